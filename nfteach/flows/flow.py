@@ -1,0 +1,327 @@
+"""The contract of a flow, and what is built from flows without new mathematics."""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.distributions import Distribution, TransformedDistribution, constraints
+from torch.distributions.transforms import Transform
+
+__all__ = ["Flow", "FlowDistribution", "InverseFlow", "Permutation", "Stack", "Step"]
+
+
+class Flow(nn.Module, Transform):
+    r"""An invertible, differentiable map of a whole event, with the log-determinant of its Jacobian.
+
+    A flow is both an :class:`torch.nn.Module` and a :class:`torch.distributions.Transform`. A new layer writes
+
+    - ``call_and_ladj(x)``: ``x`` (..., D) to ``y`` (..., D) and ``ladj`` (...), which is log\|det dy/dx\| at ``x``;
+    - ``inverse_and_ladj(y)``: ``y`` (..., D) to ``x`` (..., D) and ``ladj`` (...), which is log\|det dx/dy\| at ``y``;
+    - if it likes, ``formula`` and ``terms(x)``: the log-det formula in TeX, and its named quantities at ``x``;
+
+    and gets ``layer(x)``, ``layer.inv(y)`` and ``layer.log_abs_det_jacobian(x, y)`` from them. Log-determinants are in
+    nats, and those of a layer and of its inverse add up to zero.
+
+    Args:
+        event_shape: the shape of one event: ``D`` for vectors, ``(C, H, W)`` for images.
+
+    References:
+        Normalizing Flows for Probabilistic Modeling and Inference (Papamakarios et al., 2021), section 2.1,
+        https://arxiv.org/abs/1912.02762
+
+    Example:
+        >>> class Double(Flow):
+        ...     def call_and_ladj(self, x):
+        ...         return 2 * x, torch.full(x.shape[:-1], self.dim * math.log(2.0))
+        ...     def inverse_and_ladj(self, y):
+        ...         return y / 2, torch.full(y.shape[:-1], -self.dim * math.log(2.0))
+        >>> double = Double(3)
+        >>> double.inv(double(torch.ones(3)))
+        tensor([1., 1., 1.])
+        >>> double.log_abs_det_jacobian(torch.ones(3), double(torch.ones(3)))
+        tensor(2.0794)
+    """
+
+    bijective = True
+    formula: str = r"\log|\det J|"
+
+    def __init__(self, event_shape: int | Sequence[int]) -> None:
+        nn.Module.__init__(self)
+        Transform.__init__(self, cache_size=0)
+        shape = (event_shape,) if isinstance(event_shape, int) else tuple(event_shape)
+        if not shape or any(not isinstance(size, int) or size < 1 for size in shape):
+            raise ValueError(f"event_shape must be positive whole numbers, at least one, but is {event_shape!r}")
+        self.event_shape = torch.Size(shape)
+
+    # Transform defines __eq__ and thereby takes __hash__ away; modules must be hashable.
+    __hash__ = nn.Module.__hash__
+
+    @property
+    def dim(self) -> int:
+        """D, the number of dimensions of one event."""
+        return self.event_shape.numel()
+
+    @property
+    def domain(self) -> constraints.Constraint:
+        return constraints.independent(constraints.real, len(self.event_shape))
+
+    codomain = domain
+
+    def call_and_ladj(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """y (..., D) and log|det dy/dx| (...), at x (..., D)."""
+        raise TypeError(f"{type(self).__name__} does not say how it maps x: define call_and_ladj(self, x)")
+
+    def inverse_and_ladj(self, y: Tensor) -> tuple[Tensor, Tensor]:
+        """x (..., D) and log|det dx/dy| (...), at y (..., D)."""
+        raise TypeError(f"{type(self).__name__} does not say how it is inverted: define inverse_and_ladj(self, y)")
+
+    def terms(self, x: Tensor) -> dict[str, Tensor]:
+        """The named quantities of ``formula`` at x (..., D), for the verbose report."""
+        return {"log|det J|": self.call_and_ladj(x)[1]}
+
+    def check_input(self, x: Tensor) -> Tensor:
+        """Return ``x`` if this flow can take it.
+
+        Raises:
+            ValueError: if ``x`` is no tensor, its last dimensions are not ``event_shape``, or its dtype is not that of
+                the flow's parameters.
+        """
+        name = f"{type(self).__name__}({', '.join(map(str, self.event_shape))})"
+        if not isinstance(x, Tensor):
+            raise ValueError(f"{name}: x must be a tensor, but is a {type(x).__name__}; try torch.as_tensor(x)")
+        n = len(self.event_shape)
+        if x.shape[max(x.dim() - n, 0) :] != self.event_shape:
+            wanted = ", ".join(["..."] + [str(size) for size in self.event_shape])
+            raise ValueError(f"{name}: x must have the shape ({wanted}), but has the shape {tuple(x.shape)}")
+        if not x.is_floating_point():
+            raise ValueError(f"{name}: x must be real floating point, but is {x.dtype}; try x.float()")
+        own = next((p.dtype for p in self.parameters() if p.is_floating_point()), x.dtype)
+        if x.dtype != own:
+            raise ValueError(f"{name}: x is {x.dtype} but the parameters are {own}; try x.to({own}), or flow.to({x.dtype})")
+        return x
+
+    # What nn.Module and Transform ask for, all derived from the two methods above.
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.call_and_ladj(x)[0]
+
+    def _call(self, x: Tensor) -> Tensor:
+        return self.call_and_ladj(x)[0]
+
+    def _inverse(self, y: Tensor) -> Tensor:
+        return self.inverse_and_ladj(y)[0]
+
+    def log_abs_det_jacobian(self, x: Tensor, y: Tensor) -> Tensor:
+        """log|det dy/dx| (...) at the input x (..., D); y = flow(x) is there for the interface and is not used."""
+        return self.call_and_ladj(x)[1]
+
+    def with_cache(self, cache_size: int = 1) -> Flow:
+        """Return the flow as it is: a cache would answer with stale values after an optimiser's step."""
+        return self
+
+    @property
+    def inv(self) -> Flow:
+        """The inverse map as a flow that shares this one's parameters; ``flow.inv.inv is flow``."""
+        inverse = self._inv() if self._inv is not None else None
+        if inverse is None:
+            inverse = InverseFlow(self)
+            self._inv = weakref.ref(inverse)  # weak, or the pair would keep each other alive
+        return inverse
+
+
+class InverseFlow(Flow):
+    """A flow run backwards, y -> x. Usually reached as ``flow.inv``."""
+
+    def __init__(self, flow: Flow) -> None:
+        super().__init__(flow.event_shape)
+        self.flow = flow
+
+    @property
+    def formula(self) -> str:
+        return r"-\left[" + self.flow.formula + r"\right]_{x = f^{-1}(y)}"
+
+    @property
+    def inv(self) -> Flow:
+        return self.flow
+
+    def call_and_ladj(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        return self.flow.inverse_and_ladj(x)
+
+    def inverse_and_ladj(self, y: Tensor) -> tuple[Tensor, Tensor]:
+        return self.flow.call_and_ladj(y)
+
+    def terms(self, x: Tensor) -> dict[str, Tensor]:
+        return self.flow.terms(self.flow.inverse_and_ladj(x)[0])
+
+
+class Step(NamedTuple):
+    """What one layer of a :class:`Stack` did. Tensors are (..., D) and (...); log-dets are in nats."""
+
+    index: int
+    layer: Flow
+    input: Tensor
+    output: Tensor
+    ladj: Tensor
+    running_ladj: Tensor
+
+
+class Stack(Flow):
+    r"""The composition of flows, in the order in which they are applied: y = f_K(... f_2(f_1(x))).
+
+    The Jacobian is the product J_K ... J_1, each factor at its own layer's input, so the log-determinants add.
+
+    Args:
+        layers: the flows f_1, f_2, ... f_K, all of one event shape.
+
+    Raises:
+        ValueError: if there is no layer, one is not a ``Flow``, or their event shapes differ.
+
+    Example:
+        >>> stack = Stack(Permutation([1, 2, 0]), Permutation([2, 1, 0]))
+        >>> stack(torch.tensor([10.0, 20.0, 30.0]))
+        tensor([10., 30., 20.])
+        >>> [step.index for step in stack.steps(torch.zeros(3))]
+        [0, 1]
+    """
+
+    formula = r"\log|\det J| = \sum_{k=1}^{K} \log|\det J_k(x_{k-1})|, \quad x_k = f_k(x_{k-1})"
+
+    def __init__(self, *layers: Flow) -> None:
+        if not layers:
+            raise ValueError("layers: a Stack needs at least one flow, but got none")
+        for index, layer in enumerate(layers):
+            if not isinstance(layer, Flow):
+                raise ValueError(f"layers[{index}] must be a Flow, but is a {type(layer).__name__}")
+            if layer.event_shape != layers[0].event_shape:
+                raise ValueError(
+                    f"layers[{index}] takes events of shape {tuple(layer.event_shape)}, "
+                    f"but layers[0] takes {tuple(layers[0].event_shape)}; all must agree"
+                )
+        super().__init__(layers[0].event_shape)
+        self.layers = nn.ModuleList(layers)
+
+    def __len__(self) -> int:
+        return len(self.layers)
+
+    def __iter__(self) -> Iterator[Flow]:
+        return iter(self.layers)
+
+    def __getitem__(self, index: int | slice) -> Flow:
+        """One layer, or for a slice the stack of those layers (the parameters are shared)."""
+        if isinstance(index, slice):
+            return Stack(*list(self.layers)[index])
+        return self.layers[index]
+
+    def call_and_ladj(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        total = 0.0
+        for layer in self.layers:
+            x, ladj = layer.call_and_ladj(x)
+            total = total + ladj
+        return x, total
+
+    def inverse_and_ladj(self, y: Tensor) -> tuple[Tensor, Tensor]:
+        total = 0.0
+        for layer in reversed(self.layers):
+            y, ladj = layer.inverse_and_ladj(y)
+            total = total + ladj
+        return y, total
+
+    def steps(self, x: Tensor) -> list[Step]:
+        """One :class:`Step` per layer, in the order applied, for x (..., D)."""
+        records, running = [], 0.0
+        for index, layer in enumerate(self.layers):
+            y, ladj = layer.call_and_ladj(x)
+            running = running + ladj
+            records.append(Step(index, layer, x, y, ladj, running))
+            x = y
+        return records
+
+    def terms(self, x: Tensor) -> dict[str, Tensor]:
+        return {f"log|det J_{step.index + 1}|": step.ladj for step in self.steps(x)}
+
+
+class Permutation(Flow):
+    r"""Reorder the dimensions: y_i = x_{order[i]}. The Jacobian is a permutation matrix, so log\|det J\| = 0.
+
+    Args:
+        order: a permutation of 0, 1, ... D - 1.
+
+    Raises:
+        ValueError: if ``order`` is not a permutation.
+
+    Example:
+        >>> Permutation([2, 0, 1])(torch.tensor([10.0, 20.0, 30.0]))
+        tensor([30., 10., 20.])
+    """
+
+    formula = r"\log|\det P| = \log 1 = 0"
+
+    def __init__(self, order: Sequence[int] | Tensor) -> None:
+        order = torch.as_tensor(order)
+        if order.dim() != 1 or order.is_floating_point() or not order.sort().values.equal(torch.arange(len(order))):
+            raise ValueError(f"order must be a permutation of 0, 1, ..., D - 1, but is {order.tolist()}")
+        super().__init__(len(order))
+        self.register_buffer("order", order.long())
+        self.register_buffer("inverse_order", order.argsort())
+
+    def extra_repr(self) -> str:
+        return f"order={self.order.tolist()}"
+
+    def call_and_ladj(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        x = self.check_input(x)
+        return x[..., self.order], x.new_zeros(x.shape[:-1])
+
+    def inverse_and_ladj(self, y: Tensor) -> tuple[Tensor, Tensor]:
+        y = self.check_input(y)
+        return y[..., self.inverse_order], y.new_zeros(y.shape[:-1])
+
+
+class FlowDistribution(TransformedDistribution):
+    r"""The distribution of x = flow(z) with z drawn from ``base``: log q(x) = log p(z) + log\|det dz/dx\|.
+
+    A :class:`torch.distributions.TransformedDistribution` whose density takes a single pass through the flow's inverse
+    instead of one for z and another for the log-determinant.
+
+    Args:
+        base: the distribution of z. Its event shape is the flow's, or its batch shape ends with it (then those
+            dimensions are taken as one event, as torch does).
+        flow: z -> x.
+
+    Raises:
+        ValueError: if ``flow`` is not a ``Flow``, or base and flow disagree about the event's shape.
+
+    References:
+        Papamakarios et al. (2021), equation 2, https://arxiv.org/abs/1912.02762
+
+    Example:
+        >>> base = torch.distributions.Normal(torch.zeros(2), torch.ones(2))
+        >>> q = FlowDistribution(base, Permutation([1, 0]))
+        >>> q.log_prob(torch.zeros(5, 2)).shape
+        torch.Size([5])
+    """
+
+    def __init__(self, base: Distribution, flow: Flow, validate_args: bool | None = None) -> None:
+        if not isinstance(flow, Flow):
+            raise ValueError(f"flow must be a Flow, but is a {type(flow).__name__}")
+        n = len(flow.event_shape)
+        shape = base.batch_shape + base.event_shape
+        if len(base.event_shape) > n or shape[len(shape) - n :] != flow.event_shape:
+            raise ValueError(
+                f"base draws events of shape {tuple(base.event_shape)} in batches of {tuple(base.batch_shape)}, "
+                f"but the flow takes events of shape {tuple(flow.event_shape)}"
+            )
+        super().__init__(base, flow, validate_args=validate_args)
+        self.flow = flow
+
+    def expand(self, batch_shape: Sequence[int], _instance: Distribution | None = None) -> FlowDistribution:
+        base = self.base_dist.expand(torch.Size(batch_shape))
+        return type(self)(base, self.flow, validate_args=self._validate_args)
+
+    def log_prob(self, value: Tensor) -> Tensor:
+        """log q(x) in nats, shape (...), for x (..., D)."""
+        z, ladj = self.flow.inverse_and_ladj(value)
+        return self.base_dist.log_prob(z) + ladj

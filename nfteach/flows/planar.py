@@ -1,0 +1,161 @@
+"""Planar flows: space stretched along one direction, by an amount that depends on one scalar."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import leaky_relu, softplus
+
+from .flow import Flow
+from .roots import increasing_root
+
+__all__ = ["ACTIVATIONS", "Planar", "leaky_relu_and_slope", "one_plus_m", "tanh_and_slope", "u_hat"]
+
+
+def tanh_and_slope(a: Tensor) -> tuple[Tensor, Tensor]:
+    """h(a) = tanh(a) and h'(a) = 1 - tanh(a)^2, elementwise."""
+    h = torch.tanh(a)
+    return h, 1 - h * h
+
+
+def leaky_relu_and_slope(a: Tensor) -> tuple[Tensor, Tensor]:
+    """h(a) = max(a, 0.01 a) and its slope, 1 above zero and 0.01 below, elementwise."""
+    one = torch.ones_like(a)
+    return leaky_relu(a, 0.01), torch.where(a > 0, one, 0.01 * one)
+
+
+ACTIVATIONS = {"tanh": tanh_and_slope, "leaky_relu": leaky_relu_and_slope}
+"""The choices of h by name: increasing functions with slopes in (0, 1], for which w.u > -1 makes the map invertible."""
+
+
+def one_plus_m(a: Tensor) -> Tensor:
+    """1 + m(a) = log(1 + e^a) of appendix A.1, elementwise, kept above the rounding error of 1 for very negative a."""
+    return softplus(a) + 4 * torch.finfo(a.dtype).eps
+
+
+def u_hat(u: Tensor, w: Tensor) -> Tensor:
+    """u moved along w until w.u_hat = m(w.u) > -1, where m(a) = -1 + log(1 + e^a).
+
+    Args:
+        u, w: (..., D).
+
+    Returns:
+        u_hat (..., D) = u + (m(w.u) - w.u) w / ||w||^2. (Divided by the *squared* norm.) Where w = 0, u itself.
+
+    References:
+        Rezende & Mohamed (2015), appendix A.1, https://arxiv.org/abs/1505.05770
+    """
+    wu = (w * u).sum(-1, keepdim=True)
+    squared_norm = (w * w).sum(-1, keepdim=True)
+    squared_norm = torch.where(squared_norm == 0, 1.0, squared_norm)
+    return u + (one_plus_m(wu) - 1 - wu) * w / squared_norm
+
+
+class Planar(Flow):
+    r"""A planar flow: f(z) = z + u h(w.z + b).
+
+    Every point moves along the one direction u; how far depends only on which plane w.z + b = const it lies on.
+    With psi(z) = h'(w.z + b) w the Jacobian is I + u psi(z)^T, the identity plus a matrix of rank one, and the matrix
+    determinant lemma gives its determinant, 1 + u.psi(z), in O(D).
+
+    The map is invertible where w.u > -1 (for both choices of h). The parameter ``u`` may be anything: the map uses
+    u_hat, which satisfies the condition. The inverse has no closed form, but one unknown: alpha = w.z solves
+    alpha + (w.u) h(alpha + b) = w.y, which is increasing in alpha, and z = y - u h(alpha + b). It is found by a
+    bracketed Newton iteration and has gradients, so a planar flow can be trained by maximum likelihood, too.
+
+    Args:
+        dim: D, the number of dimensions.
+        activation: h, ``"tanh"`` (the paper's) or ``"leaky_relu"``.
+        constrained: if False, ``u`` is used as it is: equation 10 to the letter, which folds space where w.u < -1.
+
+    Raises:
+        ValueError: for a ``dim`` below 1 or an unknown ``activation``; by the inverse, if the map is not invertible.
+
+    References:
+        Variational Inference with Normalizing Flows (Rezende & Mohamed, 2015), equations 10 to 12 and appendix A.1,
+        https://arxiv.org/abs/1505.05770
+
+    Example:
+        >>> planar = Planar(3)
+        >>> with torch.no_grad():
+        ...     planar.w.copy_(torch.tensor([2.0, 0.0, 0.0])); planar.u.copy_(torch.tensor([0.5, 1.0, 0.0]))
+        tensor([2., 0., 0.])
+        tensor([0.5000, 1.0000, 0.0000])
+        >>> f, ladj = planar.call_and_ladj(torch.zeros(5, 3))
+        >>> f.shape, ladj.shape
+        (torch.Size([5, 3]), torch.Size([5]))
+    """
+
+    formula = r"\log|\det J| = \log|1 + \hat u^\top \psi(z)|, \quad \psi(z) = h'(w^\top z + b)\, w"
+
+    def __init__(self, dim: int, activation: str = "tanh", *, constrained: bool = True) -> None:
+        super().__init__(dim)
+        if activation not in ACTIVATIONS:
+            raise ValueError(f"activation must be one of {', '.join(map(repr, ACTIVATIONS))}, but is {activation!r}")
+        self.activation = activation
+        self.constrained = constrained
+        bound = 1 / math.sqrt(dim)
+        self.u = nn.Parameter(torch.empty(dim).uniform_(-bound, bound))
+        self.w = nn.Parameter(torch.empty(dim).uniform_(-bound, bound))
+        self.b = nn.Parameter(torch.zeros(()))
+
+    def extra_repr(self) -> str:
+        return f"{self.dim}, activation={self.activation!r}" + ("" if self.constrained else ", constrained=False")
+
+    def u_hat(self) -> Tensor:
+        """The direction (D,) that the map uses: u_hat of appendix A.1, or u itself if not ``constrained``."""
+        return u_hat(self.u, self.w) if self.constrained else self.u
+
+    def call_and_ladj(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        z = self.check_input(x)
+        h, slope = ACTIVATIONS[self.activation](z @ self.w + self.b)
+        return z + self.u_hat() * h[..., None], self._ladj(slope)
+
+    def inverse_and_ladj(self, y: Tensor) -> tuple[Tensor, Tensor]:
+        y = self.check_input(y)
+        wu = self.w @ self.u_hat()
+        if not self.constrained and bool(wu < -1):
+            raise ValueError(f"this planar map folds and has no inverse: w.u must be at least -1, but is {wu.item():.4g}")
+        wy = y @ self.w
+        activation = ACTIVATIONS[self.activation]
+
+        def value_and_slope(alpha: Tensor) -> tuple[Tensor, Tensor]:
+            h, slope = activation(alpha + self.b)
+            return alpha + wu * h - wy, 1 + wu * slope
+
+        low, high = self._bracket(wy, wu)
+        alpha = increasing_root(value_and_slope, low, high)
+        h, slope = activation(alpha + self.b)
+        return y - self.u_hat() * h[..., None], -self._ladj(slope)
+
+    def terms(self, x: Tensor) -> dict[str, Tensor]:
+        z = self.check_input(x)
+        _, slope = ACTIVATIONS[self.activation](z @ self.w + self.b)
+        psi = slope[..., None] * self.w
+        u_psi = psi @ self.u_hat()
+        return {
+            "w.z + b": z @ self.w + self.b,
+            "h'(w.z + b)": slope,
+            "psi": psi,
+            "u_hat": self.u_hat(),
+            "w.u_hat": self.w @ self.u_hat(),
+            "det = 1 + u_hat.psi": 1 + u_psi,
+            "log|det J|": self._ladj(slope),
+        }
+
+    def _ladj(self, slope: Tensor) -> Tensor:
+        # 1 + u.psi = 1 + h' w.u = (1 - h') + h' (1 + w.u): for u_hat a sum of two positive terms, which keeps its
+        # digits where the map nearly folds.
+        wu = self.w @ self.u
+        one_plus_wu = one_plus_m(wu) if self.constrained else 1 + wu
+        return torch.log(torch.abs((1 - slope) + slope * one_plus_wu))
+
+    def _bracket(self, wy: Tensor, wu: Tensor) -> tuple[Tensor, Tensor]:
+        """Bounds of alpha, the root of alpha + wu h(alpha + b) = wy."""
+        if self.activation == "tanh":  # |h| < 1
+            return wy - wu.abs(), wy + wu.abs()
+        # Leaky ReLU: two lines. The root lies on one of them, so between the roots of both (0.01 and 1 are its slopes).
+        steep, flat = ((wy - slope * wu * self.b) / (1 + slope * wu) for slope in (1.0, 0.01))
+        return torch.minimum(steep, flat), torch.maximum(steep, flat)
