@@ -115,9 +115,11 @@ class Planar(Flow):
 
     def inverse_and_ladj(self, y: Tensor) -> tuple[Tensor, Tensor]:
         y = self.check_input(y)
-        wu = self.w @ self.u_hat()
+        wu = self._one_plus_wu() - 1
         if not self.constrained and bool(wu < -1):
-            raise ValueError(f"this planar map folds and has no inverse: w.u must be at least -1, but is {wu.item():.4g}")
+            raise ValueError(
+                f"this planar map folds and has no inverse: w.u must be at least -1, but is {wu.item():.4g}"
+            )
         wy = y @ self.w
         activation = ACTIVATIONS[self.activation]
 
@@ -148,9 +150,11 @@ class Planar(Flow):
     def _ladj(self, slope: Tensor) -> Tensor:
         # 1 + u.psi = 1 + h' w.u = (1 - h') + h' (1 + w.u): for u_hat a sum of two positive terms, which keeps its
         # digits where the map nearly folds.
+        return torch.log(torch.abs((1 - slope) + slope * self._one_plus_wu()))
+
+    def _one_plus_wu(self) -> Tensor:
         wu = self.w @ self.u
-        one_plus_wu = one_plus_m(wu) if self.constrained else 1 + wu
-        return torch.log(torch.abs((1 - slope) + slope * one_plus_wu))
+        return one_plus_m(wu) if self.constrained else 1 + wu
 
     def _bracket(self, wy: Tensor, wu: Tensor) -> tuple[Tensor, Tensor]:
         """Bounds of alpha, the root of alpha + wu h(alpha + b) = wy."""

@@ -1,0 +1,234 @@
+"""RealNVP: coupling layers, the masks that alternate between them, and batch normalisation as a layer."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from .flow import Flow, Stack
+
+__all__ = ["AffineCoupling", "BatchNorm", "RealNVP", "alternating_mask", "half_mask"]
+
+
+def alternating_mask(dim: int, flip: bool = False) -> Tensor:
+    """The mask (D,) that passes every other dimension: 0, 2, 4, ...; with ``flip``, the others: 1, 3, 5, ..."""
+    return torch.arange(dim) % 2 == int(flip)
+
+
+def half_mask(dim: int, split: int | None = None, flip: bool = False) -> Tensor:
+    """The mask (D,) that passes the first ``split`` dimensions (half of them by default); with ``flip``, the others."""
+    return (torch.arange(dim) < (dim // 2 if split is None else split)) != flip
+
+
+class AffineCoupling(Flow):
+    r"""A coupling layer: some dimensions pass unchanged, and scale and shift the others.
+
+    With x_A the dimensions that the mask passes and x_B the rest,
+
+        y_A = x_A,    y_B = x_B * exp(s(x_A)) + t(x_A),
+
+    and the inverse is x_B = (y_B - t(y_A)) * exp(-s(y_A)). The Jacobian is block triangular with an identity block, and
+    its determinant is exp(sum s): s and t may be any functions, and neither is inverted or differentiated.
+
+    As in the paper, s = scale * tanh(...), with a learnt scale for each dimension, which keeps exp(s) tame.
+
+    Args:
+        mask: (D,) boolean, True = passes through unchanged. At least one True and one False.
+        hidden: the widths of the hidden layers (ReLU) of the network that gives s and t.
+        additive: if True, s = 0: the volume-preserving coupling of NICE.
+        conditioner: a module of your own instead of that network: x_A (..., d) -> (..., 2 (D - d)), s before the tanh
+            first and then t.
+
+    Raises:
+        ValueError: if the mask is not a boolean vector, or passes everything or nothing.
+
+    References:
+        Density Estimation Using Real NVP (Dinh et al., 2017), equations 4 to 9, https://arxiv.org/abs/1605.08803;
+        NICE (Dinh et al., 2015), https://arxiv.org/abs/1410.8516
+
+    Example:
+        >>> layer = AffineCoupling(torch.tensor([True, False, True]))
+        >>> x = torch.randn(5, 3)
+        >>> y, ladj = layer.call_and_ladj(x)
+        >>> torch.equal(y[:, 0], x[:, 0]), ladj.shape
+        (True, torch.Size([5]))
+    """
+
+    formula = r"\log|\det J| = \sum_{i \in B} s_i(x_A)"
+
+    def __init__(
+        self,
+        mask: Tensor | Sequence[bool],
+        hidden: Sequence[int] = (64, 64),
+        *,
+        additive: bool = False,
+        conditioner: nn.Module | None = None,
+    ) -> None:
+        mask = torch.as_tensor(mask)
+        if mask.dtype != torch.bool or mask.dim() != 1:
+            raise ValueError(f"mask must be a boolean vector (D,), but is {mask.dtype} of shape {tuple(mask.shape)}")
+        if mask.all() or not mask.any():
+            what = "True: nothing would be transformed" if mask.all() else "False: nothing would pass through"
+            raise ValueError(f"mask must hold both True (passes unchanged) and False (transformed), but is all {what}")
+        super().__init__(len(mask))
+        self.additive = additive
+        self.register_buffer("mask", mask)
+        kept, changed = mask.nonzero().squeeze(-1), (~mask).nonzero().squeeze(-1)
+        self.register_buffer("kept", kept, persistent=False)
+        self.register_buffer("changed", changed, persistent=False)
+        # Where each dimension is found once the parts are joined as [A, B]: not simply A before B when D > 2.
+        self.register_buffer("joined", torch.cat([kept, changed]).argsort(), persistent=False)
+        self.conditioner = conditioner if conditioner is not None else _mlp(len(kept), hidden, 2 * len(changed))
+        if not additive:
+            self.scale = nn.Parameter(torch.ones(len(changed)))
+
+    def extra_repr(self) -> str:
+        return f"mask={self.mask.int().tolist()}" + (", additive=True" if self.additive else "")
+
+    def scale_and_shift(self, kept: Tensor) -> tuple[Tensor, Tensor]:
+        """s and t, each (..., D - d), from x_A (..., d)."""
+        raw, t = self.conditioner(kept).chunk(2, dim=-1)
+        return (torch.zeros_like(t) if self.additive else self.scale * torch.tanh(raw)), t
+
+    def call_and_ladj(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        x = self.check_input(x)
+        x_a, x_b = x[..., self.kept], x[..., self.changed]
+        s, t = self.scale_and_shift(x_a)
+        y_b = x_b * torch.exp(s) + t
+        return torch.cat([x_a, y_b], dim=-1)[..., self.joined], s.sum(-1)
+
+    def inverse_and_ladj(self, y: Tensor) -> tuple[Tensor, Tensor]:
+        y = self.check_input(y)
+        y_a, y_b = y[..., self.kept], y[..., self.changed]
+        s, t = self.scale_and_shift(y_a)
+        x_b = (y_b - t) * torch.exp(-s)
+        return torch.cat([y_a, x_b], dim=-1)[..., self.joined], -s.sum(-1)
+
+    def terms(self, x: Tensor) -> dict[str, Tensor]:
+        x = self.check_input(x)
+        s, t = self.scale_and_shift(x[..., self.kept])
+        return {
+            "x_A": x[..., self.kept],
+            "s(x_A)": s,
+            "t(x_A)": t,
+            "det = exp(sum s)": s.sum(-1).exp(),
+            "log|det J|": s.sum(-1),
+        }
+
+
+class BatchNorm(Flow):
+    r"""Batch normalisation as a flow: y = (x - mean) / sqrt(var + eps), dimension by dimension.
+
+    In training mode mean and variance are the batch's, and running averages are kept; in evaluation mode the running
+    averages are used. The log-determinant is that of this diagonal map with mean and variance taken as constants. In
+    training mode they depend on every sample, so the layer is then a map of single samples in name only: inspect it, and
+    invert it, in evaluation mode.
+
+    In a density model z is normalised on the way from x to z; in a stack that maps z to x, use ``BatchNorm(dim).inv``.
+
+    Args:
+        dim: D.
+        eps: added to the variance.
+        momentum: the weight of the new batch in the running averages.
+
+    Raises:
+        ValueError: by the inverse in training mode, which has no batch to take the statistics from; in training mode
+            for a batch of fewer than two samples.
+
+    References:
+        Density Estimation Using Real NVP (Dinh et al., 2017), section 3.7 and appendix E,
+        https://arxiv.org/abs/1605.08803
+
+    Example:
+        >>> y, ladj = BatchNorm(2).call_and_ladj(torch.tensor([[1.0, 0.0], [3.0, 4.0]]))
+        >>> y.round(decimals=2)
+        tensor([[-1., -1.],
+                [ 1.,  1.]])
+    """
+
+    formula = r"\log|\det J| = -\tfrac12 \sum_{i=1}^{D} \log(\mathrm{var}_i + \epsilon)"
+
+    def __init__(self, dim: int, eps: float = 1e-5, momentum: float = 0.1) -> None:
+        super().__init__(dim)
+        self.eps, self.momentum = eps, momentum
+        self.register_buffer("running_mean", torch.zeros(dim))
+        self.register_buffer("running_var", torch.ones(dim))
+
+    def extra_repr(self) -> str:
+        return f"{self.dim}, eps={self.eps}, momentum={self.momentum}"
+
+    def call_and_ladj(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        x = self.check_input(x)
+        mean, var = self._batch_statistics(x) if self.training else (self.running_mean, self.running_var)
+        y = (x - mean) / torch.sqrt(var + self.eps)
+        return y, self._ladj(var, x)
+
+    def inverse_and_ladj(self, y: Tensor) -> tuple[Tensor, Tensor]:
+        y = self.check_input(y)
+        if self.training:
+            raise ValueError("BatchNorm has an inverse in evaluation mode only: call .eval() first")
+        return y * torch.sqrt(self.running_var + self.eps) + self.running_mean, -self._ladj(self.running_var, y)
+
+    def terms(self, x: Tensor) -> dict[str, Tensor]:
+        x = self.check_input(x)
+        return {"mean": self.running_mean, "var": self.running_var, "log|det J|": self._ladj(self.running_var, x)}
+
+    def _ladj(self, var: Tensor, x: Tensor) -> Tensor:
+        return -0.5 * torch.log(var + self.eps).sum().expand(x.shape[:-1])
+
+    def _batch_statistics(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        rows = x.reshape(-1, self.dim)
+        if len(rows) < 2:
+            raise ValueError(f"BatchNorm in training mode needs at least 2 samples, but got {len(rows)}; call .eval()?")
+        mean, var = rows.mean(0), rows.var(0, unbiased=False)
+        with torch.no_grad():
+            self.running_mean.lerp_(mean.detach(), self.momentum)
+            self.running_var.lerp_(var.detach(), self.momentum)
+        return mean, var
+
+
+class RealNVP(Stack):
+    r"""Coupling layers with alternating masks: what one layer passes unchanged, the next transforms. Maps z to x.
+
+    Both directions cost one pass through each layer's network, so density and sampling are equally cheap.
+
+    Args:
+        dim: D, at least 2.
+        layers: K, the number of coupling layers.
+        hidden: the widths of the hidden layers of each network.
+        batch_norm: put a :class:`BatchNorm` after each coupling but the last, seen from x to z.
+
+    Raises:
+        ValueError: if ``dim`` is below 2 (there is nothing to couple) or ``layers`` below 1.
+
+    References:
+        Density Estimation Using Real NVP (Dinh et al., 2017), sections 3.4 and 3.5, https://arxiv.org/abs/1605.08803
+
+    Example:
+        >>> base = torch.distributions.Normal(torch.zeros(3), torch.ones(3))
+        >>> q = FlowDistribution(base, RealNVP(3, layers=4))
+        >>> q.log_prob(q.sample((10,))).shape
+        torch.Size([10])
+    """
+
+    def __init__(
+        self, dim: int, layers: int = 8, hidden: Sequence[int] = (64, 64), *, batch_norm: bool = False
+    ) -> None:
+        if dim < 2:
+            raise ValueError(f"dim must be at least 2, so that one dimension can transform another, but is {dim}")
+        if layers < 1:
+            raise ValueError(f"layers must be at least 1, but is {layers}")
+        flows: list[Flow] = []
+        for k in range(layers):
+            if batch_norm and k > 0:
+                flows.append(BatchNorm(dim).inv)
+            flows.append(AffineCoupling(alternating_mask(dim, flip=k % 2 == 1), hidden))
+        super().__init__(*flows)
+
+
+def _mlp(inputs: int, hidden: Sequence[int], outputs: int) -> nn.Sequential:
+    widths = [inputs, *hidden]
+    layers = [part for a, b in zip(widths, widths[1:], strict=False) for part in (nn.Linear(a, b), nn.ReLU())]
+    return nn.Sequential(*layers, nn.Linear(widths[-1], outputs))
