@@ -1,6 +1,8 @@
 """The mathematics of normalizing flows. Needs torch and nothing else."""
 
 from .flow import Flow, FlowDistribution, InverseFlow, Permutation, Stack, Step
+from .nade import NADE, NADEStep
+from .orderings import pixel_ordering
 from .planar import Planar
 from .realnvp import AffineCoupling, BatchNorm, RealNVP, alternating_mask, half_mask
 
@@ -10,6 +12,8 @@ __all__ = [
     "Flow",
     "FlowDistribution",
     "InverseFlow",
+    "NADE",
+    "NADEStep",
     "Permutation",
     "Planar",
     "RealNVP",
@@ -17,4 +21,5 @@ __all__ = [
     "Step",
     "alternating_mask",
     "half_mask",
+    "pixel_ordering",
 ]

@@ -1,0 +1,239 @@
+"""NADE: a distribution over binary vectors as a product of conditionals that share their weights."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import logsigmoid
+
+from .flow import Flow
+from .orderings import as_ordering
+
+__all__ = ["NADE", "NADEStep"]
+
+
+class NADEStep(NamedTuple):
+    """One step of a NADE along its ordering; the leading dimensions (...) are those of x.
+
+    ``multiply_adds`` counts what the steps so far have cost for one example when the activation a is kept and updated,
+    ``multiply_adds_direct`` when each step computes it afresh from all pixels before it.
+    """
+
+    position: int  # d - 1: 0 for the first pixel of the ordering
+    index: int  # o_d, the pixel
+    a: Tensor  # (..., H)
+    h: Tensor  # (..., H)
+    logit: Tensor  # (...)
+    probability: Tensor  # (...), of a one
+    value: Tensor  # (...), the pixel, observed or drawn
+    log_prob: Tensor  # (...), log p(x_{o_d} | x_{o_<d}) in nats
+    running_log_prob: Tensor  # (...), the sum of the terms so far
+    multiply_adds: int
+    multiply_adds_direct: int
+
+
+class NADE(nn.Module):
+    r"""The neural autoregressive distribution estimator for binary vectors.
+
+    By the product rule, p(x) = prod_d p(x_{o_d} | x_{o_<d}) for any ordering o of the dimensions. Each conditional is
+    a network with one hidden layer, and the D networks share their weights:
+
+    .. math::
+        a_1 = c, \quad h_d = \sigma(a_d), \quad
+        p(x_{o_d} = 1 \mid x_{o_{<d}}) = \sigma(V_{o_d,:} h_d + b_{o_d}), \quad
+        a_{d+1} = a_d + W_{:,o_d} x_{o_d}.
+
+    As a_{d+1} is a_d and one column more, density and sampling cost O(D H) instead of O(D^2 H). V is a matrix of its
+    own, not W transposed.
+
+    NADE is no flow: it gives probabilities to the 2^D points of a discrete set. There is no volume that a map could
+    stretch, and so no Jacobian. It has ``event_shape``, ``log_prob`` and ``sample`` as distributions have.
+
+    With ``order_agnostic=True`` one model serves every ordering: the hidden units are also told which pixels they have
+    seen, a = c + sum over seen k of (W_{:,k} x_k + M_{:,k}), since an unseen pixel would otherwise look like a zero.
+    Train it with :meth:`order_agnostic_loss`.
+
+    Args:
+        dim: D, the number of binary dimensions.
+        hidden: H, the number of hidden units.
+        ordering: (D,), a permutation of 0, 1, ... D - 1; by default that order itself.
+        order_agnostic: whether there are mask weights M.
+
+    Raises:
+        ValueError: for a ``dim`` or ``hidden`` below 1, or an ``ordering`` that is not a permutation.
+
+    References:
+        Neural Autoregressive Distribution Estimation (Uria et al., 2016), the sections on NADE, on orderless training
+        and on ensembles of orderings, https://arxiv.org/abs/1605.02226
+
+    Example:
+        >>> nade = NADE(3, hidden=5)
+        >>> states = torch.cartesian_prod(*[torch.tensor([0.0, 1.0])] * 3)  # all 2^3
+        >>> nade.log_prob(states).exp().sum()
+        tensor(1., grad_fn=<SumBackward0>)
+    """
+
+    def __init__(
+        self, dim: int, hidden: int, ordering: Sequence[int] | Tensor | None = None, *, order_agnostic: bool = False
+    ) -> None:
+        super().__init__()
+        for name, size in (("dim", dim), ("hidden", hidden)):
+            if not isinstance(size, int) or size < 1:
+                raise ValueError(f"{name} must be a whole number, at least 1, but is {size!r}")
+        self.dim, self.hidden, self.order_agnostic = dim, hidden, order_agnostic
+        self.event_shape = torch.Size((dim,))
+        self.W = nn.Parameter(torch.randn(hidden, dim) / math.sqrt(dim))
+        self.V = nn.Parameter(torch.randn(dim, hidden) / math.sqrt(hidden))
+        self.b = nn.Parameter(torch.zeros(dim))
+        self.c = nn.Parameter(torch.zeros(hidden))
+        self.M = nn.Parameter(torch.randn(hidden, dim) / math.sqrt(dim)) if order_agnostic else None
+        self.register_buffer("ordering", as_ordering(ordering, dim))
+
+    def extra_repr(self) -> str:
+        return f"{self.dim}, hidden={self.hidden}" + (", order_agnostic=True" if self.order_agnostic else "")
+
+    def check_input(self, x: Tensor) -> Tensor:
+        """Return ``x`` if it is binary and has this model's shape and dtype.
+
+        Raises:
+            ValueError: if ``x`` is no tensor, its last dimension is not D, its dtype is not that of the parameters, or
+                it holds anything else than 0 and 1.
+        """
+        x = Flow.check_input(self, x)  # the same rules and words as for flows
+        binary = (x == 0) | (x == 1)
+        if not bool(binary.all()):
+            raise ValueError(
+                f"NADE({self.dim}): x must be binary, but holds {x[~binary][0].item():.4g}; "
+                "try (x > threshold).to(x.dtype), or RNADE for real values"
+            )
+        return x
+
+    def log_prob(self, x: Tensor, *, ordering: Sequence[int] | Tensor | None = None) -> Tensor:
+        """log p(x) in nats, shape (...), for binary x (..., D), in one pass over all conditionals at once.
+
+        Args:
+            x: (..., D), zeros and ones.
+            ordering: to evaluate in another ordering than the model's own.
+
+        Raises:
+            ValueError: if ``x`` is not binary or not of the right shape and dtype, or ``ordering`` not a permutation.
+        """
+        x, ordering = self.check_input(x), self._ordering(ordering)
+        return _log_bernoulli(self._logits(x, ordering), x[..., ordering]).sum(-1)
+
+    def conditionals(self, x: Tensor, *, ordering: Sequence[int] | Tensor | None = None) -> Tensor:
+        """p(x_i = 1 | the pixels before i), shape (..., D) in the order of the data, for binary x (..., D)."""
+        x, ordering = self.check_input(x), self._ordering(ordering)
+        return torch.sigmoid(self._logits(x, ordering))[..., ordering.argsort()]
+
+    def steps(self, x: Tensor, *, ordering: Sequence[int] | Tensor | None = None) -> list[NADEStep]:
+        """One :class:`NADEStep` per pixel, in the ordering, for binary x (..., D)."""
+        x = self.check_input(x)
+        return list(self._walk(x.shape[:-1], lambda index, probability: x[..., index], self._ordering(ordering)))
+
+    @torch.no_grad()
+    def sample_steps(
+        self,
+        sample_shape: Sequence[int] = (),
+        *,
+        ordering: Sequence[int] | Tensor | None = None,
+        generator: torch.Generator | None = None,
+    ) -> list[NADEStep]:
+        """One :class:`NADEStep` per pixel of a new sample, each pixel drawn given those before it."""
+        return list(self._walk(torch.Size(sample_shape), _bernoulli(generator), self._ordering(ordering)))
+
+    @torch.no_grad()
+    def sample(
+        self,
+        sample_shape: Sequence[int] = (),
+        *,
+        ordering: Sequence[int] | Tensor | None = None,
+        generator: torch.Generator | None = None,
+    ) -> Tensor:
+        """Samples (*sample_shape, D), drawn pixel by pixel in O(D H) each."""
+        x = self.b.new_empty((*sample_shape, self.dim))
+        for step in self._walk(x.shape[:-1], _bernoulli(generator), self._ordering(ordering)):
+            x[..., step.index] = step.value
+        return x
+
+    def order_agnostic_loss(self, x: Tensor, generator: torch.Generator | None = None) -> Tensor:
+        """An unbiased estimate of -log p(x) averaged over all D! orderings, in nats, shape (...).
+
+        Each example gets a random ordering and a random cut d of its own: the pixels before the cut are seen, and
+        :meth:`hidden_loss` predicts all the others at once.
+
+        References:
+            Uria et al. (2016), on orderless training, https://arxiv.org/abs/1605.02226
+        """
+        x = self.check_input(x)
+        rank = torch.rand(x.shape, generator=generator, device=x.device).argsort(-1).argsort(-1)
+        seen_pixels = torch.randint(self.dim, (*x.shape[:-1], 1), generator=generator, device=x.device)  # d - 1
+        return self.hidden_loss(x, rank < seen_pixels)
+
+    def hidden_loss(self, x: Tensor, seen: Tensor) -> Tensor:
+        """D / (number of hidden pixels) times the sum of their -log p(x_i | seen pixels), in nats, shape (...).
+
+        Args:
+            x: (..., D), zeros and ones.
+            seen: (..., D), bool; True where a pixel is seen, False where it is to be predicted (at least one).
+        """
+        x = self.check_input(x)
+        a = self.c + (x * seen) @ self.W.T
+        if self.M is not None:
+            a = a + seen.to(x.dtype) @ self.M.T
+        terms = _log_bernoulli(torch.sigmoid(a) @ self.V.T + self.b, x)
+        return -self.dim / (~seen).sum(-1) * (terms * ~seen).sum(-1)
+
+    def ensemble_log_prob(self, x: Tensor, orderings: Iterable[Sequence[int] | Tensor]) -> Tensor:
+        """The log of the probability averaged over ``orderings`` (EoNADE), in nats, shape (...), for x (..., D)."""
+        log_probs = [self.log_prob(x, ordering=ordering) for ordering in orderings]
+        if not log_probs:
+            raise ValueError("orderings must hold at least one ordering, but is empty")
+        return torch.logsumexp(torch.stack(log_probs), 0) - math.log(len(log_probs))
+
+    def _ordering(self, ordering: Sequence[int] | Tensor | None) -> Tensor:
+        return self.ordering if ordering is None else as_ordering(ordering, self.dim).to(self.ordering.device)
+
+    def _columns(self, x: Tensor, index: int | Tensor) -> Tensor:
+        """What the pixels ``index`` add to the activation once they are seen, (..., H) for values x (...)."""
+        columns = x[..., None] * self.W.T[index]
+        return columns if self.M is None else columns + self.M.T[index]
+
+    def _logits(self, x: Tensor, ordering: Tensor) -> Tensor:
+        """The logits of all conditionals, (..., D) along the ordering."""
+        # The recurrence a_{d+1} = a_d + W_{:,o_d} x_{o_d} from a_1 = c is a cumulative sum.
+        start = self.c.expand(*x.shape[:-1], 1, self.hidden)
+        columns = self._columns(x[..., ordering], ordering)
+        a = torch.cat([start, columns[..., :-1, :]], -2).cumsum(-2)
+        return (torch.sigmoid(a) * self.V[ordering]).sum(-1) + self.b[ordering]
+
+    def _walk(self, shape: torch.Size, choose: Callable[[int, Tensor], Tensor], ordering: Tensor) -> Iterator[NADEStep]:
+        """The steps along the ordering; ``choose`` gives the value (...) of a pixel, given its probability."""
+        a, running = self.c.expand(*shape, self.hidden), self.c.new_zeros(shape)
+        inputs = self.hidden * (1 if self.M is None else 2)
+        for position, index in enumerate(ordering.tolist()):
+            h = torch.sigmoid(a)
+            logit = h @ self.V[index] + self.b[index]
+            probability = torch.sigmoid(logit)
+            value = choose(index, probability)
+            log_prob = _log_bernoulli(logit, value)
+            running = running + log_prob
+            outputs = (position + 1) * self.hidden
+            updates, sums = position * inputs, position * (position + 1) // 2 * inputs
+            yield NADEStep(
+                position, index, a, h, logit, probability, value, log_prob, running, outputs + updates, outputs + sums
+            )
+            a = a + self._columns(value, index)
+
+
+def _log_bernoulli(logit: Tensor, x: Tensor) -> Tensor:
+    """log p(x) for p(1) = sigmoid(logit), elementwise; 1 - sigmoid(l) is sigmoid(-l)."""
+    return logsigmoid((2 * x - 1) * logit)
+
+
+def _bernoulli(generator: torch.Generator | None) -> Callable[[int, Tensor], Tensor]:
+    return lambda index, probability: torch.bernoulli(probability, generator=generator)
