@@ -1,0 +1,20 @@
+"""Matplotlib pictures, axes-level: each function takes ``ax=None``, draws, and returns the Axes."""
+
+from . import palette
+from .curves import training_curve
+from .density import density, samples
+from .grid import grid_lines, warped_grid
+from .jacobian import jacobian, structural
+from .pictures import images
+
+__all__ = [
+    "density",
+    "grid_lines",
+    "images",
+    "jacobian",
+    "palette",
+    "samples",
+    "structural",
+    "training_curve",
+    "warped_grid",
+]

@@ -1,0 +1,54 @@
+"""How a training went: losses over steps."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from matplotlib.axes import Axes
+
+from . import palette
+from ._shared import axes
+
+if TYPE_CHECKING:
+    from nfteach.training import History
+
+__all__ = ["training_curve"]
+
+
+def training_curve(history: History, ax: Axes | None = None, *, unit: str = "nats") -> Axes:
+    """Draw the loss of every step, its running mean, the validation losses, and the step that was kept.
+
+    The scale leaves out the first steps where they lie far above all that follows.
+
+    Args:
+        history: what ``fit`` returned.
+        ax: where to draw; by default on a new figure.
+        unit: of the loss, for the axis.
+
+    Raises:
+        ValueError: if the history holds no step.
+    """
+    losses = np.asarray(history.losses, dtype=float)
+    if not len(losses):
+        raise ValueError("history holds no training step, so there is no curve to draw")
+    ax = axes(ax, (6.0, 3.4))
+    steps = np.arange(1, len(losses) + 1)
+    ax.plot(steps, losses, color=palette.MUTED, linewidth=0.6, alpha=0.5)
+    window = max(len(losses) // 50, 1)
+    mean = np.convolve(losses, np.ones(window) / window, mode="valid")
+    ax.plot(steps[window - 1 :], mean, color=palette.INK, linewidth=2, label="training")
+    # From a twentieth of the way on, everything is in view; before that, what fits.
+    shown = losses[len(losses) // 20 :]
+    low, high = shown.min(), shown.max()
+    if history.validation:
+        at, values = np.array(history.validation, dtype=float).T
+        ax.plot(at, values, color=palette.HIGHLIGHT, linewidth=1.8, marker="o", markersize=3.5, label="validation")
+        ax.axvline(history.best_step, color=palette.MUTED, linestyle="--", label=f"kept: step {history.best_step}")
+        later = values[at >= len(losses) // 20]
+        low, high = min(low, later.min(initial=low)), max(high, later.max(initial=high))
+    margin = 0.05 * (high - low) or 1.0
+    ax.set(xlabel="step", ylabel=f"loss [{unit}]", xlim=(0, len(losses)), ylim=(low - margin, high + margin))
+    ax.legend(frameon=False)
+    ax.spines[["top", "right"]].set_visible(False)
+    return ax

@@ -1,0 +1,108 @@
+"""Densities on the plane, and points drawn from them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from matplotlib.axes import Axes
+
+from . import palette
+from ._shared import Extent, axes, check_extent, plane, precision, to_array
+
+__all__ = ["density", "samples"]
+
+
+def density(
+    log_prob: Callable[[torch.Tensor], torch.Tensor] | torch.Tensor | np.ndarray,
+    ax: Axes | None = None,
+    *,
+    extent: Extent = (-4.0, 4.0, -4.0, 4.0),
+    resolution: int = 200,
+    log: bool = False,
+    vmax: float | None = None,
+    cmap: str = palette.DENSITY,
+    **image_options: object,
+) -> Axes:
+    """Draw a density of the plane as an image.
+
+    Args:
+        log_prob: the log-density, (N, 2) -> (N,) in nats; or its values on a grid, (rows, columns), the first row at
+            the bottom.
+        ax: where to draw; by default on a new figure.
+        extent: (left, right, bottom, top) of the rectangle shown.
+        resolution: cells along each side of the rectangle, for a function.
+        log: show the log-density, down to 12 nats under its maximum, which makes the tails visible.
+        vmax: the (log-)density at the top of the colour scale; by default the largest one seen. Give it to make
+            pictures comparable.
+        cmap: a colour map.
+        image_options: go to ``Axes.imshow``.
+
+    Raises:
+        ValueError: if the function's result has the wrong shape, or the array has not two dimensions.
+    """
+    extent = check_extent(extent)
+    if callable(log_prob):
+        points = plane(extent, resolution, resolution, precision(log_prob))
+        with torch.no_grad():
+            values = to_array(log_prob(points.reshape(-1, 2)))
+        if values.shape != (resolution**2,):
+            raise ValueError(
+                f"log_prob must give one value a point, ({resolution**2},) for points ({resolution**2}, 2), "
+                f"but gave the shape {values.shape}; is a sum over the last dimension missing?"
+            )
+        values = values.reshape(resolution, resolution)
+    else:
+        values = to_array(log_prob)
+        if values.ndim != 2:
+            raise ValueError(f"log_prob as an array must be (rows, columns), but has the shape {values.shape}")
+    values = values if log else np.exp(values)
+    finite = values[np.isfinite(values)]
+    top = vmax if vmax is not None else (finite.max() if finite.size else 1.0)
+    if log:  # a density of zero is drawn as the bottom of the scale, not as a hole
+        values = np.where(np.isneginf(values), top - 12, values)
+    options = {"cmap": cmap, "vmin": top - 12 if log else 0.0, "vmax": top, "interpolation": "nearest"}
+    ax = axes(ax)
+    ax.imshow(values, origin="lower", extent=extent, aspect="equal", **(options | image_options))
+    return ax
+
+
+def samples(
+    x: torch.Tensor | np.ndarray,
+    ax: Axes | None = None,
+    *,
+    colour: str = palette.DATA,
+    extent: Extent | None = None,
+    size: float | None = None,
+    alpha: float | None = None,
+    **scatter_options: object,
+) -> Axes:
+    """Draw points of the plane.
+
+    Args:
+        x: the points, (N, 2).
+        ax: where to draw; by default on a new figure.
+        colour: ``palette.DATA`` for data, ``palette.BASE`` for base samples.
+        extent: (left, right, bottom, top) to show; by default what the Axes shows.
+        size: area of a marker in points squared; by default smaller the more points there are.
+        alpha: opacity; by default lower the more points there are.
+        scatter_options: go to ``Axes.scatter``, for instance ``label``.
+
+    Raises:
+        ValueError: if ``x`` is not (N, 2).
+    """
+    points = to_array(x)
+    if points.ndim != 2 or points.shape[1] != 2:
+        raise ValueError(f"x must be points of the plane, (N, 2), but has the shape {points.shape}")
+    crowding = np.clip(np.log10(max(len(points), 1)) - 2, 0, 2) / 2  # 0 up to 100 points, 1 from 10,000
+    size = 24 - 21 * crowding if size is None else size
+    alpha = 0.8 - 0.4 * crowding if alpha is None else alpha
+    ax = axes(ax)
+    options = {"color": colour, "s": size, "alpha": alpha, "linewidths": 0}
+    ax.scatter(points[:, 0], points[:, 1], **(options | scatter_options))
+    ax.set_aspect("equal")
+    if extent is not None:
+        left, right, bottom, top = check_extent(extent)
+        ax.set(xlim=(left, right), ylim=(bottom, top))
+    return ax

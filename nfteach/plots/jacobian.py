@@ -1,0 +1,179 @@
+"""A Jacobian as a heat map: which output depends on which input, and what is so by construction."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib import colormaps
+from matplotlib.axes import Axes
+from matplotlib.colors import ListedColormap, Normalize
+from matplotlib.patches import Rectangle
+
+from . import palette
+from ._shared import axes, to_array
+
+__all__ = ["jacobian", "structural"]
+
+Block = tuple[
+    str, tuple[int, int], tuple[int, int]
+]  #: name, (first row, last row + 1), (first column, last column + 1)
+
+FONT = 9  # points: the smallest that reads well at 100 % zoom
+
+
+def structural(jacobians: Any) -> np.ndarray:
+    """Which entries are the same by construction: (D, D), 0 or 1 where all Jacobians (B, D, D) hold exactly that.
+
+    Free entries are NaN. The more points, and the less special, the surer: a ReLU that is off gives a zero by accident.
+    """
+    batch = to_array(jacobians).astype(float)
+    batch = batch.reshape(-1, *batch.shape[-2:])
+    pattern = np.full(batch.shape[1:], np.nan)
+    pattern[(batch == 0).all(axis=0)] = 0
+    pattern[(batch == 1).all(axis=0)] = 1
+    return pattern
+
+
+def jacobian(
+    J: Any,
+    ax: Axes | None = None,
+    *,
+    sample: int = 0,
+    entries: bool | None = None,
+    blocks: Sequence[Block] | None = None,
+    structure: Any = None,
+    ordering: Sequence[int] | tuple[Sequence[int], Sequence[int]] | None = None,
+    vmax: float | None = None,
+    colourbar: bool = True,
+    title: str | None = None,
+) -> Axes:
+    """Draw J, J[i, j] = dy_i / dx_j, with its zeros and ones by construction told apart from its free entries.
+
+    Free entries are coloured by value, white at zero. An entry that is zero by construction is grey with a dot; one
+    that is one by construction is yellow with a 1, or with a stroke where the cell is too small for it.
+
+    Args:
+        J: a ``JacobianReport``, or a Jacobian (D, D), or one for each of B points (B, D, D), as tensor or array.
+        ax: where to draw; by default on a new figure, large enough for the numbers if D is at most 8.
+        sample: which of the B points to draw.
+        entries: print the numbers; by default where they fit the cells at 9 points.
+        blocks: outlines, each ``(name, (row, row end), (column, column end))`` counted from 0, the ends not included.
+        structure: (D, D), 0 or 1 where the entry is that by construction and NaN where it is free; by default the
+            entries that are exactly 0 or 1 at all B points.
+        ordering: draw rows and columns in this order; or a pair, the order of rows and that of columns. ``blocks``
+            then count in the new order.
+        vmax: the absolute value at the ends of the colour scale; by default the largest among the free entries.
+        colourbar: draw the scale beside the heat map.
+        title: above the heat map; by default the structure's name, where ``J`` is a report.
+
+    Raises:
+        ValueError: if J is not square, or ``sample``, ``structure``, ``ordering`` or ``blocks`` do not fit it.
+    """
+    if hasattr(J, "jacobian"):
+        title = getattr(getattr(J, "structure", None), "name", None) if title is None else title
+        J = J.jacobian
+    batch = to_array(J).astype(float)
+    if batch.ndim not in (2, 3) or batch.shape[-1] != batch.shape[-2]:
+        raise ValueError(f"J must be (D, D) or (B, D, D), but has the shape {batch.shape}")
+    batch = batch.reshape(-1, *batch.shape[-2:])
+    if not -len(batch) <= sample < len(batch):
+        raise ValueError(f"sample must be one of the {len(batch)} points, 0 to {len(batch) - 1}, but is {sample}")
+    values, D = batch[sample], batch.shape[-1]
+    pattern = structural(batch) if structure is None else to_array(structure).astype(float)
+    if pattern.shape != (D, D):
+        raise ValueError(f"structure must be ({D}, {D}) as J is, but has the shape {pattern.shape}")
+    rows, columns = _orders(ordering, D)
+    values, pattern = values[np.ix_(rows, columns)], pattern[np.ix_(rows, columns)]
+    zeros, ones = pattern == 0, pattern == 1
+
+    ax = axes(ax, _figure_size(D, colourbar))
+    free = np.abs(values[~zeros & ~ones])
+    free = free[np.isfinite(free)]
+    scale = vmax if vmax is not None else (free.max() if free.size and free.max() > 0 else 1.0)
+    picture = ax.imshow(values, cmap=palette.SIGNED, norm=Normalize(-scale, scale), interpolation="nearest")
+    marked = np.ma.masked_where(~(zeros | ones), pattern)
+    ax.imshow(marked, cmap=ListedColormap([palette.ZERO, palette.ONE]), vmin=0, vmax=1, interpolation="nearest")
+    if colourbar and free.size:
+        ax.figure.colorbar(picture, ax=ax, shrink=0.8, label=r"$\partial y_i / \partial x_j$")
+
+    cell = min(ax.get_window_extent().width, ax.get_window_extent().height) / D * 72 / ax.figure.dpi  # points
+    printed = cell >= 32 if entries is None else entries
+    _mark(ax, zeros, ones, cell, numbers=printed)
+    if printed:
+        _print_entries(ax, values, ~(zeros | ones), scale)
+    for block in blocks or ():
+        _outline(ax, block, D)
+    _label(ax, rows, columns, D, title)
+    return ax
+
+
+def _orders(ordering: Any, D: int) -> tuple[list[int], list[int]]:
+    """The order of rows and that of columns."""
+    if ordering is None:
+        return list(range(D)), list(range(D))
+    pair = ordering if len(ordering) == 2 and np.ndim(ordering[0]) == 1 else (ordering, ordering)
+    orders = [[int(index) for index in order] for order in pair]
+    for order in orders:
+        if sorted(order) != list(range(D)):
+            raise ValueError(f"ordering must be a permutation of 0 to {D - 1}, or a pair of them, but holds {order}")
+    return orders[0], orders[1]
+
+
+def _figure_size(D: int, colourbar: bool) -> tuple[float, float]:
+    """Inches: cells wide enough for numbers up to D = 8, then a fixed size."""
+    side = max(0.56 * min(D, 8) + 0.9, 3.0)
+    return side + 1.0 * colourbar, side
+
+
+def _mark(ax: Axes, zeros: np.ndarray, ones: np.ndarray, cell: float, numbers: bool) -> None:
+    """Dots on zeros, and 1 on ones, so that neither is told by colour alone."""
+    dot = np.clip(cell / 10, 0.6, 3)
+    i, j = np.nonzero(zeros)
+    ax.plot(j, i, linestyle="", marker="o", markersize=dot, color=palette.MUTED, markeredgewidth=0)
+    i, j = np.nonzero(ones)
+    if numbers or cell >= 12:
+        for row, column in zip(i, j, strict=True):
+            ax.text(column, row, "1", ha="center", va="center", color=palette.INK, fontsize=FONT)
+    else:
+        ax.plot(j, i, linestyle="", marker="|", markersize=0.6 * cell, color=palette.INK, markeredgewidth=0.8)
+
+
+def _print_entries(ax: Axes, values: np.ndarray, free: np.ndarray, scale: float) -> None:
+    """The free entries in numbers, dark on light cells and light on dark ones."""
+    colours = colormaps[palette.SIGNED](Normalize(-scale, scale)(values))[..., :3]
+    lightness = colours @ (0.299, 0.587, 0.114)
+    for i, j in zip(*np.nonzero(free), strict=True):
+        text = f"{values[i, j]:.2f}" if abs(values[i, j]) < 99.5 else f"{values[i, j]:.0e}"
+        colour = palette.INK if lightness[i, j] > 0.5 else "white"
+        ax.text(j, i, text.replace("-", "\N{MINUS SIGN}"), ha="center", va="center", color=colour, fontsize=FONT)
+
+
+def _outline(ax: Axes, block: Block, D: int) -> None:
+    """A frame around a block, its name on a tab on the frame."""
+    name, (top, bottom), (left, right) = block
+    if not (0 <= top < bottom <= D and 0 <= left < right <= D):
+        raise ValueError(
+            f"blocks: {name!r} has rows {(top, bottom)} and columns {(left, right)}, "
+            f"but J has {D} of each, and a block at least one"
+        )
+    corner, width, height = (left - 0.5, top - 0.5), right - left, bottom - top
+    # Not clipped, or the axes' edge would halve the outer lines.
+    ax.add_patch(Rectangle(corner, width, height, fill=False, linewidth=2, edgecolor=palette.INK, clip_on=False))
+    # The tab sits on the frame's upper line, clear of the numbers in the middle of the cells.
+    tab = {"boxstyle": "round,pad=0.2", "facecolor": "white", "edgecolor": palette.INK, "linewidth": 0.8}
+    offset = {"xytext": (6, 0), "textcoords": "offset points", "va": "center", "fontsize": FONT, "color": palette.INK}
+    ax.annotate(name, corner, **offset, bbox=tab, zorder=4)
+
+
+def _label(ax: Axes, rows: list[int], columns: list[int], D: int, title: str | None) -> None:
+    """Dimensions counted from 1, as in the papers; all of them while there is room."""
+    every = 1 if D <= 16 else -(-D // 8)
+    at = range(0, D, every)
+    ax.set_xticks(at, [str(columns[k] + 1) for k in at])
+    ax.set_yticks(at, [str(rows[k] + 1) for k in at])
+    ax.tick_params(length=0)
+    ax.set(xlabel="input $x_j$", ylabel="output $y_i$", xlim=(-0.5, D - 0.5), ylim=(D - 0.5, -0.5))
+    if title:
+        ax.set_title(title, pad=12)  # clear of the tabs of blocks

@@ -1,0 +1,59 @@
+"""Small images side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from matplotlib.axes import Axes
+
+from ._shared import axes, to_array
+
+__all__ = ["images"]
+
+
+def images(
+    batch: torch.Tensor | np.ndarray,
+    ax: Axes | None = None,
+    *,
+    shape: Sequence[int] = (8, 8),
+    columns: int | None = None,
+    vmin: float | None = None,
+    vmax: float | None = None,
+    cmap: str = "Greys",
+    **image_options: object,
+) -> Axes:
+    """Draw a batch of images as one sheet, row by row from the upper left.
+
+    Args:
+        batch: (N, H * W), (N, H, W) or (N, 1, H, W); large values are ink.
+        ax: where to draw; by default on a new figure.
+        shape: (H, W) of one image.
+        columns: images in a row; by default as many as make the sheet twice as wide as high.
+        vmin, vmax: the values of paper and of full ink; by default the smallest and the largest in the batch.
+        cmap: a colour map.
+        image_options: go to ``Axes.imshow``.
+
+    Raises:
+        ValueError: if the batch is empty or its images have not H * W pixels.
+    """
+    pixels = to_array(batch)
+    height, width = shape
+    if pixels.ndim < 2 or not len(pixels) or pixels[0].size != height * width:
+        raise ValueError(
+            f"batch must be images of {height} x {width}, (N, {height * width}) or (N, {height}, {width}), "
+            f"but has the shape {pixels.shape}"
+        )
+    columns = columns or min(len(pixels), int(np.ceil(np.sqrt(2 * len(pixels)))))
+    rows = -(-len(pixels) // columns)
+    gap = 1  # a pixel of paper between images
+    sheet = np.full((rows * (height + gap) - gap, columns * (width + gap) - gap), np.nan)
+    for index, image in enumerate(pixels.reshape(-1, height, width)):
+        top, left = index // columns * (height + gap), index % columns * (width + gap)
+        sheet[top : top + height, left : left + width] = image
+    ax = axes(ax, (0.6 * columns, 0.6 * rows))
+    options = {"cmap": cmap, "vmin": vmin, "vmax": vmax, "interpolation": "nearest"}
+    ax.imshow(sheet, **(options | image_options))
+    ax.set_axis_off()
+    return ax
