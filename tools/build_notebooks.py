@@ -1,0 +1,81 @@
+"""Build the learner's and the solved notebooks from notebooks/source, or check that they are in step with it."""
+
+import argparse
+import sys
+from pathlib import Path
+
+from lessons.execute import Timing, execute
+from lessons.instep import orphans, stale
+from lessons.normalise import normalise, to_text
+from lessons.source import SETS, Lesson, LessonError, discover, read_lesson
+
+LIMIT_LESSON, LIMIT_CELL, LIMIT_KILOBYTES = 60.0, 20.0, 600.0
+
+
+def build(lesson: Lesson, folder: Path) -> list[str]:
+    """Execute and write both notebooks of `lesson`; returns what is over a limit, in words."""
+    over = []
+    for which in SETS:
+        title = f"{lesson.name} ({which})"
+        target = lesson.target(folder, which)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        notebook = lesson.notebooks[which]
+        timing = execute(notebook, target.parent, title)
+        normalise(notebook, title)
+        text = to_text(notebook)
+        target.write_text(text, encoding="utf-8", newline="\n")
+        over += report(title, timing, len(text.encode()) / 1000)
+    return over
+
+
+def report(title: str, timing: Timing, kilobytes: float) -> list[str]:
+    """Print a line of measurements; returns those over their limit."""
+    print(
+        f"{title:40} {timing.total:6.1f} s  slowest cell {timing.slowest_cell} ({timing.slowest:.1f} s)  "
+        f"{kilobytes:.0f} kB",
+        flush=True,
+    )
+    measured = [
+        (timing.total, LIMIT_LESSON, "s for the whole lesson"),
+        (timing.slowest, LIMIT_CELL, f"s for cell {timing.slowest_cell}"),
+        (kilobytes, LIMIT_KILOBYTES, "kB"),
+    ]
+    return [f"{title}: {value:.1f} {what}, the limit is {limit:g}" for value, limit, what in measured if value > limit]
+
+
+def check(lessons: list[Lesson], folder: Path, whole: bool) -> list[str]:
+    """What is out of step, in words; with `whole`, notebooks without a source too."""
+    found = [line for lesson in lessons for line in stale(lesson, folder)]
+    return found + [f"{path} has no source" for path in (orphans(lessons, folder) if whole else [])]
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """The command line; returns its exit status."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("lesson", nargs="?", help="one lesson, such as 02_nade (default: all)")
+    parser.add_argument(
+        "--folder", type=Path, default=Path("notebooks"), help="where source/ lies (default: notebooks)"
+    )
+    parser.add_argument("--check", action="store_true", help="only say what is out of step; run nothing")
+    parser.add_argument("--force", action="store_true", help="build also what is in step")
+    parser.add_argument("--strict", action="store_true", help="fail when a lesson is over a limit of time or size")
+    options = parser.parse_args(arguments)
+    try:
+        lessons = [read_lesson(path) for path in discover(options.folder, options.lesson)]
+        if options.check:
+            found = check(lessons, options.folder, whole=options.lesson is None)
+            print("\n".join([*found, "run `make notebooks`"]) if found else f"{len(lessons)} lessons in step")
+            return 1 if found else 0
+        due = [lesson for lesson in lessons if options.force or stale(lesson, options.folder)]
+        over = [line for lesson in due for line in build(lesson, options.folder)]
+    except LessonError as error:
+        print(error, file=sys.stderr)
+        return 1
+    print(f"{len(due)} of {len(lessons)} lessons built; the others were in step")
+    for line in over:
+        print(f"over the limit: {line}", file=sys.stderr)
+    return 1 if over and options.strict else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

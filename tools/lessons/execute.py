@@ -1,0 +1,82 @@
+"""Run a notebook from top to bottom in a fresh kernel that knows nothing of its user's settings."""
+
+import os
+import tempfile
+import time
+from contextlib import contextmanager
+from importlib.util import find_spec
+from pathlib import Path
+from typing import NamedTuple
+
+from nbclient import NotebookClient
+from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
+from nbformat import NotebookNode
+
+from lessons.source import LessonError
+
+__all__ = ["Timing", "execute"]
+
+CELL_TIMEOUT = 300  # seconds, after which a cell is taken to hang
+
+
+class Timing(NamedTuple):
+    """Seconds for the whole run (the kernel's start included), the slowest cell's number (from 1) and its seconds."""
+
+    total: float
+    slowest_cell: int
+    slowest: float
+
+
+def execute(notebook: NotebookNode, folder: Path, title: str) -> Timing:
+    """Execute `notebook` in place, with `folder` as the kernel's working directory.
+
+    Raises:
+        LessonError: a cell failed, hung or killed its kernel; the message holds the cell and the traceback.
+    """
+    began: dict[int, float] = {}
+    took: dict[int, float] = {}
+
+    def start(cell: NotebookNode, cell_index: int) -> None:
+        began[cell_index] = time.perf_counter()
+
+    def stop(cell: NotebookNode, cell_index: int, execute_reply: dict) -> None:
+        took[cell_index] = time.perf_counter() - began[cell_index]
+
+    client = NotebookClient(
+        notebook,
+        kernel_name="python3",
+        timeout=CELL_TIMEOUT,
+        record_timing=False,
+        store_widget_state=False,
+        resources={"metadata": {"path": str(folder)}},
+        extra_arguments=["--log-level=ERROR"],  # ipykernel 7 warns at each start that loopback TCP is not encrypted
+        on_cell_execute=start,
+        on_cell_executed=stop,
+    )
+    clock = time.perf_counter()
+    try:
+        with _clean_environment() as environment:
+            client.execute(env=environment)
+    except CellExecutionError as error:
+        raise LessonError(f"{title}, cell {max(began) + 1} failed:\n{error}") from None
+    except (CellTimeoutError, DeadKernelError) as error:
+        cell = max(began, default=-1) + 1
+        raise LessonError(f"{title}, cell {cell}: {error}\n{notebook.cells[cell - 1].source}") from None
+    slowest = max(took, key=took.__getitem__, default=-1)
+    return Timing(time.perf_counter() - clock, slowest + 1, took.get(slowest, 0.0))
+
+
+@contextmanager
+def _clean_environment():
+    """The environment of a kernel whose numbers and pictures depend on the lesson alone.
+
+    One thread, because sums over several threads are added in another order; no profile or matplotlibrc of the user.
+    """
+    with tempfile.TemporaryDirectory() as profile:
+        style = Path(find_spec("matplotlib").origin).parent / "mpl-data" / "matplotlibrc"
+        yield os.environ | {
+            "IPYTHONDIR": profile,
+            "MATPLOTLIBRC": str(style),
+            "OMP_NUM_THREADS": "1",
+            "PYTHONHASHSEED": "0",
+        }
