@@ -34,6 +34,7 @@ class Flow(nn.Module, Transform):
         https://arxiv.org/abs/1912.02762
 
     Example:
+        >>> import math
         >>> class Double(Flow):
         ...     def call_and_ladj(self, x):
         ...         return 2 * x, torch.full(x.shape[:-1], self.dim * math.log(2.0))
@@ -59,6 +60,9 @@ class Flow(nn.Module, Transform):
 
     # Transform defines __eq__ and thereby takes __hash__ away; modules must be hashable.
     __hash__ = nn.Module.__hash__
+
+    def __getstate__(self) -> dict:
+        return self.__dict__ | {"_inv": None}  # a weak reference can be neither pickled nor meant for the copy
 
     @property
     def dim(self) -> int:
@@ -101,7 +105,9 @@ class Flow(nn.Module, Transform):
             raise ValueError(f"{name}: x must be real floating point, but is {x.dtype}; try x.float()")
         own = next((p.dtype for p in self.parameters() if p.is_floating_point()), x.dtype)
         if x.dtype != own:
-            raise ValueError(f"{name}: x is {x.dtype} but the parameters are {own}; try x.to({own}), or flow.to({x.dtype})")
+            raise ValueError(
+                f"{name}: x is {x.dtype} but the parameters are {own}; try x.to({own}), or flow.to({x.dtype})"
+            )
         return x
 
     # What nn.Module and Transform ask for, all derived from the two methods above.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
@@ -123,8 +124,8 @@ class BatchNorm(Flow):
 
     In training mode mean and variance are the batch's, and running averages are kept; in evaluation mode the running
     averages are used. The log-determinant is that of this diagonal map with mean and variance taken as constants. In
-    training mode they depend on every sample, so the layer is then a map of single samples in name only: inspect it, and
-    invert it, in evaluation mode.
+    training mode they depend on every sample, so the layer is then a map of single samples in name only: inspect and
+    invert it in evaluation mode.
 
     In a density model z is normalised on the way from x to z; in a stack that maps z to x, use ``BatchNorm(dim).inv``.
 
@@ -207,6 +208,7 @@ class RealNVP(Stack):
         Density Estimation Using Real NVP (Dinh et al., 2017), sections 3.4 and 3.5, https://arxiv.org/abs/1605.08803
 
     Example:
+        >>> from nfteach.flows import FlowDistribution
         >>> base = torch.distributions.Normal(torch.zeros(3), torch.ones(3))
         >>> q = FlowDistribution(base, RealNVP(3, layers=4))
         >>> q.log_prob(q.sample((10,))).shape
@@ -230,5 +232,5 @@ class RealNVP(Stack):
 
 def _mlp(inputs: int, hidden: Sequence[int], outputs: int) -> nn.Sequential:
     widths = [inputs, *hidden]
-    layers = [part for a, b in zip(widths, widths[1:], strict=False) for part in (nn.Linear(a, b), nn.ReLU())]
+    layers = [part for a, b in pairwise(widths) for part in (nn.Linear(a, b), nn.ReLU())]
     return nn.Sequential(*layers, nn.Linear(widths[-1], outputs))
