@@ -152,7 +152,7 @@ class Planar(Flow):
 
     def _one_plus_wu(self) -> Tensor:
         wu = self.w @ self.u
-        return one_plus_m(wu) if self.constrained else 1 + wu
+        return torch.where(self.w @ self.w == 0, 1.0, one_plus_m(wu)) if self.constrained else 1 + wu
 
     def _bracket(self, wy: Tensor, wu: Tensor) -> tuple[Tensor, Tensor]:
         """Bounds of alpha, the root of alpha + wu h(alpha + b) = wy."""

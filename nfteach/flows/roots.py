@@ -37,8 +37,8 @@ def increasing_root(
     with torch.no_grad():
         low, high = low.detach(), high.detach()
         x = (low + high) / 2
-        tolerance = 4 * torch.finfo(x.dtype).eps
-        width = 0.01 * (high - low)
+        eps = torch.finfo(x.dtype).eps
+        floor = eps * (low.abs() + high.abs())
         for step in range(max_steps):
             value, slope = value_and_slope(x)
             low = torch.where(value < 0, x, low)
@@ -47,7 +47,7 @@ def increasing_root(
             # A bisection now and then bounds the number of steps, whatever the shape of f.
             inside = (newton > low) & (newton < high) & (step < 8 or step % 2 == 0)
             moved = torch.where(value == 0, x, torch.where(inside, newton, middle))
-            settled = (moved - x).abs() <= tolerance * torch.maximum(x.abs(), width)
+            settled = (moved - x).abs() <= 4 * eps * torch.maximum(x.abs(), floor)
             x = moved
             if _all(settled):
                 break
