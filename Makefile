@@ -1,0 +1,90 @@
+# `make lab` to read the course, `make test` to check it; `make help` lists the rest.
+
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+PORT ?= 8888
+
+# On Linux, PyPI's torch carries CUDA (gigabytes that the course never uses): PyTorch's own index has the CPU build.
+# Where pip was pointed at wheels of its own, its configuration is used as it is. `make lab TORCH_INDEX=` takes whatever
+# torch pip finds.
+ifeq ($(origin TORCH_INDEX),undefined)
+  TORCH_INDEX := $(if $(PIP_FIND_LINKS),,https://download.pytorch.org/whl/cpu)
+  CPU_ONLY := yes
+else
+  CPU_ONLY := $(if $(TORCH_INDEX),yes)
+endif
+PIP_INSTALL = $(BIN)/python -m pip install --quiet $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX)) -c constraints.txt
+
+LAB_READY := $(VENV)/.lab-ready
+TEST_READY := $(VENV)/.test-ready
+ROOT_FLAG = $(if $(filter 0,$(shell id -u)),--allow-root)
+
+# One thread each: two processes run side by side, and sums over several threads differ in their last digits.
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest
+TWO_AT_ONCE := -n 2 --dist loadscope
+
+.DEFAULT_GOAL := help
+.PHONY: help lab test test-unit test-nbval test-notebooks test-browser browser lint format notebooks constraints clean
+
+help: ## this list
+	@sed -n 's/^\([a-z-]*\):[^#]*## /\1: /p' Makefile | awk -F': ' '{ printf "  make %-12s %s\n", $$1, $$2 }'
+
+lab: $(LAB_READY) ## install what is missing and open the course in JupyterLab
+	cd notebooks && JUPYTER_CONFIG_PATH="$(CURDIR)/tools/jupyter$${JUPYTER_CONFIG_PATH:+:$$JUPYTER_CONFIG_PATH}" \
+		"$(abspath $(BIN))/jupyter" lab --port=$(PORT) $(ROOT_FLAG) $(LAB_OPTIONS) 00_start_here.ipynb
+
+test: test-unit test-nbval test-notebooks test-browser ## every test, in a real browser too (installs what they need)
+
+test-unit: $(TEST_READY) ## unit tests and doctests
+	$(PYTEST) $(TWO_AT_ONCE) tests/unit --doctest-modules nfteach
+
+test-nbval: $(TEST_READY) ## run every notebook and compare the cells tagged nbval-check-output
+	$(PYTEST) $(TWO_AT_ONCE) --nbval-lax --nbval-current-env --nbval-cell-timeout=120 \
+		--nbval-sanitize-with tests/notebooks/sanitize.cfg notebooks/*.ipynb notebooks/solutions/*.ipynb
+
+test-notebooks: $(TEST_READY) ## sources and notebooks in step, the builder, the form of the stored notebooks
+	$(PYTEST) tests/notebooks
+
+test-browser: $(TEST_READY) browser ## run each lesson in JupyterLab in Chromium and move each explorer
+	$(PYTEST) tests/browser
+
+browser: $(TEST_READY) ## find a Chromium, or install one
+	@sh tools/ensure_browser.sh $(BIN)/python
+
+lint: $(TEST_READY) ## ruff: rules and layout
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+format: $(TEST_READY) ## let ruff repair what it can
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+notebooks: $(LAB_READY) ## build the notebooks whose source changed (LESSON=02_nade: that one; FORCE=1: also unchanged ones)
+	$(BIN)/python tools/build_notebooks.py $(if $(FORCE),--force) $(if $(STRICT),--strict) $(LESSON)
+
+constraints: $(TEST_READY) ## write constraints.txt from what is installed now
+	$(BIN)/python tools/pin.py > $(VENV)/constraints.new
+	mv $(VENV)/constraints.new constraints.txt
+
+clean: ## remove what was generated; the environment stays (rm -rf .venv takes it away)
+	rm -rf artefacts build dist .pytest_cache .ruff_cache .hypothesis
+	find . -path ./$(VENV) -prune -o \( -name __pycache__ -o -name .ipynb_checkpoints \) -type d -prune -exec rm -rf {} +
+
+# ---- the environment: installed once, and again when its description changes -------------------------------------
+
+$(BIN)/python:
+	@sh tools/check_python.sh $(PYTHON)
+	$(PYTHON) -m venv $(VENV)
+
+$(LAB_READY): pyproject.toml constraints.txt | $(BIN)/python
+	@echo "Installing JupyterLab, PyTorch (CPU) and the course into $(VENV): a few minutes, once."
+	$(PIP_INSTALL) -e ".[lab]"
+	@$(if $(CPU_ONLY),$(BIN)/python tools/check_torch.py)
+	@touch $@
+
+$(TEST_READY): pyproject.toml constraints.txt | $(BIN)/python
+	@echo "Installing the course and what its tests need into $(VENV): a few minutes, once."
+	$(PIP_INSTALL) -e ".[test]"
+	@$(if $(CPU_ONLY),$(BIN)/python tools/check_torch.py)
+	@touch $(LAB_READY) $@
