@@ -1,18 +1,19 @@
 """The mathematics of normalizing flows. Needs torch and nothing else."""
 
-from .flow import Flow, FlowDistribution, InverseFlow, Permutation, Stack, Step
+from .distribution import FlowDistribution
+from .flow import Flow, InverseFlow, Permutation, Stack, Step
 from .nade import NADE, NADEStep
 from .orderings import pixel_ordering
 from .planar import Planar
 from .realnvp import AffineCoupling, BatchNorm, RealNVP, alternating_mask, half_mask
 
 __all__ = [
+    "NADE",
     "AffineCoupling",
     "BatchNorm",
     "Flow",
     "FlowDistribution",
     "InverseFlow",
-    "NADE",
     "NADEStep",
     "Permutation",
     "Planar",
