@@ -1,0 +1,159 @@
+"""The report in words, for print."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from . import words
+from .tex import plain_tex
+
+if TYPE_CHECKING:
+    from .report import JacobianReport
+
+__all__ = ["render_text"]
+
+WIDTH = 96
+NUMBERS_UP_TO = 8  # entries are printed as numbers up to this D,
+SYMBOLS_UP_TO = 40  # as one symbol each up to this, and gathered into cells above
+CELLS = 32
+POINTS_SHOWN = 4
+
+
+def render_text(report: JacobianReport) -> str:
+    """The verbose report."""
+    lines = [words.headline(report), "=" * WIDTH, words.points_line(report)]
+    for title, body in (
+        ("Formula", _formula(report)),
+        ("Jacobian", _entries(report)),
+        ("Structure", _structure(report)),
+        ("Determinant", _determinant(report)),
+        ("Inverse", [words.inverse_line(report)]),
+        ("Verdict", _verdict(report)),
+    ):
+        body = list(body)
+        if body:
+            lines += ["", title.upper(), *(f"  {line}".rstrip() for line in body)]
+    return "\n".join(lines)
+
+
+def _wrap(text: str, indent: str = "") -> list[str]:
+    return textwrap.wrap(text, WIDTH - 2, subsequent_indent=indent, break_long_words=False)
+
+
+def _formula(report: JacobianReport) -> Iterator[str]:
+    if report.formula:
+        yield from _wrap(plain_tex(report.formula), "    ")
+    if report.terms:
+        yield f"Its terms at point 1, x = {words.value_at(report.x[0])}:"
+        wide = max(len(name) for name in report.terms)
+        for name, value in report.first_terms.items():
+            yield f"  {name.ljust(wide)} = {words.value_at(value)}"
+
+
+def _entries(report: JacobianReport) -> Iterator[str]:
+    s = report.structure
+    if s is None:
+        yield "J is nowhere finite."
+        return
+    natural = tuple(range(s.dim))
+    yield "Row i, column j: how fast output y_i moves with input x_j. At point 1:"
+    yield from _picture(report, natural, natural)
+    if s.dim <= NUMBERS_UP_TO:
+        yield "(· is 0 at every point, a bare 1 is 1 at every point)"
+    elif s.dim <= SYMBOLS_UP_TO:
+        yield "(· always 0, 1 always 1, + and - by sign here, o free but 0 here)"
+    else:
+        n = _cell(s.dim)
+        yield f"(each cell gathers {n} x {n} entries: · all 0, 1 ones among zeros, ░ ▒ ▓ █ ever more free ones)"
+    if s.reordered and s.name not in {"upper triangular", "permutation"}:
+        yield ""
+        yield "The same in the order found:"
+        yield from _picture(report, s.row_ordering, s.ordering)
+
+
+def _picture(report: JacobianReport, rows: tuple[int, ...], columns: tuple[int, ...]) -> Iterator[str]:
+    s = report.structure
+    at = torch.tensor(rows)[:, None], torch.tensor(columns)
+    J, zero, one = report.jacobian[0][at], s.zero[at], s.one[at]
+    if s.dim <= NUMBERS_UP_TO:
+        yield from _numbers(J, zero, one, rows, columns)
+    elif s.dim <= SYMBOLS_UP_TO:
+        for i in range(s.dim):
+            yield "  " + " ".join(_symbol(float(J[i, j]), bool(zero[i, j]), bool(one[i, j])) for j in range(s.dim))
+    else:
+        yield from _cells(zero, one)
+
+
+def _numbers(J: Tensor, zero: Tensor, one: Tensor, rows: tuple, columns: tuple) -> Iterator[str]:
+    cells = [["", *words.axis_labels("x", columns)]]
+    for i, label in enumerate(words.axis_labels("y", rows)):
+        entries = [
+            "·" if zero[i, j] else "1" if one[i, j] else words.number(float(J[i, j])) for j in range(len(columns))
+        ]
+        cells.append([label, *entries])
+    wide = [max(len(row[j]) for row in cells) for j in range(len(cells[0]))]
+    for row in cells:
+        yield "  " + "   ".join(cell.rjust(wide[j]) for j, cell in enumerate(row))
+
+
+def _symbol(value: float, zero: bool, one: bool) -> str:
+    if zero:
+        return "·"
+    if one:
+        return "1"
+    return "+" if value > 0 else "-" if value < 0 else "o"
+
+
+def _cell(dim: int) -> int:
+    """Entries along the side of one cell of the gathered picture."""
+    return -(-dim // CELLS)
+
+
+def _cells(zero: Tensor, one: Tensor) -> Iterator[str]:
+    side = _cell(len(zero))
+    free = ~zero & ~one
+    for some_free, some_one in zip(free.split(side), one.split(side), strict=True):
+        line = []
+        for f, o in zip(some_free.split(side, 1), some_one.split(side, 1), strict=True):
+            share = float(f.float().mean())
+            line.append("░▒▓█"[min(3, int(4 * share))] if share else "1" if o.any() else "·")
+        yield "  " + " ".join(line)
+
+
+def _structure(report: JacobianReport) -> Iterator[str]:
+    if report.structure is not None:
+        yield report.structure.name.upper()
+    for line in words.structure_lines(report):
+        yield from _wrap(line)
+
+
+def _determinant(report: JacobianReport) -> Iterator[str]:
+    routes = words.routes(report)
+    shown = min(len(report.x), POINTS_SHOWN)
+    table = [["log|det J| in nats", *(f"point {b + 1}" for b in range(shown)), "apart by"]]
+    for route in routes:
+        table.append([route.name, *(words.number(float(v)) for v in route.values[:shown]), words.gap(route.gap)])
+    table.append(
+        ["sign of det J", *({1.0: "+", -1.0: "-", 0.0: "0"}.get(float(v), "?") for v in report.sign[:shown]), ""]
+    )
+    table.append(["condition number", *(words.condition(float(v)) for v in report.condition_number[:shown]), ""])
+    wide = [max(len(row[j]) for row in table) for j in range(len(table[0]))]
+    for row in table:
+        yield row[0].ljust(wide[0]) + "".join("  " + cell.rjust(wide[j + 1]) for j, cell in enumerate(row[1:]))
+    more = f" ({shown} of {len(report.x)} points shown)" if len(report.x) > shown else ""
+    yield from _wrap(f"'apart by': the largest distance from autograd's, over all points{more}.")
+    yield f"det J is {words.sign_line(report)}."
+    if claim := words.claim_line(report):
+        yield from _wrap(claim)
+
+
+def _verdict(report: JacobianReport) -> Iterator[str]:
+    yield words.verdict(report)
+    for finding in report.findings:
+        mark = "✗" if finding.severity == "error" else "note"
+        yield from _wrap(f"{mark} {finding}", "    ")

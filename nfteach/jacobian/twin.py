@@ -1,0 +1,111 @@
+"""A copy of any transform to experiment on, so that the original is not touched."""
+
+from __future__ import annotations
+
+import copy
+import types
+import weakref
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.distributions.transforms import Transform
+
+__all__ = ["twins"]
+
+_PLAIN = (type, types.ModuleType, torch.Generator, torch.dtype, torch.device, torch.Size, str, bytes)
+
+
+def twins(*originals: Any, dtype: torch.dtype | None = None) -> tuple[Any, ...]:
+    """Deep copies of the originals, with every floating tensor in them turned to ``dtype`` (None: left as it is).
+
+    What the originals share, the copies share. A plain function is copied with the modules, transforms and tensors that
+    it holds in its closure or reads by name.
+
+    Raises:
+        ValueError: if something cannot be copied.
+    """
+    # deepcopy refuses tensors with a history (loc = 2 * parameter): give it detached copies of those.
+    memo: dict[int, Any] = {id(t): t.detach().clone() for t in _tensors(originals) if not t.is_leaf}
+    try:
+        copies = tuple(_copy(original, memo) for original in originals)
+    except Exception as error:
+        raise ValueError(
+            f"transform: the inspector works on a copy, but this {type(originals[0]).__name__} cannot be copied "
+            f"({type(error).__name__}: {error})"
+        ) from error
+    for tensor in _tensors(copies):
+        tensor.grad = None
+        if dtype is not None and tensor.is_floating_point():
+            tensor.data = tensor.data.to(dtype)
+    for thing in _reachable(copies):
+        if isinstance(thing, Transform):
+            # A cache could answer instead of the map, and a weakly held inverse is still the original's.
+            thing._cache_size, thing._cached_x_y = 0, (None, None)
+            if isinstance(thing._inv, weakref.ref):
+                thing._inv = None
+    return copies
+
+
+def _copy(original: Any, memo: dict[int, Any]) -> Any:
+    if not isinstance(original, types.FunctionType):
+        return copy.deepcopy(original, memo)
+    held = _held(original)
+    if not held or id(original) in memo:
+        return memo.get(id(original), original)
+    names = {name: _copy(value, memo) for name, value in held.items() if name in original.__globals__}
+    cells = tuple(
+        types.CellType(_copy(cell.cell_contents, memo)) if name in held else cell
+        for name, cell in zip(original.__code__.co_freevars, original.__closure__ or (), strict=True)
+    )
+    double = types.FunctionType(
+        original.__code__, {**original.__globals__, **names}, original.__name__, original.__defaults__, cells
+    )
+    double.__kwdefaults__ = original.__kwdefaults__
+    memo[id(original)] = double
+    return double
+
+
+def _held(function: types.FunctionType, seen: frozenset[int] = frozenset()) -> dict[str, Any]:
+    """What a function holds, by name, that has a state: modules, transforms, tensors, functions that hold such."""
+    names = {name: function.__globals__[name] for name in function.__code__.co_names if name in function.__globals__}
+    for name, cell in zip(function.__code__.co_freevars, function.__closure__ or (), strict=True):
+        try:
+            names[name] = cell.cell_contents
+        except ValueError:  # a cell that is still empty
+            continue
+    seen = seen | {id(function)}
+    return {
+        name: value
+        for name, value in names.items()
+        if isinstance(value, nn.Module | Transform | Tensor)
+        or (isinstance(value, types.MethodType) and isinstance(value.__self__, nn.Module | Transform))
+        or (isinstance(value, types.FunctionType) and id(value) not in seen and _held(value, seen))
+    }
+
+
+def _tensors(roots: Any) -> Iterator[Tensor]:
+    return (thing for thing in _reachable(roots) if isinstance(thing, Tensor))
+
+
+def _reachable(roots: Any) -> Iterator[Any]:
+    """Everything that can be reached from ``roots`` through containers, attributes and what functions hold."""
+    seen: set[int] = set()
+    queue = [roots]
+    while queue:
+        thing = queue.pop()
+        if id(thing) in seen or isinstance(thing, _PLAIN):
+            continue
+        seen.add(id(thing))
+        yield thing
+        if isinstance(thing, dict):
+            queue.extend(thing.values())
+        elif isinstance(thing, list | tuple | set | frozenset):
+            queue.extend(thing)
+        elif isinstance(thing, types.FunctionType):
+            queue.extend(_held(thing).values())
+        elif isinstance(thing, types.MethodType):
+            queue.append(thing.__self__)
+        elif not isinstance(thing, Tensor):
+            queue.extend(getattr(thing, "__dict__", {}).values())

@@ -1,0 +1,196 @@
+"""What the text and the HTML report say alike: numbers, formulas, routes to the determinant, the verdict."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, NamedTuple
+
+import torch
+from torch import Tensor
+
+if TYPE_CHECKING:
+    from .report import JacobianReport
+
+__all__ = [
+    "Route",
+    "axis_labels",
+    "condition",
+    "gap",
+    "headline",
+    "inverse_line",
+    "number",
+    "routes",
+    "verdict",
+]
+__all__ += ["claim_line", "points_line", "sign_line", "structure_lines", "value_at"]
+
+# A difference below this is rounding; its digits change from processor to processor, so they are not shown.
+ROUNDING = 1e-9
+
+
+class Route(NamedTuple):
+    """One way to log|det J|: its name, its values (B,) in nats, the largest distance from the autograd route."""
+
+    name: str
+    values: Tensor
+    gap: float | None
+
+
+def number(value: float) -> str:
+    """Four decimals where that says enough, else scientific; 0 for what is rounding."""
+    if not math.isfinite(value):
+        return {math.inf: "inf", -math.inf: "-inf"}.get(value, "nan")
+    if abs(value) < 1e-12:
+        return "0"
+    if 1e-3 <= abs(value) < 1e4:
+        return f"{value:.4f}"
+    return f"{value:.2e}"
+
+
+def gap(value: float | None) -> str:
+    """A difference: two digits, or that it is rounding only."""
+    if value is None:
+        return ""
+    return "< 1e-9" if value < ROUNDING else f"{value:.1e}"
+
+
+def condition(value: float) -> str:
+    """A condition number, to as many digits as it deserves."""
+    return f"{value:.1f}" if value < 1e4 else f"{value:.0e}"
+
+
+def value_at(value: Tensor, most: int = 6) -> str:
+    """A number, a vector in brackets, or the shape of something larger."""
+    if value.dim() > 1:
+        return (
+            f"a {' x '.join(map(str, value.shape))} array, entries from {number(value.min())} to {number(value.max())}"
+        )
+    if value.dim() == 0:
+        return number(float(value))
+    if value.dtype == torch.bool or not value.is_floating_point():
+        entries = [str(int(entry)) for entry in value[:most]]
+    else:
+        entries = [number(float(entry)) for entry in value[:most]]
+    return "(" + ", ".join(entries) + (f", ... {len(value)} in all" if len(value) > most else "") + ")"
+
+
+def axis_labels(letter: str, order: tuple[int, ...]) -> list[str]:
+    """x_1, x_2, ... as the papers count."""
+    return [f"{letter}_{i + 1}" for i in order]
+
+
+def headline(report: JacobianReport) -> str:
+    kind = "torch Transform" if report.kind == "transform" else report.kind
+    return f"{report.name}: a {kind} of D = {report.dim} dimension{'s' if report.dim > 1 else ''}"
+
+
+def points_line(report: JacobianReport) -> str:
+    given, looked = len(report.x), report.structure.points if report.structure else len(report.x)
+    near = f", and {looked - given} near by to tell structure from accident" if looked > given else ""
+    precision = "float64" if report.eps < 1e-12 else "the precision of x"
+    return f"Looked at {given} point{'s' if given > 1 else ''}{near}, on a copy in {precision}."
+
+
+def routes(report: JacobianReport) -> list[Route]:
+    """Every way to log|det J| that there is, the claim first."""
+    true = report.log_det_autograd
+
+    def route(name: str, values: Tensor) -> Route:
+        apart = (values - true).abs().where(values != true, torch.zeros_like(true))
+        apart = apart[report.finite]
+        return Route(name, values, float(apart.max()) if len(apart) else None)
+
+    found = []
+    if report.log_det is not None:
+        found.append(route(f"the map's claim, {report.log_det_by}", report.log_det))
+    found.append(Route("autograd's J, by elimination, O(D³)", true, None))
+    if report.structure is not None and report.structure.name != "dense":
+        found.append(route(f"J's structure alone, {report.structure.cost}", report.log_det_structure))
+    if report.inverse.log_det is not None:
+        found.append(route("minus the inverse's claim, at y", -report.inverse.log_det))
+    return found
+
+
+def claim_line(report: JacobianReport) -> str:
+    """What shape the claim came in, where that deserves a word."""
+    claim, B = report.claim, len(report.x)
+    if claim.layout == "none":
+        return "The map claims no log-det; the one by autograd stands alone."
+    if claim.layout == "per dimension" and report.per_dimension_by_design:
+        return f"The claim came per dimension, {claim.shape}, as an elementwise Transform's does; summed over D here."
+    if claim.layout == "one number" and B > 1:
+        return f"The claim came as one number for all {B} points."
+    return "" if claim.layout == "per sample" else f"The claim came in the shape {claim.shape} ({claim.layout})."
+
+
+def sign_line(report: JacobianReport) -> str:
+    up, down = int((report.sign > 0).sum()), int((report.sign < 0).sum())
+    if up and down:
+        return f"positive at {up} points, negative at {down}: the map folds"
+    if up == len(report.sign):
+        return "positive everywhere: orientation is kept"
+    if down == len(report.sign):
+        return "negative everywhere: the map mirrors, and that is allowed"
+    return f"positive at {up}, negative at {down}, zero or unknown at {len(report.sign) - up - down}"
+
+
+def structure_lines(report: JacobianReport) -> list[str]:
+    """How the structure was recognised, and what else is true of it."""
+    s = report.structure
+    if s is None:
+        return ["J is nowhere finite, so nothing can be said."]
+    free = s.dim**2 - int(s.zero.sum()) - int((s.one & ~s.zero).sum())
+    lines = [
+        f"Over all {s.points} points: {int(s.zero.sum())} entries are always 0, {int(s.one.sum())} are always 1, "
+        f"{free} are free.",
+        s.how,
+    ]
+    if s.name in {"triangular up to a permutation", "dense", "block diagonal", "coupling"} and s.reordered:
+        few = s.ordering[:12]
+        more = f", ... {s.dim} in all" if s.dim > len(few) else ""
+        line = f"The order found: inputs {', '.join(axis_labels('x', few))}{more}"
+        if s.row_ordering != s.ordering:
+            line += f"; outputs {', '.join(axis_labels('y', s.row_ordering[: len(few)]))}{more}"
+        lines.append(line + ".")
+    lines.append(_cost_line(report))
+    if s.also:
+        lines.append(f"It is also: {', '.join(s.also)}.")
+    return lines
+
+
+def _cost_line(report: JacobianReport) -> str:
+    s, D = report.structure, report.dim
+    elimination = max(1, D**3 // 3)  # multiply-adds of an LU decomposition
+    if s.name == "dense":
+        return f"Cost of the determinant: O(D³), an elimination of about {elimination:,} multiply-adds at D = {D}."
+    if s.cost == "O(1)":
+        return f"Cost of the determinant: none, where an elimination takes O(D³), about {elimination:,} multiply-adds."
+    steps = {"coupling": len(s.blocks[-1]), "identity plus rank r": D * s.rank**2 + s.rank**3 // 3}.get(s.name, D)
+    if s.name == "block diagonal":
+        steps = sum(max(1, len(block) ** 3 // 3) for block in s.blocks)
+    numbers = f"; at D = {D}, about {steps:,} steps instead of {elimination:,}" if D > 4 else ""
+    return f"Cost of the determinant: {s.cost} instead of O(D³){numbers}."
+
+
+def inverse_line(report: JacobianReport) -> str:
+    inverse = report.inverse
+    if inverse.failure:
+        return f"asked for, it answers: {inverse.failure}"
+    if inverse.error is None:
+        return "none known (give inverse=... to have it tried)" if report.kind == "function" else "the map offers none"
+    worst = float(inverse.error.max())
+    return f"x → y → x comes back within {'1e-9' if worst < ROUNDING else f'{worst:.1e}'} at every point"
+
+
+def verdict(report: JacobianReport) -> str:
+    errors = sum(finding.severity == "error" for finding in report.findings)
+    if errors:
+        return f"{errors} thing{'s are' if errors > 1 else ' is'} wrong."
+    checked = []
+    if report.log_det is not None:
+        checked.append("the log-det is that of the Jacobian")
+    if report.inverse_error is not None:
+        checked.append("the inverse leads back")
+    checked.append("det J keeps its sign" if len(report.x) > 1 else "det J is not zero")
+    text = ", ".join(checked)
+    return f"Sound at {'every point looked at' if len(report.x) > 1 else 'this point'}: {text}."
