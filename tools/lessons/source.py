@@ -17,6 +17,8 @@ SETS = ("learner", "solved")
 BEGIN, END = "### BEGIN SOLUTION", "### END SOLUTION"
 PLACE = "# your code here"
 NAME = re.compile(r"\d\d_[a-z0-9_]+")
+# A link's or a picture's target, unless it is an anchor, an address or another lesson.
+LINK = re.compile(r"(\]\()(?!#|/|[a-z]+:|\d\d_[a-z0-9_]+\.ipynb)([^)\s]+)")
 MARKDOWN = {"extension": ".md", "format_name": "markdown", "split_at_heading": True}
 # Only what does not change with the machine: an executed notebook otherwise names its Python version.
 METADATA = {
@@ -85,11 +87,16 @@ def _notebook(name: str, digest: str, cells: list[NotebookNode], which: str) -> 
             source = _cut(cell.source, which, where=f"{name}, cell {number}")
             made = nbformat.v4.new_code_cell(source)
         else:
-            made = nbformat.v4.new_markdown_cell(cell.source)
+            made = nbformat.v4.new_markdown_cell(_relink(cell.source) if which == "solved" else cell.source)
         made.metadata = nbformat.from_dict(metadata)
         made.id = _cell_id(cell, used)
         notebook.cells.append(made)
     return notebook
+
+
+def _relink(source: str) -> str:
+    """Relative links as they read from solutions/, one folder further down; lessons link to each other's solved form."""
+    return LINK.sub(r"\1../\2", source)
 
 
 def _cell_id(cell: NotebookNode, used: dict[str, int]) -> str:

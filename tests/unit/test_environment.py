@@ -1,0 +1,165 @@
+"""pyproject.toml, constraints.txt, environment.yml, the Makefile and the workflow describe one environment."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+import tomllib
+from importlib.metadata import PackageNotFoundError, distribution
+from pathlib import Path
+
+import pytest
+import yaml
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+from packaging.version import Version
+from pin import PYTHONS, closure
+
+ROOT = Path(__file__).parents[2]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+PINS = {
+    canonicalize_name(line.split("==")[0]): line.split("==")[1]
+    for line in (ROOT / "constraints.txt").read_text().split("\n")
+    if line and not line.startswith("#")
+}
+DIRECT = [
+    Requirement(line)
+    for line in [
+        *PROJECT["dependencies"],
+        *(line for extra in PROJECT["optional-dependencies"].values() for line in extra),
+    ]
+    if not line.startswith("nfteach[")
+]
+SUPPORTED = [
+    text.rsplit(" ", 1)[1] for text in PROJECT["classifiers"] if re.fullmatch(r"Programming .* :: 3\.\d+", text)
+]
+
+
+@pytest.mark.parametrize("requirement", DIRECT, ids=str)
+def test_each_direct_dependency_is_pinned_within_its_range(requirement):
+    assert requirement.specifier.contains(PINS[canonicalize_name(requirement.name)])
+
+
+def test_everything_that_is_needed_here_is_pinned_at_the_version_installed():
+    here = closure("nfteach", ("lab", "test"), "{}.{}".format(*sys.version_info))
+    assert {name: PINS.get(name) for name in here} == here
+
+
+def test_nothing_else_is_pinned_save_what_another_python_needs():
+    here = closure("nfteach", ("lab", "test"), "{}.{}".format(*sys.version_info))
+    for name in PINS.keys() - here.keys():
+        with pytest.raises(PackageNotFoundError):
+            distribution(name)
+
+
+def test_no_cuda_in_the_environment():
+    import torch
+
+    assert torch.version.cuda is None
+
+
+def test_pins_are_of_public_versions():
+    assert all(Version(version).local is None for version in PINS.values())
+
+
+def test_one_range_of_pythons_everywhere():
+    workflow = yaml.safe_load((ROOT / ".github/workflows/test.yml").read_text())
+    matrix = workflow["jobs"]["test"]["strategy"]["matrix"]["python"]
+    assert list(PYTHONS) == SUPPORTED
+    assert matrix == [SUPPORTED[0], SUPPORTED[-1]]
+    assert PROJECT["requires-python"] == f">={SUPPORTED[0]}"
+    check = (ROOT / "tools/check_python.sh").read_text()
+    bounds = f"(3, {SUPPORTED[0][2:]}) <= sys.version_info[:2] <= (3, {SUPPORTED[-1][2:]})"
+    assert bounds in check
+    assert f"Python {SUPPORTED[0]} to {SUPPORTED[-1]}" in check
+
+
+def test_the_conda_form_is_the_same_environment():
+    conda = yaml.safe_load((ROOT / "environment.yml").read_text())
+    *packages, pip = conda["dependencies"]
+    assert packages[0].removeprefix("python=") in SUPPORTED
+    assert packages[1] == "pip"
+    assert pip["pip"] == [f"--extra-index-url {torch_index()}", "-c constraints.txt", "-e .[lab]"]
+
+
+def torch_index() -> str:
+    """The address that the Makefile takes the CPU build of torch from."""
+    (address,) = set(re.findall(r"https://download\.pytorch\.org/\S+?(?=\))", (ROOT / "Makefile").read_text()))
+    return address
+
+
+def plan(tmp_path: Path, *arguments: str, **environment: str) -> str:
+    """What make would do for `make lab` with an environment in `tmp_path`, without doing it."""
+    kept = {
+        key: value for key, value in os.environ.items() if key not in ("PIP_FIND_LINKS", "TORCH_INDEX", "MAKEFLAGS")
+    }
+    command = ["make", "--dry-run", "lab", f"VENV={tmp_path / 'venv'}", *arguments]
+    return subprocess.run(command, cwd=ROOT, env=kept | environment, capture_output=True, text=True, check=True).stdout
+
+
+def test_make_asks_for_the_cpu_build_of_torch(tmp_path):
+    ordinary = plan(tmp_path)
+    assert f"--extra-index-url {torch_index()} -c constraints.txt" in ordinary
+    assert "check_torch.py" in ordinary
+
+
+def test_make_leaves_pip_alone_where_it_was_given_wheels_of_its_own(tmp_path):
+    configured = plan(tmp_path, PIP_FIND_LINKS="/some/wheels")
+    assert "--extra-index-url" not in configured
+    assert "check_torch.py" in configured
+
+
+def test_make_can_be_told_to_take_any_torch(tmp_path):
+    anything = plan(tmp_path, "TORCH_INDEX=")
+    assert "--extra-index-url" not in anything
+    assert "check_torch.py" not in anything
+
+
+def test_the_second_start_installs_nothing(tmp_path):
+    (tmp_path / "venv/bin").mkdir(parents=True)
+    for name in ("bin/python", ".lab-ready"):
+        (tmp_path / "venv" / name).touch()
+    second = plan(tmp_path)
+    assert "pip install" not in second
+    assert "jupyter" in second
+
+
+@pytest.mark.parametrize(
+    ("script", "words"),
+    [
+        ('case "$*" in *version_info*) exit 1;; *) echo Python 3.10.12;; esac', "is Python 3.10.12. Run: sudo apt-get"),
+        ('case "$*" in *ensurepip*) exit 1;; *print*) echo 3.12;; esac', "Run: sudo apt-get install python3.12-venv"),
+    ],
+    ids=["too old", "no venv"],
+)
+def test_a_python_that_will_not_do_is_told_in_one_line(tmp_path, script, words):
+    fake = tmp_path / "python3"
+    fake.write_text(f"#!/bin/sh\n{script}\n")
+    fake.chmod(0o755)
+    done = subprocess.run(["sh", ROOT / "tools/check_python.sh", fake], capture_output=True, text=True)
+    assert done.returncode == 1
+    assert words in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+def test_this_python_will_do():
+    subprocess.run(["sh", ROOT / "tools/check_python.sh", sys.executable], check=True)
+
+
+def test_jupyterlab_knows_the_settings_that_make_lab_gives_it():
+    overrides = json.loads((ROOT / "tools/jupyter/labconfig/default_setting_overrides.json").read_text())
+    share = Path(sys.prefix) / "share/jupyter"
+    places = [share / "lab/schemas", *share.glob("labextensions/*/schemas"), *share.glob("labextensions/@*/*/schemas")]
+    for plugin, settings in overrides.items():
+        package, _, name = plugin.partition(":")
+        (schema,) = [path for place in places if (path := place / package / f"{name}.json").exists()]
+        assert settings.keys() <= json.loads(schema.read_text())["properties"].keys()
+
+
+def test_the_citation_names_the_version():
+    import nfteach
+
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text())
+    assert citation["version"] == nfteach.__version__ == distribution("nfteach").version
+    assert f"## {nfteach.__version__}" in (ROOT / "CHANGELOG.md").read_text()
