@@ -206,4 +206,4 @@ def _name(thing: Any) -> str:
         text = type(thing).__name__
         return f"the inverse of {_name(thing.inv)}" if text == "_InverseTransform" else text
     name = getattr(thing, "__name__", type(thing).__name__)
-    return "the function" if name == "<lambda>" else name
+    return "lambda" if name == "<lambda>" else name

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from .adapt import Map, adapt, as_points
 from .diagnose import Finding, diagnose
+from .html import render_html
 from .measure import Claim, Inverse, companions, depends_on_others, jacobian, read_claim, try_inverse
 from .structure import Structure, recognise
 from .text import render_text
@@ -130,6 +131,9 @@ class JacobianReport:
 
     def __str__(self) -> str:
         return render_text(self)
+
+    def _repr_html_(self) -> str:
+        return render_html(self)
 
 
 def inspect_jacobian(

@@ -19,8 +19,8 @@ __all__ = ["render_text"]
 
 WIDTH = 96
 NUMBERS_UP_TO = 8  # entries are printed as numbers up to this D,
-SYMBOLS_UP_TO = 40  # as one symbol each up to this, and gathered into cells above
-CELLS = 32
+SYMBOLS_UP_TO = 24  # as one symbol each up to this, and gathered into cells above
+CELLS = 24
 POINTS_SHOWN = 4
 
 
@@ -61,7 +61,7 @@ def _entries(report: JacobianReport) -> Iterator[str]:
         yield "J is nowhere finite."
         return
     natural = tuple(range(s.dim))
-    yield "Row i, column j: how fast output y_i moves with input x_j. At point 1:"
+    yield "Row i, column j: how fast output yᵢ moves with input xⱼ. At point 1:"
     yield from _picture(report, natural, natural)
     if s.dim <= NUMBERS_UP_TO:
         yield "(· is 0 at every point, a bare 1 is 1 at every point)"
@@ -70,7 +70,7 @@ def _entries(report: JacobianReport) -> Iterator[str]:
     else:
         n = _cell(s.dim)
         yield f"(each cell gathers {n} x {n} entries: · all 0, 1 ones among zeros, ░ ▒ ▓ █ ever more free ones)"
-    if s.reordered and s.name not in {"upper triangular", "permutation"}:
+    if words.shown_reordered(report):
         yield ""
         yield "The same in the order found:"
         yield from _picture(report, s.row_ordering, s.ordering)
@@ -133,27 +133,16 @@ def _structure(report: JacobianReport) -> Iterator[str]:
 
 
 def _determinant(report: JacobianReport) -> Iterator[str]:
-    routes = words.routes(report)
-    shown = min(len(report.x), POINTS_SHOWN)
-    table = [["log|det J| in nats", *(f"point {b + 1}" for b in range(shown)), "apart by"]]
-    for route in routes:
-        table.append([route.name, *(words.number(float(v)) for v in route.values[:shown]), words.gap(route.gap)])
-    table.append(
-        ["sign of det J", *({1.0: "+", -1.0: "-", 0.0: "0"}.get(float(v), "?") for v in report.sign[:shown]), ""]
-    )
-    table.append(["condition number", *(words.condition(float(v)) for v in report.condition_number[:shown]), ""])
+    table = words.determinant_table(report, POINTS_SHOWN)
     wide = [max(len(row[j]) for row in table) for j in range(len(table[0]))]
     for row in table:
         yield row[0].ljust(wide[0]) + "".join("  " + cell.rjust(wide[j + 1]) for j, cell in enumerate(row[1:]))
-    more = f" ({shown} of {len(report.x)} points shown)" if len(report.x) > shown else ""
-    yield from _wrap(f"'apart by': the largest distance from autograd's, over all points{more}.")
-    yield f"det J is {words.sign_line(report)}."
-    if claim := words.claim_line(report):
-        yield from _wrap(claim)
+    for line in words.determinant_lines(report, POINTS_SHOWN):
+        yield from _wrap(line)
 
 
 def _verdict(report: JacobianReport) -> Iterator[str]:
-    yield words.verdict(report)
+    yield from _wrap(words.verdict(report))
     for finding in report.findings:
         mark = "✗" if finding.severity == "error" else "note"
         yield from _wrap(f"{mark} {finding}", "    ")

@@ -14,18 +14,27 @@ if TYPE_CHECKING:
 __all__ = [
     "Route",
     "axis_labels",
+    "claim_line",
     "condition",
+    "determinant_lines",
+    "determinant_table",
+    "fact",
     "gap",
     "headline",
     "inverse_line",
     "number",
+    "points_line",
     "routes",
+    "shown_reordered",
+    "sign_line",
+    "structure_lines",
+    "value_at",
     "verdict",
 ]
-__all__ += ["claim_line", "points_line", "sign_line", "structure_lines", "value_at"]
 
 # A difference below this is rounding; its digits change from processor to processor, so they are not shown.
 ROUNDING = 1e-9
+_SUBSCRIPTS = "₀₁₂₃₄₅₆₇₈₉"
 
 
 class Route(NamedTuple):
@@ -75,8 +84,8 @@ def value_at(value: Tensor, most: int = 6) -> str:
 
 
 def axis_labels(letter: str, order: tuple[int, ...]) -> list[str]:
-    """x_1, x_2, ... as the papers count."""
-    return [f"{letter}_{i + 1}" for i in order]
+    """x₁, x₂, ... as the papers count."""
+    return [letter + "".join(_SUBSCRIPTS[int(digit)] for digit in str(i + 1)) for i in order]
 
 
 def headline(report: JacobianReport) -> str:
@@ -109,6 +118,40 @@ def routes(report: JacobianReport) -> list[Route]:
     if report.inverse.log_det is not None:
         found.append(route("minus the inverse's claim, at y", -report.inverse.log_det))
     return found
+
+
+def determinant_table(report: JacobianReport, points: int) -> list[list[str]]:
+    """A heading, then each route to log|det J|, then sign and condition number: at the first ``points`` points."""
+    shown = min(len(report.x), points)
+    table = [["log|det J| in nats", *(f"point {b + 1}" for b in range(shown)), "apart by"]]
+    for route in routes(report):
+        table.append([route.name, *(number(float(v)) for v in route.values[:shown]), gap(route.gap)])
+    signs = ({1.0: "+", -1.0: "-", 0.0: "0"}.get(float(v), "?") for v in report.sign[:shown])
+    table.append(["sign of det J", *signs, ""])
+    table.append(["condition number", *(condition(float(v)) for v in report.condition_number[:shown]), ""])
+    return table
+
+
+def determinant_lines(report: JacobianReport, points: int) -> list[str]:
+    """How to read that table, and what it says."""
+    B = len(report.x)
+    first = f" The first {points} of {B} points are shown." if points < B else ""
+    lines = [
+        f"Apart by: the largest distance from autograd's, over all points.{first}",
+        f"det J is {sign_line(report)}.",
+    ]
+    return [*lines, claim] if (claim := claim_line(report)) else lines
+
+
+def shown_reordered(report: JacobianReport) -> bool:
+    """Whether J deserves a second picture, in the order found."""
+    s = report.structure
+    return s.reordered and s.name not in {"upper triangular", "permutation"}
+
+
+def fact(value: object) -> str:
+    """One piece of a finding's evidence."""
+    return number(value) if isinstance(value, float) else str(value)
 
 
 def claim_line(report: JacobianReport) -> str:

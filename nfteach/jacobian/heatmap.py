@@ -1,0 +1,233 @@
+"""The heat map of one Jacobian as a small inline SVG, for light and dark pages."""
+
+from __future__ import annotations
+
+import base64
+import struct
+import zlib
+from collections.abc import Iterator
+from itertools import groupby, pairwise
+
+import torch
+from torch import Tensor
+
+from .structure import Structure
+from .words import axis_labels, number
+
+__all__ = ["heat_map", "legend"]
+
+NUMBERS_UP_TO = 8  # entries are written out up to this D,
+LABELS_UP_TO = 16  # rows and columns are labelled up to this,
+CELLS_UP_TO = 64  # every entry has its own cell up to this; above, one cell gathers several
+
+# The course's colours: the signed scale runs from orange through the page to purple; ones are yellow.
+POSITIVE, NEGATIVE, ONE = "#8073ac", "#e08214", "#f0e442"
+INK, MUTED = "var(--jp-ui-font-color1, currentColor)", "var(--jp-ui-font-color2, currentColor)"
+# Opacity of the smallest and of the largest entry: the one differs from a zero, numbers on the other stay legible.
+_FAINTEST, _STRONGEST = 0.12, 0.85
+
+
+def heat_map(J: Tensor, structure: Structure, rows: tuple[int, ...], columns: tuple[int, ...], *, blocks: bool) -> str:
+    """An SVG picture of J (D, D) with its rows and columns in the given order.
+
+    Structural zeros carry a dot, ones a "1" (a bar where cells are small), free entries their number where D is small.
+
+    Args:
+        J: the Jacobian at one point.
+        structure: what is zero and one at every point.
+        rows, columns: the order in which to show outputs and inputs.
+        blocks: outline the structure's blocks; right only in the structure's own order.
+    """
+    at = torch.tensor(rows)[:, None], torch.tensor(columns)
+    J, zero, one, side = _gather(J[at], structure.zero[at], structure.one[at])
+    n = len(J)
+    size = 52 if n <= 4 else 44 if n <= NUMBERS_UP_TO else max(6, 352 // n)
+    left, top = (34, 22) if structure.dim <= LABELS_UP_TO else (4, 4)
+    parts = [_colours(J, zero, one, size), _zeros(zero, size), _ones(one & ~zero, size)]
+    if structure.dim <= NUMBERS_UP_TO:
+        parts.append(_numbers(J, zero, one, size))
+    if blocks:
+        parts.append(_outlines(structure, size / side))
+    frame = f'<rect width="{n * size}" height="{n * size}" fill="none" stroke="{MUTED}"/>'
+    labels = _labels(rows, columns, size) if structure.dim <= LABELS_UP_TO else ""
+    width, height = left + n * size + 4, top + n * size + 4
+    label = f"Heat map of the {structure.dim} by {structure.dim} Jacobian, {structure.name}"
+    return (
+        f'<svg role="img" aria-label="{label}" width="{width}" height="{height}" viewBox="0 0 {width} {height}">'
+        f'<g transform="translate({left} {top})">{"".join(parts)}{frame}{labels}</g></svg>'
+    )
+
+
+def legend(J: Tensor, structure: Structure) -> str:
+    """What the marks and colours of the heat map mean, as HTML."""
+    largest = number(float(_largest(J, structure.zero, structure.one)))
+    gathered = _side(structure.dim)
+    cells = f" Each cell gathers {gathered} x {gathered} entries and shows the largest." if gathered > 1 else ""
+    key = '<svg width="18" height="18" viewBox="0 0 18 18">{}</svg>'
+    zero = key.format(
+        f'<rect width="18" height="18" fill="#7f7f7f" opacity=".12"/><circle cx="9" cy="9" r="2" fill="{MUTED}"/>'
+    )
+    one = key.format(
+        f'<rect width="18" height="18" fill="{ONE}" opacity=".5"/>'
+        f'<text x="9" y="13" text-anchor="middle" font-size="12" fill="{INK}">1</text>'
+    )
+    shares = torch.linspace(0, 1, 9)
+    alphas = (255 * _strength(shares)).round().int().tolist()
+    stops = [f"{NEGATIVE}{alpha:02x}" for alpha in reversed(alphas)] + [f"{POSITIVE}{alpha:02x}" for alpha in alphas]
+    bar = f'<span class="bar" style="background:linear-gradient(90deg,{",".join(stops)})"></span>'
+    return (
+        f'<div class="legend"><span>{zero} 0 at every point</span><span>{one} 1 at every point</span>'
+        f"<span>free: &minus;{largest} {bar} +{largest}</span>{cells}</div>"
+    )
+
+
+def _side(dim: int) -> int:
+    return -(-dim // CELLS_UP_TO)
+
+
+def _gather(J: Tensor, zero: Tensor, one: Tensor) -> tuple[Tensor, Tensor, Tensor, int]:
+    """Cells of side x side entries: the entry of largest size; zero if all are; one if ones stand among zeros only."""
+    side = _side(len(J))
+    if side == 1:
+        return J, zero, one, 1
+    pad = -len(J) % side
+
+    def cells(values: Tensor, fill: float) -> Tensor:
+        padded = torch.nn.functional.pad(values.double(), (0, pad, 0, pad), value=fill)
+        n = len(padded) // side
+        return padded.reshape(n, side, n, side).transpose(1, 2).reshape(n, n, side * side)
+
+    entries, always_zero, always_one = cells(J, 0), cells(zero, 1) > 0, cells(one, 0) > 0
+    largest = entries.gather(2, entries.abs().argmax(2, keepdim=True)).squeeze(2)
+    return largest, always_zero.all(2), (always_zero | always_one).all(2) & always_one.any(2), side
+
+
+def _largest(J: Tensor, zero: Tensor, one: Tensor) -> Tensor:
+    free = J.nan_to_num(nan=0.0, posinf=0.0, neginf=0.0).abs()[~zero & ~one]
+    return free.max() if len(free) else J.new_tensor(1.0)
+
+
+def _colours(J: Tensor, zero: Tensor, one: Tensor, size: int) -> str:
+    """All cells as one PNG with a pixel for each, enlarged by the browser: small, however many cells there are."""
+    J = J.nan_to_num(nan=0.0, posinf=0.0, neginf=0.0)
+    strength = _strength(J.abs() / _largest(J, zero, one).clamp(min=1e-300))
+    pixels = torch.empty(*J.shape, 4)
+    pixels[..., :3] = torch.where((J >= 0)[..., None], _rgb(POSITIVE), _rgb(NEGATIVE))
+    pixels[..., 3] = 255 * strength.float()
+    pixels[one] = torch.cat([_rgb(ONE), torch.tensor([128.0])])
+    pixels[zero] = torch.tensor([127.0, 127.0, 127.0, 30.0])
+    n = len(J)
+    data = base64.b64encode(_png(pixels.round().to(torch.uint8))).decode()
+    return (
+        f'<image width="{n * size}" height="{n * size}" preserveAspectRatio="none" style="image-rendering:pixelated" '
+        f'href="data:image/png;base64,{data}"/>'
+    )
+
+
+def _strength(share: Tensor) -> Tensor:
+    """Opacity of an entry that is this share of the largest; the root lets small entries be seen beside large ones."""
+    return _FAINTEST + (_STRONGEST - _FAINTEST) * share.clamp(0, 1).sqrt()
+
+
+def _rgb(colour: str) -> Tensor:
+    return torch.tensor([float(int(colour[i : i + 2], 16)) for i in (1, 3, 5)])
+
+
+def _png(pixels: Tensor) -> bytes:
+    """(height, width, 4) bytes -> a PNG file."""
+    height, width, _ = pixels.shape
+    rows = torch.cat(
+        [pixels.new_zeros(height, 1), pixels.reshape(height, -1)], 1
+    )  # each row begins with its filter, none
+
+    def chunk(kind: bytes, body: bytes) -> bytes:
+        return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+
+    header = struct.pack(">IIBBBBB", width, height, 8, 6, 0, 0, 0)
+    body = zlib.compress(bytes(rows.flatten().tolist()), 9)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", body) + chunk(b"IEND", b"")
+
+
+def _runs(row: list[bool]) -> Iterator[tuple[int, int]]:
+    """(start, length) of each run of True."""
+    start = 0
+    for value, group in groupby(row):
+        length = sum(1 for _ in group)
+        if value:
+            yield start, length
+        start += length
+
+
+def _zeros(zero: Tensor, size: int) -> str:
+    """A dot in every zero cell. A run of cells is one line of dashes of no length with round ends: dots."""
+    half = size / 2
+    lines = [
+        f"M{start * size + half:g} {i * size + half:g}h{(length - 1) * size + 0.01:g}"
+        for i, row in enumerate(zero.tolist())
+        for start, length in _runs(row)
+    ]
+    width = min(4, max(1.4, size / 7))
+    return (
+        f'<path d="{"".join(lines)}" fill="none" stroke="{MUTED}" stroke-width="{width:g}" stroke-linecap="round" '
+        f'stroke-dasharray="0 {size}" opacity=".55"/>'
+    )
+
+
+def _ones(one: Tensor, size: int) -> str:
+    where = one.nonzero().tolist()
+    if size >= 12:
+        font = min(15, size * 0.7)
+        return "".join(
+            f'<text x="{(j + 0.5) * size:g}" y="{(i + 0.5) * size + font * 0.35:g}" text-anchor="middle" '
+            f'font-size="{font:g}" fill="{INK}">1</text>'
+            for i, j in where
+        )
+    bars = "".join(f"M{(j + 0.5) * size:g} {(i + 0.2) * size:g}v{0.6 * size:g}" for i, j in where)
+    return f'<path d="{bars}" stroke="{INK}" stroke-width="1.4"/>'
+
+
+def _numbers(J: Tensor, zero: Tensor, one: Tensor, size: int) -> str:
+    return "".join(
+        f'<text x="{(j + 0.5) * size:g}" y="{(i + 0.5) * size + 4:g}" text-anchor="middle" font-size="12" '
+        f'fill="{INK}">{_short(float(J[i, j]))}</text>'
+        for i, j in (~zero & ~one).nonzero().tolist()
+    )
+
+
+def _short(value: float) -> str:
+    """Three figures, as wide as a cell."""
+    if abs(value) >= 1000 or 0 < abs(value) < 0.005:
+        return f"{value:.0e}".replace("e-0", "e-").replace("e+0", "e").replace("-", "\u2212")
+    return (f"{value:.2f}" if abs(value) < 100 else f"{value:.0f}").replace("-", "\u2212")
+
+
+def _labels(rows: tuple[int, ...], columns: tuple[int, ...], size: int) -> str:
+    font = min(13, max(9, size // 2))
+    style = f'font-size="{font}" fill="{MUTED}"'
+    names = [
+        f'<text x="{(j + 0.5) * size:g}" y="-7" text-anchor="middle" {style}>{name}</text>'
+        for j, name in enumerate(axis_labels("x", columns))
+    ]
+    names += [
+        f'<text x="-7" y="{(i + 0.5) * size + 4:g}" text-anchor="end" {style}>{name}</text>'
+        for i, name in enumerate(axis_labels("y", rows))
+    ]
+    return "".join(names)
+
+
+def _outlines(structure: Structure, size: float) -> str:
+    """The blocks of the structure, or the staircase of a triangle, in the structure's own order."""
+    ends = [0]
+    for block in structure.blocks:
+        ends.append(ends[-1] + len(block))
+    if "triangular" in structure.name and structure.name != "upper triangular":
+        steps = "".join(f"h{size:g}v{size:g}" for _ in range(structure.dim)) if structure.dim <= CELLS_UP_TO else ""
+        path = f"M0 0{steps}H0Z" if steps else f"M0 0L{structure.dim * size:g} {structure.dim * size:g}H0Z"
+    elif len(ends) > 2:
+        path = "".join(f"M{a * size:g} {a * size:g}H{b * size:g}V{b * size:g}H{a * size:g}Z" for a, b in pairwise(ends))
+        if structure.name == "coupling":
+            cut, end = ends[1] * size, ends[2] * size
+            path += f"M0 {cut:g}V{end:g}H{cut:g}V{cut:g}Z"
+    else:
+        return ""
+    return f'<path d="{path}" fill="none" stroke="{INK}" stroke-width="2" stroke-linejoin="round"/>'
