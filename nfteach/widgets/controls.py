@@ -1,0 +1,80 @@
+"""Controls of explorers: ipywidgets with one look, and the check of a value that is given by name."""
+
+from __future__ import annotations
+
+import math
+import numbers
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import ipywidgets
+
+__all__ = ["checked_value", "choice", "integer", "line_up", "slider", "switch"]
+
+
+def slider(
+    label: str, low: float, high: float, value: float, *, step: float = 0.01, format: str = ".2f"
+) -> ipywidgets.FloatSlider:
+    """A slider over real numbers. Put the unit into the label: "angle of w (degrees)"."""
+    return ipywidgets.FloatSlider(
+        value, min=low, max=high, step=step, description=label, readout_format=format, continuous_update=True
+    )
+
+
+def integer(label: str, low: int, high: int, value: int) -> ipywidgets.IntSlider:
+    """A slider over whole numbers."""
+    return ipywidgets.IntSlider(value, min=low, max=high, description=label, continuous_update=True)
+
+
+def choice(label: str, options: Sequence[Any] | Mapping[str, Any], value: Any) -> ipywidgets.Widget:
+    """One of some options (label -> value, or values): buttons for up to three short ones, else a list."""
+    pairs = list(options.items()) if isinstance(options, Mapping) else [(str(option), option) for option in options]
+    short = len(pairs) <= 3 and sum(len(name) for name, _ in pairs) <= 26
+    kind = ipywidgets.ToggleButtons if short else ipywidgets.Dropdown
+    made = kind(options=pairs, value=value, description=label)
+    if short:
+        made.style.button_width = "auto"
+    return made
+
+
+def switch(label: str, value: bool) -> ipywidgets.Checkbox:
+    """On or off."""
+    return ipywidgets.Checkbox(value, description=label, indent=False)
+
+
+def line_up(controls: Mapping[str, ipywidgets.Widget], width: str = "100%") -> None:
+    """Give all controls the width of the longest label, so that none is cut and their sliders stand in line."""
+    longest = max((len(control.description) for control in controls.values() if _has_side_label(control)), default=0)
+    for control in controls.values():
+        control.layout.width = width
+        if _has_side_label(control):
+            # A letter of the interface's font is about half as wide as high, 13 px.
+            control.style.description_width = f"{7 * longest + 8}px"
+
+
+def _has_side_label(control: ipywidgets.Widget) -> bool:
+    return not isinstance(control, ipywidgets.Checkbox | ipywidgets.ToggleButton)
+
+
+def checked_value(name: str, control: ipywidgets.Widget, value: Any) -> Any:
+    """``value`` as the control takes it. Raises ValueError with the control's name and what it takes."""
+    if hasattr(control, "options"):
+        pairs = [option if isinstance(option, tuple) else (str(option), option) for option in control.options]
+        for label, option in pairs:
+            if (type(value) is type(option) and value == option) or value == label:
+                return option
+        raise ValueError(f"{name} must be one of {', '.join(repr(option) for _, option in pairs)}, but is {value!r}")
+    if isinstance(control.value, bool):
+        if not isinstance(value, bool):
+            raise ValueError(f"{name} must be True or False, but is {value!r}")
+        return value
+    if hasattr(control, "min"):
+        whole = isinstance(control.value, int)
+        kind, word = (numbers.Integral, "whole number") if whole else (numbers.Real, "number")
+        good = isinstance(value, kind) and not isinstance(value, bool) and math.isfinite(value)
+        if not good or not control.min <= value <= control.max:
+            raise ValueError(f"{name} must be a {word} from {control.min:g} to {control.max:g}, but is {value!r}")
+        return int(value) if whole else float(value)
+    raise ValueError(
+        f"{name} is a {type(control).__name__}, which an explorer can't check; use nfteach.widgets.controls"
+    )

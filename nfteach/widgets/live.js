@@ -1,0 +1,446 @@
+// The browser's side of LiveFigure: paints what moves on a canvas, between still layers that matplotlib drew.
+// A plain ES module for anywidget; no dependency.
+
+const TYPES = { uint8: Uint8Array, float32: Float32Array };
+
+// {"$": [number, dtype, shape]} stands for an array. The bytes are copied: a view must start at a multiple of its item size.
+function unpack(node, buffers) {
+  if (Array.isArray(node)) return node.map((item) => unpack(item, buffers));
+  if (node === null || typeof node !== "object") return node;
+  if (node.$) {
+    const [index, dtype, shape] = node.$;
+    const raw = buffers[index];
+    const bytes = ArrayBuffer.isView(raw)
+      ? raw.buffer.slice(raw.byteOffset, raw.byteOffset + raw.byteLength) : raw.slice(0);
+    return { data: new TYPES[dtype](bytes), shape };
+  }
+  return Object.fromEntries(Object.entries(node).map(([key, value]) => [key, unpack(value, buffers)]));
+}
+
+const unpackTrait = (trait) => (trait ? unpack(trait.content, trait.buffers) : {});
+
+// ---- painting: everything in the figure's own pixels, y down; `scale` is canvas pixels per figure pixel ----
+
+function project([a, b, c, d, e, f], { data }) {
+  const out = new Float32Array(data.length);
+  for (let i = 0; i < data.length; i += 2) {
+    out[i] = a * data[i] + c * data[i + 1] + e;
+    out[i + 1] = b * data[i] + d * data[i + 1] + f;
+  }
+  return out;
+}
+
+const pick = (list, i) => list[i % list.length];
+
+function trace(ctx, points, from, count) {
+  ctx.moveTo(points[2 * from], points[2 * from + 1]);
+  for (let i = from + 1; i < from + count; i++) ctx.lineTo(points[2 * i], points[2 * i + 1]);
+}
+
+function paintImage(ctx, one) {
+  const [rows, columns] = (one.index || one.rgba).shape;
+  const held = (one.held ||= document.createElement("canvas"));
+  if (one.fresh) {
+    one.fresh = false;
+    held.width = columns;
+    held.height = rows;
+    const pixels = new ImageData(columns, rows);
+    if (one.index) {
+      // One 32-bit write a pixel: the colour map as little-endian words.
+      const words = new Uint32Array(one.table.data.buffer);
+      const target = new Uint32Array(pixels.data.buffer);
+      const index = one.index.data;
+      for (let i = 0; i < index.length; i++) target[i] = words[index[i]];
+    } else pixels.data.set(one.rgba.data);
+    held.getContext("2d").putImageData(pixels, 0, 0);
+  }
+  const [x, y, width, height] = one.rect;
+  ctx.globalAlpha = one.alpha;
+  // matplotlib's "auto" interpolation: plain cells once a pixel is blown up threefold or more.
+  ctx.imageSmoothingEnabled = one.smooth && Math.abs(width / columns) * ctx.getTransform().a < 3;
+  ctx.translate(x, y);
+  ctx.scale(Math.sign(width), Math.sign(height));
+  ctx.drawImage(held, 0, 0, Math.abs(width), Math.abs(height));
+}
+
+// A marker is painted once and stamped everywhere: thousands of points cost little.
+const stamps = new Map();
+function stamp(marker, size, face, edge, width, scale) {
+  const key = JSON.stringify([marker.map((part) => Array.from(part.data)), size, face, edge, width, scale]);
+  if (stamps.has(key)) return stamps.get(key);
+  if (stamps.size > 600) stamps.clear();
+  const half = Math.ceil((size * 0.75 + width) * scale) + 1;
+  const canvas = document.createElement("canvas");
+  canvas.width = canvas.height = 2 * half;
+  const ctx = canvas.getContext("2d");
+  ctx.translate(half, half);
+  ctx.scale(scale, scale);
+  ctx.beginPath();
+  for (const { data } of marker) trace(ctx, data.map((v, i) => (i % 2 ? -v : v) * size), 0, data.length / 2);
+  if (face) { ctx.fillStyle = face; ctx.fill(); }
+  if (edge && width) { ctx.strokeStyle = edge; ctx.lineWidth = width; ctx.stroke(); }
+  stamps.set(key, { canvas, half });
+  return stamps.get(key);
+}
+
+function paintPoints(ctx, one, scale) {
+  const points = project(one.matrix, one.points);
+  const sizes = one.sizes.data;
+  const colors = one.rgba && one.rgba.data;
+  if (!sizes.length) return;
+  ctx.setTransform(1, 0, 0, 1, 0, 0);
+  const same = !colors && sizes.length === 1 && stamp(one.marker, sizes[0], one.face, one.edge ?? one.face, one.width, scale);
+  const made = new Map(); // within one paint: colour and size -> stamp
+  for (let i = 0; i < points.length / 2; i++) {
+    let mark = same;
+    if (!mark) {
+      const size = sizes[i % sizes.length];
+      const at = 4 * (colors ? i % (colors.length / 4) : 0);
+      const face = colors
+        ? `rgba(${colors[at]},${colors[at + 1]},${colors[at + 2]},${(colors[at + 3] / 255).toFixed(3)})` : one.face;
+      const key = `${face} ${size}`;
+      mark = made.get(key);
+      if (!mark) made.set(key, (mark = stamp(one.marker, size, face, one.edge ?? face, one.width, scale)));
+    }
+    ctx.drawImage(mark.canvas, points[2 * i] * scale - mark.half, points[2 * i + 1] * scale - mark.half);
+  }
+}
+
+function paintLines(ctx, one, scale) {
+  const points = project(one.matrix, one.vertices);
+  ctx.lineJoin = "round";
+  ctx.lineCap = one.cap === "projecting" ? "square" : one.cap;
+  ctx.setLineDash(one.dashes);
+  ctx.lineDashOffset = one.offset;
+  let from = 0;
+  one.lengths.forEach((count, i) => {
+    ctx.beginPath();
+    trace(ctx, points, from, count);
+    from += count;
+    if (!one.edges.length || !pick(one.edges, i)) return;
+    ctx.strokeStyle = pick(one.edges, i);
+    ctx.lineWidth = pick(one.widths, i);
+    ctx.stroke();
+  });
+  if (one.spots) paintPoints(ctx, { ...one.spots, matrix: one.matrix }, scale);
+}
+
+function paintPolygons(ctx, one) {
+  const points = project(one.matrix, one.vertices);
+  ctx.lineJoin = "miter";
+  let from = 0;
+  one.lengths.forEach((count, i) => {
+    ctx.beginPath();
+    trace(ctx, points, from, count);
+    from += count;
+    ctx.closePath();
+    if (pick(one.faces, i)) { ctx.fillStyle = pick(one.faces, i); ctx.fill(); }
+    if (pick(one.edges, i) && pick(one.widths, i)) {
+      ctx.strokeStyle = pick(one.edges, i);
+      ctx.lineWidth = pick(one.widths, i);
+      ctx.stroke();
+    }
+  });
+}
+
+// The outline of matplotlib's quiver: shaft, barbs, tip; an arrow too short for its head shrinks, then becomes a dot.
+function paintArrows(ctx, one) {
+  const tails = project(one.matrix, one.tails);
+  const tips = project(one.matrix, one.tips);
+  const [headWidth, headLength, headAxis] = one.head;
+  const [minShaft, minLength] = one.least;
+  for (let i = 0; i < tails.length / 2; i++) {
+    const [x, y] = [tails[2 * i], tails[2 * i + 1]];
+    const [dx, dy] = [tips[2 * i] - x, tips[2 * i + 1] - y];
+    const length = Math.hypot(dx, dy) / one.unit;
+    ctx.fillStyle = pick(one.colors, i);
+    ctx.save();
+    ctx.translate(x, y);
+    ctx.rotate(Math.atan2(dy, dx));
+    ctx.scale(one.unit, one.unit);
+    ctx.beginPath();
+    if (length < minLength) {
+      for (let k = 0; k < 6; k++) ctx.lineTo(0.5 * minLength * Math.cos((k * Math.PI) / 3), 0.5 * minLength * Math.sin((k * Math.PI) / 3));
+    } else {
+      const shrink = Math.min(1, length / (minShaft * headLength));
+      const reach = Math.max(length, minShaft * headLength);
+      ctx.scale(shrink, shrink);
+      const [barb, neck] = [reach - headLength, reach - headAxis];
+      const side = [[0, 0.5], [neck, 0.5], [barb, headWidth / 2], [reach, 0]];
+      for (const [px, py] of side) ctx.lineTo(px, py);
+      for (const [px, py] of side.reverse()) ctx.lineTo(px, -py);
+    }
+    ctx.closePath();
+    ctx.fill();
+    ctx.restore();
+  }
+}
+
+function paintText(ctx, one) {
+  const { size, weight, style, align, baseline, rotation } = one.font;
+  const points = project(one.matrix, one.positions);
+  ctx.font = `${style} ${weight} ${size}px "DejaVu Sans", Verdana, "Bitstream Vera Sans", sans-serif`;
+  ctx.textAlign = align;
+  const { actualBoundingBoxAscent: up, actualBoundingBoxDescent: down } = ctx.measureText("lp");
+  const step = 1.2 * up + down;
+  const high = (lines) => up + down + (lines.length - 1) * step;
+  one.labels.forEach((label, i) => {
+    const lines = label.split("\n");
+    // matplotlib's layout: every line is as high as "lp", whatever its letters.
+    const first = { top: up, bottom: up - high(lines), center: up - high(lines) / 2, center_baseline: up / 2, baseline: 0 }[baseline];
+    ctx.save();
+    ctx.translate(points[2 * i], points[2 * i + 1]);
+    ctx.rotate((-rotation * Math.PI) / 180);
+    ctx.fillStyle = pick(one.colors, i) || "transparent";
+    lines.forEach((line, row) => ctx.fillText(line, 0, first + row * step));
+    ctx.restore();
+  });
+}
+
+const PAINT = {
+  image: paintImage, points: paintPoints, lines: paintLines, polygons: paintPolygons, arrows: paintArrows, text: paintText,
+  heatmap(ctx, one) { ctx.save(); paintImage(ctx, one); ctx.restore(); paintText(ctx, one); },
+};
+
+function paint(ctx, store, layers, scale) {
+  for (const item of store.scene.order) {
+    ctx.setTransform(1, 0, 0, 1, 0, 0);
+    if (typeof item === "number") {
+      if (layers[item]) ctx.drawImage(layers[item], 0, 0, ctx.canvas.width, ctx.canvas.height);
+      continue;
+    }
+    const one = store.artists[item];
+    if (!one || !one.visible) continue;
+    ctx.save();
+    ctx.setTransform(scale, 0, 0, scale, 0, 0);
+    if (one.clip) { ctx.beginPath(); ctx.rect(...one.clip); ctx.clip(); }
+    PAINT[one.kind](ctx, one, scale);
+    ctx.restore();
+  }
+}
+
+// ---- what is shown: one store a model, shared by its views, so that a view made later has the last picture ----
+
+class Store {
+  constructor(model) {
+    this.model = model;
+    this.views = new Set();
+    this.seq = -1;
+    this.artists = {};
+    this.readout = [];
+    this.error = "";
+    this.take_scene();
+    this.take_frames();
+    this.take_state();
+    const on = {
+      "msg:custom": (content, buffers) => { this.merge(unpack(content, buffers)); this.rest(); },
+      "change:_scene": () => { this.take_scene(); this.tell("scene"); },
+      "change:_frames": () => { this.take_frames(); this.show_frame(); this.tell("frames"); },
+      "change:_state": () => this.take_state(),
+      "change:frame": () => { this.show_frame(); this.tell("frame"); },
+    };
+    for (const [event, handler] of Object.entries(on)) model.on(event, handler);
+    this.dispose = () => {
+      clearTimeout(this.resting);
+      for (const [event, handler] of Object.entries(on)) model.off(event, handler);
+    };
+    this.ask();
+  }
+  take_scene() {
+    this.scene = unpackTrait(this.model.get("_scene"));
+    for (const [name, fixed] of Object.entries(this.scene.artists)) {
+      this.artists[name] = { ...this.artists[name], ...fixed, fresh: true };
+    }
+  }
+  take_frames() { this.frames = unpackTrait(this.model.get("_frames")); }
+  take_state() {
+    const state = unpackTrait(this.model.get("_state"));
+    this.kept = state.seq; // what a saved notebook would hold
+    if (state.seq < this.seq) return;
+    this.merge(state);
+    this.show_frame();
+  }
+  show_frame() {
+    const frame = this.frames.list[this.model.get("frame")];
+    if (frame) this.merge(frame);
+  }
+  merge({ artists, readout, error, seq }) {
+    for (const [name, told] of Object.entries(artists)) {
+      const before = this.artists[name];
+      if (told.index && before.rgba) before.rgba = null;
+      if (told.rgba && before.index) before.index = null;
+      this.artists[name] = { ...before, ...told, fresh: true };
+    }
+    if (readout) this.readout = readout;
+    if (error !== undefined) this.error = error;
+    if (seq !== undefined) this.seq = seq;
+    this.tell("picture");
+  }
+  tell(what) { for (const view of this.views) view(what); }
+  ask() { try { this.model.send({ type: "state", seq: this.kept }); } catch { /* no kernel: the stored state is all there is */ } }
+  // When the picture has come to rest, its state is fetched into the model: saved with the notebook, if it is saved at all.
+  rest() { clearTimeout(this.resting); this.resting = setTimeout(() => this.ask(), 600); }
+}
+
+function element(tag, attributes = {}, parent = null) {
+  const made = document.createElement(tag);
+  for (const [key, value] of Object.entries(attributes)) key === "text" ? (made.textContent = value) : made.setAttribute(key, value);
+  if (parent) parent.append(made);
+  return made;
+}
+
+// Slider and buttons for frames that are here already: no kernel takes part in a step.
+function frameControls(store, root) {
+  const { model } = store;
+  const bar = element("div", { class: "nfteach-frames", role: "group" }, root);
+  const button = (name, text, action) => {
+    const made = element("button", { type: "button", class: `nfteach-${name}`, "aria-label": name, title: name, text }, bar);
+    made.addEventListener("click", action);
+    return made;
+  };
+  const show = (index) => {
+    const last = store.frames.list.length - 1;
+    model.set("frame", Math.min(Math.max(index, 0), last));
+    try { model.save_changes(); } catch { /* no kernel to tell */ }
+  };
+  let timer = null;
+  const stop = () => { clearInterval(timer); timer = null; play.textContent = "\u25b6"; play.setAttribute("aria-label", "play"); play.title = "play"; };
+  const step = (by) => { stop(); show(model.get("frame") + by); };
+  button("previous", "\u25c0\u2502", () => step(-1));
+  const play = button("play", "\u25b6", () => {
+    if (timer) return stop();
+    const last = () => store.frames.list.length - 1;
+    if (model.get("frame") >= last()) show(0);
+    play.textContent = "\u23f8\ufe0e";
+    play.setAttribute("aria-label", "pause");
+    play.title = "pause";
+    timer = setInterval(() => { show(model.get("frame") + 1); if (model.get("frame") >= last()) stop(); }, 600);
+  });
+  button("next", "\u2502\u25b6", () => step(1));
+  const slider = element("input", { type: "range", class: "nfteach-frame", min: 0, step: 1 }, bar);
+  slider.addEventListener("input", () => { stop(); show(slider.valueAsNumber); });
+  const label = element("output", { class: "nfteach-frame-label" }, bar);
+  // The notebook has uses of its own for arrow keys and letters.
+  bar.addEventListener("keydown", (event) => event.stopPropagation());
+  return {
+    refresh() {
+      const { list, label: name } = store.frames;
+      const index = model.get("frame");
+      bar.hidden = list.length < 2;
+      if (!list.length) return;
+      slider.max = list.length - 1;
+      slider.value = index;
+      const words = `${name} ${index} of ${list.length - 1}${list[index].label ? ": " + list[index].label : ""}`;
+      slider.setAttribute("aria-label", name);
+      slider.setAttribute("aria-valuetext", words);
+      label.textContent = words;
+    },
+    stop,
+  };
+}
+
+function makeView(store, el) {
+  const root = element("div", { class: "nfteach-live" }, el);
+  const canvas = element("canvas", { class: "nfteach-canvas", role: "img" }, root);
+  const ctx = canvas.getContext("2d");
+  const controls = frameControls(store, root);
+  const table = element("dl", { class: "nfteach-readout" }, root);
+  let layers = [];
+  let scale = 0;
+  let asked = 0;
+  let alive = true;
+  let errorLine = null;
+
+  function showReadout() {
+    const rows = store.readout;
+    table.hidden = !rows.length;
+    if (table.children.length !== rows.length) {
+      table.replaceChildren(...rows.map(() => {
+        const cell = element("div");
+        for (const part of ["dt", "dd"]) element(part, {}, cell);
+        return cell;
+      }));
+    }
+    rows.forEach(([label, value, unit], i) => {
+      const [name, number] = table.children[i].children;
+      const words = unit ? `${value} ${unit}` : value;
+      if (name.textContent !== label) name.textContent = label;
+      if (number.textContent !== words) number.textContent = words;
+    });
+  }
+  function showError() {
+    root.classList.toggle("nfteach-stale", Boolean(store.error));
+    if (!store.error) { errorLine?.remove(); errorLine = null; return; }
+    errorLine ||= element("div", { class: "nfteach-error", role: "alert" });
+    if (!errorLine.isConnected) table.before(errorLine);
+    if (errorLine.textContent !== store.error) errorLine.textContent = store.error;
+  }
+  function draw() {
+    asked = 0;
+    if (!alive) return;
+    showReadout();
+    showError();
+    controls.refresh();
+    if (!layers.length) return;
+    paint(ctx, store, layers, scale);
+    canvas.dataset.seq = store.seq;
+  }
+  // Many messages between two frames of the screen make one painting: the newest wins.
+  const ask = () => { asked ||= requestAnimationFrame(draw); };
+
+  async function resize() {
+    const { width, height, layers: pngs } = store.scene;
+    const shown = canvas.clientWidth || width;
+    const wanted = (shown / width) * (window.devicePixelRatio || 1);
+    if (wanted === scale && layers.length) return;
+    const size = [Math.round(width * wanted), Math.round(height * wanted)];
+    const options = { resizeWidth: size[0], resizeHeight: size[1], resizeQuality: "high" };
+    const blobs = pngs.map((png) => new Blob([png.data], { type: "image/png" }));
+    const made = await Promise.all(blobs.map((blob) => createImageBitmap(blob, options)));
+    if (!alive || wanted !== (canvas.clientWidth || width) / width * (window.devicePixelRatio || 1)) {
+      made.forEach((bitmap) => bitmap.close());
+      return alive && resize();
+    }
+    layers.forEach((bitmap) => bitmap.close());
+    layers = made;
+    scale = wanted;
+    [canvas.width, canvas.height] = size;
+    draw();
+  }
+  function setScene() {
+    const { width, height, alt } = store.scene;
+    canvas.style.width = `${width}px`;
+    canvas.style.aspectRatio = `${width} / ${height}`;
+    canvas.setAttribute("aria-label", alt || "a figure that moves");
+    scale = 0;
+    resize();
+  }
+  const hear = (what) => (what === "scene" ? setScene() : ask());
+  const watch = new ResizeObserver(() => resize());
+  watch.observe(canvas);
+  store.views.add(hear);
+  setScene();
+  draw();
+  return () => {
+    alive = false;
+    controls.stop();
+    cancelAnimationFrame(asked);
+    watch.disconnect();
+    store.views.delete(hear);
+    layers.forEach((bitmap) => bitmap.close());
+    root.remove();
+  };
+}
+
+export default () => {
+  let store = null;
+  return {
+    initialize({ model }) {
+      store = new Store(model);
+      return store.dispose;
+    },
+    render({ el }) {
+      return makeView(store, el);
+    },
+  };
+};

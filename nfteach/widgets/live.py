@@ -1,0 +1,277 @@
+"""LiveFigure: a matplotlib figure in which some artists move, painted by the browser."""
+
+from __future__ import annotations
+
+import base64
+import math
+import numbers
+import pathlib
+import threading
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import anywidget
+import numpy as np
+import traitlets
+from matplotlib.figure import Figure
+
+from nfteach.widgets.shapes import follow
+from nfteach.widgets.still import freeze, paint_order, to_png
+
+__all__ = ["LiveFigure"]
+
+_HERE = pathlib.Path(__file__).parent
+
+
+class LiveFigure(anywidget.AnyWidget):
+    """A matplotlib figure in which some artists move, fast.
+
+    The axes, ticks and titles are drawn once by matplotlib. What moves travels as binary arrays, one message an
+    update, and is painted by the browser. The same figure drawn wholly by matplotlib, :meth:`static_png`, is the
+    picture that a notebook stores.
+
+    Args:
+        figure: an ordinary ``matplotlib.figure.Figure`` (not made by pyplot, which is not safe in callbacks).
+        moving: name -> artist. Artists that can move, and what a bare array means for them: an image (rows, columns);
+            a scatter plot or a line (n, 2); a line collection (lines, points, 2); a quiver in data coordinates
+            (n, 4): x, y, dx, dy; bars (n,), their lengths; a rectangle (4,): x, y, width, height; a polygon (n, 2);
+            a text; a :class:`HeatMap` (rows, columns).
+        frames: pictures to step through in the browser, without the kernel: each is a dict like the arguments of
+            :meth:`update`, and may have a ``label``. See :meth:`set_frames`.
+        frame_label: what a frame is called: "layer", "step".
+        alt: the picture in words, for those who can't see it.
+
+    Axis limits stay as they are when the figure is handed over; after changing them, or a title, call
+    :meth:`refresh`.
+
+    Raises:
+        ValueError: an artist that can't move, or one that is not in the figure.
+
+    Example:
+        >>> from matplotlib.figure import Figure
+        >>> figure = Figure(figsize=(3, 3))
+        >>> ax = figure.add_subplot(xlim=(-3, 3), ylim=(-3, 3))
+        >>> live = LiveFigure(figure, {"samples": ax.scatter([], [])}, alt="samples of the flow")
+        >>> live.update(samples=[[0.0, 1.0], [2.0, -1.0]], readout={"mean of x": 1.0, "area": (2.5, "nats")})
+        >>> live.readout
+        {'mean of x': 1.0, 'area': 2.5}
+        >>> live.update(samples=[[0.0, float("nan")]])
+        Traceback (most recent call last):
+        ...
+        ValueError: samples has 1 of 2 numbers that are NaN or infinite; give finite ones
+    """
+
+    _esm = _HERE / "live.js"
+    _css = _HERE / "live.css"
+
+    # Made when the browser asks for them, not at every update: an update is one message and no more.
+    _scene = traitlets.Any().tag(sync=True, to_json=lambda _, live: _packed(live._scene_now()))
+    _state = traitlets.Any().tag(sync=True, to_json=lambda _, live: _packed(live._state_now()))
+    _frames = traitlets.Any().tag(sync=True, to_json=lambda _, live: _packed(live._frames_now))
+    frame = traitlets.Int(0, help="the frame that is shown").tag(sync=True)
+
+    def __init__(
+        self,
+        figure: Figure,
+        moving: Mapping[str, Any],
+        *,
+        frames: Sequence[Mapping[str, Any]] = (),
+        frame_label: str = "frame",
+        alt: str = "",
+    ) -> None:
+        self.figure, self.alt, self.frame_label = figure, alt, frame_label
+        self._lock = threading.RLock()
+        self._moving = {name: follow(name, artist) for name, artist in moving.items()}
+        for name, one in self._moving.items():
+            if any(artist.get_figure(root=True) is not figure for artist in one.artists):
+                raise ValueError(f"{name} is not an artist of this figure")
+            if name in ("readout", "label"):
+                raise ValueError(f"an artist can't be called {name!r}, which has a meaning of its own; rename it")
+        self._readout: dict[str, Any] = {}
+        self._error, self._seq = "", 0
+        self._frame_values: list[dict[str, Any]] = []
+        self._frames_now: dict[str, Any] = {"label": frame_label, "list": []}
+        self._draw_layers()
+        if frames:
+            self._take_frames(frames)
+        super().__init__()
+        self.on_msg(self._hear)
+
+    def update(self, *, readout: Mapping[str, Any] | None = None, **values: Any) -> None:
+        """Move artists, all or (where one value is wrong) none, and clear the error line.
+
+        Args:
+            readout: label -> value, or label -> (value, unit): the table of numbers below the picture, in place of
+                the one before.
+            values: name -> array, or name -> dict of parts such as ``{"points": ..., "visible": True}``.
+
+        Raises:
+            ValueError: an unknown name, a wrong shape, NaN or infinity; nothing has changed then.
+        """
+        checked = self._checked(values)
+        rows = self._rows(readout) if readout is not None else None
+        with self._lock:
+            content = self._apply(checked)
+            if readout is not None:
+                self._readout = dict(readout)
+                content["readout"] = rows
+            self._error = content["error"] = ""
+            self._seq = content["seq"] = self._seq + 1
+            packed = _packed(content)
+            self.send(packed["content"], packed["buffers"])
+
+    def show_error(self, words: str) -> None:
+        """Show what went wrong, in words, below the picture; the next good update clears it."""
+        with self._lock:
+            self._error, self._seq = str(words), self._seq + 1
+            self.send({"seq": self._seq, "error": self._error, "artists": {}}, [])
+
+    @property
+    def error(self) -> str:
+        """The words in the error line; empty if all is well."""
+        return self._error
+
+    @property
+    def readout(self) -> dict[str, float | int | str]:
+        """The numbers below the picture: label -> value."""
+        values = {label: value[0] if isinstance(value, tuple) else value for label, value in self._readout.items()}
+        return {label: value.item() if hasattr(value, "item") else value for label, value in values.items()}
+
+    def set_frames(self, frames: Sequence[Mapping[str, Any]]) -> None:
+        """Send pictures that the browser steps through by itself, also while the kernel is busy or gone.
+
+        Args:
+            frames: each a dict like the arguments of :meth:`update` (``readout`` too), with a ``label`` if it has one.
+
+        Raises:
+            ValueError: a frame that :meth:`update` would refuse; the frames before stay.
+        """
+        with self._lock:
+            self._take_frames(frames)
+            self.send_state(["_frames", "_state"])
+
+    def refresh(self) -> None:
+        """Draw the still parts again: after a change of limits, titles or whatever does not move."""
+        with self._lock:
+            self._draw_layers()
+            self.send_state(["_scene", "_state"])
+
+    def static_png(self, pixel_ratio: float = 1.5, *, colors: int | None = 256) -> bytes:
+        """The whole figure, as it is now, drawn by matplotlib; with few ``colors`` it is a third of the size."""
+        with self._lock:
+            return to_png(self.figure, pixel_ratio, colors=colors)
+
+    def _checked(self, values: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+        unknown = [name for name in values if name not in self._moving]
+        if unknown:
+            raise ValueError(f"nothing that moves is called {unknown[0]!r}; what moves: {', '.join(self._moving)}")
+        return {name: self._moving[name].check(value) for name, value in values.items()}
+
+    def _apply(self, checked: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+        for name, parts in checked.items():
+            self._moving[name].apply(parts)
+        return {"artists": {name: self._moving[name].payload() for name in checked}}
+
+    def _rows(self, readout: Mapping[str, Any]) -> list[list[str]]:
+        rows = []
+        for label, value in readout.items():
+            number, unit = value if isinstance(value, tuple) else (value, "")
+            rows.append([str(label), _written(label, number), str(unit)])
+        return rows
+
+    def _take_frames(self, frames: Sequence[Mapping[str, Any]]) -> None:
+        frames = [dict(frame) for frame in frames]
+        extras = [(frame.pop("label", ""), frame.pop("readout", None)) for frame in frames]
+        checked = []
+        for index, frame in enumerate(frames):
+            try:
+                checked.append(self._checked(frame))
+            except ValueError as error:
+                raise ValueError(f"frame {index}: {error}") from error
+        told = []
+        for parts, (label, readout) in zip(checked, extras, strict=True):
+            rows = {} if readout is None else {"readout": self._rows(readout)}
+            told.append({**self._apply(parts), **rows, "label": str(label), "error": ""})
+        self._frame_values = [
+            {"parts": parts, "readout": readout} for parts, (_, readout) in zip(checked, extras, strict=True)
+        ]
+        self._frames_now = {"label": self.frame_label, "list": told}
+        if told:
+            self.frame = min(self.frame, len(told) - 1)
+            self._show_frame()
+
+    @traitlets.validate("frame")
+    def _valid_frame(self, proposal: Any) -> int:
+        last = max(len(self._frame_values) - 1, 0)
+        if not 0 <= proposal["value"] <= last:
+            raise ValueError(f"frame must be a whole number from 0 to {last}, but is {proposal['value']}")
+        return proposal["value"]
+
+    @traitlets.observe("frame")
+    def _show_frame(self, _: Any = None) -> None:
+        with self._lock:
+            if self._frame_values:
+                chosen = self._frame_values[self.frame]
+                self._apply(chosen["parts"])
+                if chosen["readout"] is not None:
+                    self._readout = dict(chosen["readout"])
+
+    def _draw_layers(self) -> None:
+        freeze(self.figure)
+        self._layers, self._order = paint_order(self.figure, self._moving)
+
+    def _scene_now(self) -> dict[str, Any]:
+        width, height = self.figure.bbox.size
+        placed = {name: one.place(height) for name, one in self._moving.items()}
+        layers = [np.frombuffer(png, dtype=np.uint8) for png in self._layers]
+        size = {"width": float(width), "height": float(height)}
+        return {**size, "alt": self.alt, "layers": layers, "order": self._order, "artists": placed}
+
+    def _state_now(self) -> dict[str, Any]:
+        artists = {name: one.payload() for name, one in self._moving.items()}
+        return {"artists": artists, "readout": self._rows(self._readout), "error": self._error, "seq": self._seq}
+
+    def _hear(self, _: Any, content: Mapping[str, Any], __: Any) -> None:
+        # A front end asks when it starts (it may have missed updates) and when the picture has come to rest
+        # (so that a saved notebook or a second view has it).
+        if content.get("type") == "state" and content.get("seq") != self._seq:
+            with self._lock:
+                self.send_state("_state")
+
+    def __repr__(self) -> str:
+        return f"LiveFigure({', '.join(self._moving)})"
+
+    def _repr_mimebundle_(self, **kwargs: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+        data, metadata = super()._repr_mimebundle_(**kwargs)
+        data["image/png"] = base64.b64encode(self.static_png()).decode("ascii")
+        return data, {**metadata, "image/png": {"alt": self.alt}}
+
+
+def _written(label: str, value: Any) -> str:
+    """A number of the readout as a learner reads it: four decimals, or powers of ten where those say nothing."""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, numbers.Integral):
+        return str(int(value))
+    if not isinstance(value, numbers.Real) and getattr(value, "ndim", None) != 0:
+        raise ValueError(f"the readout {label!r} must be a number or a text, but is {type(value).__name__}")
+    value = float(value)
+    if not math.isfinite(value):
+        return {math.inf: "infinite", -math.inf: "-infinite"}.get(value, "not a number")
+    small = abs(value) < 1e5 and (abs(value) >= 1e-3 or value == 0)
+    return f"{value:.4f}" if small else f"{value:.2e}"
+
+
+def _packed(tree: Any) -> dict[str, Any]:
+    """A tree of values and arrays as JSON, in which an array is ``{"$": [number, dtype, shape]}``, and buffers."""
+    buffers: list[bytes] = []
+
+    def pack(node: Any) -> Any:
+        if isinstance(node, np.ndarray):
+            buffers.append(node.tobytes())
+            return {"$": [len(buffers) - 1, node.dtype.name, list(node.shape)]}
+        if isinstance(node, Mapping):
+            return {key: pack(value) for key, value in node.items()}
+        return [pack(value) for value in node] if isinstance(node, list | tuple) else node
+
+    return {"content": pack(tree), "buffers": buffers}
