@@ -1,0 +1,193 @@
+"""The training loop."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from .history import History, State, copy_state, trainable
+from .parts import (
+    Bar,
+    advice,
+    batches_of,
+    check_loss,
+    checked,
+    modes_kept,
+    objective_of,
+    positive,
+    score_of,
+    seeded,
+    snapshot_steps,
+    total_steps,
+    updater,
+)
+
+__all__ = ["fit"]
+
+
+def fit(
+    model: Any,
+    data: Tensor | None = None,
+    *,
+    loss: Callable[..., Tensor] | None = None,
+    validation: Tensor | Callable[[Any], float | Tensor] | None = None,
+    steps: int | None = None,
+    epochs: int | None = None,
+    batch_size: int = 128,
+    lr: float = 1e-3,
+    optimiser: Callable[..., torch.optim.Optimizer] | None = None,
+    schedule: str | Callable[[float], float] | None = None,
+    max_grad_norm: float | None = None,
+    validate_every: int | None = None,
+    patience: int | None = None,
+    snapshots: int | Sequence[int] = 0,
+    seed: int | None = None,
+    progress: bool = True,
+    callback: Callable[[int, float], bool | None] | None = None,
+) -> History:
+    """Train ``model`` by maximum likelihood, or by any loss, and return what happened.
+
+    Each step takes a batch, the loss on it, its gradient, and one update by the optimiser. Batches are drawn without
+    replacement; what is left of an epoch when no whole batch remains is put back.
+
+    With validation data, the parameters with the lowest validation loss are in the model at the end, also after an
+    interrupt (Ctrl-C, or the notebook's stop button); without, those of the last step. The model trains in training
+    mode, is validated in evaluation mode, and is left in the mode it came in: call ``eval()`` on a flow with
+    ``BatchNorm`` before you use it.
+
+    Args:
+        model: an ``nn.Module``; or a ``FlowDistribution``, whose flow is trained, and its base if that is a module.
+        data: (N, ...), of the dtype of the parameters; None for a loss that needs no data.
+        loss: ``loss(model, batch)``, or ``loss(model)`` without data, to a scalar. If it takes an argument named
+            ``step``, it gets the steps taken so far, for annealing. By default ``-model.log_prob(batch).mean()``.
+        validation: data like ``data`` on which the same loss is taken; or ``validation(model)`` to a number, the lower
+            the better.
+        steps: updates to make; 1,000 unless ``epochs`` is given.
+        epochs: passes over the data, instead of ``steps``.
+        batch_size: rows in a batch; all of the data if it has fewer.
+        lr: the step size, for the optimiser.
+        optimiser: called as ``optimiser(parameters, lr=lr)``, for instance ``torch.optim.SGD``, or
+            ``functools.partial(torch.optim.AdamW, weight_decay=0.1)``. By default Adam.
+        schedule: a factor on ``lr`` by progress from 0 to 1: a function, or ``"cosine"``, from 1 down to 0.
+        max_grad_norm: scale the gradient down to this norm where it is longer.
+        validate_every: steps from one look at the validation data to the next; by default an epoch, or a hundredth of
+            the run if that is longer.
+        patience: stop when so many looks in a row brought no lower validation loss.
+        snapshots: how many copies of the parameters to keep, evenly from before the first step to after the last; or
+            after which steps to keep one.
+        seed: makes a run repeatable on the same machine with the same number of threads: it rules the order of the data
+            and what the loss draws, and torch's global generator is left as it was. By default the global
+            generator rules both.
+        progress: show a bar with the loss, in notebooks and terminals.
+        callback: called after each step with the steps taken and the loss; true stops the training.
+
+    Raises:
+        ValueError: if an argument does not fit the others; if the data has NaN or infinity, or another dtype than the
+            parameters; if ``loss`` gives no differentiable scalar.
+        FloatingPointError: if the loss becomes NaN or infinite. The model is left with parameters that had a finite
+            loss: the best by validation, or else those of at most 20 steps before.
+
+    Example:
+        >>> class Gaussian(torch.nn.Module):
+        ...     def __init__(self):
+        ...         super().__init__()
+        ...         self.mean = torch.nn.Parameter(torch.zeros(2))
+        ...     def log_prob(self, x):
+        ...         return torch.distributions.Normal(self.mean, 1.0).log_prob(x).sum(-1)
+        >>> model = Gaussian()
+        >>> history = fit(model, torch.tensor([[1.0, 2.0], [3.0, 4.0]]), steps=500, lr=0.05, progress=False)
+        >>> model.mean.detach().round(decimals=2)
+        tensor([2., 3.])
+    """
+    module = trainable(model)
+    parameters = [parameter for parameter in module.parameters() if parameter.requires_grad]
+    if not parameters:
+        raise ValueError(f"model: {type(model).__name__} has no parameter that could be trained")
+    data = checked("data", data, parameters[0])
+    objective = objective_of(model, data, loss)
+    score = score_of(model, module, objective, validation, parameters[0])
+    epoch = max(len(data) // positive("batch_size", batch_size), 1) if data is not None else 1
+    total = total_steps(steps, epochs, epoch, data)
+    every = max(epoch, total // 100) if validate_every is None else positive("validate_every", validate_every)
+    if patience is not None and score is None:
+        raise ValueError("patience counts looks at the validation data, so validation must be given too")
+    patience = math.inf if patience is None else positive("patience", patience)
+    wanted = snapshot_steps(snapshots, total)
+    update = updater(parameters, optimiser, lr, schedule, max_grad_norm)
+    history, keeper, started = History(), Keeper(module), time.perf_counter()
+
+    def look(step: int) -> None:
+        """What is done between updates, ``step`` of which have been made."""
+        if step in wanted:
+            history.snapshots.append((step, copy_state(module)))
+        if score is not None and (step % every == 0 or step == total):
+            history.validation.append((step, score(step)))
+            history.stopped_early |= keeper.judge(*history.validation[-1]) >= patience
+
+    with seeded(seed, parameters[0].device) as generator, modes_kept(module), Bar(total, progress) as bar:
+        batches = batches_of(data, batch_size, generator)
+        module.train()
+        try:
+            look(0)
+            for step in range(1, total + 1):
+                value = objective(step - 1, *next(batches))
+                if step == 1:
+                    check_loss(value)
+                number = value.item()
+                if not math.isfinite(number):
+                    raise FloatingPointError(advice(number, step, total, lr))
+                if step % 20 == 1:
+                    keeper.remember(step - 1)
+                update(value, (step - 1) / total)
+                history.losses.append(number)
+                look(step)
+                history.stopped_early |= callback is not None and bool(callback(step, number))
+                bar.show(history)
+                if history.stopped_early:
+                    break
+            if not all(parameter.isfinite().all() for parameter in parameters):  # the last update's doing
+                raise FloatingPointError(advice(math.nan, total + 1, total, lr))
+        except KeyboardInterrupt:
+            history.interrupted = True
+        except FloatingPointError:
+            keeper.fall_back()
+            raise
+        finally:
+            bar.show(history, at_once=True)
+            history.best_step = keeper.settle(history.steps)
+            history.seconds = time.perf_counter() - started
+    return history
+
+
+class Keeper:
+    """The states worth going back to: the best by validation, and a recent one that had a finite loss."""
+
+    def __init__(self, module: nn.Module) -> None:
+        self.module, self.lowest, self.misses = module, math.inf, 0
+        self.best: tuple[int, State] | None = None
+        self.sound: tuple[int, State] = (0, copy_state(module))
+
+    def judge(self, step: int, value: float) -> int:
+        """Keep the present state if its validation loss is the lowest; the number of looks since the lowest."""
+        self.misses += 1
+        if value < self.lowest:
+            self.lowest, self.best, self.misses = value, (step, copy_state(self.module)), 0
+        return self.misses
+
+    def remember(self, step: int) -> None:
+        self.sound = (step, copy_state(self.module))
+
+    def fall_back(self) -> None:
+        self.best = self.best or self.sound
+
+    def settle(self, step: int) -> int:
+        """Put the best state into the module, or leave the present one, ``step``; the step of the one that is there."""
+        if self.best is None:
+            return step
+        self.module.load_state_dict(self.best[1])
+        return self.best[0]
