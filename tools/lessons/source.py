@@ -17,8 +17,8 @@ SETS = ("learner", "solved")
 BEGIN, END = "### BEGIN SOLUTION", "### END SOLUTION"
 PLACE = "# your code here"
 NAME = re.compile(r"\d\d_[a-z0-9_]+")
-# A link's or a picture's target, unless it is an anchor, an address or another lesson.
-LINK = re.compile(r"(\]\()(?!#|/|[a-z]+:|\d\d_[a-z0-9_]+\.ipynb)([^)\s]+)")
+# The target of a link or a picture that is a relative path (so has a dot), but not another lesson: f[i](x) is neither.
+LINK = re.compile(r"(\]\()(?!\d\d_[a-z0-9_]+\.ipynb)([\w./-]*\.[\w./-]+(?:#\S*)?\))")
 MARKDOWN = {"extension": ".md", "format_name": "markdown", "split_at_heading": True}
 # Only what does not change with the machine: an executed notebook otherwise names its Python version.
 METADATA = {
@@ -95,7 +95,7 @@ def _notebook(name: str, digest: str, cells: list[NotebookNode], which: str) -> 
 
 
 def _relink(source: str) -> str:
-    """Relative links as they read from solutions/, one folder further down; lessons link to each other's solved form."""
+    """Relative links as they read from solutions/, one folder further down; lessons link to each other solved."""
     return LINK.sub(r"\1../\2", source)
 
 

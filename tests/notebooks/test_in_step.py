@@ -1,0 +1,24 @@
+"""Each lesson's two notebooks are what the builder makes of its source."""
+
+from pathlib import Path
+
+import pytest
+from build_notebooks import check
+from lessons.source import discover, read_lesson
+
+NOTEBOOKS = Path(__file__).parents[2] / "notebooks"
+SOURCES = discover(NOTEBOOKS)  # fails when there is no lesson at all
+
+
+@pytest.mark.parametrize("source", SOURCES, ids=lambda path: path.stem)
+def test_the_notebooks_are_in_step_with_their_source(source):
+    assert check([read_lesson(source)], NOTEBOOKS, whole=False) == []
+
+
+def test_no_notebook_is_without_a_source():
+    lessons = [read_lesson(source) for source in SOURCES]
+    assert [line for line in check(lessons, NOTEBOOKS, whole=True) if "no source" in line] == []
+
+
+def test_the_course_begins_at_lesson_00():
+    assert SOURCES[0].stem == "00_start_here"
