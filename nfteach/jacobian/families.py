@@ -249,8 +249,8 @@ FAMILIES = (
     ("lower triangular", _lower),
     ("upper triangular", _upper),
     ("triangular up to a permutation", _triangular),
+    ("orthogonal", _orthogonal),  # before rank r: every rotation of an odd space keeps an axis
     ("identity plus rank r", _rank_r),
-    ("orthogonal", _orthogonal),
     ("block diagonal", _block_diagonal),
     ("dense", _dense),
 )

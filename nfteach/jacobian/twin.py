@@ -28,7 +28,11 @@ def twins(*originals: Any, dtype: torch.dtype | None = None) -> tuple[Any, ...]:
     """
     # deepcopy refuses tensors with a history (loc = 2 * parameter): give it detached copies of those.
     memo: dict[int, Any] = {id(t): t.detach().clone() for t in _tensors(originals) if not t.is_leaf}
+    # Nor can torch's inverse of a transform be copied, whose state leaves out what it inverts: make it anew.
+    inverses = [t for t in _reachable(originals) if type(t).__name__ == "_InverseTransform"]
     try:
+        for inverse in inverses:
+            memo[id(inverse)] = copy.deepcopy(inverse._inv, memo).inv
         copies = tuple(_copy(original, memo) for original in originals)
     except Exception as error:
         raise ValueError(
@@ -41,7 +45,7 @@ def twins(*originals: Any, dtype: torch.dtype | None = None) -> tuple[Any, ...]:
             tensor.data = tensor.data.to(dtype)
     for thing in _reachable(copies):
         if isinstance(thing, Transform):
-            # A cache could answer instead of the map, and a weakly held inverse is still the original's.
+            # A cache could answer instead of the map; and an inverse held weakly is still the original's.
             thing._cache_size, thing._cached_x_y = 0, (None, None)
             if isinstance(thing._inv, weakref.ref):
                 thing._inv = None
