@@ -16,6 +16,22 @@ from .orderings import as_ordering
 __all__ = ["NADE", "NADEStep"]
 
 
+def check_sizes(**sizes: int) -> None:
+    """Raise ``ValueError``, naming it, if one of ``sizes`` is not a whole number, at least 1."""
+    for name, size in sizes.items():
+        if not isinstance(size, int) or size < 1:
+            raise ValueError(f"{name} must be a whole number, at least 1, but is {size!r}")
+
+
+def running_activations(c: Tensor, columns: Tensor) -> Tensor:
+    """All a_d at once, (..., D, H), from a_1 = c (H,) and the columns (..., D, H) that are added one by one.
+
+    The recurrence a_{d+1} = a_d + column_d is a cumulative sum; the last column is never needed.
+    """
+    start = c.expand(*columns.shape[:-2], 1, -1)
+    return torch.cat([start, columns[..., :-1, :]], -2).cumsum(-2)
+
+
 class NADEStep(NamedTuple):
     """One step of a NADE along its ordering; the leading dimensions (...) are those of x.
 
@@ -81,9 +97,7 @@ class NADE(nn.Module):
         self, dim: int, hidden: int, ordering: Sequence[int] | Tensor | None = None, *, order_agnostic: bool = False
     ) -> None:
         super().__init__()
-        for name, size in (("dim", dim), ("hidden", hidden)):
-            if not isinstance(size, int) or size < 1:
-                raise ValueError(f"{name} must be a whole number, at least 1, but is {size!r}")
+        check_sizes(dim=dim, hidden=hidden)
         self.dim, self.hidden, self.order_agnostic = dim, hidden, order_agnostic
         self.event_shape = torch.Size((dim,))
         self.W = nn.Parameter(torch.randn(hidden, dim) / math.sqrt(dim))
@@ -205,10 +219,7 @@ class NADE(nn.Module):
 
     def _logits(self, x: Tensor, ordering: Tensor) -> Tensor:
         """The logits of all conditionals, (..., D) along the ordering."""
-        # The recurrence a_{d+1} = a_d + W_{:,o_d} x_{o_d} from a_1 = c is a cumulative sum.
-        start = self.c.expand(*x.shape[:-1], 1, self.hidden)
-        columns = self._columns(x[..., ordering], ordering)
-        a = torch.cat([start, columns[..., :-1, :]], -2).cumsum(-2)
+        a = running_activations(self.c, self._columns(x[..., ordering], ordering))
         return (torch.sigmoid(a) * self.V[ordering]).sum(-1) + self.b[ordering]
 
     def _walk(self, shape: torch.Size, choose: Callable[[int, Tensor], Tensor], ordering: Tensor) -> Iterator[NADEStep]:

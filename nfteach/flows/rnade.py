@@ -1,0 +1,305 @@
+"""RNADE: NADE for real values, with mixtures of Gaussians as conditionals, and the triangular map that it is."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.special import erfc, erfcx, ndtr, ndtri
+
+from .flow import Flow
+from .nade import check_sizes, running_activations
+from .orderings import as_ordering
+from .roots import increasing_root
+
+__all__ = ["RNADE", "Mixture", "RNADEStep", "TriangularMap", "normal_quantile"]
+
+
+def log_normal(z: Tensor) -> Tensor:
+    """log phi(z), the standard normal density in nats, elementwise."""
+    return -0.5 * z * z - 0.5 * math.log(2 * math.pi)
+
+
+def log_cdf_and_slope(z: Tensor) -> tuple[Tensor, Tensor]:
+    """log Phi(z) and its slope phi(z) / Phi(z), elementwise, to full precision in both tails."""
+    # torch.special.log_ndtr gives the first, but falls back to a loop under vmap, and its second derivatives are NaN
+    # above 38. Below zero Phi underflows while erfcx, erfcx(t) = erfc(t) exp(t^2), does not.
+    below, above = z.clamp(max=0), z.clamp(min=0)
+    scaled, tail = erfcx(-below / math.sqrt(2)), erfc(above / math.sqrt(2)) / 2
+    log_cdf = torch.where(z < 0, torch.log(scaled / 2) - below * below / 2, torch.log1p(-tail))
+    slope = torch.where(z < 0, math.sqrt(2 / math.pi) / scaled, torch.exp(log_normal(above)) / (1 - tail))
+    return log_cdf, slope
+
+
+def normal_quantile(log_p: Tensor) -> Tensor:
+    """The z <= 0 with log Phi(z) = ``log_p`` <= log(1/2), elementwise; good where p itself would underflow."""
+
+    def value_and_slope(z: Tensor) -> tuple[Tensor, Tensor]:
+        log_cdf, slope = log_cdf_and_slope(z)
+        return log_cdf - log_p, slope
+
+    # Phi(z) <= exp(-z^2 / 2) / 2 for z <= 0, so that |z| is at most the root of -2 (log p + log 2).
+    low = -torch.sqrt((-2 * (log_p + math.log(2))).clamp_min(0))
+    return increasing_root(value_and_slope, low, torch.zeros_like(low))
+
+
+class Mixture(NamedTuple):
+    """One-dimensional mixtures of K Gaussians, one for each place of (...).
+
+    Tails are computed on the side where they are small, as logarithms: at 30 standard deviations the CDF is 1 to all
+    digits, but the logarithm of what lies beyond is an ordinary number.
+    """
+
+    log_alpha: Tensor  # (..., K), logarithms of the weights
+    mu: Tensor  # (..., K)
+    sigma: Tensor  # (..., K)
+
+    @property
+    def alpha(self) -> Tensor:
+        """The weights (..., K)."""
+        return torch.exp(self.log_alpha)
+
+    def log_density(self, x: Tensor) -> Tensor:
+        """log q(x) in nats, (...), for x (...)."""
+        w = (x[..., None] - self.mu) / self.sigma
+        return torch.logsumexp(self.log_alpha + log_normal(w) - torch.log(self.sigma), -1)
+
+    def log_tail_and_slope(self, x: Tensor, side: Tensor | float) -> tuple[Tensor, Tensor]:
+        """log F(x) where ``side`` is 1, log(1 - F(x)) where it is -1, and q(x) divided by that tail; all (...)."""
+        side = torch.as_tensor(side, dtype=x.dtype, device=x.device)[..., None]
+        log_cdf, slope = log_cdf_and_slope(side * (x[..., None] - self.mu) / self.sigma)
+        terms = self.log_alpha + log_cdf
+        return torch.logsumexp(terms, -1), (torch.softmax(terms, -1) * slope / self.sigma).sum(-1)
+
+    def to_normal(self, x: Tensor) -> Tensor:
+        """z (...) with Phi(z) = F(x): a draw from the mixture becomes a standard normal one."""
+        below, above = self.log_tail_and_slope(x, 1.0)[0], self.log_tail_and_slope(x, -1.0)[0]
+        return torch.where(below < above, 1.0, -1.0).to(x.dtype) * normal_quantile(torch.minimum(below, above))
+
+    def from_normal(self, z: Tensor) -> Tensor:
+        """x (...) with F(x) = Phi(z), the inverse of :meth:`to_normal`, by bracketed root-finding."""
+        side = torch.where(z < 0, 1.0, -1.0).to(z.dtype)
+        log_p, _ = log_cdf_and_slope(side * z)
+
+        def value_and_slope(x: Tensor) -> tuple[Tensor, Tensor]:
+            log_tail, slope = self.log_tail_and_slope(x, side)
+            # Between modes very far apart the slope underflows, and the root-finder divides by it.
+            return side * (log_tail - log_p), slope.clamp_min(math.sqrt(torch.finfo(x.dtype).tiny))
+
+        # At the lowest of these points each component has at most Phi(z) below it, at the highest at least that much.
+        quantiles = self.mu + self.sigma * z[..., None]
+        return increasing_root(value_and_slope, quantiles.amin(-1), quantiles.amax(-1))
+
+    def sample(self, generator: torch.Generator | None = None) -> Tensor:
+        """One draw (...) from each mixture."""
+        cumulative = self.alpha.cumsum(-1)
+        place = torch.rand(cumulative.shape[:-1], dtype=self.mu.dtype, device=self.mu.device, generator=generator)
+        component = (cumulative[..., :-1] < place[..., None] * cumulative[..., -1:]).sum(-1, keepdim=True)
+        noise = torch.randn(place.shape, dtype=self.mu.dtype, device=self.mu.device, generator=generator)
+        return (self.mu.gather(-1, component) + self.sigma.gather(-1, component) * noise[..., None]).squeeze(-1)
+
+
+class RNADEStep(NamedTuple):
+    """One step of an RNADE along its ordering; the leading dimensions (...) are those of x."""
+
+    position: int  # d - 1: 0 for the first dimension of the ordering
+    index: int  # o_d, the dimension
+    a: Tensor  # (..., H)
+    h: Tensor  # (..., H)
+    conditional: Mixture  # q(x_{o_d} | x_{o_<d}), with its alpha, mu and sigma (..., K)
+    value: Tensor  # (...), x_{o_d}, observed or drawn
+    log_prob: Tensor  # (...), log q(x_{o_d} | x_{o_<d}) in nats
+    running_log_prob: Tensor  # (...), the sum of the terms so far
+
+
+class RNADE(nn.Module):
+    r"""The real-valued neural autoregressive density estimator.
+
+    As in :class:`NADE` one hidden activation runs along the ordering, and each conditional is read off it; here each is
+    a mixture of K Gaussians:
+
+    .. math::
+        a_1 = c, \quad a_{d+1} = a_d + W_{:,o_d} x_{o_d}, \quad h_d = \mathrm{relu}(\rho_{o_d} a_d),
+
+        \alpha_d = \mathrm{softmax}(V^\alpha_{o_d} h_d + b^\alpha_{o_d}), \quad
+        \mu_d = V^\mu_{o_d} h_d + b^\mu_{o_d}, \quad
+        \sigma_d = \exp(V^\sigma_{o_d} h_d + b^\sigma_{o_d}) + \sigma_{\min}.
+
+    The factor rho makes up for the activation's growth as more and more dimensions are added to it. The floor under
+    sigma is ours: where a value repeats in the data, the likelihood of an ever narrower component grows without bound.
+    So is a ceiling, e^10, that only wild extrapolation reaches.
+
+    Give it standardised data (mean 0 and standard deviation 1 in each dimension): the mixtures start spread over that.
+
+    Args:
+        dim: D, the number of dimensions.
+        hidden: H, the number of hidden units.
+        components: K, the number of Gaussians in each conditional.
+        ordering: (D,), a permutation of 0, 1, ... D - 1; by default that order itself.
+        min_sigma: sigma_min, in the data's units.
+
+    Raises:
+        ValueError: for a size below 1, a negative ``min_sigma``, or an ``ordering`` that is not a permutation.
+
+    References:
+        RNADE: The real-valued neural autoregressive density-estimator (Uria, Murray & Larochelle, 2013),
+        https://arxiv.org/abs/1306.0186
+
+    Example:
+        >>> rnade = RNADE(3, hidden=5, components=2)
+        >>> rnade.log_prob(torch.zeros(7, 3)).shape
+        torch.Size([7])
+        >>> rnade.as_flow()(torch.zeros(7, 3)).shape
+        torch.Size([7, 3])
+    """
+
+    def __init__(
+        self,
+        dim: int,
+        hidden: int,
+        components: int = 10,
+        ordering: Sequence[int] | Tensor | None = None,
+        *,
+        min_sigma: float = 1e-3,
+    ) -> None:
+        super().__init__()
+        check_sizes(dim=dim, hidden=hidden, components=components)
+        if not min_sigma >= 0:
+            raise ValueError(f"min_sigma must be at least 0, but is {min_sigma}")
+        self.dim, self.hidden, self.components, self.min_sigma = dim, hidden, components, min_sigma
+        self.event_shape = torch.Size((dim,))
+        self.register_buffer("ordering", as_ordering(ordering, dim))
+        self.W = nn.Parameter(torch.randn(hidden, dim) / math.sqrt(hidden))
+        self.c = nn.Parameter(torch.randn(hidden) / math.sqrt(hidden))
+        # The activation of step d is a sum of d terms: this makes all h_d alike in size at first.
+        self.rho = nn.Parameter((1 + self.ordering.argsort()).to(self.c.dtype).rsqrt())
+        for name in ("V_alpha", "V_mu", "V_sigma"):
+            self.register_parameter(name, nn.Parameter(0.1 * torch.randn(dim, components, hidden)))
+        self.b_alpha = nn.Parameter(torch.zeros(dim, components))
+        self.b_mu = nn.Parameter(ndtri((torch.arange(components) + 0.5) / components).repeat(dim, 1))
+        self.b_sigma = nn.Parameter(torch.zeros(dim, components))
+
+    def extra_repr(self) -> str:
+        return f"{self.dim}, hidden={self.hidden}, components={self.components}"
+
+    check_input = Flow.check_input  # the same rules and words as for flows
+
+    def log_prob(self, x: Tensor) -> Tensor:
+        """log q(x) in nats, shape (...), for x (..., D), in one pass over all conditionals at once.
+
+        Raises:
+            ValueError: if the shape or dtype of ``x`` is not this model's.
+        """
+        return self.conditionals(x).log_density(x).sum(-1)
+
+    def conditionals(self, x: Tensor) -> Mixture:
+        """The mixtures q(x_i | the dimensions before i): a :class:`Mixture` of shape (..., D), in the data's order."""
+        x = self.check_input(x)
+        a = running_activations(self.c, x[..., self.ordering, None] * self.W.T[self.ordering])
+        a = a[..., self.ordering.argsort(), :]
+        return self._mixtures(torch.relu(self.rho[:, None] * a))
+
+    def steps(self, x: Tensor) -> list[RNADEStep]:
+        """One :class:`RNADEStep` per dimension, in the ordering, for x (..., D)."""
+        x = self.check_input(x)
+        return list(self._walk(x.shape[:-1], lambda index, conditional: x[..., index]))
+
+    @torch.no_grad()
+    def sample_steps(
+        self, sample_shape: Sequence[int] = (), *, generator: torch.Generator | None = None
+    ) -> list[RNADEStep]:
+        """One :class:`RNADEStep` per dimension of a new sample, each dimension drawn given those before it."""
+        return list(self._walk(torch.Size(sample_shape), lambda index, conditional: conditional.sample(generator)))
+
+    @torch.no_grad()
+    def sample(self, sample_shape: Sequence[int] = (), *, generator: torch.Generator | None = None) -> Tensor:
+        """Samples (*sample_shape, D), drawn dimension by dimension.
+
+        For samples with gradients push standard normal ones through ``as_flow().inv``.
+        """
+        return self._values(torch.Size(sample_shape), lambda index, conditional: conditional.sample(generator))
+
+    def as_flow(self) -> TriangularMap:
+        """This density as a flow x -> z to a standard normal z; the parameters are shared."""
+        return TriangularMap(self)
+
+    def _mixtures(self, h: Tensor, indices: slice = slice(None)) -> Mixture:
+        """The conditionals (..., D) of the dimensions ``indices``, from their h (..., D, H)."""
+
+        def linear(V: Tensor, b: Tensor) -> Tensor:
+            return torch.einsum("...dh,dkh->...dk", h, V[indices]) + b[indices]
+
+        log_alpha = torch.log_softmax(linear(self.V_alpha, self.b_alpha), -1)
+        # Capped at e^10: an outlier gets a huge sigma, the next value is a worse outlier, and so on to infinity.
+        sigma = torch.exp(linear(self.V_sigma, self.b_sigma).clamp(max=10)) + self.min_sigma
+        return Mixture(log_alpha, linear(self.V_mu, self.b_mu), sigma)
+
+    def _walk(self, shape: torch.Size, choose: Callable[[int, Mixture], Tensor]) -> Iterator[RNADEStep]:
+        """The steps along the ordering; ``choose`` gives the value (...) of a dimension, given its conditional."""
+        a, running = self.c.expand(*shape, self.hidden), self.c.new_zeros(shape)
+        for position, index in enumerate(self.ordering.tolist()):
+            h = torch.relu(self.rho[index] * a)
+            mixtures = self._mixtures(h[..., None, :], slice(index, index + 1))
+            conditional = Mixture(*(parameter[..., 0, :] for parameter in mixtures))
+            value = choose(index, conditional)
+            log_prob = conditional.log_density(value)
+            running = running + log_prob
+            yield RNADEStep(position, index, a, h, conditional, value, log_prob, running)
+            a = a + value[..., None] * self.W[:, index]
+
+    def _values(self, shape: torch.Size, choose: Callable[[int, Mixture], Tensor]) -> Tensor:
+        """x (*shape, D), its dimensions chosen one after another."""
+        values = torch.stack([step.value for step in self._walk(shape, choose)], -1)
+        return values[..., self.ordering.argsort()]
+
+
+class TriangularMap(Flow):
+    r"""The map x -> z of an RNADE, through the CDFs of its conditionals: Phi(z_d) = u_d = F_d(x_d | x_{<d}).
+
+    Each z_d grows with x_d and depends on earlier dimensions only, so the Jacobian is lower triangular in the model's
+    ordering. Its determinant is the product of the diagonal, whose entries are q_d(x_d \| x_{<d}) / phi(z_d); what is
+    below the diagonal does not matter. x -> z takes one pass. The inverse solves D equations in one unknown, one
+    after another, as each conditional needs the x before it: exact, but sequential.
+
+    If x follows the RNADE, z is standard normal, and ``FlowDistribution(standard_normal, rnade.as_flow().inv)`` is the
+    RNADE.
+
+    Args:
+        rnade: the model; it becomes a submodule, so that both have the same parameters.
+
+    References:
+        Rosenblatt (1952), Remarks on a multivariate transformation; Papamakarios et al. (2021), section 2.2,
+        https://arxiv.org/abs/1912.02762
+    """
+
+    formula = r"\log|\det J| = \sum_{d=1}^{D} \log \frac{q_d(x_d \mid x_{<d})}{\varphi(z_d)}"
+
+    def __init__(self, rnade: RNADE) -> None:
+        super().__init__(rnade.dim)
+        self.rnade = rnade
+
+    def call_and_ladj(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        conditionals = self.rnade.conditionals(self.check_input(x))
+        z = conditionals.to_normal(x)
+        return z, (conditionals.log_density(x) - log_normal(z)).sum(-1)
+
+    def inverse_and_ladj(self, y: Tensor) -> tuple[Tensor, Tensor]:
+        z = self.check_input(y)
+        x = self.rnade._values(z.shape[:-1], lambda index, conditional: conditional.from_normal(z[..., index]))
+        return x, (log_normal(z) - self.rnade.conditionals(x).log_density(x)).sum(-1)
+
+    def terms(self, x: Tensor) -> dict[str, Tensor]:
+        conditionals = self.rnade.conditionals(self.check_input(x))
+        z = conditionals.to_normal(x)
+        log_q, log_phi = conditionals.log_density(x), log_normal(z)
+        return {
+            "u = F(x_d | x_<d)": ndtr(z),
+            "z": z,
+            "log q(x_d | x_<d)": log_q,
+            "log phi(z_d)": log_phi,
+            "diagonal of J": torch.exp(log_q - log_phi),
+            "log|det J|": (log_q - log_phi).sum(-1),
+        }
