@@ -2,11 +2,12 @@
 
 from .distribution import FlowDistribution
 from .flow import Flow, InverseFlow, Permutation, Stack, Step
+from .mixture import Mixture
 from .nade import NADE, NADEStep
 from .orderings import pixel_ordering
 from .planar import Planar
 from .realnvp import AffineCoupling, BatchNorm, RealNVP, alternating_mask, half_mask
-from .rnade import RNADE, Mixture, RNADEStep, TriangularMap
+from .rnade import RNADE, RNADEStep, TriangularMap
 
 __all__ = [
     "NADE",
