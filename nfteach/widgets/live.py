@@ -267,11 +267,13 @@ def _packed(tree: Any) -> dict[str, Any]:
     buffers: list[bytes] = []
 
     def pack(node: Any) -> Any:
+        if isinstance(node, str | float | int) or node is None:
+            return node
         if isinstance(node, np.ndarray):
             buffers.append(node.tobytes())
             return {"$": [len(buffers) - 1, node.dtype.name, list(node.shape)]}
-        if isinstance(node, Mapping):
+        if isinstance(node, dict):
             return {key: pack(value) for key, value in node.items()}
-        return [pack(value) for value in node] if isinstance(node, list | tuple) else node
+        return [pack(value) for value in node]
 
     return {"content": pack(tree), "buffers": buffers}

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
-from matplotlib.colors import to_rgba
+from matplotlib.colors import Normalize, to_rgba
 from matplotlib.text import Text
 
 __all__ = ["HeatMap", "Moving", "MovingHeatMap", "MovingImage", "css_color", "font_of"]
@@ -192,9 +193,15 @@ class MovingImage(Moving):
         if values.ndim == 3:
             pixels = {"rgba": (np.asarray(self.artist.to_rgba(values)) * 255).round().astype(np.uint8)}
         else:
-            scaled = np.ma.getdata(self.artist.norm(values))
-            pixels = {"index": np.clip(scaled * 256, 0, 255).astype(np.uint8)}
+            pixels = {"index": np.clip(self._scaled(np.ma.getdata(values)) * 256, 0, 255).astype(np.uint8)}
         return {**super().payload(), **pixels, "alpha": 1.0 if alpha is None else float(alpha)}
+
+    def _scaled(self, values: np.ndarray) -> np.ndarray:
+        """To [0, 1] for what lies between the limits."""
+        norm = self.artist.norm
+        if type(norm) is not Normalize or norm.vmin == norm.vmax:
+            return np.ma.getdata(norm(values))
+        return (values - norm.vmin) * (1 / (norm.vmax - norm.vmin))  # the plain case, without masks: faster
 
 
 class MovingHeatMap(MovingImage):
@@ -244,6 +251,11 @@ class MovingHeatMap(MovingImage):
 
 def css_color(color: Any, alpha: float | None = None) -> str:
     """A matplotlib colour as CSS writes it; "" for none."""
+    return _css_color(color if isinstance(color, str) else tuple(color), alpha)
+
+
+@functools.lru_cache(1024)
+def _css_color(color: str | tuple[float, ...], alpha: float | None) -> str:
     r, g, b, a = to_rgba(color, alpha)
     return f"rgba({r * 255:.0f},{g * 255:.0f},{b * 255:.0f},{a:.3g})" if a else ""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 from typing import Any
 
@@ -348,11 +349,16 @@ def follow(name: str, artist: Any) -> Moving:
 
 def _outline(path: Path) -> list[np.ndarray]:
     """A marker's outline, in units of its size; curves become short straight pieces."""
+    codes = None if path.codes is None else path.codes.tobytes()
+    return _outline_of(np.asarray(path.vertices, dtype=float).tobytes(), codes)
+
+
+@functools.lru_cache(64)
+def _outline_of(vertices: bytes, codes: bytes | None) -> list[np.ndarray]:
+    path = Path(np.frombuffer(vertices).reshape(-1, 2), None if codes is None else np.frombuffer(codes, Path.code_type))
     # Enlarged first: curves are cut to a tenth of a pixel or so.
-    return [
-        (np.asarray(piece) / 64).astype(np.float32)
-        for piece in path.to_polygons(Affine2D().scale(64), closed_only=False)
-    ]
+    pieces = path.to_polygons(Affine2D().scale(64), closed_only=False)
+    return [(np.asarray(piece) / 64).astype(np.float32) for piece in pieces]
 
 
 def _color(name: str, value: Any) -> Any:
