@@ -65,6 +65,7 @@ def density(
     options = {"cmap": cmap, "vmin": top - 12 if log else 0.0, "vmax": top, "interpolation": "nearest"}
     ax = axes(ax)
     ax.imshow(values, origin="lower", extent=extent, aspect="equal", **(options | image_options))
+    ax.set(xlim=extent[:2], ylim=extent[2:])  # and stay so, whatever is drawn on top
     return ax
 
 
