@@ -194,13 +194,18 @@ class NADE(nn.Module):
         Args:
             x: (..., D), zeros and ones.
             seen: (..., D), bool; True where a pixel is seen, False where it is to be predicted (at least one).
+
+        Raises:
+            ValueError: if ``x`` is not as ``log_prob`` wants it, or ``seen`` not bool or without a hidden pixel.
         """
         x = self.check_input(x)
+        if seen.dtype != torch.bool or bool(seen.all(-1).any()):
+            raise ValueError("seen must be bool and leave at least one pixel of each example hidden (False)")
         a = self.c + (x * seen) @ self.W.T
         if self.M is not None:
             a = a + seen.to(x.dtype) @ self.M.T
         terms = _log_bernoulli(torch.sigmoid(a) @ self.V.T + self.b, x)
-        return -self.dim / (~seen).sum(-1) * (terms * ~seen).sum(-1)
+        return -self.dim * (terms * ~seen).sum(-1) / (~seen).sum(-1)
 
     def ensemble_log_prob(self, x: Tensor, orderings: Iterable[Sequence[int] | Tensor]) -> Tensor:
         """The log of the probability averaged over ``orderings`` (EoNADE), in nats, shape (...), for x (..., D)."""
