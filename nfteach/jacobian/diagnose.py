@@ -13,7 +13,7 @@ from torch import Tensor
 if TYPE_CHECKING:
     from .report import JacobianReport
 
-__all__ = ["ERRORS", "NOTES", "Finding", "diagnose", "disagrees", "singular"]
+__all__ = ["ERRORS", "NOTES", "Finding", "diagnose", "disagrees"]
 
 ERRORS = frozenset(
     {
@@ -79,21 +79,6 @@ def disagrees(report: JacobianReport, claimed: Tensor) -> Tensor:
     gap = (claimed - report.log_det_autograd).abs()
     both_infinite = claimed == report.log_det_autograd
     return ~((gap <= tolerance(report)) | both_infinite)
-
-
-def singular(report: JacobianReport) -> Tensor:
-    """(B,) bool: where det J is zero up to rounding."""
-    # Rows and columns of very different size are no loss of rank: bring the largest entry of each to 1 first.
-    J = report.jacobian.nan_to_num(nan=0.0, posinf=0.0, neginf=0.0)
-    for axis in (2, 1):
-        largest = J.abs().amax(axis, keepdim=True)
-        J = J / largest.where(largest > 0, torch.ones_like(largest))
-    values = torch.linalg.svdvals(J)
-    flat = values[:, -1] <= report.dim * report.eps * values[:, 0]
-    # A product of the diagonal stays exact however badly conditioned the triangle is.
-    if report.structure is not None and "triangular" in report.structure.name:
-        flat = report.log_det_structure == -math.inf
-    return flat & report.finite
 
 
 def _worst(report: JacobianReport, size: Tensor) -> dict[str, Any]:
@@ -208,7 +193,7 @@ def _guess(report: JacobianReport, claimed: Tensor, true: Tensor, usable: Tensor
 
 
 def _determinant(report: JacobianReport) -> Iterator[Finding]:
-    zero = singular(report)
+    zero = report.singular
     if zero.any():
         message = (
             f"det J is zero (to rounding) at {int(zero.sum())} of {len(zero)} points: there the map flattens space, "
@@ -245,7 +230,7 @@ def _inverse(report: JacobianReport) -> Iterator[Finding]:
         yield Finding("inverse-missing", "The module has no .inverse, so x -> y -> x could not be tried.")
     if inverse.error is None or report.samples_coupled:
         return
-    sound = report.finite & ~singular(report)
+    sound = report.finite & ~report.singular
     condition = report.condition_number.nan_to_num(nan=1.0, posinf=1e12).clamp(max=1e12)
     size = 1 + report.x.abs().amax(1) + report.y.abs().amax(1).nan_to_num(nan=0.0, posinf=0.0)
     allowed = (1e-6 if report.eps < 1e-12 else 1e-2) * size + 1000 * report.eps * condition * size

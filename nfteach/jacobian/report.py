@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -20,8 +21,8 @@ __all__ = ["JacobianReport", "inspect_jacobian"]
 
 # Points looked at to tell structure from accident; fewer given are filled up with neighbours.
 ENOUGH_POINTS = 8
-# ... unless their Jacobians would be larger than this, in numbers.
-_LARGE = 8_000_000
+# ... up to as many as keep their Jacobians below this, in numbers.
+_LARGE = 2_000_000
 
 
 @dataclass(frozen=True, eq=False)
@@ -107,6 +108,20 @@ class JacobianReport:
         """(B,) bool: where y, J and the claimed log-det are all finite."""
         finite = self.y.isfinite().all(1) & self.jacobian.flatten(1).isfinite().all(1)
         return finite & self.log_det.isfinite() if self.log_det is not None else finite
+
+    @cached_property
+    def singular(self) -> Tensor:
+        """(B,) bool: where det J is zero up to rounding."""
+        if self.structure is not None and "triangular" in self.structure.name:
+            # A product of the diagonal stays exact however badly conditioned the triangle is.
+            return (self.log_det_structure == -torch.inf) & self.finite
+        # Rows and columns of very different size are no loss of rank: bring the largest entry of each to 1 first.
+        J = self.jacobian.nan_to_num(nan=0.0, posinf=0.0, neginf=0.0)
+        for axis in (2, 1):
+            largest = J.abs().amax(axis, keepdim=True)
+            J = J / largest.where(largest > 0, torch.ones_like(largest))
+        values = torch.linalg.svdvals(J)
+        return (values[:, -1] <= self.dim * self.eps * values[:, 0]) & self.finite
 
     @property
     def ok(self) -> bool:
@@ -219,9 +234,9 @@ def inspect_jacobian(
 
 def _companions(f: Map, transform: Any, points: Tensor) -> tuple[Tensor, Tensor]:
     """Neighbours of the points given and the Jacobians there, as many as make enough; only where all is finite."""
-    count = ENOUGH_POINTS - len(points)
+    count = min(ENOUGH_POINTS, _LARGE // f.dim**2) - len(points)
     none = points[:0], points.new_zeros(0, f.dim, f.dim, dtype=torch.float64)
-    if count < 1 or ENOUGH_POINTS * f.dim**2 > _LARGE:
+    if count < 1:
         return none
     try:
         extra = companions(f, transform, points, count)

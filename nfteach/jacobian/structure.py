@@ -80,18 +80,25 @@ def recognise(J: Tensor, *, eps: float | None = None) -> Structure:
     one = (J - 1).abs().amax(0) <= tol
     look = Look(J, zero, one, tol)
 
-    found = [(name, facts) for name, candidate in FAMILIES if (facts := candidate(look)) is not None]
-    name, facts = found[0]
+    names, facts = [], {}
+    for name, family in FAMILIES:
+        # What goes without saying once the name is known is not looked into.
+        if names and (name == "dense" or name in IMPLIED.get(names[0], ())):
+            continue
+        if (found := family(look)) is not None:
+            names.append(name)
+            facts = facts or found
     natural = tuple(range(look.dim))
     facts = {"ordering": natural, "row_ordering": facts.get("ordering", natural), "blocks": (natural,)} | facts
-    also = tuple(other for other, _ in found[1:] if other != "dense" and other not in IMPLIED.get(name, ()))
+    log_det = facts.pop("log_det")()
     return Structure(
-        name=name,
+        name=names[0],
         dim=look.dim,
         points=len(J),
         rank=look.rank,
         zero=zero,
         one=one,
-        also=also,
+        also=tuple(names[1:]),
+        log_det=log_det,
         **facts,
     )
