@@ -1,0 +1,53 @@
+"""One Chromium and one JupyterLab for all browser tests, and a fresh page for each."""
+
+import re
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page
+
+from tests.browser.lab import NOTEBOOKS, ROOT, Lab, chromium, jupyterlab
+
+# Milliseconds for one step in the page; a lesson's run is bounded by the test's own timeout.
+STEP = 60_000
+VIEWPORT = {"width": 1280, "height": 1000}
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """Headless Chromium."""
+    with chromium() as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def lab(tmp_path_factory) -> Iterator[Lab]:
+    """JupyterLab on a copy of the learner's notebooks."""
+    copy = tmp_path_factory.mktemp("lab") / "notebooks"
+    shutil.copytree(NOTEBOOKS, copy, ignore=shutil.ignore_patterns(".*", "source"))
+    with jupyterlab(copy) as running:
+        yield running
+
+
+@pytest.fixture
+def page(browser) -> Iterator[Page]:
+    """A page in a profile of its own; `page.complaints` collects what it reports as wrong."""
+    context = browser.new_context(viewport=VIEWPORT, service_workers="block")
+    context.set_default_timeout(STEP)
+    page = context.new_page()
+    page.complaints = []
+    page.on("console", lambda message: message.type == "error" and page.complaints.append(message.text))
+    page.on("pageerror", lambda error: page.complaints.append(f"uncaught: {error}"))
+    yield page
+    context.close()
+
+
+@pytest.fixture
+def artefacts(request) -> Path:
+    """A folder for this test's screenshots; git ignores it, the workflow uploads it."""
+    folder = ROOT / "artefacts" / re.sub(r"[^\w-]+", "-", request.node.name).strip("-")
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    return folder

@@ -1,0 +1,156 @@
+"""Move an explorer in the page as a learner without a mouse does, and watch that it answers."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from playwright.sync_api import Error, Locator
+
+__all__ = ["ROOTS", "move", "settled", "shown", "visible_error"]
+
+WAIT = 20_000  # milliseconds for a moved control to show
+
+# What moves: explorers, and live figures with frames that stand alone.
+ROOTS = (
+    ".jp-NotebookPanel:visible .nfteach-explorer, "
+    ".jp-NotebookPanel:visible .nfteach-live:has(.nfteach-frames:not([hidden])):not(.nfteach-explorer *)"
+)
+SLIDER = ".widget-slider .noUi-handle"
+FRAMES = "input.nfteach-frame"
+SWITCH = "input[type=checkbox]"
+CHOICE = "select"
+BUTTONS = ".widget-toggle-buttons"
+
+LABEL = "(one) => one.closest('.jupyter-widgets')?.querySelector('.widget-label')?.textContent ?? ''"
+SHOWN = """(root) => ({
+    picture: [...root.querySelectorAll('canvas.nfteach-canvas')].map((canvas) => canvas.toDataURL()).join(),
+    readout: [...root.querySelectorAll('.nfteach-readout, .nfteach-frame-label')].map((one) => one.textContent).join(),
+    error: [...root.querySelectorAll('.nfteach-error')].filter((one) => one.checkVisibility())
+        .map((one) => one.innerText).join('; '),
+})"""
+CHANGED = f"""([root, before]) => {{
+    const now = ({SHOWN})(root);
+    return Object.keys(now).some((key) => now[key] !== before[key]);
+}}"""
+
+
+def move(root: Locator, picture: Path, wait: int = WAIT) -> None:
+    """Move every control by keyboard: each must show, and in the end picture and readout must have changed.
+
+    Screenshots before and after are kept beside `picture`.
+    """
+    root.scroll_into_view_if_needed()
+    began = slider_values(root)
+    root.screenshot(path=picture.with_name(f"{picture.name}-before.png"))
+    seen = [shown(root)]
+    for press in (press_sliders, press_frames, press_switches, press_choices, press_buttons):
+        for moved in press(root):
+            try:
+                root.page.wait_for_function(CHANGED, arg=[root.element_handle(), seen[-1]], timeout=wait)
+            except Error as error:
+                raise AssertionError(f"{moved}: it was moved, and neither picture nor readout changed") from error
+            seen.append(settled(root))
+            assert not seen[-1]["error"], f"{moved}: {seen[-1]['error']}"
+    root.screenshot(path=picture.with_name(f"{picture.name}-after.png"))
+    assert len(seen) > 1, "an explorer without a control that the keyboard reaches"
+    assert len({now["picture"] for now in seen}) > 1, "no control changed the picture"
+    assert len({now["readout"] for now in seen}) > 1, "no control changed the readout"
+    reset(root, began)
+
+
+def press_sliders(root: Locator) -> Iterator[str]:
+    """Ten steps up, or down where the slider is at its top."""
+    for handle in root.locator(SLIDER).all():
+        if not handle.is_visible():
+            continue
+        value, top = (float(handle.get_attribute(f"aria-value{end}")) for end in ("now", "max"))
+        handle.focus()
+        for _ in range(10):
+            handle.press("ArrowRight" if value < top else "ArrowLeft")
+        yield f"slider {label(handle)!r}"
+
+
+def press_frames(root: Locator) -> Iterator[str]:
+    """One frame on, or back from the last."""
+    for slider in root.locator(FRAMES).all():
+        if not slider.is_visible() or slider.get_attribute("max") == "0":
+            continue
+        at_end = slider.input_value() == slider.get_attribute("max")
+        slider.focus()
+        slider.press("ArrowLeft" if at_end else "ArrowRight")
+        yield "frames"
+
+
+def press_switches(root: Locator) -> Iterator[str]:
+    """Turn each checkbox over."""
+    for box in root.locator(SWITCH).all():
+        if box.is_visible():
+            box.press("Space")
+            yield f"switch {label(box)!r}"
+
+
+def press_choices(root: Locator) -> Iterator[str]:
+    """The next entry of each list, or the one before the last; opened first, for JupyterLab takes a bare arrow key."""
+    for choice in root.locator(CHOICE).all():
+        if choice.is_visible():
+            at_end = choice.evaluate("(list) => list.selectedIndex === list.options.length - 1")
+            choice.focus()
+            for key in ("Space", "ArrowUp" if at_end else "ArrowDown", "Enter"):
+                root.page.keyboard.press(key)
+                root.page.wait_for_timeout(200)  # the list that opens is a window of its own
+            yield f"choice {label(choice)!r}"
+
+
+def press_buttons(root: Locator) -> Iterator[str]:
+    """The first button of each row that is not the chosen one."""
+    for row in root.locator(BUTTONS).all():
+        if row.is_visible():
+            row.locator("button:not(.mod-active)").first.press("Enter")
+            yield f"buttons {label(row)!r}"
+
+
+def reset(root: Locator, began: list[str]) -> None:
+    """The reset button, where there is one, gives every slider the value that it began with."""
+    button = root.locator(".nfteach-reset")
+    if button.count() == 0:
+        return
+    button.first.press("Enter")
+    for _ in range(50):
+        if slider_values(root) == began:
+            break
+        root.page.wait_for_timeout(200)
+    assert slider_values(root) == began, "reset left a slider elsewhere"
+    assert not settled(root)["error"]
+
+
+def slider_values(root: Locator) -> list[str]:
+    """What each slider stands at, in the order of the page."""
+    return [handle.get_attribute("aria-valuenow") for handle in root.locator(SLIDER).all()]
+
+
+def label(control: Locator) -> str:
+    """The words beside a control."""
+    return control.evaluate(
+        "(one) => one.closest('.jupyter-widgets')?.querySelector('.widget-label')?.textContent ?? ''"
+    )
+
+
+def shown(root: Locator) -> dict[str, str]:
+    """What an explorer shows: its canvas as a data URL, its readout and its error line as text."""
+    return root.evaluate(SHOWN)
+
+
+def settled(root: Locator) -> dict[str, str]:
+    """What an explorer shows once two looks, 200 ms apart, are the same."""
+    before = shown(root)
+    for _ in range(50):
+        root.page.wait_for_timeout(200)
+        now = shown(root)
+        if now == before:
+            return now
+        before = now
+    raise AssertionError("the explorer does not come to rest")
+
+
+def visible_error(root: Locator) -> str:
+    """The words of an explorer's error line; empty if it shows none."""
+    return "; ".join(line.inner_text() for line in root.locator(".nfteach-error").all() if line.is_visible())

@@ -1,0 +1,80 @@
+"""The browser tests notice what they are there to notice: a dead control, an error in words, a failed cell."""
+
+import nbformat
+import pytest
+
+from tests.browser.explorers import ROOTS, move, visible_error
+
+EXPLORERS = """
+from matplotlib.figure import Figure
+
+from nfteach.widgets import Explorer, LiveFigure
+from nfteach.widgets.controls import slider
+
+
+class Answering(Explorer):
+    def build_controls(self):
+        return {"height": slider("height", -2, 2, value=0.0)}
+
+    def build_live(self):
+        figure = Figure(figsize=(2, 2))
+        ax = figure.add_subplot(xlim=(-3, 3), ylim=(-3, 3))
+        return LiveFigure(figure, {"point": ax.scatter([], [])}, alt="a point")
+
+    def compute(self, state):
+        return {"point": [[0.0, state["height"]]], "readout": {"height": state["height"]}}
+
+
+class Dead(Answering):
+    def compute(self, state):
+        return {"point": [[0.0, 0.0]], "readout": {"height": 0.0}}
+
+
+class Silent(Answering):
+    def compute(self, state):
+        return {"point": [[0.0, state["height"]]], "readout": {"height": 0.0}}
+
+
+class Failing(Answering):
+    def compute(self, state):
+        if state["height"]:
+            raise ValueError("a height above zero, and I fall")
+        return super().compute(state)
+"""
+
+
+@pytest.fixture
+def opened(lab, page):
+    """Open a notebook of the given code cells, which belongs to no lesson, run it and say whether all cells passed."""
+
+    def run(*cells: str) -> bool:
+        notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(text) for text in cells])
+        notebook.metadata.kernelspec = {"name": "python3", "display_name": "Python 3", "language": "python"}
+        nbformat.write(notebook, lab.root / "harness.ipynb")
+        lab.open(page, "harness.ipynb")
+        return lab.run_all(page)
+
+    yield run
+    lab.close(page)
+
+
+@pytest.mark.timeout(240)
+def test_moving_an_explorer_tells_a_live_one_from_a_dead_one(opened, page, artefacts):
+    assert opened(EXPLORERS, "Answering()", "Dead()", "Silent()", "Failing()")
+    answering, dead, silent, failing = page.locator(ROOTS).all()
+    move(answering, artefacts / "answering")
+    with pytest.raises(AssertionError, match="'height': it was moved, and neither picture nor readout changed"):
+        move(dead, artefacts / "dead", wait=2_000)
+    with pytest.raises(AssertionError, match="no control changed the readout"):
+        move(silent, artefacts / "silent")
+    assert visible_error(failing) == ""
+    with pytest.raises(AssertionError, match="a height above zero, and I fall"):
+        move(failing, artefacts / "failing")
+
+
+@pytest.mark.timeout(120)
+def test_a_failed_cell_and_a_console_error_are_noticed(opened, page):
+    assert not opened("1 / 0")
+    page.evaluate("() => console.error('something broke')")
+    page.wait_for_timeout(100)
+    assert "something broke" in page.complaints
