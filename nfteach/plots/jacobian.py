@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -42,9 +43,9 @@ def jacobian(
     *,
     sample: int = 0,
     entries: bool | None = None,
-    blocks: Sequence[Block] | None = None,
+    blocks: Sequence[Block] | bool = (),
     structure: Any = None,
-    ordering: Sequence[int] | tuple[Sequence[int], Sequence[int]] | None = None,
+    ordering: Sequence[int] | tuple[Sequence[int], Sequence[int]] | str | None = None,
     vmax: float | None = None,
     colourbar: bool = True,
     title: str | None = None,
@@ -59,11 +60,12 @@ def jacobian(
         ax: where to draw; by default on a new figure, large enough for the numbers if D is at most 8.
         sample: which of the B points to draw.
         entries: print the numbers; by default where they fit the cells at 9 points.
-        blocks: outlines, each ``(name, (row, row end), (column, column end))`` counted from 0, the ends not included.
-        structure: (D, D), 0 or 1 where the entry is that by construction and NaN where it is free; by default the
-            entries that are exactly 0 or 1 at all B points.
-        ordering: draw rows and columns in this order; or a pair, the order of rows and that of columns. ``blocks``
-            then count in the new order.
+        blocks: outlines, each ``(name, (row, row end), (column, column end))`` counted from 0, the ends not included;
+            True for those of a report's structure, in the structure's ordering.
+        structure: (D, D), 0 or 1 where the entry is that by construction and NaN where it is free; by default what a
+            report says, or else the entries that are exactly 0 or 1 at all B points.
+        ordering: draw rows and columns in this order; or a pair, the order of rows and that of columns; or
+            ``"structure"``, for the one in which a report's structure shows. ``blocks`` count in the new order.
         vmax: the absolute value at the ends of the colour scale; by default the largest among the free entries.
         colourbar: draw the scale beside the heat map.
         title: above the heat map; by default the structure's name, where ``J`` is a report.
@@ -71,9 +73,18 @@ def jacobian(
     Raises:
         ValueError: if J is not square, or ``sample``, ``structure``, ``ordering`` or ``blocks`` do not fit it.
     """
+    found = getattr(J, "structure", None)
+    if found is None and (blocks is True or ordering == "structure"):
+        raise ValueError("blocks=True and ordering='structure' need J to be a JacobianReport with a structure")
     if hasattr(J, "jacobian"):
-        title = getattr(getattr(J, "structure", None), "name", None) if title is None else title
         J = J.jacobian
+    if found is not None:
+        title = found.name if title is None else title
+        structure = np.where(found.one, 1, np.where(found.zero, 0, np.nan)) if structure is None else structure
+        if blocks is True:
+            blocks, ordering = _blocks_of(found), "structure"
+        if ordering == "structure":
+            ordering = (found.row_ordering, found.ordering)
     batch = to_array(J).astype(float)
     if batch.ndim not in (2, 3) or batch.shape[-1] != batch.shape[-2]:
         raise ValueError(f"J must be (D, D) or (B, D, D), but has the shape {batch.shape}")
@@ -103,7 +114,7 @@ def jacobian(
     _mark(ax, zeros, ones, cell, numbers=printed)
     if printed:
         _print_entries(ax, values, ~(zeros | ones), scale)
-    for block in blocks or ():
+    for block in blocks:
         _outline(ax, block, D)
     _label(ax, rows, columns, D, title)
     return ax
@@ -119,6 +130,19 @@ def _orders(ordering: Any, D: int) -> tuple[list[int], list[int]]:
         if sorted(order) != list(range(D)):
             raise ValueError(f"ordering must be a permutation of 0 to {D - 1}, or a pair of them, but holds {order}")
     return orders[0], orders[1]
+
+
+def _blocks_of(structure: Any) -> list[Block]:
+    """The blocks of a structure: the four of a coupling with their names, otherwise those along the diagonal."""
+    ends = np.cumsum([0, *map(len, structure.blocks)]).tolist()
+    spans = list(pairwise(ends))
+    if structure.name == "coupling" and len(spans) == 2:
+        kept, changed = spans
+        cross = r"$\partial y_{\mathrm{changed}} / \partial x_{\mathrm{kept}}$"
+        rest = to_array(structure.zero)[np.ix_(structure.blocks[1], structure.blocks[1])]
+        shape = "diagonal" if rest[~np.eye(len(rest), dtype=bool)].all() else "triangular"
+        return [("I", kept, kept), ("0", kept, changed), (cross, changed, kept), (shape, changed, changed)]
+    return [("", span, span) for span in spans]
 
 
 def _figure_size(D: int, colourbar: bool) -> tuple[float, float]:
@@ -161,6 +185,8 @@ def _outline(ax: Axes, block: Block, D: int) -> None:
     corner, width, height = (left - 0.5, top - 0.5), right - left, bottom - top
     # Not clipped, or the axes' edge would halve the outer lines.
     ax.add_patch(Rectangle(corner, width, height, fill=False, linewidth=2, edgecolor=palette.INK, clip_on=False))
+    if not name:
+        return
     # The tab sits on the frame's upper line, clear of the numbers in the middle of the cells.
     tab = {"boxstyle": "round,pad=0.2", "facecolor": "white", "edgecolor": palette.INK, "linewidth": 0.8}
     offset = {"xytext": (6, 0), "textcoords": "offset points", "va": "center", "fontsize": FONT, "color": palette.INK}

@@ -229,7 +229,8 @@ class Checkerboard(Target):
         square = (4 * x / self.side + 2).floor()
         on_board = ((square >= 0) & (square < 4)).all(dim=-1)
         dark = on_board & (square.sum(dim=-1) % 2 == 0)
-        return torch.where(dark, math.log(2 / self.side**2), -math.inf).to(x)
+        inside = x.new_full((), math.log(2 / self.side**2))
+        return torch.where(dark, inside, -math.inf)
 
     def _draw(self, n: int, generator: torch.Generator | None) -> Tensor:
         row = torch.randint(4, (n,), generator=generator)
