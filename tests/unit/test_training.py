@@ -1,0 +1,417 @@
+"""fit goes down the loss, keeps the best, and leaves the surroundings as they were; History replays the way."""
+
+import copy
+import math
+from functools import partial
+
+import pytest
+import torch
+from torch import nn
+
+from nfteach.flows import FlowDistribution, Planar, RealNVP, Stack
+from nfteach.training import History, fit
+
+
+class Gaussian(nn.Module):
+    """N(mean, exp(log_scale)^2), whose maximum likelihood is known in closed form."""
+
+    def __init__(self, dim=2):
+        super().__init__()
+        self.mean = nn.Parameter(torch.zeros(dim))
+        self.log_scale = nn.Parameter(torch.zeros(dim))
+
+    def log_prob(self, x):
+        return torch.distributions.Normal(self.mean, self.log_scale.exp()).log_prob(x).sum(-1)
+
+
+class Line(nn.Module):
+    """One number w, moved by whatever the loss says."""
+
+    def __init__(self, w=0.0):
+        super().__init__()
+        self.w = nn.Parameter(torch.tensor(w))
+
+
+@pytest.fixture
+def data():
+    generator = torch.Generator().manual_seed(0)
+    return torch.randn(500, 2, generator=generator) * torch.tensor([0.5, 2.0]) + torch.tensor([1.0, -1.0])
+
+
+quiet = partial(fit, progress=False)
+plain = torch.optim.SGD
+
+
+def same(a, b):
+    return all(torch.equal(a[name], b[name]) for name in a)
+
+
+def state(module):
+    return copy.deepcopy(module.state_dict())
+
+
+# What it is for.
+
+
+def test_maximum_likelihood_of_a_gaussian_is_its_sample_mean_and_deviation(data):
+    model = Gaussian()
+    quiet(model, data, steps=300, batch_size=500, lr=0.05, schedule="cosine")
+    assert model.mean.tolist() == pytest.approx(data.mean(0).tolist(), abs=1e-3)
+    assert model.log_scale.exp().tolist() == pytest.approx(data.std(0, correction=0).tolist(), rel=1e-3)
+
+
+def test_the_flow_of_a_distribution_is_trained(data):
+    base = torch.distributions.Normal(torch.zeros(2), torch.ones(2))
+    torch.manual_seed(0)
+    q = FlowDistribution(base, RealNVP(2, layers=4, hidden=(16,)))
+    before = q.log_prob(data).mean().item()
+    history = quiet(q, data, steps=150, lr=5e-3, seed=0)
+    assert q.log_prob(data).mean().item() > before + 1
+    assert history.best_step == history.steps == 150
+
+
+def test_a_loss_without_data_is_variational_inference():
+    # KL(q || N(3, 1)) in closed form, by reparametrised samples of q.
+    class Shift(Line):
+        def sample(self, n):
+            return self.w + torch.randn(n)
+
+    aim = torch.distributions.Normal(3.0, 1.0)
+    model = Shift()
+    quiet(model, loss=lambda q: -aim.log_prob(q.sample(64)).mean(), steps=300, lr=0.05, seed=1)
+    assert model.w.item() == pytest.approx(3, abs=0.15)
+
+
+def test_a_loss_that_asks_for_the_step_gets_it():
+    seen = []
+
+    def loss(model, step):
+        seen.append(step)
+        return model.w * min(1.0, 0.1 + step)
+
+    quiet(Line(), loss=loss, steps=4)
+    assert seen == [0, 1, 2, 3]
+
+
+def test_one_step_is_one_update_of_the_optimiser():
+    model = Line(1.0)
+    history = quiet(model, loss=lambda m: m.w**2, steps=1, lr=0.1, optimiser=plain)
+    assert model.w.item() == pytest.approx(1 - 0.1 * 2)
+    assert history.losses == [1.0]
+
+
+def test_the_default_optimiser_is_adam(data):
+    ours, theirs = Gaussian(), Gaussian()
+    quiet(ours, data, steps=20, batch_size=500, lr=0.01)
+    adam = torch.optim.Adam(theirs.parameters(), lr=0.01)
+    for _ in range(20):
+        adam.zero_grad()
+        (-theirs.log_prob(data).mean()).backward()
+        adam.step()
+    torch.testing.assert_close(ours.state_dict(), theirs.state_dict(), atol=1e-6, rtol=1e-5)
+
+
+def test_the_cosine_schedule_goes_from_the_whole_rate_to_none():
+    # A constant gradient of 1: the way is the sum of the rates, lr * T / 2 in the limit, plus half the first.
+    model = Line()
+    quiet(model, loss=lambda m: -m.w, steps=100, lr=0.1, optimiser=plain, schedule="cosine")
+    assert model.w.item() == pytest.approx(0.1 * 100 / 2 + 0.05, rel=1e-5)
+
+
+def test_a_long_gradient_is_cut_to_the_norm_asked_for():
+    model = Line()
+    quiet(model, loss=lambda m: -1e6 * m.w, steps=1, lr=1.0, optimiser=plain, max_grad_norm=0.5)
+    assert model.w.item() == pytest.approx(0.5, rel=1e-4)
+
+
+def test_an_epoch_shows_every_row_once():
+    rows = torch.arange(12.0)[:, None]
+    seen = []
+
+    def loss(model, batch):
+        seen.append(batch.flatten().tolist())
+        return model.w * batch.mean()
+
+    quiet(Line(), rows, loss=loss, epochs=2, batch_size=4, seed=0)
+    assert [len(batch) for batch in seen] == [4] * 6
+    first, second = ([x for batch in part for x in batch] for part in (seen[:3], seen[3:]))
+    assert sorted(first) == sorted(second) == rows.flatten().tolist()
+    assert first != second
+
+
+# Validation.
+
+
+def test_the_best_state_by_validation_is_in_the_model_at_the_end():
+    # w goes up by one each step; its validation loss is lowest at 7.
+    model = Line()
+    history = quiet(
+        model,
+        loss=lambda m: -m.w,
+        validation=lambda m: (m.w - 7) ** 2,
+        steps=20,
+        lr=1.0,
+        optimiser=plain,
+        validate_every=1,
+    )
+    assert model.w.item() == 7
+    assert history.best_step == 7
+    assert [step for step, _ in history.validation] == list(range(21))
+    assert min(history.validation, key=lambda pair: pair[1]) == (7, 0.0)
+
+
+def test_patience_counts_the_looks_without_a_new_best():
+    history = quiet(
+        Line(),
+        loss=lambda m: -m.w,
+        validation=lambda m: (m.w - 7) ** 2,
+        steps=50,
+        lr=1.0,
+        optimiser=plain,
+        validate_every=1,
+        patience=3,
+    )
+    assert history.steps == 10
+    assert history.stopped_early
+    assert history.best_step == 7
+
+
+def test_validation_data_get_the_same_loss_in_evaluation_mode(data):
+    torch.manual_seed(0)
+    flow = RealNVP(2, layers=2, hidden=(8,), batch_norm=True)
+    q = FlowDistribution(torch.distributions.Normal(torch.zeros(2), torch.ones(2)), flow)
+    history = quiet(q, data[:400], validation=data[400:], steps=5, validate_every=5)
+    flow.eval()  # the running statistics, not the validation batch's own
+    expected = -q.log_prob(data[400:]).mean().item()
+    assert dict(history.validation)[history.best_step] == pytest.approx(expected, rel=1e-6)
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_every_part_of_the_model_is_left_in_the_mode_it_came_in(data, training):
+    model = nn.Sequential(nn.Linear(2, 2), nn.Dropout(0.5))
+    model.train(training)
+    model[1].train(not training)
+    modes = []
+
+    def loss(m, batch):
+        modes.append((m[0].training, m[1].training))
+        return m(batch).square().mean()
+
+    quiet(model, data[:20], loss=loss, validation=data[20:40], steps=2, batch_size=20)
+    assert modes == [(False, False), (True, True), (False, False), (True, True), (False, False)]
+    assert (model.training, model[0].training, model[1].training) == (training, training, not training)
+
+
+# Stops of all kinds.
+
+
+def test_a_keyboard_interrupt_keeps_the_best_so_far():
+    model = Line()
+
+    def interrupt(step, loss):
+        if step == 9:
+            raise KeyboardInterrupt
+
+    options = {"lr": 1.0, "optimiser": plain, "callback": interrupt}
+    history = quiet(
+        model, loss=lambda m: -m.w, validation=lambda m: (m.w - 4) ** 2, steps=50, validate_every=1, **options
+    )
+    assert history.interrupted
+    assert (history.steps, history.best_step, model.w.item()) == (9, 4, 4)
+    # Without validation the last is all we have.
+    model = Line()
+    history = quiet(model, loss=lambda m: -m.w, steps=50, **options)
+    assert (history.interrupted, history.steps, history.best_step, model.w.item()) == (True, 9, 9, 9)
+
+
+def test_a_callback_that_says_true_stops_the_training():
+    seen = []
+    history = quiet(Line(), loss=lambda m: -m.w, steps=50, callback=lambda step, loss: seen.append(step) or step == 5)
+    assert seen == [1, 2, 3, 4, 5]
+    assert history.stopped_early
+    assert not history.interrupted
+
+
+def test_a_loss_that_is_no_number_any_more_stops_with_advice_and_sound_parameters():
+    # At step 12, w is 11, and log(10.5 - w) is NaN.
+    model = Line()
+    with pytest.raises(FloatingPointError, match=r"became nan at step 12 of 50.*smaller lr \(it was 1\)"):
+        quiet(model, loss=lambda m: (10.5 - m.w).log(), steps=50, lr=1.0, optimiser=Up)
+    assert (10.5 - model.w).log().isfinite()
+
+
+class Up(torch.optim.Optimizer):
+    """Adds one to each parameter, whatever the gradient."""
+
+    def __init__(self, parameters, lr):
+        super().__init__(parameters, {"lr": lr})
+
+    @torch.no_grad()
+    def step(self):
+        for group in self.param_groups:
+            for parameter in group["params"]:
+                parameter += group["lr"]
+
+
+def test_a_last_update_that_ruins_the_parameters_is_noticed():
+    model = Line(4.0)
+    with pytest.raises(FloatingPointError, match="with the last update, step 1"):
+        # The derivative of sqrt at 0 is infinite, and 0 times it NaN; the loss itself is finite.
+        quiet(model, loss=lambda m: (m.w * 0).sqrt(), steps=1)
+    assert model.w.item() == 4
+
+
+def test_a_model_that_gives_its_data_no_density_is_told_apart_from_one_that_diverged(data):
+    class Half(Line):
+        def log_prob(self, x):
+            return torch.where(x[:, 0] > 0, 0.0, -math.inf) + self.w
+
+    with pytest.raises(FloatingPointError, match="inf at step 1 of 10, before any update"):
+        quiet(Half(), data, steps=10)
+
+
+# Repeatability, and leaving things as they were.
+
+
+def test_a_seed_makes_a_run_repeatable_to_the_bit_and_leaves_the_global_generator_alone(data):
+    def run(seed):
+        model = Gaussian()
+        loss = lambda m, batch: -m.log_prob(batch + 0.1 * torch.randn(batch.shape)).mean()  # noqa: E731
+        history = quiet(model, data, loss=loss, steps=30, seed=seed)
+        return history.losses, state(model)
+
+    before = torch.random.get_rng_state()
+    (losses, parameters), (again, parameters_again), (other, _) = run(3), run(3), run(4)
+    assert torch.equal(before, torch.random.get_rng_state())
+    assert losses == again
+    assert same(parameters, parameters_again)
+    assert losses != other
+
+
+def test_without_a_seed_the_global_generator_rules(data):
+    def run():
+        torch.manual_seed(5)
+        return quiet(Gaussian(), data, steps=10).losses
+
+    assert run() == run()
+
+
+def test_looking_does_not_change_the_way(data):
+    plainly, watched = Gaussian(), Gaussian()
+    a = quiet(plainly, data, steps=40, seed=0)
+    b = quiet(watched, data, steps=40, seed=0, validation=data[:100], validate_every=3, snapshots=5)
+    assert a.losses == b.losses
+
+
+def test_the_data_are_not_touched(data):
+    before = data.clone()
+    quiet(Gaussian(), data, steps=10)
+    assert torch.equal(before, data)
+
+
+# Replay.
+
+
+def test_replay_goes_through_the_snapshots_and_puts_the_final_state_back(data):
+    torch.manual_seed(0)
+    flow = Stack(Planar(2), Planar(2))
+    q = FlowDistribution(torch.distributions.Normal(torch.zeros(2), torch.ones(2)), flow.inv)
+    start = state(flow)
+    history = quiet(q, data, steps=20, lr=0.05, snapshots=5, seed=0)
+    final = state(flow)
+    seen = [(step, state(flow)) for step, model in history.replay(q) if model is q]
+    assert [step for step, _ in seen] == [0, 5, 10, 15, 20]
+    assert same(seen[0][1], start)
+    assert not same(seen[1][1], seen[2][1])
+    assert same(seen[-1][1], final)
+    assert same(flow.state_dict(), final)
+
+
+def test_replay_puts_the_final_state_back_also_when_left_half_way(data):
+    model = Gaussian()
+    history = quiet(model, data, steps=20, lr=0.1, snapshots=3)
+    final = state(model)
+    for step, _ in history.replay(model):
+        if step:
+            break
+    assert same(model.state_dict(), final)
+
+
+def test_snapshots_are_copies_and_may_be_asked_for_by_step(data):
+    model = Gaussian()
+    history = quiet(model, data, steps=20, lr=0.1, snapshots=[0, 1, 7])
+    assert [step for step, _ in history.snapshots] == [0, 1, 7]
+    assert not same(history.snapshots[0][1], history.snapshots[2][1])
+
+
+def test_a_history_is_short_to_print(data):
+    history = quiet(Gaussian(), data, steps=200, snapshots=3)
+    assert len(repr(history)) < 200
+    assert history.seconds > 0
+    assert isinstance(history, History)
+
+
+# The bar.
+
+
+def test_the_bar_shows_the_loss_and_ends_at_the_last_step(data, capsys):
+    fit(Gaussian(), data, steps=30, validation=data)
+    shown = capsys.readouterr().err
+    assert "30/30" in shown
+    assert "loss " in shown
+    assert "validation " in shown
+
+
+def test_without_progress_nothing_is_written(data, capsys):
+    quiet(Gaussian(), data, steps=30)
+    captured = capsys.readouterr()
+    assert captured.out == captured.err == ""
+
+
+# What is refused.
+
+
+def spoilt(value):
+    x = torch.zeros(5, 2)
+    x[3, 1] = value
+    return x
+
+
+@pytest.mark.parametrize(
+    ("options", "complaint"),
+    [
+        ({"data": spoilt(math.nan)}, r"data has nan at \[3, 1\]"),
+        ({"data": spoilt(-math.inf)}, r"data has -inf at \[3, 1\]"),
+        ({"validation": spoilt(math.inf)}, r"validation has inf at \[3, 1\]"),
+        ({"data": torch.zeros(5, 2, dtype=torch.long)}, r"data is torch\.int64.*try data\.to\(torch\.float32\)"),
+        (
+            {"data": torch.zeros(5, 2, dtype=torch.double)},
+            r"float64, but the parameters are torch\.float32",
+        ),
+        ({"data": torch.zeros(0, 2)}, "data must be .* N at least 1"),
+        ({"data": [[1.0, 2.0]]}, "data must be a tensor, but is a list"),
+        ({"data": None}, "data is None"),
+        ({"steps": 0}, "steps must be a whole number from 1 up, but is 0"),
+        ({"batch_size": 2.5}, "batch_size must be a whole number"),
+        ({"steps": 5, "epochs": 5}, "give no steps"),
+        ({"patience": 3}, "validation must be given too"),
+        ({"snapshots": 1}, "snapshots must be 0, or at least 2"),
+        ({"schedule": "linear"}, "schedule must be"),
+        ({"optimiser": "adam"}, "optimiser must be a class"),
+        ({"loss": lambda m, x: m.log_prob(x)}, r"loss must give a scalar .*shape \(5,\)"),
+        ({"loss": lambda m, x: 1.0}, "loss must give a scalar .* a float"),
+        ({"loss": lambda m, x: torch.tensor(1.0)}, "does not depend on the parameters"),
+    ],
+)
+def test_what_does_not_fit_is_refused_in_words(options, complaint):
+    with pytest.raises(ValueError, match=complaint):
+        quiet(Gaussian(), **{"data": torch.zeros(5, 2)} | options)
+
+
+def test_what_cannot_be_trained_is_refused_in_words(data):
+    with pytest.raises(ValueError, match="Planar has no log_prob; try FlowDistribution"):
+        quiet(Planar(2), data)
+    with pytest.raises(ValueError, match="has no parameter"):
+        quiet(nn.Identity(), data)
+    with pytest.raises(ValueError, match=r"model must be a torch\.nn\.Module, or a FlowDistribution"):
+        quiet(torch.distributions.Normal(0.0, 1.0), data)
