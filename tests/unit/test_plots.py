@@ -1,0 +1,328 @@
+"""The pictures show what they are given, on the Axes they are given, in colours all can tell apart."""
+
+import subprocess
+import sys
+
+import matplotlib
+import numpy as np
+import pytest
+import torch
+from matplotlib import colormaps
+from matplotlib.collections import LineCollection
+from matplotlib.colors import to_rgb
+from matplotlib.figure import Figure
+
+from nfteach import inspect_jacobian, plots
+from nfteach.flows import AffineCoupling, Planar, Stack
+from nfteach.plots import palette
+from nfteach.training import History
+
+
+@pytest.fixture
+def ax():
+    return Figure(figsize=(5, 5)).add_subplot()
+
+
+def standard_normal(x):
+    return -0.5 * (x**2).sum(-1) - np.log(2 * np.pi)
+
+
+def texts(ax):
+    return [text.get_text() for text in ax.texts]
+
+
+HISTORY = History(losses=[9.0, 5.0, *[3.0] * 98], validation=[(0, 9.0), (50, 3.5), (100, 3.2)], best_step=100)
+COUPLING = np.array([[1.0, 0, 0], [0.3, 2.0, 0], [-0.7, 0, 0.5]])
+
+DRAWN = {
+    "density": lambda ax: plots.density(standard_normal, ax, resolution=20),
+    "samples": lambda ax: plots.samples(torch.randn(30, 2), ax),
+    "warped_grid": lambda ax: plots.warped_grid(lambda z: 2 * z, ax),
+    "jacobian": lambda ax: plots.jacobian(COUPLING, ax, blocks=[("I", (0, 1), (0, 1))], title="a coupling"),
+    "training_curve": lambda ax: plots.training_curve(HISTORY, ax),
+    "images": lambda ax: plots.images(torch.rand(5, 64), ax),
+}
+
+
+@pytest.fixture(params=DRAWN)
+def draw(request):
+    return DRAWN[request.param]
+
+
+# All of them.
+
+
+def test_a_plot_draws_on_the_axes_it_is_given_and_returns_them(draw, ax):
+    assert draw(ax) is ax
+    assert ax.has_data()
+
+
+def test_a_plot_without_axes_makes_a_figure(draw):
+    from matplotlib import pyplot
+
+    figure = draw(None).figure
+    assert pyplot.fignum_exists(figure.number)
+    pyplot.close(figure)
+
+
+def test_a_plot_changes_no_global_setting_and_no_random_state(draw, ax):
+    settings, default = dict(matplotlib.rcParams), torch.get_default_dtype()
+    state = np.random.get_state()[1].copy()  # noqa: NPY002
+    draw(ax)
+    assert dict(matplotlib.rcParams) == settings
+    assert torch.get_default_dtype() == default
+    assert (np.random.get_state()[1] == state).all()  # noqa: NPY002
+
+
+def test_all_letters_have_nine_points_or_more(draw):
+    from matplotlib import pyplot
+    from matplotlib.text import Text
+
+    figure = draw(None).figure
+    figure.canvas.draw()
+    visible = [text for text in figure.findobj(Text) if text.get_text() and text.get_visible()]
+    assert all(text.get_fontsize() >= 9 for text in visible)
+    pyplot.close(figure)
+
+
+def test_drawing_on_given_axes_never_loads_pyplot():
+    # Widgets draw in another thread than cells do, and pyplot's current figure is shared.
+    code = (
+        "import sys, torch; from matplotlib.figure import Figure; from nfteach import plots;"
+        "a = Figure().add_subplot();"
+        "plots.density(lambda x: -x.square().sum(-1), a, resolution=8); plots.samples(torch.zeros(2, 2), a);"
+        "plots.warped_grid(None, a); plots.jacobian(torch.eye(2), a); plots.images(torch.rand(2, 64), a);"
+        "assert 'matplotlib.pyplot' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=120)
+
+
+# The palette.
+
+
+CONES = {
+    "protanopia": [[0.1523, 1.0526, -0.2049], [0.1145, 0.7863, 0.0992], [-0.0039, -0.0481, 1.0520]],
+    "deuteranopia": [[0.3673, 0.8606, -0.2280], [0.2801, 0.6725, 0.0474], [-0.0118, 0.0429, 0.9689]],
+    "tritanopia": [[1.2555, -0.0767, -0.1788], [-0.0784, 0.9308, 0.1476], [0.0047, 0.6914, 0.3039]],
+}
+
+
+def simulated(colour, kind):
+    """How the colour looks without cones of one kind: Machado, Oliveira & Fernandes (2009), severity 1, linear RGB."""
+    rgb = np.array(to_rgb(colour))
+    linear = np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
+    return np.clip(np.array(CONES[kind]) @ linear if kind else linear, 0, 1)
+
+
+def lab(linear):
+    """CIELAB of linear RGB, D65."""
+    xyz = np.array([[0.4124, 0.3576, 0.1805], [0.2126, 0.7152, 0.0722], [0.0193, 0.1192, 0.9505]]) @ linear
+    ratio = xyz / [0.9505, 1.0, 1.089]
+    f = np.where(ratio > 0.008856, np.cbrt(ratio), 7.787 * ratio + 16 / 116)
+    return np.array([116 * f[1] - 16, 500 * (f[0] - f[1]), 200 * (f[1] - f[2])])
+
+
+@pytest.mark.parametrize("kind", [None, "protanopia", "deuteranopia", "tritanopia"])
+def test_the_colours_of_the_palette_are_told_apart_by_all_eyes(kind):
+    colours = [palette.BASE, palette.DATA, palette.FORWARD, palette.INVERSE, palette.HIGHLIGHT, palette.INK]
+    seen = [lab(simulated(colour, kind)) for colour in colours]
+    distances = [np.linalg.norm(a - b) for i, a in enumerate(seen) for b in seen[:i]]
+    assert min(distances) > 10  # a distance of about 2 can just be seen side by side
+
+
+def test_the_density_map_grows_lighter_and_the_signed_one_is_light_at_zero():
+    lightness = [lab(simulated(colour[:3], None))[0] for colour in colormaps[palette.DENSITY](np.linspace(0, 1, 20))]
+    assert (np.diff(lightness) > 0).all()
+    assert lab(simulated(colormaps[palette.SIGNED](0.5)[:3], None))[0] > 95
+
+
+# Densities and samples.
+
+
+def test_a_density_is_shown_the_right_way_up(ax):
+    # Density 1 in the upper right quarter, 0 elsewhere.
+    plots.density(lambda x: torch.where((x > 0).all(-1), 0.0, -torch.inf), ax, extent=(-1, 1, -2, 2), resolution=4)
+    picture = ax.images[0]
+    assert picture.get_array().tolist() == [[0, 0, 0, 0], [0, 0, 0, 0], [0, 0, 1, 1], [0, 0, 1, 1]]
+    assert picture.origin == "lower"
+    assert list(picture.get_extent()) == [-1, 1, -2, 2]
+
+
+def test_a_density_holds_its_values_at_the_cells_centres(ax):
+    plots.density(standard_normal, ax, extent=(-6, 6, -6, 6), resolution=60)
+    values = ax.images[0].get_array()
+    assert values.sum() * 0.2**2 == pytest.approx(1, abs=1e-6)
+    assert values.max() == pytest.approx(np.exp(-0.01) / (2 * np.pi))
+
+
+def test_a_log_density_shows_zero_as_the_bottom_of_the_scale(ax):
+    plots.density(np.array([[-np.inf, 0.0], [-3.0, -30.0]]), ax, log=True)
+    assert ax.images[0].get_array().tolist() == [[-12, 0], [-3, -30]]
+    assert ax.images[0].get_clim() == (-12, 0)
+
+
+def test_a_density_is_evaluated_in_the_precision_of_its_flow(ax):
+    class Model(torch.nn.Linear):
+        def log_prob(self, x):
+            assert x.dtype == self.weight.dtype
+            return -self(x).square().sum(-1)
+
+    plots.density(Model(2, 2).double().log_prob, ax, resolution=5)
+    plots.density(Model(2, 2).log_prob, ax, resolution=5)
+
+
+def test_samples_drawn_over_a_density_do_not_move_its_frame(ax):
+    plots.density(standard_normal, ax, extent=(-1, 1, -2, 2), resolution=4)
+    plots.samples(torch.tensor([[5.0, 5.0], [0.0, 0.0]]), ax)
+    assert (ax.get_xlim(), ax.get_ylim()) == ((-1, 1), (-2, 2))
+    assert ax.collections[0].get_offsets().tolist() == [[5, 5], [0, 0]]
+
+
+# Grids.
+
+
+def test_a_warped_grid_is_the_image_of_the_grid(ax):
+    A = torch.tensor([[2.0, 1.0], [0.0, 0.5]])
+    plots.warped_grid(lambda z: z @ A.T, ax, extent=(-1, 1, -1, 1), lines=3, points=2)
+    (collection,) = ax.collections
+    assert isinstance(collection, LineCollection)
+    lines = np.array(collection.get_segments())
+    flat = np.array([[[-1, y], [1, y]] for y in (-1, 0, 1)] + [[[x, -1], [x, 1]] for x in (-1, 0, 1)], dtype=float)
+    assert np.allclose(lines, flat @ A.numpy().T)
+
+
+def test_the_grid_before_the_map_can_stand_behind(ax):
+    plots.warped_grid(lambda z: z + 1, ax, before=True)
+    assert len(ax.collections) == 2
+
+
+def test_the_area_of_a_small_square_grows_by_the_determinant():
+    torch.manual_seed(0)
+    flow = Stack(Planar(2), Planar(2)).double()
+    h = 1e-4
+    horizontal, vertical = np.split(plots.grid_lines(flow, (0.3, 0.3 + h, 0.5, 0.5 + h), 2, 2), 2)
+    corner, right, up = horizontal[0, 0], horizontal[0, 1], vertical[0, 1]
+    area = np.linalg.det(np.stack([right - corner, up - corner])) / h**2
+    log_det = flow.log_abs_det_jacobian(torch.tensor([0.3, 0.5]).double(), None).item()
+    assert np.log(abs(area)) == pytest.approx(log_det, abs=1e-3)
+
+
+# Jacobians.
+
+
+def markers(ax, kind):
+    """(row, column) of each marker of a kind."""
+    found = [line.get_data() for line in ax.lines if line.get_marker() == kind]
+    return {(round(y), round(x)) for xs, ys in found for x, y in zip(xs, ys, strict=True)}
+
+
+def test_zeros_have_dots_ones_a_one_and_free_entries_their_number(ax):
+    plots.jacobian(COUPLING, ax)
+    assert markers(ax, "o") == {(0, 1), (0, 2), (1, 2), (2, 1)}
+    assert sorted(texts(ax)) == sorted(["1", "0.30", "2.00", "\N{MINUS SIGN}0.70", "0.50"])
+
+
+def test_an_entry_that_is_zero_at_one_point_only_is_free(ax):
+    J = torch.eye(2).repeat(3, 1, 1)
+    J[:, 1, 0] = torch.tensor([0.0, 0.4, -2.0])
+    plots.jacobian(J, ax)
+    assert markers(ax, "o") == {(0, 1)}
+    assert "0.00" in texts(ax)
+    assert np.isnan(plots.structural(J)[1, 0])
+
+
+def test_the_scale_is_symmetric_about_zero_so_that_white_is_zero(ax):
+    plots.jacobian(torch.tensor([[3.0, -5.0], [0.5, 2.0]]), ax)
+    assert (ax.images[0].norm.vmin, ax.images[0].norm.vmax) == (-5, 5)
+
+
+def test_numbers_stand_where_they_fit_and_small_ones_become_strokes(ax):
+    D = 64
+    J = torch.tril(torch.full((D, D), 0.5), -1) + torch.eye(D)
+    plots.jacobian(J, ax)
+    assert texts(ax) == []
+    assert markers(ax, "|") == {(k, k) for k in range(D)}
+    assert len(markers(ax, "o")) == D * (D - 1) // 2
+
+
+def test_a_permuted_triangle_is_a_triangle_in_its_ordering(ax):
+    order = [2, 0, 3, 1]
+    L = torch.tril(torch.rand(4, 4) + 0.1)
+    J = torch.zeros(4, 4)
+    J[np.ix_(order, order)] = L
+    plots.jacobian(J, ax, ordering=order)
+    assert markers(ax, "o") == {(i, j) for i in range(4) for j in range(i + 1, 4)}
+    assert [label.get_text() for label in ax.get_xticklabels()] == ["3", "1", "4", "2"]
+
+
+def test_a_report_of_a_coupling_shows_its_four_blocks_by_name(ax):
+    torch.manual_seed(0)
+    layer = AffineCoupling(torch.tensor([True, False, True, False, True]))
+    report = inspect_jacobian(layer, torch.randn(4, 5))
+    plots.jacobian(report, ax, blocks=True, entries=False)
+    kept, changed = range(3), range(3, 5)
+    assert ax.get_title() == "coupling"
+    assert {(i, j) for i in kept for j in changed} <= markers(ax, "o")
+    assert not {(i, j) for i in changed for j in kept} & markers(ax, "o")
+    assert [text for text in texts(ax) if text in ("I", "0", "diagonal")] == ["I", "0", "diagonal"]
+    frames = [(patch.get_xy(), patch.get_width(), patch.get_height()) for patch in ax.patches]
+    assert frames == [((-0.5, -0.5), 3, 3), ((2.5, -0.5), 2, 3), ((-0.5, 2.5), 3, 2), ((2.5, 2.5), 2, 2)]
+
+
+def test_the_structure_given_wins_over_the_one_seen(ax):
+    free = np.full((2, 2), np.nan)
+    plots.jacobian(np.eye(2), ax, structure=free)
+    assert markers(ax, "o") == set()
+    assert texts(ax) == ["1.00", "0.00", "0.00", "1.00"]
+
+
+# Curves and images.
+
+
+def test_a_training_curve_shows_losses_validation_and_the_step_kept(ax):
+    plots.training_curve(HISTORY, ax)
+    steps, losses = ax.lines[0].get_data()
+    assert (steps[0], steps[-1]) == (1, 100)
+    assert losses.tolist() == HISTORY.losses
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["training", "validation", "kept: step 100"]
+    # The first steps, far above the rest, do not flatten it.
+    assert ax.get_ylim()[1] < 4
+
+
+def test_images_stand_in_rows_with_paper_between(ax):
+    batch = torch.arange(3.0)[:, None].expand(3, 64)
+    plots.images(batch, ax, columns=2)
+    sheet = np.ma.filled(ax.images[0].get_array(), np.nan)
+    assert sheet.shape == (17, 17)
+    assert (sheet[:8, :8] == 0).all()
+    assert (sheet[:8, 9:] == 1).all()
+    assert (sheet[9:, :8] == 2).all()
+    assert np.isnan(sheet[8]).all()
+    assert np.isnan(sheet[9:, 9:]).all()
+
+
+# What is refused.
+
+
+@pytest.mark.parametrize(
+    ("call", "complaint"),
+    [
+        (lambda ax: plots.density(lambda x: x, ax, resolution=4), r"one value a point.*is a sum .* missing"),
+        (lambda ax: plots.density(np.zeros(4), ax), r"\(rows, columns\)"),
+        (lambda ax: plots.density(standard_normal, ax, extent=(1, -1, 0, 1)), "extent must be"),
+        (lambda ax: plots.samples(torch.zeros(4, 3), ax), r"\(N, 2\), but has the shape \(4, 3\)"),
+        (lambda ax: plots.warped_grid(lambda z: z[:, 0], ax), "flow must map points of the plane"),
+        (lambda ax: plots.jacobian(torch.zeros(2, 3), ax), r"J must be \(D, D\)"),
+        (lambda ax: plots.jacobian(torch.eye(2), ax, sample=1), "sample must be one of the 1 points"),
+        (lambda ax: plots.jacobian(torch.eye(2), ax, ordering=[0, 0]), "ordering must be a permutation"),
+        (lambda ax: plots.jacobian(torch.eye(2), ax, blocks=[("A", (0, 3), (0, 1))]), "blocks: 'A' has rows"),
+        (lambda ax: plots.jacobian(torch.eye(2), ax, structure=np.zeros(3)), "structure must be"),
+        (lambda ax: plots.jacobian(torch.eye(2), ax, blocks=True), "need J to be a JacobianReport"),
+        (lambda ax: plots.training_curve(History(), ax), "holds no training step"),
+        (lambda ax: plots.images(torch.zeros(3, 50), ax), "batch must be images of 8 x 8"),
+        (lambda ax: plots.images(torch.zeros(0, 64), ax), "batch must be images of 8 x 8"),
+    ],
+)
+def test_what_cannot_be_drawn_is_refused_in_words(call, complaint, ax):
+    with pytest.raises(ValueError, match=complaint):
+        call(ax)
