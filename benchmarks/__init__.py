@@ -1,0 +1,1 @@
+"""Measurements: speed beside yardsticks, and the tables of the papers."""
