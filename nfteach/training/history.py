@@ -30,7 +30,7 @@ class History:
     losses: list[float] = field(default_factory=list, repr=False)
     validation: list[tuple[int, float]] = field(default_factory=list, repr=False)
     best_step: int = 0
-    seconds: float = 0.0
+    seconds: float = field(default=0.0, repr=False)  # no two runs print the same otherwise
     snapshots: list[tuple[int, State]] = field(default_factory=list, repr=False)
     interrupted: bool = False
     stopped_early: bool = False
