@@ -9,6 +9,7 @@ _HOMES = {
     "Explorer": "explorer",
     "HeatMap": "moving",
     "LiveFigure": "live",
+    "PlanarExplorer": "planar",
     "SelfTest": "selftest",
     "StretchExplorer": "stretch",
 }

@@ -48,8 +48,8 @@ def line_up(controls: Mapping[str, ipywidgets.Widget], width: str = "100%") -> N
     for control in controls.values():
         control.layout.width = width
         if _has_side_label(control):
-            # A letter of the interface's font is about half as wide as high, 13 px.
-            control.style.description_width = f"{7 * longest + 8}px"
+            # A letter of the interface's font is about half as wide as high (13 px).
+            control.style.description_width = f"{6.6 * longest + 6:.0f}px"
 
 
 def _has_side_label(control: ipywidgets.Widget) -> bool:

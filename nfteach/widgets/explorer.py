@@ -87,7 +87,9 @@ class Explorer(ipywidgets.HBox):
         self.live = self.build_live()
         super().__init__([self._panel(), self.live])
         self.add_class("nfteach-explorer")
+        # Beside the controls where there is room for it, else below them.
         self.layout.flex_flow, self.layout.align_items = "row wrap", "flex-start"
+        self.live.layout.flex, self.live.layout.min_width = "1 1 480px", "0"
         self._show()
         for control in self.controls.values():
             control.observe(self._moved, "value")
@@ -182,7 +184,7 @@ class Explorer(ipywidgets.HBox):
             words = ipywidgets.Label(self.help, layout={"width": "100%", "height": "auto"})
             words.add_class("nfteach-help")
             parts = [words, *parts]
-        return ipywidgets.VBox(parts, layout={"width": "310px", "flex": "0 0 auto"})
+        return ipywidgets.VBox(parts, layout={"width": "290px", "flex": "0 0 auto"})
 
     def __repr__(self) -> str:
         values = ", ".join(f"{name}={_rounded(value)}" for name, value in self.state.items())

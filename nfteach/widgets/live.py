@@ -15,7 +15,7 @@ import numpy as np
 import traitlets
 from matplotlib.figure import Figure
 
-from nfteach.widgets.shapes import follow
+from nfteach.widgets.areas import follow
 from nfteach.widgets.still import freeze, paint_order, to_png
 
 __all__ = ["LiveFigure"]

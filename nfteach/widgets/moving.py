@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
-from matplotlib.colors import Normalize, to_rgba
+from matplotlib.colors import Normalize, is_color_like, to_rgba
 from matplotlib.text import Text
 
-__all__ = ["HeatMap", "Moving", "MovingHeatMap", "MovingImage", "css_color", "font_of"]
+__all__ = ["HeatMap", "Moving", "MovingHeatMap", "MovingImage", "checked_color", "css_color", "font_of"]
 
 
 class HeatMap:
@@ -247,6 +247,13 @@ class MovingHeatMap(MovingImage):
     @property
     def transform(self) -> Any:
         return self.artist.axes.transData
+
+
+def checked_color(name: str, value: Any) -> Any:
+    """A colour of matplotlib. Raises ValueError in words."""
+    if not is_color_like(value):
+        raise ValueError(f"{name} (color) must be a colour of matplotlib, but is {value!r}")
+    return value
 
 
 def css_color(color: Any, alpha: float | None = None) -> str:

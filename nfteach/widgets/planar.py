@@ -65,14 +65,17 @@ class PlanarExplorer(Explorer):
             "length_w": math.sqrt(5),
             "angle_u": -45.0,
             "length_u": math.sqrt(2),
-            "b": 0.0,
+            "z1": 0.2,
+            "z2": -0.1,
         },
     }
 
     def __init__(
         self, layer: Planar | None = None, *, base: Distribution | None = None, samples: int = 1500, **state: Any
     ) -> None:
-        self._base = base or Independent(Normal(torch.zeros(2).double(), torch.ones(2).double()), 1)
+        self._base = base or Independent(
+            Normal(torch.zeros(2), torch.ones(2), validate_args=False), 1, validate_args=False
+        )
         if self._base.event_shape != (2,):
             raise ValueError(f"base must be a distribution on the plane, but its events are {self._base.event_shape}")
         # The global generator stays where it was: the same points each time, whatever ran before.
@@ -81,7 +84,7 @@ class PlanarExplorer(Explorer):
             self._layer = Planar(2).double()
             self._z = self._base.sample((samples,)).double()
         centres = (np.arange(_PIXELS) + 0.5) / _PIXELS * 2 * _BOX - _BOX
-        self._pixels = np.stack(np.meshgrid(centres, centres), axis=-1).reshape(-1, 2)
+        self._pixels = np.stack(np.meshgrid(centres, centres), axis=-1).reshape(-1, 2).astype(np.float32)
         self._square = torch.from_numpy(grid_lines(None, (-_BOX, _BOX, -_BOX, _BOX), lines=25, points=81)).double()
         super().__init__(**{**({} if layer is None else _state_of(layer)), **state})
 
@@ -93,19 +96,19 @@ class PlanarExplorer(Explorer):
             "length_u": slider("length of u", 0, _LONGEST, 1.2),
             "b": slider("b", -3, 3, 0.0),
             "z1": slider("probe z₁", -3, 3, 1.0),
-            "z2": slider("probe z₂", -3, 3, 0.5),
+            "z2": slider("probe z₂", -3, 3, -0.4),
             "h": choice("h", {"tanh": "tanh", "leaky ReLU": "leaky_relu"}, "tanh"),
             "use_u_hat": switch("use û in place of u: never folds", False),
         }
 
     def build_live(self) -> LiveFigure:
-        figure = Figure(figsize=(6.5, 5.3), facecolor="white")
+        figure = Figure(figsize=(5.8, 5.0), facecolor="white")
 
         def axes(left: float, bottom: float, width: float, height: float, **options: Any) -> Any:
-            return figure.add_axes((left / 6.5, bottom / 5.3, width / 6.5, height / 5.3), **options)
+            return figure.add_axes((left / 5.8, bottom / 5.0, width / 5.8, height / 5.0), **options)
 
         limits = {"xlim": (-_BOX, _BOX), "ylim": (-_BOX, _BOX)}
-        plane, density = axes(0.4, 2.15, 2.85, 2.85, **limits), axes(3.55, 2.15, 2.85, 2.85, **limits)
+        plane, density = axes(0.35, 2.2, 2.55, 2.55, **limits), axes(3.15, 2.2, 2.55, 2.55, **limits)
         plane.set_title("where f takes grid and samples", fontsize=10)
         density.set_title("density of f(z)", fontsize=10)
         for ax in (plane, density):
@@ -115,7 +118,7 @@ class PlanarExplorer(Explorer):
         density.set_yticklabels([])
         return LiveFigure(
             figure,
-            {**_movers_of_plane(plane, density), **_matrices(figure, axes), **_ruler(axes(4.25, 0.85, 2.05, 0.4))},
+            {**_movers_of_plane(plane, density), **_matrices(figure, axes), **_ruler(axes(3.85, 0.85, 1.85, 0.4))},
             alt="A planar map: the warped grid with samples, the density of its output, its Jacobian at a probe as "
             "identity plus a matrix of rank one, and w.u on a line with the zone below -1 in which the map folds.",
         )
@@ -190,12 +193,13 @@ def _matrices(figure: Figure, axes: Any) -> dict[str, HeatMap]:
     """J = I + u psi^T, as three small heat maps."""
     maps = []
     for index, name in enumerate(["$J$", "$I$", r"$u\,\psi^\top$"]):
-        ax = axes(0.4 + 1.27 * index, 0.45, 1.0, 1.0)
+        ax = axes(0.35 + 1.14 * index, 0.55, 0.92, 0.92)
         maps.append(HeatMap(ax, np.eye(2), cmap=palette.SIGNED, limits=(-2, 2), fontsize=9))
         ax.set_title(name, fontsize=10, pad=4)
         if index:
-            figure.text((0.4 + 1.27 * index - 0.135) / 6.5, 0.95 / 5.3, "=+"[index - 1], ha="center", va="center")
-    figure.text(0.4 / 6.5, 0.2 / 5.3, "the Jacobian at the probe (white), which lands at the orange dot", fontsize=9)
+            figure.text((0.35 + 1.14 * index - 0.11) / 5.8, 1.01 / 5.0, "=+"[index - 1], ha="center", va="center")
+    words = "J is taken at the probe z (white), which f moves to the orange dot.\nRings: other points that land there."
+    figure.text(0.35 / 5.8, 0.06 / 5.0, words, fontsize=8.5, linespacing=1.3)
     return {"J": maps[0], "rank_one": maps[2]}
 
 
@@ -205,7 +209,7 @@ def _ruler(ax: Any) -> dict[str, Any]:
     ax.set(xlim=(-ends, ends), ylim=(-1, 1), yticks=[], xticks=[-6, -3, -1, 1, 3, 6])
     ax.tick_params(labelsize=8)
     ax.axvspan(-ends, -1, color=palette.DATA, alpha=0.25, linewidth=0)
-    ax.text((-ends - 1) / 2, 0.9, "folds", ha="center", va="top", fontsize=8, color=palette.INK)
+    ax.text(-ends + 0.15, 0, "folds", va="center", fontsize=8, color=palette.INK)
     ax.set_title("w.u: given (ring), used (dot)", fontsize=9)
     ring = {"facecolors": "none", "edgecolors": palette.INK, "linewidths": 1.5, "s": 60, "zorder": 5}
     return {

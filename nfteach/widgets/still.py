@@ -39,7 +39,9 @@ def to_png(figure: Figure, pixel_ratio: float, *, colors: int | None = None) -> 
         figure.set_dpi(dpi)
         figure.set_canvas(canvas)
     if colors is not None:
-        picture = picture.convert("RGB").quantize(colors, method=Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
+        # Maximum coverage keeps rare colours (one orange dot), k-means then fits the common ones.
+        method, dither = Image.Quantize.MAXCOVERAGE, Image.Dither.NONE
+        picture = picture.convert("RGB").quantize(colors, method=method, kmeans=1, dither=dither)
     buffer = io.BytesIO()
     picture.save(buffer, "png", optimize=True)
     return buffer.getvalue()
