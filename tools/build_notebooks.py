@@ -7,7 +7,7 @@ from pathlib import Path
 from lessons.execute import Timing, execute
 from lessons.instep import orphans, stale
 from lessons.normalise import normalise, to_text
-from lessons.source import SETS, Lesson, LessonError, discover, read_lesson
+from lessons.source import NOTEBOOKS, SETS, Lesson, LessonError, discover, read_lesson
 
 LIMIT_LESSON, LIMIT_CELL, LIMIT_KILOBYTES = 60.0, 20.0, 600.0
 
@@ -53,9 +53,7 @@ def main(arguments: list[str] | None = None) -> int:
     """The command line; returns its exit status."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("lesson", nargs="?", help="one lesson, such as 02_nade (default: all)")
-    parser.add_argument(
-        "--folder", type=Path, default=Path("notebooks"), help="where source/ lies (default: notebooks)"
-    )
+    parser.add_argument("--folder", type=Path, default=NOTEBOOKS, help="where source/ lies (default: the course's)")
     parser.add_argument("--check", action="store_true", help="only say what is out of step; run nothing")
     parser.add_argument("--force", action="store_true", help="build also what is in step")
     parser.add_argument("--strict", action="store_true", help="fail when a lesson is over a limit of time or size")

@@ -6,9 +6,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from lessons.source import NOTEBOOKS
 from playwright.sync_api import Browser, Page
 
-from tests.browser.lab import NOTEBOOKS, ROOT, Lab, chromium, jupyterlab
+from tests.browser.lab import ROOT, Lab, chromium, jupyterlab
 
 # Milliseconds for one step in the page; a lesson's run is bounded by the test's own timeout.
 STEP = 60_000

@@ -20,11 +20,9 @@ from pathlib import Path
 
 from playwright.sync_api import Browser, Page, sync_playwright
 
-__all__ = ["NOTEBOOKS", "ROOT", "Lab", "chromium", "find_chromium", "jupyterlab"]
+__all__ = ["ROOT", "Lab", "chromium", "find_chromium", "jupyterlab"]
 
 ROOT = Path(__file__).parents[2]
-# Another folder of lessons, to try them before they join the course.
-NOTEBOOKS = Path(os.environ.get("NFTEACH_NOTEBOOKS", ROOT / "notebooks")).resolve()
 CHROMIUM_ARGS = [
     "--no-sandbox",
     "--disable-gpu",

@@ -3,11 +3,10 @@
 from pathlib import Path
 
 import pytest
-from lessons.source import discover
+from lessons.source import NOTEBOOKS, discover
 from playwright.sync_api import Page
 
 from tests.browser.explorers import ROOTS, move, visible_error
-from tests.browser.lab import NOTEBOOKS
 
 LESSONS = [source.stem for source in discover(NOTEBOOKS)]  # fails when there is no lesson at all
 # Parts of console errors that are JupyterLab's own and say nothing about a lesson.

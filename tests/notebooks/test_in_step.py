@@ -1,12 +1,9 @@
 """Each lesson's two notebooks are what the builder makes of its source."""
 
-from pathlib import Path
-
 import pytest
 from build_notebooks import check
-from lessons.source import discover, read_lesson
+from lessons.source import NOTEBOOKS, discover, read_lesson
 
-NOTEBOOKS = Path(__file__).parents[2] / "notebooks"
 SOURCES = discover(NOTEBOOKS)  # fails when there is no lesson at all
 
 

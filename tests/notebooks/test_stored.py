@@ -6,9 +6,8 @@ from pathlib import Path
 
 import nbformat
 import pytest
-from lessons.source import BEGIN, END, SETS, discover, read_lesson
+from lessons.source import BEGIN, END, NOTEBOOKS, SETS, discover, read_lesson
 
-NOTEBOOKS = Path(__file__).parents[2] / "notebooks"
 PATHS = [read_lesson(source).target(NOTEBOOKS, which) for source in discover(NOTEBOOKS) for which in SETS]
 LIMIT = 600_000  # bytes; a notebook above it is slow to open and to review
 WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"

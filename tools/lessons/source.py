@@ -1,6 +1,7 @@
 """Read a lesson's source and cut it into the learner's notebook and the solved one, not yet executed."""
 
 import hashlib
+import os
 import re
 from pathlib import Path
 from typing import NamedTuple
@@ -9,9 +10,12 @@ import jupytext
 import nbformat
 from nbformat import NotebookNode
 
-__all__ = ["BUILDER_VERSION", "METADATA", "SETS", "Lesson", "LessonError", "discover", "read_lesson"]
+__all__ = ["BUILDER_VERSION", "METADATA", "NOTEBOOKS", "SETS", "Lesson", "LessonError", "discover", "read_lesson"]
 
 BUILDER_VERSION = "1"  # raise it when the builder would write other bytes for the same source
+
+# The course, or another folder of lessons to try them in before they join it.
+NOTEBOOKS = Path(os.environ.get("NFTEACH_NOTEBOOKS", Path(__file__).parents[2] / "notebooks")).resolve()
 
 SETS = ("learner", "solved")
 BEGIN, END = "### BEGIN SOLUTION", "### END SOLUTION"
