@@ -1,0 +1,305 @@
+"""The coupling explorer: every control over its values, every number against autograd and a map written out here."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from matplotlib.colors import to_rgb
+from torch import Tensor, nn
+
+from nfteach.flows import AffineCoupling, FlowDistribution, Planar
+from nfteach.plots import palette
+from nfteach.widgets.coupling import CouplingExplorer
+
+EXACT = 1e-9  # float64, a handful of operations; exp(s) is at most e^2
+
+
+def written_out(layer: AffineCoupling, x: Tensor) -> Tensor:
+    """Equation 3, dimension by dimension, sharing with the layer nothing but its network, scale and mask."""
+    kept = [i for i in range(len(x)) if layer.mask[i]]
+    changed = [i for i in range(len(x)) if not layer.mask[i]]
+    raw, t = layer.conditioner(torch.stack([x[i] for i in kept])).chunk(2)
+    y = list(x)
+    for place, i in enumerate(changed):
+        s = 0.0 if layer.additive else layer.scale[place] * torch.tanh(raw[place])
+        y[i] = x[i] * torch.exp(torch.as_tensor(s)) + t[place]
+    return torch.stack(y)
+
+
+def jacobian(layer: AffineCoupling, x: Tensor) -> Tensor:
+    return torch.autograd.functional.jacobian(lambda x: written_out(layer, x), x)
+
+
+def words(explorer: CouplingExplorer, what: str, count: int) -> list[str]:
+    """The visible words of the picture's slots, in order."""
+    texts = [explorer._picture._texts[f"{what} {k}"] for k in range(count)]
+    return [text.get_text().replace("\N{MINUS SIGN}", "-") for text in texts if text.get_visible()]
+
+
+def point(explorer: CouplingExplorer) -> Tensor:
+    """x, read off the picture's headers to two decimals' accuracy, then exactly from the point that is drawn."""
+    j = explorer.state["j"] - 1
+    x = torch.tensor([0.6, -0.9, 1.2, 0.7, -1.1, 0.4] * 10, dtype=torch.float64)[: explorer.dim]
+    x[j] += explorer.state["push"]
+    return x
+
+
+def check_readout(explorer: CouplingExplorer) -> None:
+    assert not explorer.error, explorer.error
+    layer, x, told = explorer.layer(), point(explorer), explorer.readout
+    J = jacobian(layer, x)
+    sign, log_det = torch.linalg.slogdet(J)
+    assert float(sign) == 1
+    for label in ("sum of s", "slogdet of J", "inverse's, negated"):
+        assert told[label] == pytest.approx(float(log_det), abs=EXACT)
+    assert told["det J"] == pytest.approx(float(log_det.exp()), rel=EXACT)
+    assert 0 <= told["round trip off by"] < EXACT
+
+
+def values_of(control) -> list:
+    if hasattr(control, "options"):
+        return [option[1] if isinstance(option, tuple) else option for option in control.options]
+    middle = (control.min + control.max) / 2
+    return [control.min, control.max, type(control.value)(middle)]
+
+
+@pytest.fixture(scope="module")
+def explorer() -> CouplingExplorer:
+    return CouplingExplorer()
+
+
+@pytest.fixture
+def given() -> AffineCoupling:
+    torch.manual_seed(0)
+    return AffineCoupling([False, True, True, False, True], hidden=(16,))
+
+
+def test_every_control_over_its_values(explorer: CouplingExplorer) -> None:
+    explorer.reset()
+    for name, control in explorer.controls.items():
+        for value in values_of(control):
+            explorer.reset()
+            explorer.set(**{name: value})
+            check_readout(explorer)
+
+
+def test_random_states(explorer: CouplingExplorer) -> None:
+    rng = np.random.default_rng(0)
+    for _ in range(40):
+        state = {"D": int(rng.integers(2, 7))}
+        state |= {"d": int(rng.integers(1, state["D"])), "j": int(rng.integers(1, state["D"] + 1))}
+        state |= {"s": float(rng.uniform(0, 2)), "t": float(rng.uniform(0, 2)), "push": float(rng.uniform(-2, 2))}
+        for name in ("mask", "network", "direction", "order", "show"):
+            state[name] = str(rng.choice(values_of(explorer.controls[name])))
+        explorer.set(**state)
+        check_readout(explorer)
+
+
+def test_presets(explorer: CouplingExplorer) -> None:
+    for name in explorer.presets:
+        explorer.preset(name)
+        check_readout(explorer)
+    explorer.preset("additive: volume preserving (NICE)")
+    assert explorer.readout["det J"] == 1
+    explorer.preset("wild s and t")
+    assert float(jacobian(explorer.layer(), point(explorer)).abs().max()) > 10
+
+
+@pytest.mark.parametrize("direction", ["forward", "inverse"])
+@pytest.mark.parametrize("mask", ["first d pass", "last d pass", "alternating", "alternating, flipped"])
+@pytest.mark.parametrize("dim", [2, 5, 6])
+def test_the_entries_shown_are_those_of_the_jacobian(
+    explorer: CouplingExplorer, dim: int, mask: str, direction: str
+) -> None:
+    explorer.reset()
+    explorer.set(D=dim, mask=mask, direction=direction, push=0.3)
+    layer, x = explorer.layer(), point(explorer)
+    J = jacobian(layer, x)
+    J = torch.linalg.inv(J) if direction == "inverse" else J
+    y = written_out(layer, x)
+    for order in ("as it is", "passed first"):
+        explorer.set(order=order)
+        sorted_by = range(dim) if order == "as it is" else [*layer.mask.nonzero(), *(~layer.mask).nonzero()]
+        places = [int(k) for k in sorted_by]
+        shown = J[places][:, places]
+        image = explorer._picture.live.figure.axes[0].images[0].get_array()
+        for i in range(dim):
+            for j in range(dim):
+                text = explorer._picture._texts[f"entry {6 * i + j}"]
+                by_structure = layer.mask[places[i]] or (not layer.mask[places[j]])
+                if i != j and by_structure:
+                    assert not text.get_visible()
+                    assert tuple(image[i, j]) == to_rgb(palette.ZERO)
+                    assert abs(float(shown[i, j])) < EXACT
+                else:
+                    assert float(text.get_text().replace("\N{MINUS SIGN}", "-")) == pytest.approx(
+                        float(shown[i, j]), abs=0.0051, rel=0.01
+                    )
+                    assert (tuple(image[i, j]) == to_rgb(palette.ONE)) == bool(i == j and layer.mask[places[i]])
+        ahead, behind = (y, x) if direction == "inverse" else (x, y)
+        for what, vector in {"input": ahead, "output": behind, "again": ahead}.items():
+            numbers = [float(text.split("\n")[-1]) for text in words(explorer, what, 6)]
+            np.testing.assert_allclose(numbers, vector[places].detach(), atol=0.0051, rtol=0.01)
+        assert words(explorer, "mask", 6) == [str(bool(layer.mask[k])) for k in places]
+
+
+def test_pushing_what_changes_leaves_the_determinant_alone(explorer: CouplingExplorer) -> None:
+    explorer.reset()
+    explorer.set(D=5, d=2)
+    begin = explorer.readout["det J"]
+    for j in (3, 4, 5):
+        explorer.set(j=j, push=1.5)
+        assert explorer.readout["det J"] == begin
+    for j in (1, 2):
+        explorer.set(j=j, push=1.5)
+        assert abs(explorer.readout["det J"] - begin) > 1e-3
+
+
+def test_t_never_enters_the_determinant(explorer: CouplingExplorer) -> None:
+    explorer.reset()
+    explorer.set(network="wild", t=0.0)
+    without = explorer.readout["det J"]
+    explorer.set(t=2.0)
+    assert explorer.readout["det J"] == without
+
+
+def test_the_lit_column_is_that_of_the_input(explorer: CouplingExplorer) -> None:
+    explorer.reset()
+    explorer.set(D=6, mask="alternating", j=4)
+    assert explorer.compute(explorer.state)["column"] == pytest.approx((3 / 6, 0, 1 / 6, 1))
+    explorer.set(order="passed first")  # 1, 3, 5, 2, 4, 6
+    assert explorer.compute(explorer.state)["column"] == pytest.approx((4 / 6, 0, 1 / 6, 1))
+
+
+@pytest.mark.parametrize("direction", ["forward", "inverse"])
+def test_the_plane_for_two_dimensions_is_the_whole_layer(explorer: CouplingExplorer, direction: str) -> None:
+    explorer.reset()
+    explorer.set(D=2, d=1, show="density", direction=direction, network="wild")
+    layer, picture = explorer.layer(), explorer._picture
+    flow = layer.inv if direction == "inverse" else layer
+    shown = np.asarray(picture.live.figure.axes[1].images[0].get_array())
+    normal = torch.distributions.Normal(torch.zeros(2).double(), torch.ones(2).double())
+    cells = np.stack(np.meshgrid(picture.columns, picture.rows), axis=-1)
+    expected = FlowDistribution(normal, flow).log_prob(torch.from_numpy(cells)).exp()
+    np.testing.assert_allclose(shown, expected, rtol=1e-9, atol=1e-12)
+    for show in ("grid", "samples"):
+        arrays = explorer.compute({**explorer.state, "show": show})[show]
+        before = torch.from_numpy(picture.points[show])
+        expected = flow(before.reshape(-1, 2)).reshape(before.shape)
+        np.testing.assert_allclose(arrays["segments" if show == "grid" else "points"], expected, atol=EXACT)
+
+
+@pytest.mark.parametrize("j", [1, 3, 4])
+def test_a_plane_of_many_dimensions_holds_the_others_still(explorer: CouplingExplorer, j: int) -> None:
+    explorer.reset()
+    explorer.set(D=5, d=2, j=j)
+    layer, x = explorer.layer(), point(explorer)
+    a, b = (j - 1, 2) if j <= 2 else (0, j - 1)
+    image = explorer.compute(explorer.state)["grid"]["segments"].reshape(-1, 2)
+    before = explorer._picture.points["grid"].reshape(-1, 2)
+    for k in range(0, len(before), 271):
+        moved = x.clone()
+        moved[[a, b]] = torch.from_numpy(before[k])
+        np.testing.assert_allclose(image[k], written_out(layer, moved)[[a, b]], atol=EXACT)
+    density = explorer.compute({**explorer.state, "show": "density", "s": 0.4, "t": 0.4})["density"]["values"]
+    cell = np.diff(explorer._picture.columns)[0] * np.diff(explorer._picture.rows)[0]
+    assert density.sum() * cell == pytest.approx(1, abs=0.02)  # a little mass lies outside the box
+
+
+def test_a_volume_preserving_layer_never_raises_the_density(explorer: CouplingExplorer) -> None:
+    explorer.reset()
+    explorer.set(s=0.0, network="wild", show="density")
+    assert explorer.compute(explorer.state)["density"]["values"].max() <= 1 / (2 * np.pi)
+    explorer.set(s=2.0)
+    assert explorer.compute(explorer.state)["density"]["values"].max() > 1 / (2 * np.pi)
+
+
+def test_d_and_j_follow_the_dimension(explorer: CouplingExplorer) -> None:
+    explorer.reset()
+    explorer.set(D=6, d=5, j=6)
+    assert explorer.state["d"] == 5
+    explorer.controls["D"].value = 3  # as the slider does
+    assert (explorer.state["d"], explorer.state["j"]) == (2, 3)
+    assert (explorer.controls["d"].max, explorer.controls["j"].max) == (2, 3)
+    check_readout(explorer)
+    explorer.set(D=6, d=4)
+    assert explorer.state["d"] == 4
+    explorer.set(mask="alternating")
+    assert explorer.controls["d"].disabled
+    with pytest.raises(ValueError, match="d must be a whole number"):
+        explorer.set(d=6)
+
+
+def test_strengths_multiply_the_outputs_of_a_layer_of_your_own(given: AffineCoupling) -> None:
+    own = CouplingExplorer(given, s=0.5, t=2.0)
+    assert {"D", "d", "mask", "network", "i"}.isdisjoint(own.controls)
+    x = torch.randn(9, 3, generator=torch.Generator().manual_seed(1))
+    s, t = given.scale_and_shift(x)
+    more_s, more_t = own.layer().scale_and_shift(x.double())
+    torch.testing.assert_close(more_s.float(), 0.5 * s)
+    torch.testing.assert_close(more_t.float(), 2 * t)
+    check_readout(own)
+    own.reset()
+    own.set(s=1.0, t=1.0, j=4, push=-1.0, show="density")
+    torch.testing.assert_close(own.layer()(torch.ones(5).double()).float(), given(torch.ones(5)))
+
+
+def test_a_layer_of_your_own_stays_as_it_was(given: AffineCoupling) -> None:
+    before = {name: value.clone() for name, value in given.state_dict().items()}
+    own = CouplingExplorer(given)
+    for name, control in own.controls.items():
+        for value in values_of(control):
+            own.set(**{name: value})
+            check_readout(own)
+    assert all(torch.equal(value, before[name]) for name, value in given.state_dict().items())
+    assert given.training
+    assert all(p.requires_grad and p.grad is None for p in given.parameters())
+
+
+def test_an_additive_layer_has_no_strength_of_s() -> None:
+    own = CouplingExplorer(AffineCoupling([True, False, False], additive=True))
+    assert "s" not in own.controls
+    check_readout(own)
+    assert own.readout["det J"] == 1
+
+
+def test_a_large_layer_shows_one_entry_in_numbers() -> None:
+    torch.manual_seed(0)
+    own = CouplingExplorer(AffineCoupling(torch.arange(20) % 3 == 0, hidden=(16,)))
+    for i, j in [(1, 1), (2, 1), (2, 2), (20, 19), (3, 19)]:
+        own.set(i=i, j=j, push=0.4)
+        check_readout(own)
+        J = jacobian(own.layer(), point(own))
+        assert own.readout[f"row {i}, column {j} of J"] == pytest.approx(float(J[i - 1, j - 1]), abs=EXACT)
+
+
+def test_what_is_no_coupling_layer_is_refused() -> None:
+    with pytest.raises(ValueError, match="layer must be an AffineCoupling, but is a Planar"):
+        CouplingExplorer(Planar(3))
+
+
+def test_a_layer_that_gives_nan_is_told_in_words_and_forgotten() -> None:
+    class Fragile(nn.Module):
+        broken = False
+
+        def forward(self, x):
+            return torch.cat([x, x / 0 if self.broken else x], dim=-1)
+
+    own = CouplingExplorer(AffineCoupling([True, False], conditioner=Fragile()))
+    check_readout(own)
+    own._given.conditioner.broken = True
+    own.set(push=1.0)
+    assert "NaN or infinite" in own.error
+    assert own.readout == {}
+    own._given.conditioner.broken = False
+    own.set(push=0.5)
+    check_readout(own)
+
+
+def test_it_is_stored_as_a_picture_and_printed_in_one_line(explorer: CouplingExplorer) -> None:
+    explorer.reset()
+    data, metadata = explorer._repr_mimebundle_()
+    assert data["image/png"].startswith("iVBOR")
+    assert "Jacobian" in metadata["image/png"]["alt"]
+    assert repr(explorer).startswith("CouplingExplorer(D=4, d=2, mask='first d pass'")
