@@ -28,7 +28,7 @@ TWO_AT_ONCE := -n 2 --dist loadscope
 .PHONY: help lab test test-unit test-nbval test-notebooks test-browser browser lint format notebooks constraints clean
 
 help: ## this list
-	@sed -n 's/^\([a-z-]*\):[^#]*## /\1: /p' Makefile | awk -F': ' '{ printf "  make %-12s %s\n", $$1, $$2 }'
+	@awk -F ':[^#]*## ' '/^[a-z-]+:.*## / { printf "  make %-14s  %s\n", $$1, $$2 }' Makefile
 
 lab: $(LAB_READY) ## install what is missing and open the course in JupyterLab
 	cd notebooks && JUPYTER_CONFIG_PATH="$(CURDIR)/tools/jupyter$${JUPYTER_CONFIG_PATH:+:$$JUPYTER_CONFIG_PATH}" \

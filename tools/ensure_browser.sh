@@ -18,6 +18,10 @@ as_root() {
 }
 
 found && exit 0
+if [ -n "${CHROMIUM:-}" ]; then
+    echo "CHROMIUM is set to '$CHROMIUM', which does not run; set it to a Chromium or Chrome that does, or unset it" >&2
+    exit 1
+fi
 export DEBIAN_FRONTEND=noninteractive
 if command -v apt-get >/dev/null 2>&1; then
     echo "Installing Chromium for the browser tests ..."

@@ -147,6 +147,38 @@ def test_this_python_will_do():
     subprocess.run(["sh", ROOT / "tools/check_python.sh", sys.executable], check=True)
 
 
+def ensure_browser(folder: Path, apt: str, **environment: str) -> subprocess.CompletedProcess:
+    """Run tools/ensure_browser.sh where a browser is found once the file `installed` exists, and `apt` is apt-get."""
+    stubs = {
+        "apt-get": apt,
+        "id": "echo 0",
+        "python": f'case "$*" in *tests.browser.lab*) test -e {folder}/installed;; *) exit 1;; esac',
+    }
+    for name, script in stubs.items():
+        (folder / name).write_text(f"#!/bin/sh\n{script}\n")
+        (folder / name).chmod(0o755)
+    kept = {key: value for key, value in os.environ.items() if key != "CHROMIUM"}
+    given = kept | {"PATH": f"{folder}:{os.environ['PATH']}"} | environment
+    command = ["sh", ROOT / "tools/ensure_browser.sh", folder / "python"]
+    return subprocess.run(command, env=given, capture_output=True, text=True)
+
+
+def test_a_missing_browser_is_installed(tmp_path):
+    assert ensure_browser(tmp_path, f'case "$*" in *chromium*) touch {tmp_path}/installed;; esac').returncode == 0
+
+
+def test_a_browser_that_cannot_be_installed_is_asked_for_in_words(tmp_path):
+    done = ensure_browser(tmp_path, "exit 100")
+    assert done.returncode == 1
+    assert "sudo apt-get install chromium" in done.stderr
+
+
+def test_a_named_browser_that_does_not_run_is_told(tmp_path):
+    done = ensure_browser(tmp_path, f"touch {tmp_path}/installed", CHROMIUM="/no/such/chromium")
+    assert done.returncode == 1
+    assert "'/no/such/chromium', which does not run" in done.stderr
+
+
 def test_jupyterlab_knows_the_settings_that_make_lab_gives_it():
     overrides = json.loads((ROOT / "tools/jupyter/labconfig/default_setting_overrides.json").read_text())
     share = Path(sys.prefix) / "share/jupyter"
