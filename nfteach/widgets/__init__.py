@@ -8,6 +8,7 @@ from typing import Any
 _HOMES = {
     "Explorer": "explorer",
     "HeatMap": "moving",
+    "LayerStepper": "layers",
     "LiveFigure": "live",
     "PlanarExplorer": "planar",
     "SelfTest": "selftest",
