@@ -10,6 +10,7 @@ _HOMES = {
     "HeatMap": "moving",
     "LayerStepper": "layers",
     "LiveFigure": "live",
+    "NADEStepper": "nade",
     "PlanarExplorer": "planar",
     "SelfTest": "selftest",
     "StretchExplorer": "stretch",
