@@ -100,7 +100,7 @@ class Moving:
     def array(self, part: str, value: Any, shape: tuple[int | None, ...]) -> np.ndarray:
         """``value`` as finite float numbers of ``shape``, in which None stands for any size."""
         if hasattr(value, "detach"):
-            value = value.detach().cpu()
+            value = value.detach().cpu().numpy()
         label = self.name if part == self.main else f"{self.name} ({part})"
         try:
             # A copy: what the author does with the array afterwards must not move the picture.
@@ -183,7 +183,7 @@ class MovingImage(Moving):
             y0, y1 = y1, y0
         # From the first row's outer edge to the last row's: negative where the picture is drawn upwards.
         rect = [x0, height - y0, x1 - x0, y0 - y1]
-        table = (self.artist.cmap((np.arange(256) + 0.5) / 256) * 255).round().astype(np.uint8)
+        table = np.asarray(self.artist.cmap((np.arange(256) + 0.5) / 256, bytes=True))
         smooth = self.artist.get_interpolation() not in ("nearest", "none")
         return {**super().place(height), "rect": rect, "table": table, "smooth": smooth}
 

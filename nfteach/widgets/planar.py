@@ -244,7 +244,7 @@ def _state_of(layer: Planar) -> dict[str, Any]:
     """The controls' values that show a given layer."""
     if not isinstance(layer, Planar) or layer.dim != 2:
         raise ValueError(f"layer must be a Planar of two dimensions, but is {layer!r}")
-    state: dict[str, Any] = {"b": float(layer.b), "h": layer.activation, "use_u_hat": layer.constrained}
+    state: dict[str, Any] = {"b": layer.b.item(), "h": layer.activation, "use_u_hat": layer.constrained}
     for name, vector in (("w", layer.w), ("u", layer.u)):
         x, y = vector.tolist()
         state |= {f"angle_{name}": math.degrees(math.atan2(y, x)), f"length_{name}": math.hypot(x, y)}

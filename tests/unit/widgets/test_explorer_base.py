@@ -1,0 +1,162 @@
+"""What all explorers share: setting by name, reset, presets, errors in words, the stored picture."""
+
+from __future__ import annotations
+
+import threading
+
+import ipywidgets
+import numpy as np
+import pytest
+import torch
+from matplotlib.figure import Figure
+
+from nfteach.widgets import Explorer, LiveFigure
+from nfteach.widgets.controls import choice, integer, slider, switch
+
+
+class Dot(Explorer):
+    help = "Move the dot."
+    presets = {"far": {"x": 0.9}, "many": {"n": 5, "kind": "ring"}}  # noqa: RUF012
+
+    def build_controls(self):
+        self.computed = []
+        return {
+            "x": slider("x", -1, 1, 0.25),
+            "n": integer("number of dots", 1, 9, 2),
+            "kind": choice("kind", {"a dot": "dot", "a ring": "ring"}, "dot"),
+            "safe": switch("safe", True),
+        }
+
+    def build_live(self):
+        figure = Figure(figsize=(2, 2))
+        return LiveFigure(figure, {"dots": figure.add_subplot(xlim=(-1, 1), ylim=(0, 9)).scatter([], [])}, alt="dots")
+
+    def compute(self, state):
+        self.computed.append((state["x"], torch.is_grad_enabled()))
+        if not state["safe"] and state["x"] > 0.5:
+            raise ValueError("x must stay below 0.5 here; move it back")
+        if not state["safe"] and state["x"] < -0.5:
+            raise ZeroDivisionError("nothing left")
+        y = np.arange(state["n"])
+        points = np.stack([np.full(len(y), np.nan if state["x"] == -0.125 else state["x"]), y], axis=1)
+        return {"dots": points, "readout": {"x": state["x"], "n": state["n"]}}
+
+
+@pytest.fixture
+def dot():
+    return Dot()
+
+
+def test_setting_several_controls_computes_once(dot):
+    dot.computed.clear()
+    dot.set(x=0.5, n=4, kind="ring")
+    assert len(dot.computed) == 1
+    assert dot.state == {"x": 0.5, "n": 4, "kind": "ring", "safe": True}
+    assert dot.readout == {"x": 0.5, "n": 4}
+
+
+def test_it_computes_without_gradients_and_leaves_the_mode_as_it_was(dot):
+    assert torch.is_grad_enabled()
+    dot.set(x=0.1)
+    assert not dot.computed[-1][1]
+    assert torch.is_grad_enabled()
+
+
+@pytest.mark.parametrize(
+    ("state", "words"),
+    [
+        ({"y": 1}, "there is no control 'y'; there are: x, n, kind, safe"),
+        ({"x": 2.0}, "x must be a number from -1 to 1, but is 2.0"),
+        ({"x": float("nan")}, "x must be a number from -1 to 1"),
+        ({"x": "left"}, "x must be a number"),
+        ({"n": 2.5}, "n must be a whole number from 1 to 9"),
+        ({"n": True}, "n must be a whole number"),
+        ({"kind": "square"}, "kind must be one of 'dot', 'ring'"),
+        ({"safe": 1}, "safe must be True or False"),
+    ],
+)
+def test_a_wrong_value_names_the_control_and_nothing_moves(dot, state, words):
+    before = dot.state
+    with pytest.raises(ValueError, match=words):
+        dot.set(**{"n": 3, **state})
+    assert dot.state == before
+
+
+def test_an_option_may_be_given_by_its_label(dot):
+    dot.set(kind="a ring")
+    assert dot.state["kind"] == "ring"
+
+
+def test_an_error_is_shown_in_words_kept_and_cleared_by_the_next_good_value(dot):
+    dot.set(safe=False)
+    dot.controls["x"].value = 0.75  # as the browser does
+    assert dot.error == "x must stay below 0.5 here; move it back"
+    assert isinstance(dot.exception, ValueError)
+    assert dot.readout == {}, "no number of the picture before is passed off as this one's"
+    dot.controls["x"].value = -0.75
+    assert dot.error == "ZeroDivisionError: nothing left"
+    dot.controls["x"].value = 0.0
+    assert dot.error == ""
+    assert dot.exception is None
+    assert dot.readout["x"] == 0.0
+
+
+def test_numbers_that_are_not_finite_are_an_error_in_words(dot):
+    dot.set(x=-0.125)
+    assert dot.error == "dots has 2 of 4 numbers that are NaN or infinite; give finite ones"
+
+
+def test_reset_and_presets_start_from_the_beginning():
+    dot = Dot(n=7)
+    dot.set(x=-0.5, kind="ring")
+    dot.preset("far")
+    assert dot.state == {"x": 0.9, "n": 7, "kind": "dot", "safe": True}
+    dot.reset()
+    assert dot.state == {"x": 0.25, "n": 7, "kind": "dot", "safe": True}
+    with pytest.raises(ValueError, match="there is no preset 'near'; there are: 'far', 'many'"):
+        dot.preset("near")
+
+
+def test_the_buttons_do_what_they_say(dot):
+    def buttons(widget):
+        found = [widget] if isinstance(widget, ipywidgets.Button) else []
+        return found + [button for child in getattr(widget, "children", ()) for button in buttons(child)]
+
+    by_name = {button.description: button for button in buttons(dot)}
+    assert list(by_name) == ["reset", "far", "many"]
+    by_name["many"].click()
+    assert dot.state["n"] == 5
+    by_name["reset"].click()
+    assert dot.state["n"] == 2
+
+
+def test_every_control_is_labelled_and_moves_while_it_is_dragged(dot):
+    for control in dot.controls.values():
+        assert control.description
+        assert getattr(control, "continuous_update", True)
+    assert all(control in _all(dot) for control in dot.controls.values())
+
+
+def test_the_bundle_has_the_view_a_constant_text_and_the_picture(dot):
+    data, metadata = dot._repr_mimebundle_()
+    assert data["application/vnd.jupyter.widget-view+json"]["model_id"] == dot.model_id
+    assert data["text/plain"] == "Dot(x=0.25, n=2, kind='dot', safe=True)"
+    assert data["image/png"].startswith("iVBORw0KGgo")
+    assert metadata["image/png"] == {"alt": "dots"}
+
+
+def test_a_callback_in_another_thread_and_a_cell_agree_in_the_end(dot):
+    def drag():
+        for k in range(40):
+            dot.controls["x"].value = k / 100
+
+    thread = threading.Thread(target=drag)
+    thread.start()
+    for k in range(40):
+        dot.set(n=1 + k % 9)
+    thread.join()
+    assert dot.readout == {"x": dot.state["x"], "n": dot.state["n"]} == {"x": 0.39, "n": 4}
+
+
+def _all(widget):
+    return [widget, *(one for child in getattr(widget, "children", ()) for one in _all(child))]
