@@ -304,7 +304,8 @@ class Store {
     this.kept = state.seq; // what a saved notebook would hold
     if (state.seq < this.seq) return;
     this.merge(state);
-    this.show_frame();
+    // The kernel may be behind the frame chosen here, or gone; else its state is the picture, updates after the frame included.
+    if (state.frame !== this.model.get("frame")) this.show_frame();
   }
   show_frame() {
     const frame = this.frames.list[this.model.get("frame")];

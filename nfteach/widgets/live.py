@@ -229,7 +229,8 @@ class LiveFigure(anywidget.AnyWidget):
 
     def _state_now(self) -> dict[str, Any]:
         artists = {name: one.payload() for name, one in self._moving.items()}
-        return {"artists": artists, "readout": self._rows(self._readout), "error": self._error, "seq": self._seq}
+        shown = {"readout": self._rows(self._readout), "error": self._error}
+        return {"artists": artists, **shown, "seq": self._seq, "frame": self.frame}
 
     def _hear(self, _: Any, content: Mapping[str, Any], __: Any) -> None:
         # A front end asks when it starts (it may have missed updates) and when the picture has come to rest

@@ -295,6 +295,23 @@ def test_frames_are_stepped_without_a_kernel(bench):
     assert page.errors == []
 
 
+def test_an_update_after_a_frame_stays_when_the_state_is_kept(bench):
+    live = cloud()
+    live.set_frames([{"samples": [[-2, -2]]}, {"samples": [[2, 2]]}])
+    page = bench(live, 2.0)
+    live.update(samples=np.random.default_rng(5).normal(size=(60, 2)))
+    page.settle()
+    state = _json(live.get_state("_state")["_state"])
+    page.page.evaluate("(state) => model.set('_state', revive(state))", state)
+    page.page.evaluate("() => new Promise(requestAnimationFrame)")
+    assert close(page.picture(), twin(live, 2.0))
+    # A front end that is ahead of the kernel keeps its own frame.
+    page.page.evaluate("(state) => { model.set('frame', 1); model.set('_state', revive(state)); }", state)
+    page.page.evaluate("() => new Promise(requestAnimationFrame)")
+    live.frame = 1
+    assert close(page.picture(), twin(live, 2.0))
+
+
 def test_a_second_view_paints_the_present_picture_at_once_and_views_clean_up(bench):
     live = cloud()
     page = bench(live)
