@@ -94,7 +94,7 @@ class CouplingExplorer(Explorer):
             "push": slider("push x_j by", -2, 2, 0.0),
             "direction": choice("map", {"x \u2192 y": "forward", "y \u2192 x": "inverse"}, "forward"),
             "order": choice("J's order", ["as it is", "passed first"], "as it is"),
-            "show": choice("plane", ["grid", "samples", "density"], "grid"),
+            "show": choice("plane", {"grid": "grid", "points": "samples", "density": "density"}, "grid"),
         }
         if self._given is None:
             controls["D"].observe(self._bound, "value")
