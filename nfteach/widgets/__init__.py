@@ -6,6 +6,7 @@ import importlib
 from typing import Any
 
 _HOMES = {
+    "CouplingExplorer": "coupling",
     "Explorer": "explorer",
     "HeatMap": "moving",
     "LayerStepper": "layers",
