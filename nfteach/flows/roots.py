@@ -35,22 +35,30 @@ def increasing_root(
         tensor([2., 3.])
     """
     with torch.no_grad():
-        low, high = low.detach(), high.detach()
-        x = (low + high) / 2
-        eps = torch.finfo(x.dtype).eps
-        floor = eps * (low.abs() + high.abs())
+        eps = torch.finfo(low.dtype).eps
+        tiny = eps * (low.detach().abs() + high.detach().abs())
+        low, high = low.detach() - 4 * tiny, high.detach() + 4 * tiny  # the root may be the bracket's end itself
+        x = root = (low + high) / 2
+        best, stalled = torch.full_like(x, torch.inf), torch.zeros_like(x)
         for step in range(max_steps):
             value, slope = value_and_slope(x)
+            size = value.abs()
             low = torch.where(value < 0, x, low)
             high = torch.where(value > 0, x, high)
             newton, middle = x - value / slope, (low + high) / 2
             # A bisection now and then bounds the number of steps, whatever the shape of f.
-            inside = (newton > low) & (newton < high) & (step < 8 or step % 2 == 0)
-            moved = torch.where(value == 0, x, torch.where(inside, newton, middle))
-            settled = (moved - x).abs() <= 4 * eps * torch.maximum(x.abs(), floor)
-            x = moved
+            inside = (newton >= low) & (newton <= high) & (step < 8 or step % 2 == 0)
+            moved = torch.where(inside, newton, middle)
+            # At the root the value is rounding noise: small steps that twice in a row do not halve it lead nowhere.
+            small = (newton - x).abs() <= eps**0.5 * x.abs() + 16 * eps * (high - low)
+            stalled = torch.where(small & (size > 0.5 * best), stalled + 1, 0)
+            root, best = torch.where(size < best, x, root), torch.minimum(best, size)
+            unmoved = (moved - x).abs() <= 4 * eps * torch.maximum(x.abs(), tiny)
+            settled = (best == 0) | (stalled >= 2) | unmoved
+            x = torch.where(settled, x, moved)
             if _all(settled):
                 break
+    x = root
     if torch.is_grad_enabled():
         # Newton's step at the root: its value is zero, its derivative the implicit function theorem's.
         # The second step does the same for second derivatives.

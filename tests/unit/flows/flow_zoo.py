@@ -7,7 +7,7 @@ from collections.abc import Callable
 import torch
 from torch import nn
 
-from nfteach.flows import AffineCoupling, BatchNorm, Flow, Permutation, Planar, RealNVP, Stack, half_mask
+from nfteach.flows import RNADE, AffineCoupling, BatchNorm, Flow, Permutation, Planar, RealNVP, Stack, half_mask
 
 
 def wild(flow: Flow, generator: torch.Generator, scale: float = 1.0) -> Flow:
@@ -29,6 +29,10 @@ def _own_conditioner(dim: int) -> AffineCoupling:
     return AffineCoupling(mask, conditioner=nn.Sequential(nn.Linear(dim - 1, 5), nn.SiLU(), nn.Linear(5, 2)))
 
 
+def _triangular(dim: int) -> Flow:
+    return RNADE(dim, 6, 3, torch.randperm(dim, generator=torch.Generator().manual_seed(dim))).as_flow()
+
+
 FLOWS: dict[str, tuple[int, Callable[[int], Flow]]] = {
     # name: (the least D, D -> the flow)
     "permutation": (1, lambda dim: Permutation(torch.randperm(dim, generator=torch.Generator().manual_seed(dim)))),
@@ -41,6 +45,7 @@ FLOWS: dict[str, tuple[int, Callable[[int], Flow]]] = {
     "coupling, no hidden layer": (2, lambda dim: AffineCoupling(half_mask(dim), hidden=())),
     "coupling, additive": (2, lambda dim: AffineCoupling(half_mask(dim), hidden=(8,), additive=True)),
     "coupling, own conditioner": (2, _own_conditioner),
+    "triangular map": (1, _triangular),
     "batch norm": (1, BatchNorm),
     "real nvp": (2, lambda dim: RealNVP(dim, layers=3, hidden=(8,))),
     "real nvp with batch norm": (2, lambda dim: RealNVP(dim, layers=3, hidden=(8,), batch_norm=True)),
