@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from typing import Protocol
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -10,13 +11,18 @@ from matplotlib.axes import Axes
 from . import palette
 from ._shared import axes
 
-if TYPE_CHECKING:
-    from nfteach.training import History
-
 __all__ = ["training_curve"]
 
 
-def training_curve(history: History, ax: Axes | None = None, *, unit: str = "nats") -> Axes:
+class Trained(Protocol):
+    """What a curve is drawn from; :class:`nfteach.training.History` is one."""
+
+    losses: Sequence[float]
+    validation: Sequence[tuple[int, float]]
+    best_step: int
+
+
+def training_curve(history: Trained, ax: Axes | None = None, *, unit: str = "nats") -> Axes:
     """Draw the loss of every step, its running mean, the validation losses, and the step that was kept.
 
     The scale leaves out the first steps where they lie far above all that follows.

@@ -468,6 +468,9 @@ function makeView(store, el) {
   store.views.add(hear);
   setScene();
   draw();
+  // JupyterLab takes arrow keys for itself, also those meant for an explorer's list of choices.
+  const keep = (event) => { if (event.target.tagName === "SELECT") event.stopPropagation(); };
+  requestAnimationFrame(() => el.closest(".nfteach-explorer")?.addEventListener("keydown", keep));
   return () => {
     alive = false;
     controls.stop();
