@@ -47,7 +47,7 @@ class NADEStepper(Explorer):
     Example:
         >>> stepper = NADEStepper(NADE(9, hidden=4), shape=(3, 3), ordering="spiral")
         >>> stepper.set(step=5)
-        >>> stepper.readout["pixel (row, column)"]
+        >>> stepper.readout["pixel"]
         '(3, 3)'
     """
 
@@ -96,10 +96,11 @@ class NADEStepper(Explorer):
         return controls
 
     def _bound(self, _: Any = None) -> None:
-        """Only the sliders that matter in this mode can be moved."""
+        """Only the sliders that matter in this mode are there."""
         if self.images is not None:
-            mode = self.controls["mode"].value
-            self.controls["image"].disabled, self.controls["draw"].disabled = mode == "drawn", mode == "observed"
+            for name, idle in (("image", "drawn"), ("draw", "observed")):
+                hidden = self.controls["mode"].value == idle
+                self.controls[name].layout.visibility = "hidden" if hidden else "visible"
 
     def build_live(self) -> LiveFigure:
         self._bound()

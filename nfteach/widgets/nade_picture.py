@@ -98,6 +98,7 @@ class NADEPicture:
         _weights(ax, self.nade.V.numpy())
         moving["row"] = ax.add_patch(_outline(1.4))
         ax = self._axes((6.45, 0.55, 0.3, 1.75), "p(x = 1 | before)", xlim=(0, 1), ylim=(0, 1), xticks=[])
+        ax.set_title(ax.get_title(), fontsize=FONT, color=palette.INK, pad=9)  # clear of the dot at x = 1
         moving["bar"] = ax.add_patch(Rectangle((0, 0), 1, 0, color=palette.MUTED))
         moving["value"] = ax.scatter([], [], s=60, color=palette.DATA, zorder=3, clip_on=False)
         moving["words"] = ax.text(0.5, -0.13, "", ha="center", va="center", fontsize=FONT, color=palette.INK)
@@ -123,7 +124,7 @@ class NADEPicture:
             chances[i] = p * PEN + (1 - p) * PAPER
             curve.append((d, step.running_log_prob.item()))
             row, column = divmod(i, width)
-            cell, done = (column - 0.5, row - 0.5, 1, 1), "observed" if d <= given else "drawn"
+            cell, done = (column - 0.5, row - 0.5, 1, 1), "given" if d <= given else "drawn"
             frames.append(
                 {
                     "pixels": pixels.reshape(*self.shape, 3).copy(),
@@ -137,14 +138,14 @@ class NADEPicture:
                     "bar": (0, 0, 1, p),
                     "value": {"points": [(0.5, value)], "visible": True},
                     "words": f"p = {p:.3f}\nx = {value}",
-                    "label": f"pixel ({row + 1}, {column + 1}) {done}: {value}",
+                    "label": f"({row + 1}, {column + 1}) {value}, {done}",
                     "readout": {
-                        "pixel (row, column)": f"({row + 1}, {column + 1})",
+                        "pixel": f"({row + 1}, {column + 1})",
                         "p(x = 1 | before)": p,
-                        "x at this pixel": value,
+                        "x": value,
                         "log p(x | before)": (step.log_prob.item(), "nats"),
-                        "log-likelihood so far": (curve[-1][1], "nats"),
-                        "of the whole image": (total, "nats"),
+                        "log p so far": (curve[-1][1], "nats"),
+                        "log p at the end": (total, "nats"),
                         "multiply-adds, running": step.multiply_adds,
                         "multiply-adds, direct": step.multiply_adds_direct,
                     },
@@ -166,7 +167,7 @@ class NADEPicture:
             "words": "",
             "label": "nothing is known",
             "readout": {
-                "log-likelihood so far": (0.0, "nats"),
+                "log p so far": (0.0, "nats"),
                 "multiply-adds, running": 0,
                 "multiply-adds, direct": 0,
             },
