@@ -31,6 +31,7 @@ help: ## this list
 	@awk -F ':[^#]*## ' '/^[a-z-]+:.*## / { printf "  make %-14s  %s\n", $$1, $$2 }' Makefile
 
 lab: $(LAB_READY) ## install what is missing and open the course in JupyterLab
+	@$(BIN)/jupyter trust notebooks/*.ipynb notebooks/solutions/*.ipynb > /dev/null  # else stored reports lose their pictures
 	cd notebooks && JUPYTER_CONFIG_PATH="$(CURDIR)/tools/jupyter$${JUPYTER_CONFIG_PATH:+:$$JUPYTER_CONFIG_PATH}" \
 		"$(abspath $(BIN))/jupyter" lab --port=$(PORT) $(ROOT_FLAG) $(LAB_OPTIONS) 00_start_here.ipynb
 

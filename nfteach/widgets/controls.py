@@ -42,7 +42,7 @@ def switch(label: str, value: bool) -> ipywidgets.Checkbox:
     return ipywidgets.Checkbox(value, description=label, indent=False)
 
 
-def line_up(controls: Mapping[str, ipywidgets.Widget], width: str = "100%") -> None:
+def line_up(controls: Mapping[str, ipywidgets.Widget], width: str = "calc(100% - 4px)") -> None:
     """Give all controls the width of the longest label, so that none is cut and their sliders stand in line."""
     longest = max((len(control.description) for control in controls.values() if _has_side_label(control)), default=0)
     for control in controls.values():
