@@ -56,8 +56,8 @@ class LayerStepper(Explorer):
 
     Controls (for :meth:`set`): ``probe_1``, ``probe_2``; and ``layer``, the frame, from 0 to K.
 
-    The readout, at the probe: ``layer``; ``log|det J| of the layer``, ``running log|det J|`` (the sum so far) and
-    ``log|det| of the product`` (of the 2 x 2 matrix on the right), in nats; ``sign of det``; ``log q`` there, in nats.
+    The readout, at the probe: ``layer``; ``layer's log|det|``, ``running log|det|`` (the sum so far) and
+    ``product's log|det|`` (of the 2 x 2 matrix on the right), in nats; ``sign of det``; ``log q`` there, in nats.
 
     Raises:
         ValueError: if ``flow`` is no ``Stack`` of the plane, a layer can't be inverted, or another argument does not
@@ -142,9 +142,9 @@ class LayerStepper(Explorer):
             frame["label"] = names[k]
             frame["readout"] = {
                 "layer": f"{k} of {len(self.flow)}: {names[k]}" if k else "0: the base",
-                "log|det J| of the layer": (way.ladj[k].item(), "nats"),
-                "running log|det J|": (way.running[k].item(), "nats"),
-                "log|det| of the product": (by_product.logabsdet[k].item(), "nats"),
+                "layer's log|det|": (way.ladj[k].item(), "nats"),
+                "running log|det|": (way.running[k].item(), "nats"),
+                "product's log|det|": (by_product.logabsdet[k].item(), "nats"),
                 "sign of det": int(by_product.sign[k]),
                 "log q": (log_q[k].item(), "nats"),
             }
@@ -237,7 +237,7 @@ def _ladj_range(flow: Stack, z: Tensor) -> tuple[float, float]:
     """Where nearly all log-dets of samples (N, 2) lie, of layers and running ones, zero included."""
     steps = flow.steps(z)
     values = torch.cat([part for step in steps for part in (step.ladj, step.running_ladj)]).nan_to_num(0.0)
-    low, high = np.quantile(values.clamp(-100, 100).numpy(), [0.002, 0.998])
+    low, high = np.quantile(values.clamp(-100, 100).numpy(), [0.01, 0.99])
     low, high = min(low, 0.0), max(high, 0.0)
     margin = 0.08 * (high - low) or 0.5
     return low - margin, high + margin

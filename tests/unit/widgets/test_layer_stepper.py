@@ -61,9 +61,9 @@ def test_every_frame_agrees_with_autograd_of_the_layers_so_far(name):
         if k:
             J = torch.autograd.functional.jacobian(lambda z, k=k: whole[:k](z), z)
         expected = J.slogdet()
-        assert readout["running log|det J|"] == pytest.approx(expected.logabsdet.item(), abs=TIGHT)
-        assert readout["log|det| of the product"] == pytest.approx(expected.logabsdet.item(), abs=TIGHT)
-        assert readout["log|det J| of the layer"] == pytest.approx(expected.logabsdet.item() - before, abs=TIGHT)
+        assert readout["running log|det|"] == pytest.approx(expected.logabsdet.item(), abs=TIGHT)
+        assert readout["product's log|det|"] == pytest.approx(expected.logabsdet.item(), abs=TIGHT)
+        assert readout["layer's log|det|"] == pytest.approx(expected.logabsdet.item() - before, abs=TIGHT)
         assert readout["sign of det"] == expected.sign.item()
         log_p = -0.5 * z.square().sum().item() - math.log(2 * math.pi)
         assert readout["log q"] == pytest.approx(log_p - expected.logabsdet.item(), abs=TIGHT)
@@ -125,7 +125,7 @@ def test_the_small_square_has_the_area_of_the_determinant():
     for value in stepper.live._frame_values:
         x, y = value["parts"]["square"]["vertices"].T
         areas.append(0.5 * (x @ np.roll(y, -1) - y @ np.roll(x, -1)))
-    running = [value["readout"]["running log|det J|"][0] for value in stepper.live._frame_values]
+    running = [value["readout"]["running log|det|"][0] for value in stepper.live._frame_values]
     assert np.array(areas) / areas[0] == pytest.approx(np.exp(running))
 
 
@@ -154,7 +154,7 @@ def test_layers_are_gone_through_by_set_and_by_the_browser():
     assert stepper.readout["layer"] == "5 of 5: Planar"  # begins with the last
     stepper.set(layer=0)
     assert stepper.readout["layer"] == "0: the base"
-    assert stepper.readout["running log|det J|"] == 0
+    assert stepper.readout["running log|det|"] == 0
     stepper.live.frame = 3  # what the browser's slider does
     assert stepper.readout["layer"] == "3 of 5: Planar"
     stepper.set(probe_1=1.5)
@@ -195,7 +195,7 @@ def test_an_error_is_shown_and_clears():
     assert stepper.readout == {}
     stepper.set(probe_1=0.5)
     assert not stepper.error
-    assert stepper.readout["log|det J| of the layer"] == pytest.approx(2 * math.log(2))
+    assert stepper.readout["layer's log|det|"] == pytest.approx(2 * math.log(2))
 
 
 def folding() -> Stack:
