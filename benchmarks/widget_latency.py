@@ -5,6 +5,8 @@ The planar explorer stands beside two yardsticks, all three in one page and one 
 - the floor: a slider whose value the kernel writes into a label;
 - the usual way: the same picture drawn by matplotlib and shown inline by `interact`.
 
+The server has the settings of `make lab`, with Nagle's algorithm off; hosted ones usually have it on.
+
 A slider gets an arrow key; the clock stops in the frame after the browser has painted the answer.
 """
 
@@ -34,6 +36,7 @@ ipywidgets.VBox([slider, label])
 from IPython.display import display
 from nfteach.widgets import PlanarExplorer
 drawn = PlanarExplorer()
+drawn.live.send = lambda *_: None  # only matplotlib's picture is wanted here
 name = next(iter(drawn.controls))
 control = drawn.controls[name]
 @ipywidgets.interact(angle=ipywidgets.FloatSlider(

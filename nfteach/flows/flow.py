@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Iterator, Sequence
+from itertools import chain
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.distributions import constraints
 from torch.distributions.transforms import Transform
+
+from .orderings import as_ordering
 
 __all__ = ["Flow", "InverseFlow", "Permutation", "Stack", "Step"]
 
@@ -103,7 +106,7 @@ class Flow(nn.Module, Transform):
             raise ValueError(f"{name}: x must have the shape ({wanted}), but has the shape {tuple(x.shape)}")
         if not x.is_floating_point():
             raise ValueError(f"{name}: x must be real floating point, but is {x.dtype}; try x.float()")
-        own = next((p.dtype for p in self.parameters() if p.is_floating_point()), x.dtype)
+        own = next((p.dtype for p in chain(self.parameters(), self.buffers()) if p.is_floating_point()), x.dtype)
         if x.dtype != own:
             raise ValueError(
                 f"{name}: x is {x.dtype} but the parameters are {own}; try x.to({own}), or flow.to({x.dtype})"
@@ -251,13 +254,13 @@ class Stack(Flow):
 
 
 class Permutation(Flow):
-    r"""Reorder the dimensions: y_i = x_{order[i]}. The Jacobian is a permutation matrix, so log\|det J\| = 0.
+    r"""Reorder the dimensions: y_i = x_{ordering[i]}. The Jacobian is a permutation matrix, so log\|det J\| = 0.
 
     Args:
-        order: a permutation of 0, 1, ... D - 1.
+        ordering: a permutation of 0, 1, ... D - 1.
 
     Raises:
-        ValueError: if ``order`` is not a permutation.
+        ValueError: if ``ordering`` is not a permutation.
 
     Example:
         >>> Permutation([2, 0, 1])(torch.tensor([10.0, 20.0, 30.0]))
@@ -266,21 +269,19 @@ class Permutation(Flow):
 
     formula = r"\log|\det P| = \log 1 = 0"
 
-    def __init__(self, order: Sequence[int] | Tensor) -> None:
-        order = torch.as_tensor(order)
-        if order.dim() != 1 or order.is_floating_point() or not order.sort().values.equal(torch.arange(len(order))):
-            raise ValueError(f"order must be a permutation of 0, 1, ..., D - 1, but is {order.tolist()}")
-        super().__init__(len(order))
-        self.register_buffer("order", order.long())
-        self.register_buffer("inverse_order", order.argsort())
+    def __init__(self, ordering: Sequence[int] | Tensor) -> None:
+        ordering = as_ordering(ordering, len(ordering))
+        super().__init__(len(ordering))
+        self.register_buffer("ordering", ordering)
+        self.register_buffer("inverse_ordering", ordering.argsort())
 
     def extra_repr(self) -> str:
-        return f"order={self.order.tolist()}"
+        return f"ordering={self.ordering.tolist()}"
 
     def call_and_ladj(self, x: Tensor) -> tuple[Tensor, Tensor]:
         x = self.check_input(x)
-        return x[..., self.order], x.new_zeros(x.shape[:-1])
+        return x[..., self.ordering], x.new_zeros(x.shape[:-1])
 
     def inverse_and_ladj(self, y: Tensor) -> tuple[Tensor, Tensor]:
         y = self.check_input(y)
-        return y[..., self.inverse_order], y.new_zeros(y.shape[:-1])
+        return y[..., self.inverse_ordering], y.new_zeros(y.shape[:-1])

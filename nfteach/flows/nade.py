@@ -10,17 +10,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import logsigmoid
 
+from .checks import check_sizes
 from .flow import Flow
 from .orderings import as_ordering
 
 __all__ = ["NADE", "NADEStep"]
-
-
-def check_sizes(**sizes: int) -> None:
-    """Raise ``ValueError``, naming it, if one of ``sizes`` is not a whole number, at least 1."""
-    for name, size in sizes.items():
-        if not isinstance(size, int) or size < 1:
-            raise ValueError(f"{name} must be a whole number, at least 1, but is {size!r}")
 
 
 def running_activations(c: Tensor, columns: Tensor) -> Tensor:

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import leaky_relu, softplus
 
+from .checks import check_sizes
 from .flow import Flow
 from .roots import increasing_root
 
@@ -91,6 +92,7 @@ class Planar(Flow):
     formula = r"\log|\det J| = \log|1 + \hat u^\top \psi(z)|, \quad \psi(z) = h'(w^\top z + b)\, w"
 
     def __init__(self, dim: int, activation: str = "tanh", *, constrained: bool = True) -> None:
+        check_sizes(dim=dim)
         super().__init__(dim)
         if activation not in ACTIVATIONS:
             raise ValueError(f"activation must be one of {', '.join(map(repr, ACTIVATIONS))}, but is {activation!r}")

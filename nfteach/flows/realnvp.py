@@ -8,6 +8,7 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
+from .checks import check_sizes
 from .flow import Flow, Stack
 
 __all__ = ["AffineCoupling", "BatchNorm", "RealNVP", "alternating_mask", "half_mask"]
@@ -75,12 +76,12 @@ class AffineCoupling(Flow):
             raise ValueError(f"mask must hold both True (passes unchanged) and False (transformed), but is all {what}")
         super().__init__(len(mask))
         self.additive = additive
-        self.register_buffer("mask", mask)
+        self.register_buffer("mask", mask.clone())
         kept, changed = mask.nonzero().squeeze(-1), (~mask).nonzero().squeeze(-1)
-        self.register_buffer("kept", kept, persistent=False)
-        self.register_buffer("changed", changed, persistent=False)
+        self.register_buffer("kept", kept)
+        self.register_buffer("changed", changed)
         # Where each dimension is found once the parts are joined as [A, B]: not simply A before B when D > 2.
-        self.register_buffer("joined", torch.cat([kept, changed]).argsort(), persistent=False)
+        self.register_buffer("joined", torch.cat([kept, changed]).argsort())
         self.conditioner = conditioner if conditioner is not None else _mlp(len(kept), hidden, 2 * len(changed))
         if not additive:
             self.scale = nn.Parameter(torch.ones(len(changed)))
@@ -152,6 +153,7 @@ class BatchNorm(Flow):
     formula = r"\log|\det J| = -\tfrac12 \sum_{i=1}^{D} \log(\mathrm{var}_i + \epsilon)"
 
     def __init__(self, dim: int, eps: float = 1e-5, momentum: float = 0.1) -> None:
+        check_sizes(dim=dim)
         super().__init__(dim)
         self.eps, self.momentum = eps, momentum
         self.register_buffer("running_mean", torch.zeros(dim))
@@ -162,9 +164,12 @@ class BatchNorm(Flow):
 
     def call_and_ladj(self, x: Tensor) -> tuple[Tensor, Tensor]:
         x = self.check_input(x)
-        mean, var = self._batch_statistics(x) if self.training else (self.running_mean, self.running_var)
-        y = (x - mean) / torch.sqrt(var + self.eps)
-        return y, self._ladj(var, x)
+        mean, var = self._statistics(x)
+        if self.training:
+            with torch.no_grad():
+                self.running_mean.lerp_(mean.detach(), self.momentum)
+                self.running_var.lerp_(var.detach(), self.momentum)
+        return (x - mean) / torch.sqrt(var + self.eps), self._ladj(var, x)
 
     def inverse_and_ladj(self, y: Tensor) -> tuple[Tensor, Tensor]:
         y = self.check_input(y)
@@ -174,20 +179,19 @@ class BatchNorm(Flow):
 
     def terms(self, x: Tensor) -> dict[str, Tensor]:
         x = self.check_input(x)
-        return {"mean": self.running_mean, "var": self.running_var, "log|det J|": self._ladj(self.running_var, x)}
+        mean, var = self._statistics(x)
+        return {"mean": mean, "var": var, "log|det J|": self._ladj(var, x)}
 
     def _ladj(self, var: Tensor, x: Tensor) -> Tensor:
         return -0.5 * torch.log(var + self.eps).sum().expand(x.shape[:-1])
 
-    def _batch_statistics(self, x: Tensor) -> tuple[Tensor, Tensor]:
+    def _statistics(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        if not self.training:
+            return self.running_mean, self.running_var
         rows = x.reshape(-1, self.dim)
         if len(rows) < 2:
             raise ValueError(f"BatchNorm in training mode needs at least 2 samples, but got {len(rows)}; call .eval()?")
-        mean, var = rows.mean(0), rows.var(0, unbiased=False)
-        with torch.no_grad():
-            self.running_mean.lerp_(mean.detach(), self.momentum)
-            self.running_var.lerp_(var.detach(), self.momentum)
-        return mean, var
+        return rows.mean(0), rows.var(0, unbiased=False)
 
 
 class RealNVP(Stack):

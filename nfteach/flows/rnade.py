@@ -10,9 +10,10 @@ import torch
 from torch import Tensor, nn
 from torch.special import ndtr, ndtri
 
+from .checks import check_sizes
 from .flow import Flow
 from .mixture import Mixture, log_normal
-from .nade import check_sizes, running_activations
+from .nade import running_activations
 from .orderings import as_ordering
 
 __all__ = ["RNADE", "RNADEStep", "TriangularMap"]

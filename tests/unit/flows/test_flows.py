@@ -171,7 +171,7 @@ def test_bad_input_is_named(name: str) -> None:
         flow(torch.zeros(4, dtype=torch.complex128))
     with pytest.raises(ValueError, match="must be a tensor, but is a list"):
         flow([0.0, 0.0, 0.0, 0.0])
-    if list(flow.parameters()):
+    if any(tensor.is_floating_point() for tensor in flow.state_dict().values()):
         with pytest.raises(ValueError, match=r"x is torch.float32 but the parameters are torch.float64"):
             flow(torch.zeros(4))
     with pytest.raises(ValueError, match="shape"):
@@ -202,13 +202,13 @@ def test_stacks_and_permutations_refuse_what_makes_no_sense() -> None:
     with pytest.raises(ValueError, match=r"layers\[1\] takes events of shape \(3,\), but layers\[0\] takes \(2,\)"):
         Stack(Planar(2), Planar(3))
     for order in ([0, 0, 1], [1, 2, 3], [[0, 1]], [0.0, 1.0]):
-        with pytest.raises(ValueError, match="order must be a permutation"):
+        with pytest.raises(ValueError, match="ordering must"):
             Permutation(order)
-    with pytest.raises(ValueError, match="event_shape must be positive whole numbers"):
+    with pytest.raises(ValueError, match="dim must be a whole number, at least 1, but is 0"):
         Planar(0)
 
 
-def test_a_permutation_reads_y_i_from_x_order_i() -> None:
+def test_a_permutation_reads_y_i_from_x_ordering_i() -> None:
     y = Permutation([2, 0, 1])(torch.tensor([10.0, 20.0, 30.0]))
     assert y.tolist() == [30.0, 10.0, 20.0]
 
@@ -254,7 +254,7 @@ def test_an_optimiser_step_is_seen_at_once() -> None:
     before = -q.log_prob(x).mean()
     before.backward()
     optimiser.step()
-    assert float(-q.log_prob(x).mean()) < float(before)
+    assert (-q.log_prob(x).mean()).item() < before.item()
     assert flow.with_cache(1) is flow  # a cache would have hidden the step
 
 
@@ -271,6 +271,9 @@ def test_batch_norm_normalises_its_batch_and_remembers_it() -> None:
         layer.inv(y)
     with pytest.raises(ValueError, match="at least 2 samples, but got 1"):
         layer(x[:1])
+    torch.testing.assert_close(layer.terms(x)["log|det J|"], layer.call_and_ladj(x)[1])
+    with pytest.raises(ValueError, match=r"x is torch.float64 but the parameters are torch.float32"):
+        BatchNorm(3)(x)
 
 
 def test_pyro_can_use_a_flow() -> None:

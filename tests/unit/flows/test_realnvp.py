@@ -131,6 +131,16 @@ def test_batch_norm_lets_a_deep_stack_learn_and_then_invert() -> None:
     assert all(not torch.equal(layer.running_var, torch.ones(3)) for layer in moved)
 
 
+def test_a_loaded_state_brings_its_mask_and_leaves_the_callers_mask_alone() -> None:
+    mask = half_mask(4)
+    saved, layer = wild_coupling(half_mask(4, flip=True).tolist()), AffineCoupling(mask, hidden=(16,)).double()
+    layer.load_state_dict(saved.state_dict())
+    x = point(4)
+    assert torch.equal(layer(x), saved(x))
+    assert torch.equal(layer.inv(x), saved.inv(x))
+    assert torch.equal(mask, half_mask(4))
+
+
 def test_masks_that_make_no_coupling_are_refused() -> None:
     with pytest.raises(ValueError, match="all True: nothing would be transformed"):
         AffineCoupling([True, True])
