@@ -42,11 +42,18 @@ class Finding:
         code: such as ``log-det-sign``.
         message: the same in words.
         evidence: where, and how large.
+
+    Raises:
+        ValueError: if the code is in neither ``ERRORS`` nor ``NOTES``.
     """
 
     code: str
     message: str
     evidence: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.code not in ERRORS | NOTES:
+            raise ValueError(f"code must be one of {', '.join(sorted(ERRORS | NOTES))}, but is {self.code!r}")
 
     @property
     def severity(self) -> str:

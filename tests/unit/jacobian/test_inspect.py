@@ -10,7 +10,7 @@ from torch import nn
 from torch.distributions import constraints
 from torch.distributions import transforms as T
 
-from nfteach.jacobian import ERRORS, NOTES, inspect_jacobian
+from nfteach.jacobian import ERRORS, NOTES, Finding, inspect_jacobian
 
 # float64 arithmetic on well-conditioned maps: far above rounding, far below any mistake.
 EXACT = 1e-9
@@ -407,3 +407,7 @@ def test_what_cannot_be_called_is_refused():
 
 def test_every_code_is_an_error_or_a_note():
     assert not ERRORS & NOTES
+    assert {Finding(code, "").severity for code in ERRORS} == {"error"}
+    assert {Finding(code, "").severity for code in NOTES} == {"note"}
+    with pytest.raises(ValueError, match=r"code must be one of determinant-changes-sign, .* but is 'log-det-singn'"):
+        Finding("log-det-singn", "misspelt")
