@@ -73,7 +73,7 @@ def samples(
     x: torch.Tensor | np.ndarray,
     ax: Axes | None = None,
     *,
-    colour: str = palette.DATA,
+    color: str = palette.DATA,
     extent: Extent | None = None,
     size: float | None = None,
     alpha: float | None = None,
@@ -84,7 +84,7 @@ def samples(
     Args:
         x: the points, (N, 2).
         ax: where to draw; by default on a new figure.
-        colour: ``palette.DATA`` for data, ``palette.BASE`` for base samples.
+        color: ``palette.DATA`` for data, ``palette.BASE`` for base samples.
         extent: (left, right, bottom, top) to show; by default what the Axes shows.
         size: area of a marker in points squared; by default smaller the more points there are.
         alpha: opacity; by default lower the more points there are.
@@ -100,7 +100,7 @@ def samples(
     size = 24 - 21 * crowding if size is None else size
     alpha = 0.8 - 0.4 * crowding if alpha is None else alpha
     ax = axes(ax)
-    options = {"color": colour, "s": size, "alpha": alpha, "linewidths": 0}
+    options = {"color": color, "s": size, "alpha": alpha, "linewidths": 0}
     ax.scatter(points[:, 0], points[:, 1], **(options | scatter_options))
     ax.set_aspect("equal")
     if extent is not None:

@@ -58,7 +58,7 @@ def warped_grid(
     extent: Extent = (-3.0, 3.0, -3.0, 3.0),
     lines: int = 21,
     points: int = 101,
-    colour: str = palette.FORWARD,
+    color: str = palette.FORWARD,
     before: bool = False,
     **line_options: object,
 ) -> Axes:
@@ -72,7 +72,7 @@ def warped_grid(
         extent: (left, right, bottom, top) of the grid before the map.
         lines: lines in each direction.
         points: points on each line; more for maps that bend sharply.
-        colour: ``palette.FORWARD`` for a map, ``palette.INVERSE`` for an inverse.
+        color: ``palette.FORWARD`` for a map, ``palette.INVERSE`` for an inverse.
         before: draw the unmapped grid behind, in grey.
         line_options: go to ``LineCollection``.
 
@@ -85,7 +85,7 @@ def warped_grid(
     if before:
         flat = grid_lines(None, extent, lines, 2)
         ax.add_collection(LineCollection(flat, colors=palette.MUTED, linewidths=0.5, alpha=0.5))
-    options = {"colors": colour, "linewidths": np.where(heavy, 1.6, 0.7)}
+    options = {"colors": color, "linewidths": np.where(heavy, 1.6, 0.7)}
     ax.add_collection(LineCollection(grid_lines(flow, extent, lines, points), **(options | line_options)))
     ax.autoscale_view()
     ax.set_aspect("equal")

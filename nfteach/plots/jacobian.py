@@ -47,7 +47,7 @@ def jacobian(
     structure: Any = None,
     ordering: Sequence[int] | tuple[Sequence[int], Sequence[int]] | str | None = None,
     vmax: float | None = None,
-    colourbar: bool = True,
+    colorbar: bool = True,
     title: str | None = None,
 ) -> Axes:
     """Draw J, J[i, j] = dy_i / dx_j, with its zeros and ones by construction told apart from its free entries.
@@ -67,7 +67,7 @@ def jacobian(
         ordering: draw rows and columns in this order; or a pair, the order of rows and that of columns; or
             ``"structure"``, for the one in which a report's structure shows. ``blocks`` count in the new order.
         vmax: the absolute value at the ends of the colour scale; by default the largest among the free entries.
-        colourbar: draw the scale beside the heat map.
+        colorbar: draw the scale beside the heat map.
         title: above the heat map; by default the structure's name, where ``J`` is a report.
 
     Raises:
@@ -99,14 +99,14 @@ def jacobian(
     values, pattern = values[np.ix_(rows, columns)], pattern[np.ix_(rows, columns)]
     zeros, ones = pattern == 0, pattern == 1
 
-    ax = axes(ax, _figure_size(D, colourbar))
+    ax = axes(ax, _figure_size(D, colorbar))
     free = np.abs(values[~zeros & ~ones])
     free = free[np.isfinite(free)]
     scale = vmax if vmax is not None else (free.max() if free.size and free.max() > 0 else 1.0)
     picture = ax.imshow(values, cmap=palette.SIGNED, norm=Normalize(-scale, scale), interpolation="nearest")
     marked = np.ma.masked_where(~(zeros | ones), pattern)
     ax.imshow(marked, cmap=ListedColormap([palette.ZERO, palette.ONE]), vmin=0, vmax=1, interpolation="nearest")
-    if colourbar and free.size:
+    if colorbar and free.size:
         ax.figure.colorbar(picture, ax=ax, shrink=0.8, label=r"$\partial y_i / \partial x_j$")
 
     cell = min(ax.get_window_extent().width, ax.get_window_extent().height) / D * 72 / ax.figure.dpi  # points
@@ -145,10 +145,10 @@ def _blocks_of(structure: Any) -> list[Block]:
     return [("", span, span) for span in spans]
 
 
-def _figure_size(D: int, colourbar: bool) -> tuple[float, float]:
+def _figure_size(D: int, colorbar: bool) -> tuple[float, float]:
     """Inches: cells wide enough for numbers up to D = 8, then a fixed size."""
     side = max(0.56 * min(D, 8) + 0.9, 3.0)
-    return side + 1.0 * colourbar, side
+    return side + 1.0 * colorbar, side
 
 
 def _mark(ax: Axes, zeros: np.ndarray, ones: np.ndarray, cell: float, numbers: bool) -> None:

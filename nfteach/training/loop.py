@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Sequence
+from numbers import Integral
 from typing import Any
 
 import torch
@@ -40,7 +41,7 @@ def fit(
     epochs: int | None = None,
     batch_size: int = 128,
     lr: float = 1e-3,
-    optimiser: Callable[..., torch.optim.Optimizer] | None = None,
+    optimizer: Callable[..., torch.optim.Optimizer] | None = None,
     schedule: str | Callable[[float], float] | None = None,
     max_grad_norm: float | None = None,
     validate_every: int | None = None,
@@ -71,15 +72,15 @@ def fit(
         epochs: passes over the data, instead of ``steps``.
         batch_size: rows in a batch; all of the data if it has fewer.
         lr: the step size, for the optimiser.
-        optimiser: called as ``optimiser(parameters, lr=lr)``, for instance ``torch.optim.SGD``, or
+        optimizer: called as ``optimizer(parameters, lr=lr)``, for instance ``torch.optim.SGD``, or
             ``functools.partial(torch.optim.AdamW, weight_decay=0.1)``. By default Adam.
         schedule: a factor on ``lr`` by progress from 0 to 1: a function, or ``"cosine"``, from 1 down to 0.
         max_grad_norm: scale the gradient down to this norm where it is longer.
         validate_every: steps from one look at the validation data to the next; by default an epoch, or a hundredth of
             the run if that is longer.
         patience: stop when so many looks in a row brought no lower validation loss.
-        snapshots: how many copies of the parameters to keep, evenly from before the first step to after the last; or
-            after which steps to keep one.
+        snapshots: how many copies of the parameters to keep, evenly from before the first step to after the last,
+            which is kept also where the training stops early; or after which steps to keep one.
         seed: makes a run repeatable on the same machine with the same number of threads: it rules the order of the data
             and what the loss draws, and torch's global generator is left as it was. By default the global
             generator rules both.
@@ -118,7 +119,8 @@ def fit(
         raise ValueError("patience counts looks at the validation data, so validation must be given too")
     patience = math.inf if patience is None else positive("patience", patience)
     wanted = snapshot_steps(snapshots, total)
-    update = updater(parameters, optimiser, lr, schedule, max_grad_norm)
+    evenly = bool(wanted) and isinstance(snapshots, Integral)
+    update = updater(parameters, optimizer, lr, schedule, max_grad_norm)
     history, keeper, started = History(), Keeper(module), time.perf_counter()
 
     def look(step: int) -> None:
@@ -151,7 +153,7 @@ def fit(
                 if history.stopped_early:
                     break
             if not all(parameter.isfinite().all() for parameter in parameters):  # the last update's doing
-                raise FloatingPointError(advice(math.nan, total + 1, total, lr))
+                raise FloatingPointError(advice(math.nan, history.steps, total, lr, updated=True))
         except KeyboardInterrupt:
             history.interrupted = True
         except FloatingPointError:
@@ -159,6 +161,8 @@ def fit(
             raise
         finally:
             bar.show(history, at_once=True)
+            if evenly and history.steps not in dict(history.snapshots):  # stopped before the total
+                history.snapshots.append((history.steps, copy_state(module)))
             history.best_step = keeper.settle(history.steps)
             history.seconds = time.perf_counter() - started
     return history

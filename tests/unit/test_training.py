@@ -95,7 +95,7 @@ def test_a_loss_that_asks_for_the_step_gets_it():
 
 def test_one_step_is_one_update_of_the_optimiser():
     model = Line(1.0)
-    history = quiet(model, loss=lambda m: m.w**2, steps=1, lr=0.1, optimiser=plain)
+    history = quiet(model, loss=lambda m: m.w**2, steps=1, lr=0.1, optimizer=plain)
     assert model.w.item() == pytest.approx(1 - 0.1 * 2)
     assert history.losses == [1.0]
 
@@ -114,13 +114,13 @@ def test_the_default_optimiser_is_adam(data):
 def test_the_cosine_schedule_goes_from_the_whole_rate_to_none():
     # A constant gradient of 1: the way is the sum of the rates, lr * T / 2 in the limit, plus half the first.
     model = Line()
-    quiet(model, loss=lambda m: -m.w, steps=100, lr=0.1, optimiser=plain, schedule="cosine")
+    quiet(model, loss=lambda m: -m.w, steps=100, lr=0.1, optimizer=plain, schedule="cosine")
     assert model.w.item() == pytest.approx(0.1 * 100 / 2 + 0.05, rel=1e-5)
 
 
 def test_a_long_gradient_is_cut_to_the_norm_asked_for():
     model = Line()
-    quiet(model, loss=lambda m: -1e6 * m.w, steps=1, lr=1.0, optimiser=plain, max_grad_norm=0.5)
+    quiet(model, loss=lambda m: -1e6 * m.w, steps=1, lr=1.0, optimizer=plain, max_grad_norm=0.5)
     assert model.w.item() == pytest.approx(0.5, rel=1e-4)
 
 
@@ -151,7 +151,7 @@ def test_the_best_state_by_validation_is_in_the_model_at_the_end():
         validation=lambda m: (m.w - 7) ** 2,
         steps=20,
         lr=1.0,
-        optimiser=plain,
+        optimizer=plain,
         validate_every=1,
     )
     assert model.w.item() == 7
@@ -167,7 +167,7 @@ def test_patience_counts_the_looks_without_a_new_best():
         validation=lambda m: (m.w - 7) ** 2,
         steps=50,
         lr=1.0,
-        optimiser=plain,
+        optimizer=plain,
         validate_every=1,
         patience=3,
     )
@@ -212,7 +212,7 @@ def test_a_keyboard_interrupt_keeps_the_best_so_far():
         if step == 9:
             raise KeyboardInterrupt
 
-    options = {"lr": 1.0, "optimiser": plain, "callback": interrupt}
+    options = {"lr": 1.0, "optimizer": plain, "callback": interrupt}
     history = quiet(
         model, loss=lambda m: -m.w, validation=lambda m: (m.w - 4) ** 2, steps=50, validate_every=1, **options
     )
@@ -236,7 +236,7 @@ def test_a_loss_that_is_no_number_any_more_stops_with_advice_and_sound_parameter
     # At step 12, w is 11, and log(10.5 - w) is NaN.
     model = Line()
     with pytest.raises(FloatingPointError, match=r"became nan at step 12 of 50.*smaller lr \(it was 1\)"):
-        quiet(model, loss=lambda m: (10.5 - m.w).log(), steps=50, lr=1.0, optimiser=Up)
+        quiet(model, loss=lambda m: (10.5 - m.w).log(), steps=50, lr=1.0, optimizer=Up)
     assert (10.5 - model.w).log().isfinite()
 
 
@@ -259,6 +259,15 @@ def test_a_last_update_that_ruins_the_parameters_is_noticed():
         # The derivative of sqrt at 0 is infinite, and 0 times it NaN; the loss itself is finite.
         quiet(model, loss=lambda m: (m.w * 0).sqrt(), steps=1)
     assert model.w.item() == 4
+
+
+def test_a_ruined_last_update_before_an_early_stop_names_its_own_step():
+    # The gradient is finite up to step 4, and NaN from there on, while the losses stay finite.
+    model = Line(4.0)
+    loss = lambda m, step: (m.w * (step < 3) + 1.0 * (step < 3)).sqrt()  # noqa: E731
+    with pytest.raises(FloatingPointError, match="with the last update, step 4 of 50"):
+        quiet(model, loss=loss, steps=50, callback=lambda step, loss: step == 4)
+    assert model.w.isfinite()
 
 
 def test_a_model_that_gives_its_data_no_density_is_told_apart_from_one_that_diverged(data):
@@ -344,6 +353,49 @@ def test_snapshots_are_copies_and_may_be_asked_for_by_step(data):
     assert not same(history.snapshots[0][1], history.snapshots[2][1])
 
 
+def ends_by_patience(step, loss):
+    return False
+
+
+def ends_by_callback(step, loss):
+    return step == 7
+
+
+def ends_by_interrupt(step, loss):
+    if step == 7:
+        raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("callback", [ends_by_patience, ends_by_callback, ends_by_interrupt])
+def test_the_last_copy_is_there_also_where_the_training_stops_early(callback):
+    # w is the number of steps taken; its validation loss is lowest at 4, so that patience ends at 7 too.
+    model = Line()
+    history = quiet(
+        model,
+        loss=lambda m: -m.w,
+        validation=lambda m: (m.w - 4) ** 2,
+        steps=50,
+        lr=1.0,
+        optimizer=plain,
+        validate_every=1,
+        patience=3 if callback is ends_by_patience else None,
+        snapshots=11,
+        callback=callback,
+    )
+    assert history.stopped_early or history.interrupted
+    # The state after the last step, not the best one, which is in the model.
+    assert [(step, m.w.item()) for step, m in history.replay(model)] == [(0, 0), (5, 5), (7, 7)]
+    assert model.w.item() == 4
+
+
+def test_a_stop_at_a_snapshot_keeps_one_copy_and_steps_asked_for_are_all_there_is(data):
+    stop = lambda step, loss: step == 10  # noqa: E731
+    history = quiet(Gaussian(), data, steps=20, snapshots=3, callback=stop)
+    assert [step for step, _ in history.snapshots] == [0, 10]
+    history = quiet(Gaussian(), data, steps=20, snapshots=[0, 4, 20], callback=stop)
+    assert [step for step, _ in history.snapshots] == [0, 4]
+
+
 def test_a_history_is_short_to_print(data):
     history = quiet(Gaussian(), data, steps=200, snapshots=3)
     assert len(repr(history)) < 200
@@ -396,8 +448,11 @@ def spoilt(value):
         ({"steps": 5, "epochs": 5}, "give no steps"),
         ({"patience": 3}, "validation must be given too"),
         ({"snapshots": 1}, "snapshots must be 0, or at least 2"),
+        ({"snapshots": 2.5}, r"snapshots must be a whole number of copies.* but is 2\.5"),
+        ({"snapshots": [0, 2.5]}, r"list of whole numbers of steps, but is \[0, 2\.5\]"),
+        ({"steps": 5, "snapshots": [0, 5, 9, 6, -1]}, "from 0 to 5, those of this training, but has -1, 6, 9"),
         ({"schedule": "linear"}, "schedule must be"),
-        ({"optimiser": "adam"}, "optimiser must be a class"),
+        ({"optimizer": "adam"}, "optimizer must be a class"),
         ({"loss": lambda m, x: m.log_prob(x)}, r"loss must give a scalar .*shape \(5,\)"),
         ({"loss": lambda m, x: 1.0}, "loss must give a scalar .* a float"),
         ({"loss": lambda m, x: torch.tensor(1.0)}, "does not depend on the parameters"),
