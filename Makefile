@@ -25,7 +25,7 @@ PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest
 TWO_AT_ONCE := -n 2 --dist loadscope
 
 .DEFAULT_GOAL := help
-.PHONY: help lab test test-unit test-nbval test-notebooks test-browser browser lint format notebooks constraints clean
+.PHONY: help lab test test-unit test-nbval test-notebooks test-browser browser bench lint format notebooks constraints clean
 
 help: ## this list
 	@awk -F ':[^#]*## ' '/^[a-z-]+:.*## / { printf "  make %-14s  %s\n", $$1, $$2 }' Makefile
@@ -52,6 +52,9 @@ test-browser: $(TEST_READY) browser ## run each lesson in JupyterLab in Chromium
 
 browser: $(TEST_READY) ## find a Chromium, or install one
 	@sh tools/ensure_browser.sh $(BIN)/python
+
+bench: $(TEST_READY) browser ## how long from a slider's event to its pixels, beside two yardsticks
+	$(BIN)/python -m benchmarks.widget_latency
 
 lint: $(TEST_READY) ## ruff: rules and layout
 	$(BIN)/ruff check .
