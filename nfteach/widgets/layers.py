@@ -8,10 +8,11 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 from torch import Tensor
-from torch.distributions import Distribution, Independent, Normal
+from torch.distributions import Distribution
 
 from nfteach.flows import Flow, Stack
 from nfteach.plots.grid import grid_lines
+from nfteach.widgets.bases import plane_base
 from nfteach.widgets.controls import slider
 from nfteach.widgets.explorer import Explorer
 from nfteach.widgets.layers_picture import LayersPicture
@@ -87,7 +88,7 @@ class LayerStepper(Explorer):
     ) -> None:
         _check_flow(flow)
         self.flow = copy.deepcopy(flow).cpu().double().eval().requires_grad_(False)
-        self._base = _plane_base(base)
+        self._base = plane_base(base)
         if len(probe) != 2:
             raise ValueError(f"probe must be two numbers, (z_1, z_2), but is {probe!r}")
         # The global generator stays where it was: the same points each time, whatever ran before.
@@ -207,22 +208,6 @@ def _check_flow(flow: Any) -> None:
             f"flow must be a Stack on the plane, D = 2, but its events have the shape {tuple(flow.event_shape)}; "
             "flow.steps(x) gives the layers' numbers in any number of dimensions"
         )
-
-
-def _plane_base(base: Distribution | None) -> Distribution:
-    """A distribution with events (2,), which takes whatever point it is asked for."""
-    if base is None:
-        base = Normal(torch.zeros(2), torch.ones(2), validate_args=False)
-    if not isinstance(base, Distribution):
-        raise ValueError(f"base must be a torch distribution, but is a {type(base).__name__}")
-    if base.event_shape == () and base.batch_shape == (2,):
-        base = Independent(base, 1, validate_args=False)
-    if base.event_shape != (2,) or base.batch_shape != ():
-        raise ValueError(
-            f"base must draw one point of the plane, event shape (2,), but has batch shape {tuple(base.batch_shape)} "
-            f"and event shape {tuple(base.event_shape)}"
-        )
-    return base
 
 
 def _square_around(points: Tensor) -> tuple[float, float, float, float]:

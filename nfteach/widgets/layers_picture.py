@@ -122,7 +122,7 @@ def _plane(figure: Figure, left: float, extent: tuple[float, float, float, float
     ax.set(xlim=extent[:2], ylim=extent[2:])
     ax.xaxis.set_major_locator(MaxNLocator(5, integer=True))
     ax.yaxis.set_major_locator(MaxNLocator(5, integer=True))
-    ax.tick_params(labelsize=8)
+    ax.tick_params(labelsize=FONT)
     return ax
 
 
@@ -165,7 +165,7 @@ def _chart(ax: Axes, last: int, limits: tuple[float, float]) -> dict[str, Any]:
     ax.set(xlim=(-0.6, last + 0.6), ylim=limits, xlabel="layer")
     ax.set_title(r"$\log|\det J|$ at the probe [nats]: bars, each layer; line, their sum", fontsize=10)
     ax.xaxis.set_major_locator(MaxNLocator(min(last + 1, 9), integer=True))
-    ax.tick_params(labelsize=8)
+    ax.tick_params(labelsize=FONT)
     ax.xaxis.label.set_size(FONT)
     ax.spines[["top", "right"]].set_visible(False)
     return {"layers": bars, "sums": sums, "here": here}

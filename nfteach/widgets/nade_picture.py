@@ -46,7 +46,7 @@ class NADEPicture:
         ax = self.figure.add_axes((left / SIZE[0], bottom / SIZE[1], width / SIZE[0], height / SIZE[1]))
         ax.set_title(title, fontsize=FONT, color=palette.INK)
         ax.set(**options)
-        ax.tick_params(labelsize=FONT - 1, length=2, pad=2)
+        ax.tick_params(labelsize=FONT, length=2, pad=2)
         ax.xaxis.label.set(size=FONT)
         ax.yaxis.label.set(size=FONT)
         return ax
@@ -66,7 +66,7 @@ class NADEPicture:
         ax = self.score = self._axes((3.95, 3.0, 1.35, 1.55), "log-likelihood, nats", xlim=(0, dim), xlabel="step d")
         self._reach(-0.75 * dim * np.log(2))
         ax.plot(d, -d * np.log(2), "--", color=palette.MUTED, linewidth=1)
-        ax.text(0.03, 0.03, "dashed: coins", transform=ax.transAxes, fontsize=FONT - 1, color=palette.MUTED)
+        ax.text(0.03, 0.03, "dashed: coins", transform=ax.transAxes, fontsize=FONT, color=palette.MUTED)
         moving = {
             "score": ax.plot([0], [0], color=palette.DATA, linewidth=2)[0],
             "score now": ax.scatter([], [], color=palette.HIGHLIGHT, **dot),
@@ -77,7 +77,7 @@ class NADEPicture:
         for column, color, words in ((1, palette.INK, "direct"), (0, palette.FORWARD, "running")):
             ax.plot(d, self.costs[:, column], color=color, linewidth=1.5, alpha=0.6, label=words)
         moving["costs"] = ax.scatter([0, 0], [0, 0], c=[palette.FORWARD, palette.INK], **dot)
-        ax.legend(frameon=False, fontsize=FONT - 1, loc="upper left", handlelength=1.2)
+        ax.legend(frameon=False, fontsize=FONT, loc="upper left", handlelength=1.2)
         for ax in self.figure.axes[-2:]:
             ax.spines[["top", "right"]].set_visible(False)
         return moving

@@ -9,11 +9,12 @@ import numpy as np
 import torch
 from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
-from torch.distributions import Distribution, Independent, Normal
+from torch.distributions import Distribution
 
 from nfteach.flows.planar import Planar
-from nfteach.plots import palette
+from nfteach.plots import jacobian, palette
 from nfteach.plots.grid import grid_lines
+from nfteach.widgets.bases import plane_base
 from nfteach.widgets.controls import choice, slider, switch
 from nfteach.widgets.explorer import Explorer
 from nfteach.widgets.fold import folded_density, preimages
@@ -24,7 +25,8 @@ __all__ = ["PlanarExplorer"]
 
 _BOX = 4.0  # the plane is shown from -_BOX to _BOX
 _PIXELS = 150
-_LONGEST = 2.5
+# How far the controls reach, unless a given layer is longer.
+_REACH = {"length_w": 2.5, "length_u": 2.5, "b": 3.0}
 
 
 class PlanarExplorer(Explorer):
@@ -35,7 +37,8 @@ class PlanarExplorer(Explorer):
     line, with the zone below -1 in which the map folds.
 
     Args:
-        layer: a two-dimensional :class:`~nfteach.Planar` to begin with, of which a copy of the numbers is taken.
+        layer: a two-dimensional :class:`~nfteach.Planar` to begin with, of which a copy of the numbers is taken. The
+            controls reach as far as its numbers do.
         base: the distribution of z, on the plane; standard normal by default.
         samples: how many points are drawn from it.
         **state: initial values of controls: ``angle_w``, ``angle_u`` (degrees), ``length_w``, ``length_u``, ``b``,
@@ -43,6 +46,10 @@ class PlanarExplorer(Explorer):
 
     The readout: ``w.u given`` and ``w.u used`` (of u-hat, if it is used); ``det J`` and ``log|det J|`` (nats) at the
     probe; ``preimages``, how many points land where the probe lands; ``J is``: diagonal, triangular or full.
+
+    Raises:
+        ValueError: if ``layer`` is no ``Planar`` of two dimensions with finite numbers, or ``base`` draws no points of
+            the plane.
 
     References:
         Variational Inference with Normalizing Flows (Rezende & Mohamed, 2015), equations 10 to 12 and appendix A.1,
@@ -73,11 +80,9 @@ class PlanarExplorer(Explorer):
     def __init__(
         self, layer: Planar | None = None, *, base: Distribution | None = None, samples: int = 1500, **state: Any
     ) -> None:
-        self._base = base or Independent(
-            Normal(torch.zeros(2), torch.ones(2), validate_args=False), 1, validate_args=False
-        )
-        if self._base.event_shape != (2,):
-            raise ValueError(f"base must be a distribution on the plane, but its events are {self._base.event_shape}")
+        given = {} if layer is None else _state_of(layer)
+        self._reach = {name: max(reach, math.ceil(abs(given.get(name, 0)))) for name, reach in _REACH.items()}
+        self._base = plane_base(base)
         # The global generator stays where it was: the same points each time, whatever ran before.
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(0)
@@ -86,15 +91,16 @@ class PlanarExplorer(Explorer):
         centres = (np.arange(_PIXELS) + 0.5) / _PIXELS * 2 * _BOX - _BOX
         self._pixels = np.stack(np.meshgrid(centres, centres), axis=-1).reshape(-1, 2).astype(np.float32)
         self._square = torch.from_numpy(grid_lines(None, (-_BOX, _BOX, -_BOX, _BOX), lines=25, points=81)).double()
-        super().__init__(**{**({} if layer is None else _state_of(layer)), **state})
+        super().__init__(**{**given, **state})
 
     def build_controls(self) -> dict[str, Any]:
+        reach = self._reach
         return {
             "angle_w": slider("angle of w (°)", -180, 180, 30.0, step=1, format=".0f"),
-            "length_w": slider("length of w", 0, _LONGEST, 1.5),
+            "length_w": slider("length of w", 0, reach["length_w"], 1.5),
             "angle_u": slider("angle of u (°)", -180, 180, 75.0, step=1, format=".0f"),
-            "length_u": slider("length of u", 0, _LONGEST, 1.2),
-            "b": slider("b", -3, 3, 0.0),
+            "length_u": slider("length of u", 0, reach["length_u"], 1.2),
+            "b": slider("b", -reach["b"], reach["b"], 0.0),
             "z1": slider("probe z₁", -3, 3, 1.0),
             "z2": slider("probe z₂", -3, 3, -0.4),
             "h": choice("h", {"tanh": "tanh", "leaky ReLU": "leaky_relu"}, "tanh"),
@@ -112,13 +118,14 @@ class PlanarExplorer(Explorer):
         plane.set_title("where f takes grid and samples", fontsize=10)
         density.set_title("density of f(z)", fontsize=10)
         for ax in (plane, density):
-            ax.tick_params(labelsize=8)
+            ax.tick_params(labelsize=9)
             ax.set_xticks(range(-4, 5, 2))
             ax.set_yticks(range(-4, 5, 2))
         density.set_yticklabels([])
+        ruler = _ruler(axes(3.85, 0.85, 1.85, 0.4), self._reach["length_w"] * self._reach["length_u"])
         return LiveFigure(
             figure,
-            {**_movers_of_plane(plane, density), **_matrices(figure, axes), **_ruler(axes(3.85, 0.85, 1.85, 0.4))},
+            {**_movers_of_plane(plane, density), **_matrices(figure, axes), **ruler},
             alt="A planar map: the warped grid with samples, the density of its output, its Jacobian at a probe as "
             "identity plus a matrix of rank one, and w.u on a line with the zone below -1 in which the map folds.",
         )
@@ -190,26 +197,32 @@ def _movers_of_plane(plane: Any, density: Any) -> dict[str, Any]:
 
 
 def _matrices(figure: Figure, axes: Any) -> dict[str, HeatMap]:
-    """J = I + u psi^T, as three small heat maps."""
-    maps = []
-    for index, name in enumerate(["$J$", "$I$", r"$u\,\psi^\top$"]):
+    """J = I + u psi^T, as three small heat maps; I, which never changes, in the colours of zeros and ones."""
+    maps = {}
+    for index, (name, title) in enumerate([("J", "$J$"), ("I", "$I$"), ("rank_one", r"$u\,\psi^\top$")]):
         ax = axes(0.35 + 1.14 * index, 0.55, 0.92, 0.92)
-        maps.append(HeatMap(ax, np.eye(2), cmap=palette.SIGNED, limits=(-2, 2), fontsize=9))
-        ax.set_title(name, fontsize=10, pad=4)
+        if name == "I":
+            jacobian(np.eye(2), ax).set(xlabel="", ylabel="", xticks=[], yticks=[])
+        else:
+            maps[name] = HeatMap(ax, np.eye(2), cmap=palette.SIGNED, limits=(-2, 2), fontsize=9)
+        ax.set_title(title, fontsize=10, pad=4)
         if index:
             figure.text((0.35 + 1.14 * index - 0.11) / 5.8, 1.01 / 5.0, "=+"[index - 1], ha="center", va="center")
     words = "J is taken at the probe z (white), which f moves to the orange dot.\nRings: other points that land there."
-    figure.text(0.35 / 5.8, 0.06 / 5.0, words, fontsize=8.5, linespacing=1.3)
-    return {"J": maps[0], "rank_one": maps[2]}
+    figure.text(0.35 / 5.8, 0.06 / 5.0, words, fontsize=9, linespacing=1.3)
+    return maps
 
 
-def _ruler(ax: Any) -> dict[str, Any]:
+def _ruler(ax: Any, largest: float) -> dict[str, Any]:
     """w.u on a line, with the zone in which the map folds."""
-    ends = _LONGEST**2 + 0.3
-    ax.set(xlim=(-ends, ends), ylim=(-1, 1), yticks=[], xticks=[-6, -3, -1, 1, 3, 6])
-    ax.tick_params(labelsize=8)
+    ends = 1.05 * largest
+    step = math.floor(ends / 2.1)
+    # -1, where the zone begins, always has its mark; 1 beside it only while there is room.
+    ticks = [-2 * step, -step, -1, *([1] if ends < 10 else []), step, 2 * step]
+    ax.set(xlim=(-ends, ends), ylim=(-1, 1), yticks=[], xticks=ticks)
+    ax.tick_params(labelsize=9)
     ax.axvspan(-ends, -1, color=palette.DATA, alpha=0.25, linewidth=0)
-    ax.text(-ends + 0.15, 0, "folds", va="center", fontsize=8, color=palette.INK)
+    ax.text(-0.975 * ends, 0, "folds", va="center", fontsize=9, color=palette.INK)
     ax.set_title("w.u: given (ring), used (dot)", fontsize=9)
     ring = {"facecolors": "none", "edgecolors": palette.INK, "linewidths": 1.5, "s": 60, "zorder": 5}
     return {
@@ -247,5 +260,7 @@ def _state_of(layer: Planar) -> dict[str, Any]:
     state: dict[str, Any] = {"b": layer.b.item(), "h": layer.activation, "use_u_hat": layer.constrained}
     for name, vector in (("w", layer.w), ("u", layer.u)):
         x, y = vector.tolist()
+        if not math.isfinite(x + y + state["b"]):
+            raise ValueError(f"layer must have finite numbers, but {name} is {[x, y]} and b is {state['b']}")
         state |= {f"angle_{name}": math.degrees(math.atan2(y, x)), f"length_{name}": math.hypot(x, y)}
     return state
