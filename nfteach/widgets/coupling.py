@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -46,7 +47,8 @@ class CouplingExplorer(Explorer):
     is too large for numbers), ``push`` (added to x_j), ``direction``, ``order``, ``show``.
 
     Raises:
-        ValueError: if ``layer`` is not an ``AffineCoupling``.
+        ValueError: if ``layer`` is not an ``AffineCoupling``, or a control's value does not fit, as a d that is not
+            below D.
 
     References:
         Density Estimation Using Real NVP (Dinh et al., 2017), equations 4 to 9, https://arxiv.org/abs/1605.08803
@@ -67,10 +69,10 @@ class CouplingExplorer(Explorer):
         self.presets = {"additive: volume preserving (NICE)": {"s": 0.0}}
         if layer is None:
             self.presets = {
-                "the note's d = 2 of D = 5": {"D": 5, "d": 2},
+                "the note's d = 2 of D = 5": {"D": 5, "d": 2, "j": 1},
                 **self.presets,
                 "wild s and t": {"network": "wild", "s": 1.5, "t": 1.5},
-                "the whole plane: D = 2": {"D": 2, "d": 1},
+                "the whole plane: D = 2": {"D": 2, "d": 1, "j": 1},
                 "alternating mask": {"D": 6, "mask": ALTERNATING},
             }
         super().__init__(**state)
@@ -121,6 +123,18 @@ class CouplingExplorer(Explorer):
                 super().set(**state)
             finally:
                 self._bound()
+
+    def _checked(self, state: Mapping[str, Any]) -> dict[str, Any]:
+        checked = super()._checked(state)
+        if self._given is None:
+            dim = checked.get("D", self.dim)
+            if checked.get("d", 1) >= dim:
+                raise ValueError(
+                    f"d must be below D = {dim}, for at least one dimension must change, but is {checked['d']}"
+                )
+            if checked.get("j", 1) > dim:
+                raise ValueError(f"j must be one of the D = {dim} dimensions, counted from 1, but is {checked['j']}")
+        return checked
 
     def _bound(self, _: Any = None, *, free: bool = False) -> None:
         """Keep d below D and j at most D: the sliders end there."""

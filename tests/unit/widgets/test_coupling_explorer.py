@@ -231,6 +231,35 @@ def test_d_and_j_follow_the_dimension(explorer: CouplingExplorer) -> None:
         explorer.set(d=6)
 
 
+@pytest.mark.parametrize(
+    ("asked", "words"),
+    [
+        ({"D": 3, "d": 5}, "d must be below D = 3, .* but is 5"),
+        ({"d": 4}, "d must be below D = 4, .* but is 4"),
+        ({"D": 3, "d": 1, "j": 4}, "j must be one of the D = 3 dimensions, .* but is 4"),
+        ({"j": 5}, "j must be one of the D = 4 dimensions, .* but is 5"),
+    ],
+)
+def test_a_d_or_j_that_does_not_fit_D_is_refused_and_nothing_changes(
+    explorer: CouplingExplorer, asked: dict[str, int], words: str
+) -> None:
+    explorer.reset()
+    before, picture = explorer.state, explorer.live.static_png(1)
+    with pytest.raises(ValueError, match=words):
+        explorer.set(s=0.3, **asked)
+    assert (explorer.state, explorer.live.static_png(1)) == (before, picture)
+    assert (explorer.controls["d"].max, explorer.controls["j"].max) == (3, 4)
+    with pytest.raises(ValueError, match=words):
+        CouplingExplorer(**asked)
+
+
+def test_presets_fit_wherever_the_explorer_began() -> None:
+    largest = CouplingExplorer(D=6, d=5, j=6)
+    for name in largest.presets:
+        largest.preset(name)
+        assert largest.error == ""
+
+
 def test_strengths_multiply_the_outputs_of_a_layer_of_your_own(given: AffineCoupling) -> None:
     own = CouplingExplorer(given, s=0.5, t=2.0)
     assert {"D", "d", "mask", "network", "i"}.isdisjoint(own.controls)
