@@ -9,11 +9,12 @@ import pytest
 import torch
 from matplotlib import colormaps
 from matplotlib.collections import LineCollection
-from matplotlib.colors import to_rgb
+from matplotlib.colors import to_hex, to_rgb
 from matplotlib.figure import Figure
 
 from nfteach import inspect_jacobian, plots
 from nfteach.flows import AffineCoupling, Planar, Stack
+from nfteach.jacobian import heatmap
 from nfteach.plots import palette
 from nfteach.training import History
 
@@ -326,3 +327,10 @@ def test_images_stand_in_rows_with_paper_between(ax):
 def test_what_cannot_be_drawn_is_refused_in_words(call, complaint, ax):
     with pytest.raises(ValueError, match=complaint):
         call(ax)
+
+
+def test_a_report_has_the_colours_of_the_plots():
+    # The room of reports may not import matplotlib: it holds copies of the palette's colours.
+    assert heatmap.ONE.upper() == palette.ONE
+    signed = colormaps[palette.SIGNED]
+    assert (to_hex(signed(0.2)), to_hex(signed(0.8))) == (heatmap.NEGATIVE, heatmap.POSITIVE)
