@@ -1,16 +1,21 @@
 """Each lesson in a real JupyterLab: opened, run whole, every explorer moved, nothing wrong on the console."""
 
+import re
 from pathlib import Path
 
+import nbformat
 import pytest
 from lessons.source import NOTEBOOKS, discover
-from playwright.sync_api import Page
+from playwright.sync_api import Page, expect
 
 from tests.browser.explorers import ROOTS, move, visible_error
 
 LESSONS = [source.stem for source in discover(NOTEBOOKS)]  # fails when there is no lesson at all
 # Parts of console errors that are JupyterLab's own and say nothing about a lesson.
 HARMLESS: tuple[str, ...] = ()
+WAIT = 20_000  # milliseconds for what the kernel has sent to show
+EXPLORER = re.compile(r"\w+(Explorer|Stepper)\(")  # how an explorer's text begins
+EXCUSE = re.compile("model not found|Error displaying widget|Error creating widget|Loading widget")
 
 
 @pytest.fixture(params=LESSONS)
@@ -20,16 +25,32 @@ def lesson(request) -> str:
 
 @pytest.mark.timeout(420)
 def test_a_lesson_runs_and_its_explorers_move(lesson, lab, page, artefacts):
+    stored = stored_outputs(lesson)
     lab.open(page, f"{lesson}.ipynb")
+    pictures = [one for one in stored if "image/png" in one and "text/html" not in one]
+    expect(page.locator(".jp-NotebookPanel:visible .jp-RenderedImage img")).to_have_count(len(pictures), timeout=WAIT)
     assert_no_broken_widget(page)  # as stored, before anything ran
     assert lab.run_all(page), failed_output(page)
     assert page.locator(".jp-NotebookPanel:visible [data-mime-type='application/vnd.jupyter.error']").count() == 0
+    # Views are made after the kernel's last reply: nothing is looked at before every explorer is there.
+    explorers = page.locator(ROOTS)
+    expect(explorers).to_have_count(sum(bool(EXPLORER.match(one["text/plain"])) for one in stored), timeout=WAIT)
+    if lesson.startswith("00_"):
+        selftest = page.locator(".jp-NotebookPanel:visible .nfteach-selftest")
+        expect(selftest).to_contain_text("✓ Widgets work", timeout=WAIT)
     assert_no_broken_widget(page)
     whole_page(page, artefacts / "page.png")
-    for number, root in enumerate(page.locator(ROOTS).all(), start=1):
+    for number, root in enumerate(explorers.all(), start=1):
         move(root, artefacts / f"explorer-{number}")
     lab.close(page)
     assert [said for said in page.complaints if not any(part in said for part in HARMLESS)] == []
+
+
+def stored_outputs(lesson: str) -> list[nbformat.NotebookNode]:
+    """What the stored notebook shows as displays and results: for each, its data by mime type."""
+    notebook = nbformat.read(NOTEBOOKS / f"{lesson}.ipynb", as_version=4)
+    outputs = [output for cell in notebook.cells for output in cell.get("outputs", ())]
+    return [output.data for output in outputs if output.output_type in ("display_data", "execute_result")]
 
 
 def failed_output(page: Page) -> str:
@@ -41,10 +62,7 @@ def failed_output(page: Page) -> str:
 def assert_no_broken_widget(page: Page) -> None:
     """No widget's place is taken by an excuse, no explorer shows an error."""
     panel = page.locator(".jp-NotebookPanel:visible")
-    page.wait_for_timeout(500)  # views are made after the kernel's last reply
-    text = "\n".join(panel.locator(".jp-OutputArea-output").all_inner_texts())
-    for excuse in ("model not found", "Error displaying widget", "Error creating widget", "Loading widget"):
-        assert excuse not in text
+    expect(panel.locator(".jp-OutputArea-output", has_text=EXCUSE)).to_have_count(0, timeout=WAIT)
     assert visible_error(panel) == ""
 
 
@@ -54,6 +72,6 @@ def whole_page(page: Page, path: Path) -> None:
     notebook = page.locator(".jp-NotebookPanel:visible .jp-WindowedPanel-outer")
     height = notebook.evaluate("(one) => one.scrollHeight")
     page.set_viewport_size({"width": size["width"], "height": min(int(height) + 200, 16_000)})
-    page.wait_for_timeout(500)
+    page.evaluate("() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
     page.screenshot(path=path)
     page.set_viewport_size(size)
