@@ -39,7 +39,7 @@ def test_equations_3_and_4_dimension_by_dimension(mask: list[bool]) -> None:
     s, t = layer.scale_and_shift(x[kept])
     y = layer(x)
     for i in kept:
-        assert float(y[i]) == float(x[i])
+        assert y[i].item() == x[i].item()
     for j, i in enumerate(changed):
         torch.testing.assert_close(y[i], x[i] * torch.exp(s[j]) + t[j])
     back = layer.inv(y)
