@@ -31,7 +31,6 @@ def test_a_lesson_runs_and_its_explorers_move(lesson, lab, page, artefacts):
     expect(page.locator(".jp-NotebookPanel:visible .jp-RenderedImage img")).to_have_count(len(pictures), timeout=WAIT)
     assert_no_broken_widget(page)  # as stored, before anything ran
     assert lab.run_all(page), failed_output(page)
-    assert page.locator(".jp-NotebookPanel:visible [data-mime-type='application/vnd.jupyter.error']").count() == 0
     # Views are made after the kernel's last reply: nothing is looked at before every explorer is there.
     explorers = page.locator(ROOTS)
     expect(explorers).to_have_count(sum(bool(EXPLORER.match(one["text/plain"])) for one in stored), timeout=WAIT)
@@ -54,8 +53,8 @@ def stored_outputs(lesson: str) -> list[nbformat.NotebookNode]:
 
 
 def failed_output(page: Page) -> str:
-    """The text of the first failed cell."""
-    errors = page.locator(".jp-NotebookPanel:visible [data-mime-type='application/vnd.jupyter.error']")
+    """The text of the first failed cell; JupyterLab paints a traceback as what it would be on stderr."""
+    errors = page.locator(".jp-NotebookPanel:visible [data-mime-type='application/vnd.jupyter.stderr']")
     return errors.first.inner_text() if errors.count() else "a cell failed without output"
 
 
