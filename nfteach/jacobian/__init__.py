@@ -1,7 +1,22 @@
 """The Jacobian microscope: what a map does near a point, and whether it says so correctly."""
 
-from .diagnose import ERRORS, NOTES, Finding
-from .report import JacobianReport, inspect_jacobian
+from .compare import Comparison
+from .finding import ERRORS, NOTES, Finding
+from .inspection import inspect_jacobian
+from .layers import LayersReport, inspect_layers
+from .report import JacobianReport
 from .structure import NAMES, Structure, recognise
 
-__all__ = ["ERRORS", "NAMES", "NOTES", "Finding", "JacobianReport", "Structure", "inspect_jacobian", "recognise"]
+__all__ = [
+    "ERRORS",
+    "NAMES",
+    "NOTES",
+    "Comparison",
+    "Finding",
+    "JacobianReport",
+    "LayersReport",
+    "Structure",
+    "inspect_jacobian",
+    "inspect_layers",
+    "recognise",
+]

@@ -10,11 +10,19 @@ import torch
 from torch import Tensor, nn
 from torch.distributions.transforms import Transform
 
+from .rng import seeded
 from .twin import twins
 
-__all__ = ["Map", "adapt", "as_points"]
+__all__ = ["MANNERS", "Map", "NoMap", "adapt", "as_points"]
 
 Pair = tuple[Any, Any]
+
+# How a map can be called: with all points at once, with one at a time, or never with fewer than two.
+MANNERS = ("all at once", "one by one", "never alone")
+
+
+class NoMap(ValueError):
+    """What came back has no Jacobian with a determinant."""
 
 
 @dataclass(frozen=True)
@@ -24,6 +32,7 @@ class Map:
     Attributes:
         name: as its author would write it, such as ``Planar``.
         kind: "flow", "transform", "module" or "function".
+        subject: the copy that is called, whose state may be looked at.
         event_shape: the shape of one event; D is its number of elements.
         forward: x (B, *event) -> y (B, *event) and the claimed log-det as it came (None if none is claimed).
         backward: y -> x and the inverse's claimed log-det (or None); None if the map has no inverse to ask.
@@ -31,10 +40,12 @@ class Map:
         per_dimension: whether one log-det per dimension is this kind's convention, and so no mistake.
         formula: of the log-det, in TeX; "" if the map does not say.
         terms: x (B, *event) -> the named quantities of the formula; None if the map does not say.
+        manner: one of ``MANNERS``.
     """
 
     name: str
     kind: str
+    subject: Any
     event_shape: torch.Size
     forward: Callable[[Tensor], Pair]
     backward: Callable[[Tensor], Pair] | None
@@ -42,18 +53,19 @@ class Map:
     per_dimension: bool = False
     formula: str = ""
     terms: Callable[[Tensor], dict[str, Tensor]] | None = None
+    manner: str = "all at once"
 
     @property
     def dim(self) -> int:
         return self.event_shape.numel()
 
-    def __call__(self, x: Tensor) -> Pair:
+    def __call__(self, x: Tensor, *, seed: int = 0) -> Pair:
         """x (B, D) -> y (B, D) and the claimed log-det as it came. Each call starts from the same random state."""
-        y, log_det = self._run(self.forward, x)
+        y, log_det = self._run(self.forward, x, seed)
         if not isinstance(y, Tensor):
-            raise ValueError(f"transform: {self.name} must return a tensor y, but returned a {type(y).__name__}")
+            raise NoMap(f"transform: {self.name} must return a tensor y, but returned a {type(y).__name__}")
         if y.shape[:1] != x.shape[:1] or y.numel() != x.numel():
-            raise ValueError(
+            raise NoMap(
                 f"transform: {self.name} maps {self.dim} numbers to {tuple(y.shape[1:])}, so its Jacobian is not "
                 f"square and has no determinant (x came as {tuple(x.shape)}, y as {tuple(y.shape)})"
             )
@@ -64,8 +76,8 @@ class Map:
         x, log_det = self._run(self.backward, y)
         return x.reshape(len(y), -1), log_det
 
-    def _run(self, call: Callable[[Tensor], Pair], x: Tensor) -> Pair:
-        with torch.random.fork_rng(devices=[]):
+    def _run(self, call: Callable[[Tensor], Pair], x: Tensor, seed: int = 0) -> Pair:
+        with seeded(seed):
             # Cloned: a layer may write into what it is given.
             return call(x.clone().reshape(-1, *self.event_shape))
 
@@ -91,6 +103,7 @@ def adapt(
     inverse: Callable | None = None,
     *,
     dtype: torch.dtype | None = torch.float64,
+    manner: str = "all at once",
 ) -> Map:
     """A :class:`Map` around a copy of ``transform`` whose floating tensors are ``dtype`` (None: as they are).
 
@@ -100,6 +113,11 @@ def adapt(
         x: the points; they tell the event's shape where the transform does not.
         log_det: x -> log|det J|, if the transform does not tell it or another claim is to be judged.
         inverse: y -> x or (x, log_det), likewise.
+        dtype: of the copy.
+        manner: one of ``MANNERS``.
+
+    Raises:
+        ValueError: if ``transform`` cannot be called or copied, or takes events of another shape than x has.
     """
     if not callable(transform):
         raise ValueError(f"transform must be a flow, a Transform, a module or a function, but is {transform!r}")
@@ -109,13 +127,49 @@ def adapt(
     else:
         parts = _from_callable(transform, x)
     if log_det is not None:
-        own = parts["forward"]
-        each = _each(log_det) if _one_by_one(parts, x) else log_det
-        parts |= {"forward": lambda points: (own(points)[0], each(points)), "log_det_by": "log_det(x), as given"}
-    if inverse is not None:
-        undo = _each(inverse) if _one_by_one(parts, x) else inverse
-        parts["backward"] = lambda points: _pair(undo(points))
-    return Map(**parts)
+        # Only the claim is exchanged; each is called in the same manner.
+        claim, own = _in_manner(manner, log_det), _in_manner(manner, parts["forward"])
+        parts |= {"forward": lambda points: (own(points)[0], claim(points)), "log_det_by": "log_det(x), as given"}
+    else:
+        parts["forward"] = _in_manner(manner, parts["forward"])
+    backward = (lambda points: _pair(inverse(points))) if inverse is not None else parts["backward"]
+    parts["backward"] = None if backward is None else _in_manner(manner, backward)
+    return Map(**parts, subject=transform, manner=manner)
+
+
+def _in_manner(manner: str, call: Callable) -> Callable:
+    """``call``, which wants its points in this manner, as a function of any batch of points."""
+    return {"all at once": lambda f: f, "one by one": _each, "never alone": _accompanied}[manner](call)
+
+
+def _each(call: Callable) -> Callable:
+    """Of a function of one point without a batch dimension."""
+
+    def rows(points: Tensor) -> Any:
+        out = [call(point) for point in points]
+        if isinstance(out[0], tuple):
+            return tuple(_stack(parts) for parts in zip(*out, strict=True))
+        return _stack(out)
+
+    return rows
+
+
+def _accompanied(call: Callable) -> Callable:
+    """Of a function that refuses a batch of one: a lone point is given a neighbour, whose results are dropped."""
+
+    def beside(points: Tensor) -> Any:
+        if len(points) > 1:
+            return call(points)
+        out = call(torch.cat([points, points + 0.1 * (1 + points.abs())]))
+        if isinstance(out, tuple):
+            return tuple(_first(part) for part in out)
+        return _first(out)
+
+    return beside
+
+
+def _first(value: Any) -> Any:
+    return value[:1] if isinstance(value, Tensor) and value.shape[:1] == (2,) else value
 
 
 def _from_transform(t: Any, x: Tensor) -> dict[str, Any]:
@@ -163,32 +217,14 @@ def _from_callable(f: Callable, x: Tensor) -> dict[str, Any]:
         "formula": getattr(f, "formula", ""),
         "terms": getattr(f, "terms", None),
     }
-    # A function written for one point, like x -> A @ x, is called with one point at a time if x is one point.
-    forward = _each(f) if _one_by_one(parts, x) else f
     inverse = getattr(f, "inverse", None)
-    parts["forward"] = lambda points: _pair(forward(points))
+    parts["forward"] = lambda points: _pair(f(points))
     parts["backward"] = (lambda points: _pair(inverse(points))) if callable(inverse) else None
     return parts
 
 
-def _one_by_one(parts: dict[str, Any], x: Tensor) -> bool:
-    return parts["kind"] == "function" and x.dim() == 1
-
-
-def _each(f: Callable) -> Callable:
-    """f, which takes one point, as a function of a batch of points."""
-
-    def rows(points: Tensor) -> Any:
-        out = [f(point) for point in points]
-        if isinstance(out[0], tuple):
-            return tuple(_stack(part) for part in zip(*out, strict=True))
-        return _stack(out)
-
-    return rows
-
-
-def _stack(values: tuple | list) -> Tensor:
-    return torch.stack([torch.as_tensor(value) for value in values])
+def _stack(values: tuple | list) -> Tensor | None:
+    return None if values[0] is None else torch.stack([torch.as_tensor(value) for value in values])
 
 
 def _pair(out: Any) -> Pair:

@@ -13,12 +13,12 @@ from .tex import plain_tex
 if TYPE_CHECKING:
     from .report import JacobianReport
 
-__all__ = ["render_html"]
+__all__ = ["STYLE", "render_html"]
 
 POINTS_SHOWN = 5
 
 # Everything is inside .nfteach-report; colours come from the page's theme where it has one.
-_STYLE = """<style>
+STYLE = """<style>
 .nfteach-report{font:13px/1.5 var(--jp-ui-font-family,system-ui,sans-serif);color:var(--jp-ui-font-color1,currentColor);
 max-width:960px;padding:4px 2px}
 .nfteach-report header{display:flex;flex-wrap:wrap;gap:4px 10px;align-items:baseline;margin-bottom:6px}
@@ -52,12 +52,9 @@ border-bottom:1px solid var(--jp-border-color2,#8886)}
 
 def render_html(report: JacobianReport) -> str:
     """The verbose report with the heat map, one ``<div class="nfteach-report">``."""
-    body = "".join(
-        section
-        for part in (_header, _findings, _pictures, _structure, _formula, _determinant, _inverse)
-        for section in part(report)
-    )
-    return f'{_STYLE}<div class="nfteach-report">{body}</div>'
+    parts = (_header, _findings, _pictures, _structure, _formula, _determinant, _inverse, _behaviour)
+    body = "".join(section for part in (parts[:2] if report.behaviour.raised else parts) for section in part(report))
+    return f'{STYLE}<div class="nfteach-report">{body}</div>'
 
 
 def _header(report: JacobianReport) -> Iterator[str]:
@@ -104,6 +101,7 @@ def _pictures(report: JacobianReport) -> Iterator[str]:
 
 def _structure(report: JacobianReport) -> Iterator[str]:
     name = report.structure.name if report.structure is not None else "unknown"
+    yield "".join(f'<p class="quiet">{escape(line)}</p>' for line in words.witness_lines(report))
     yield f"<h4>Structure: {escape(name)}</h4>"
     yield "".join(f"<p>{escape(line)}</p>" for line in words.structure_lines(report))
 
@@ -136,3 +134,8 @@ def _determinant(report: JacobianReport) -> Iterator[str]:
 
 def _inverse(report: JacobianReport) -> Iterator[str]:
     yield f"<h4>Inverse</h4><p>{escape(words.inverse_line(report))}</p>"
+
+
+def _behaviour(report: JacobianReport) -> Iterator[str]:
+    lines = "".join(f"<p>{escape(line)}</p>" for line in words.behaviour_lines(report))
+    yield f"<h4>When it is called again, and moved</h4>{lines}"

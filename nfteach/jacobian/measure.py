@@ -1,4 +1,4 @@
-"""What can be measured of a map at some points: its Jacobian by autograd, its own claims, its inverse."""
+"""What a map says of itself and how it behaves: its claims, its inverse, its samples, its precision."""
 
 from __future__ import annotations
 
@@ -11,9 +11,17 @@ from torch import Tensor
 from torch.distributions.transforms import Transform
 
 from .adapt import Map
-from .autograd import jacobian
 
-__all__ = ["Claim", "Inverse", "companions", "depends_on_others", "jacobian", "read_claim", "try_inverse"]
+__all__ = [
+    "Claim",
+    "InOwnDtype",
+    "Inverse",
+    "companions",
+    "depends_on_others",
+    "in_own_dtype",
+    "read_claim",
+    "try_inverse",
+]
 
 
 @dataclass(frozen=True)
@@ -24,11 +32,13 @@ class Claim:
         values: (B,) nats; None if nothing was claimed or its shape fits nothing.
         layout: "per sample", "per dimension", "one number", "none" or "unknown".
         shape: the shape it came in.
+        came_as: what it was, such as "a tensor", "a Python float" or "a NumPy float64".
     """
 
     values: Tensor | None
     layout: str
-    shape: tuple[int, ...] | None
+    shape: tuple[int, ...] | None = None
+    came_as: str = ""
 
 
 @dataclass(frozen=True)
@@ -46,6 +56,23 @@ class Inverse:
     failure: str = ""
 
 
+@dataclass(frozen=True)
+class InOwnDtype:
+    """The layer in the dtype that it is used in, beside its float64 copy at the very same points.
+
+    Attributes:
+        dtype: such as torch.float32.
+        inverse_error: (B,) as :attr:`Inverse.error`; None if there is no inverse.
+        log_det_gap: (B,) nats between its claim and the float64 copy's; None if nothing is claimed.
+        lost: (B,) bool, where it gives NaN or infinity and the float64 copy does not.
+    """
+
+    dtype: torch.dtype
+    inverse_error: Tensor | None
+    log_det_gap: Tensor | None
+    lost: Tensor
+
+
 def read_claim(raw: Any, x: Tensor, event_shape: torch.Size) -> Claim:
     """Make (B,), (B, 1), (B, D), (D,), a 0-dim tensor or a plain number into one value per sample.
 
@@ -55,20 +82,34 @@ def read_claim(raw: Any, x: Tensor, event_shape: torch.Size) -> Claim:
         event_shape: of one event, D elements.
     """
     if raw is None:
-        return Claim(None, "none", None)
-    raw = torch.as_tensor(raw).double()
+        return Claim(None, "none")
+    came_as = _kind(raw)
+    try:
+        raw = torch.as_tensor(raw).detach().double().cpu()
+    except (TypeError, ValueError, RuntimeError):
+        return Claim(None, "unknown", None, came_as)
     shape, (B, D) = tuple(raw.shape), x.shape
+
+    def claim(values: Tensor | None, layout: str) -> Claim:
+        return Claim(values, layout, shape, came_as)
+
     if raw.dim() == 0:
-        return Claim(raw.expand(B), "one number", shape)
+        return claim(raw.expand(B), "one number")
     if raw.numel() == B and shape[0] == B:
-        return Claim(raw.reshape(B), "per sample", shape)
+        return claim(raw.reshape(B), "per sample")
     if raw.numel() == B * D and shape[0] == B:
-        return Claim(raw.reshape(B, D).sum(1), "per dimension", shape)
+        return claim(raw.reshape(B, D).sum(1), "per dimension")
     if shape in {(D,), tuple(event_shape), (1, D)}:
-        return Claim(raw.sum().expand(B), "per dimension", shape)
+        return claim(raw.sum().expand(B), "per dimension")
     if raw.numel() == 1:
-        return Claim(raw.reshape(()).expand(B), "one number", shape)
-    return Claim(None, "unknown", shape)
+        return claim(raw.reshape(()).expand(B), "one number")
+    return claim(None, "unknown")
+
+
+def _kind(value: Any) -> str:
+    kind = type(value)
+    home = {"builtins": "Python ", "numpy": "NumPy "}.get(kind.__module__, "")
+    return f"a {'tensor' if isinstance(value, Tensor) else home + kind.__name__}"
 
 
 def try_inverse(f: Map, x: Tensor, y: Tensor) -> Inverse:
@@ -82,8 +123,30 @@ def try_inverse(f: Map, x: Tensor, y: Tensor) -> Inverse:
             return Inverse(failure=f"{type(error).__name__}: {error}".rstrip(": "))
     if back.shape != x.shape:
         return Inverse(failure=f"it returned the shape {tuple(back.shape)} for {tuple(x.shape)}")
-    error = (back - x).abs().double().amax(1).nan_to_num(nan=math.inf)
+    error = (back - x).abs().double().amax(1).nan_to_num(nan=math.inf).cpu()
     return Inverse(error, read_claim(raw, x, f.event_shape).values)
+
+
+def in_own_dtype(own: Map, twin: Map, x: Tensor, dtype: torch.dtype) -> InOwnDtype | None:
+    """Run ``own``, a copy in the layer's ``dtype``, and its float64 ``twin`` at the same points; None if it raises.
+
+    Args:
+        own, twin: the same map, in ``dtype`` and in float64.
+        x: (B, D); rounded to ``dtype`` first, so that both see the same numbers.
+    """
+    x = x.to(dtype)
+    with torch.no_grad():
+        try:
+            (y, raw), (exact_y, exact_raw) = own(x), twin(x.double())
+        except Exception:  # it has been looked at in the one dtype that it runs in
+            return None
+        claim, exact = (read_claim(r, x, own.event_shape).values for r in (raw, exact_raw))
+        lost = ~y.isfinite().all(1).cpu() & exact_y.isfinite().all(1).cpu()
+        gap = None
+        if claim is not None and exact is not None:
+            lost = lost | (~claim.isfinite() & exact.isfinite())
+            gap = (claim - exact).abs()
+        return InOwnDtype(dtype, try_inverse(own, x, y).error, gap, lost)
 
 
 def depends_on_others(f: Map, x: Tensor, others: Tensor, y: Tensor) -> Tensor:
@@ -97,16 +160,16 @@ def depends_on_others(f: Map, x: Tensor, others: Tensor, y: Tensor) -> Tensor:
         others: (B, D), other points.
         y: (B, D), f(x).
     """
-    even = torch.arange(len(x)) % 2 == 0
+    even = torch.arange(len(x), device=x.device) % 2 == 0
     moved = x.new_zeros(len(x))
     with torch.no_grad():
         for changed in (even, ~even):
             mixed = torch.where(changed.unsqueeze(1), others, x)
             moved[~changed] = (f(mixed)[0] - y)[~changed].abs().amax(1)
-    return moved
+    return moved.cpu()
 
 
-def companions(f: Map, transform: Any, x: Tensor, count: int) -> Tensor:
+def companions(f: Map, x: Tensor, count: int) -> Tensor:
     """Up to ``count`` points near those given, in the map's domain, by a generator of their own (always the same).
 
     One point cannot tell a zero of the structure from a zero by accident; its neighbours can.
@@ -114,9 +177,9 @@ def companions(f: Map, transform: Any, x: Tensor, count: int) -> Tensor:
     spread = x.std(0) if len(x) > 1 else 1.0
     noise = torch.randn(count, x.shape[1], generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     reach = torch.tensor([0.1, 0.3, 1.0], dtype=torch.float64)[torch.arange(count) % 3].unsqueeze(1)
-    points = x[torch.arange(count) % len(x)] + (reach * noise).to(x.dtype) * spread
-    if isinstance(transform, Transform):
+    points = x[torch.arange(count) % len(x)] + (reach * noise).to(x) * spread
+    if isinstance(f.subject, Transform):
         with torch.no_grad():
-            inside = transform.domain.check(points.reshape(-1, *f.event_shape))
+            inside = f.subject.domain.check(points.reshape(-1, *f.event_shape))
         points = points[inside.reshape(count, -1).all(1)]
     return points

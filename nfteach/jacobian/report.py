@@ -1,28 +1,50 @@
-"""inspect_jacobian, and the report that it returns."""
+"""JacobianReport: what was measured of a map, what follows from it, and how it is shown."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
 
 import torch
 from torch import Tensor
 
-from .adapt import Map, adapt, as_points
-from .diagnose import Finding, diagnose
+from .compare import Comparison, compare
+from .diagnose import diagnose
+from .finding import Finding
 from .html import render_html
-from .measure import Claim, Inverse, companions, depends_on_others, jacobian, read_claim, try_inverse
-from .structure import Structure, recognise
+from .measure import Claim, InOwnDtype, Inverse
+from .structure import Structure
 from .text import render_text
+from .witnesses import REVERSE, Witnesses
 
-__all__ = ["JacobianReport", "inspect_jacobian"]
+__all__ = ["Behaviour", "JacobianReport"]
 
-# Points looked at to tell structure from accident; fewer given are filled up with neighbours.
-ENOUGH_POINTS = 8
-# ... up to as many as keep their Jacobians below this, in numbers.
-_LARGE = 2_000_000
+
+@dataclass(frozen=True)
+class Behaviour:
+    """How a map behaves when it is called.
+
+    Attributes:
+        moved_by_others: (B,) how far y moves when only other samples change.
+        manner: in which it takes its points: "all at once", "one by one" or "never alone".
+        low_precision: "" or why it would not run in float64.
+        raised: "" or what it raised, in every dtype and manner.
+        noise: how far y moves when only the random state is another one.
+        again: how far y moves when it is called a second time just so; infinity if it then raises.
+        noticeable: what is more than rounding in these three.
+        state_changed: the parameters, buffers and flags that a call changes.
+        in_own_dtype: the same in the layer's own dtype, where that is not float64.
+    """
+
+    moved_by_others: Tensor
+    manner: str = "all at once"
+    low_precision: str = ""
+    raised: str = ""
+    noise: float = 0.0
+    again: float = 0.0
+    noticeable: float = 0.0
+    state_changed: tuple[str, ...] = ()
+    in_own_dtype: InOwnDtype | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,17 +54,22 @@ class JacobianReport:
     Attributes:
         name, kind: of the map: "flow", "transform", "module" or "function".
         x, y: (B, D) the points and their images, flattened.
-        jacobian: (B, D, D) float64; entry [b, i, j] is dy_i/dx_j at point b.
+        jacobian: (B, D, D) float64; entry [b, i, j] is dy_i/dx_j at point b, as told by ``witness``.
+        jacobian_autograd: the same by reverse mode: it differs only where autograd is wrong about the map.
         log_det: (B,) nats, as the map claims it; None if it claims none.
-        log_det_autograd: (B,) nats, log|det J| of ``jacobian`` by elimination.
+        log_det_jacobian: (B,) nats, log|det J| of ``jacobian`` by elimination.
+        log_det_autograd: (B,) nats, the same of ``jacobian_autograd``.
         sign: (B,) the sign of det J: +1, -1, or 0.
         condition_number: (B,) the largest stretch over the smallest.
+        smallest_stretch: (B,) the smallest singular value of J.
         structure: the :class:`Structure` that J has at every point looked at; None where J is nowhere finite.
+        witnesses: what reverse mode, forward mode and central differences say; None if they could not be compared.
         claim, inverse: what the map says, and what came of x -> y -> x.
         formula, terms: the map's own formula (TeX) and its quantities at x, where it tells them.
         terms_per_point: the names of those terms that have a value at each point; the others are parameters.
-        moved_by_others: (B,) how far y moves when only other samples change.
-        low_precision: "" or why the map would not run in float64.
+        eps: the rounding unit of the arithmetic.
+        behaviour: what happens when it is called again, with other samples, with another random state.
+        perturb, moved: how far parameters were moved, and the report of each copy whose parameters were.
         findings: what is wrong, and what is worth knowing.
     """
 
@@ -51,20 +78,25 @@ class JacobianReport:
     x: Tensor
     y: Tensor
     jacobian: Tensor
+    jacobian_autograd: Tensor
     log_det_autograd: Tensor
+    log_det_jacobian: Tensor
     sign: Tensor
     condition_number: Tensor
+    smallest_stretch: Tensor
     claim: Claim
     inverse: Inverse
+    witnesses: Witnesses | None
     structure: Structure | None
     log_det_by: str
     per_dimension_by_design: bool
     formula: str
     terms: dict[str, Tensor]
     terms_per_point: frozenset[str]
-    moved_by_others: Tensor
-    low_precision: str
     eps: float
+    behaviour: Behaviour
+    perturb: float | None = None
+    moved: tuple[JacobianReport, ...] = ()
     findings: tuple[Finding, ...] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -85,9 +117,14 @@ class JacobianReport:
         return self.inverse.error
 
     @property
+    def witness(self) -> str:
+        """Who told ``jacobian``: "reverse mode", "forward mode" or "central differences"."""
+        return self.witnesses.trusted if self.witnesses is not None else REVERSE
+
+    @property
     def log_det_structure(self) -> Tensor:
         """(B,) nats, log|det J| at x by the structure's own short cut; NaN where J is not finite."""
-        values = torch.full_like(self.log_det_autograd, torch.nan)
+        values = torch.full_like(self.log_det_jacobian, torch.nan)
         usable = self.jacobian.flatten(1).isfinite().all(1)
         if self.structure is not None:
             values[usable] = self.structure.log_det[: int(usable.sum())]
@@ -99,9 +136,13 @@ class JacobianReport:
         return {name: value[0] if name in self.terms_per_point else value for name, value in self.terms.items()}
 
     @property
+    def steady(self) -> bool:
+        """Whether the same x gives the same y, call after call and whatever the random state."""
+        return max(self.behaviour.again, self.behaviour.noise) <= self.behaviour.noticeable
+
+    @property
     def samples_coupled(self) -> bool:
-        scale = 1 + self.y.abs().amax(1).nan_to_num(nan=0.0, posinf=0.0)
-        return bool((self.moved_by_others > 1e4 * self.eps * scale).any())
+        return bool((self.behaviour.moved_by_others > self.behaviour.noticeable).any())
 
     @property
     def finite(self) -> Tensor:
@@ -139,6 +180,10 @@ class JacobianReport:
             raise AssertionError(f"{self.name}, D = {self.dim}: " + "\n".join(errors))
         return self
 
+    def compare(self, other: JacobianReport) -> Comparison:
+        """This report beside another one at the same points: a fast layer and a slow one, broken and repaired."""
+        return compare(self, other)
+
     def __repr__(self) -> str:
         structure = self.structure.name if self.structure is not None else "unknown"
         verdict = "ok" if self.ok else ", ".join(f.code for f in self.findings if f.severity == "error")
@@ -149,126 +194,3 @@ class JacobianReport:
 
     def _repr_html_(self) -> str:
         return render_html(self)
-
-
-def inspect_jacobian(
-    transform: Any,
-    x: Any,
-    *,
-    log_det: Callable[[Tensor], Any] | None = None,
-    inverse: Callable[[Tensor], Any] | None = None,
-) -> JacobianReport:
-    """Look at the Jacobian of any map: its entries, its structure, and whether log-det and inverse are right.
-
-    The work is done on a float64 copy: parameters, gradients, buffers, mode and the random state stay as they are.
-
-    Args:
-        transform: a flow; any ``torch.distributions.Transform``; a module whose call returns ``(y, log_det)``, its
-            inverse found as ``.inverse``; or any function of x that returns ``y`` or ``(y, log_det)``.
-        x: the points to look at, (D,), (B, D), or events of more dimensions, which are flattened.
-        log_det: x -> log|det J| in nats, where the transform does not tell it.
-        inverse: y -> x, where the transform does not tell it.
-
-    Raises:
-        ValueError: if x is no finite floating tensor of the right shape, the map does not keep the number of
-            dimensions, or it cannot be copied.
-
-    Example:
-        >>> shear = lambda x: torch.stack([x[0], x[1] + x[0] ** 2])
-        >>> report = inspect_jacobian(shear, torch.tensor([1.0, 2.0]), log_det=lambda x: 0.0)
-        >>> report.structure.name
-        'coupling'
-        >>> report.jacobian[0]
-        tensor([[1., 0.],
-                [2., 1.]], dtype=torch.float64)
-        >>> report.check().ok
-        True
-    """
-    x = as_points(x)
-    low_precision = ""
-    try:
-        f = adapt(transform, x, log_det, inverse)
-        points = x.double().reshape(-1, f.dim)
-        J, y, raw = jacobian(f, points)
-    except Exception as error:
-        # Perhaps the map holds to its own dtype. If it fails there too, that error is the one to see.
-        f = adapt(transform, x, log_det, inverse, dtype=None)
-        points = x.reshape(-1, f.dim)
-        J, y, raw = jacobian(f, points)
-        low_precision = f"{type(error).__name__}: {error}"
-    extra, extra_J = _companions(f, transform, points)
-    moved = _moved(f, points, extra, y)
-    eps = torch.finfo(y.dtype).eps
-    if (moved > 1e4 * eps * (1 + y.abs().amax(1))).any():
-        J, y, raw = jacobian(f, points, rows_apart=True)
-        extra_J = extra_J[:0]
-    finite = J.flatten(1).isfinite().all(1)
-    looked_at = torch.cat([J[finite], extra_J])
-    with torch.no_grad():
-        sign, log_abs_det = torch.linalg.slogdet(J.nan_to_num(nan=0.0, posinf=0.0, neginf=0.0))
-        values = torch.linalg.svdvals(J.nan_to_num(nan=0.0, posinf=0.0, neginf=0.0))
-        nan = torch.full_like(log_abs_det, torch.nan)
-        terms, per_point = _terms(f, points)
-        return JacobianReport(
-            name=f.name,
-            kind=f.kind,
-            x=points,
-            y=y,
-            jacobian=J,
-            log_det_autograd=log_abs_det.where(finite, nan),
-            sign=sign.where(finite, nan),
-            condition_number=(values[:, 0] / values[:, -1]).where(finite, nan),
-            claim=read_claim(raw, points, f.event_shape),
-            inverse=try_inverse(f, points, y),
-            structure=recognise(looked_at, eps=eps) if len(looked_at) else None,
-            log_det_by=f.log_det_by,
-            per_dimension_by_design=f.per_dimension,
-            formula=f.formula,
-            terms=terms,
-            terms_per_point=per_point,
-            moved_by_others=moved,
-            low_precision=low_precision,
-            eps=eps,
-        )
-
-
-def _companions(f: Map, transform: Any, points: Tensor) -> tuple[Tensor, Tensor]:
-    """Neighbours of the points given and the Jacobians there, as many as make enough; only where all is finite."""
-    count = min(ENOUGH_POINTS, _LARGE // f.dim**2) - len(points)
-    none = points[:0], points.new_zeros(0, f.dim, f.dim, dtype=torch.float64)
-    if count < 1:
-        return none
-    try:
-        extra = companions(f, transform, points, count)
-        J, y, _ = jacobian(f, extra)
-    except Exception:  # the map may be at home only near the points given; these are a bonus
-        return none
-    good = J.flatten(1).isfinite().all(1) & y.isfinite().all(1)
-    return extra[good], J[good]
-
-
-def _moved(f: Map, points: Tensor, extra: Tensor, y: Tensor) -> Tensor:
-    """(B,) how far each output moves when the other points of the batch are exchanged for other points."""
-    pool = torch.cat([extra, points.roll(1, 0)])
-    if len(points) > 1:
-        # Rolling by one gives every point another one's place; neighbours come first where there are some.
-        others = pool[torch.arange(len(points)) % len(pool)] if len(extra) else points.roll(1, 0)
-        return depends_on_others(f, points, others, y)
-    if not len(extra):
-        return points.new_zeros(1)
-    with torch.no_grad():
-        beside = [f(torch.cat([points, other.unsqueeze(0)]))[0][:1] for other in (extra[0], extra[-1])]
-    return (beside[0] - beside[1]).abs().amax(1)
-
-
-def _terms(f: Map, points: Tensor) -> tuple[dict[str, Tensor], frozenset[str]]:
-    """The map's own quantities by name, and which of them are given point by point."""
-    if f.terms is None:
-        return {}, frozenset()
-    events = points.reshape(-1, *f.event_shape)
-    with torch.random.fork_rng(devices=[]):
-        terms = {name: value.detach() for name, value in f.terms(events.clone()).items()}
-        # A vector of D parameters and D points look alike: see which grow when a point is added.
-        longer = f.terms(torch.cat([events, events[:1]]))
-    per_point = (name for name, value in terms.items() if value.shape[:1] != longer[name].shape[:1])
-    return terms, frozenset(per_point)

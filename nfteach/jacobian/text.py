@@ -27,12 +27,15 @@ POINTS_SHOWN = 4
 def render_text(report: JacobianReport) -> str:
     """The verbose report."""
     lines = [words.headline(report), "=" * WIDTH, words.points_line(report)]
+    if report.behaviour.raised:
+        return "\n".join([*lines, "", "VERDICT", *(f"  {line}" for line in _verdict(report))])
     for title, body in (
         ("Formula", _formula(report)),
         ("Jacobian", _entries(report)),
         ("Structure", _structure(report)),
         ("Determinant", _determinant(report)),
-        ("Inverse", [words.inverse_line(report)]),
+        ("Inverse", _wrap(words.inverse_line(report))),
+        ("Called again, and moved", (line for each in words.behaviour_lines(report) for line in _wrap(each))),
         ("Verdict", _verdict(report)),
     ):
         body = list(body)
@@ -74,6 +77,8 @@ def _entries(report: JacobianReport) -> Iterator[str]:
         yield ""
         yield "The same in the order found:"
         yield from _picture(report, s.row_ordering, s.ordering)
+    for line in words.witness_lines(report):
+        yield from _wrap(line)
 
 
 def _picture(report: JacobianReport, rows: tuple[int, ...], columns: tuple[int, ...]) -> Iterator[str]:

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.distributions.transforms import Transform
 
-__all__ = ["twins"]
+__all__ = ["changes", "own_dtype", "state", "twins", "with_parameters_moved"]
 
 _PLAIN = (type, types.ModuleType, torch.Generator, torch.dtype, torch.device, torch.Size, str, bytes)
 
@@ -50,6 +50,69 @@ def twins(*originals: Any, dtype: torch.dtype | None = None) -> tuple[Any, ...]:
             if isinstance(thing._inv, weakref.ref):
                 thing._inv = None
     return copies
+
+
+def with_parameters_moved(*originals: Any, by: float, seed: int) -> tuple[Any, ...] | None:
+    """Twins whose parameters are moved by Gaussian noise; None if there is nothing to move.
+
+    Parameters are ``nn.Parameter`` and what else requires a gradient. The noise has ``by`` times the standard deviation
+    max(rms of the parameter, 1 / sqrt(fan-in)); the fan-in of a matrix is the length of its rows, of a vector 1.
+
+    Args:
+        by: relative size, > 0.
+        seed: of the noise.
+    """
+    copies = twins(*originals)
+    generator = torch.Generator().manual_seed(seed)
+    moved = False
+    for tensor in _tensors(copies):
+        if tensor.is_floating_point() and tensor.is_leaf and (tensor.requires_grad or isinstance(tensor, nn.Parameter)):
+            fan_in = tensor[0].numel() if tensor.dim() > 1 and len(tensor) else 1
+            size = max(float(tensor.detach().double().square().mean().sqrt()), fan_in**-0.5)
+            noise = torch.randn(tensor.shape, generator=generator, dtype=torch.float64)
+            tensor.data += (by * size * noise).to(tensor.data)
+            moved = True
+    return copies if moved else None
+
+
+def own_dtype(*things: Any, otherwise: torch.dtype) -> torch.dtype:
+    """The dtype that the first floating tensor in the things has."""
+    return next((t.dtype for t in _tensors(things) if t.is_floating_point()), otherwise)
+
+
+def state(thing: Any) -> dict[str, Any]:
+    """The parameters, buffers and plain values (numbers, flags, words) of every module and transform in it, by name."""
+    found: dict[str, Any] = {}
+    for holder in _reachable([thing]):
+        if not isinstance(holder, nn.Module | Transform):
+            continue
+        prefix = "" if holder is thing else f"{type(holder).__name__}."
+        values = dict(vars(holder))
+        if isinstance(holder, nn.Module):
+            values |= holder._parameters | holder._buffers
+        for name, value in values.items():
+            key = prefix + name
+            while key in found:
+                key += "'"
+            if isinstance(value, Tensor):
+                found[key] = value.detach().clone()
+            elif isinstance(value, bool | int | float | str):
+                found[key] = value
+    return found
+
+
+def changes(before: dict[str, Any], after: dict[str, Any]) -> tuple[str, ...]:
+    """The names whose values differ between two states, or that only one of them has."""
+
+    def same(name: str) -> bool:
+        if name not in before or name not in after:
+            return False
+        a, b = before[name], after[name]
+        if isinstance(a, Tensor) and isinstance(b, Tensor):
+            return a.shape == b.shape and bool(((a == b) | (a != a) & (b != b)).all())
+        return type(a) is type(b) and a == b
+
+    return tuple(name for name in [*before, *(n for n in after if n not in before)] if not same(name))
 
 
 def _copy(original: Any, memo: dict[int, Any]) -> Any:

@@ -8,12 +8,15 @@ from typing import TYPE_CHECKING, NamedTuple
 import torch
 from torch import Tensor
 
+from .witnesses import FORWARD, REVERSE
+
 if TYPE_CHECKING:
     from .report import JacobianReport
 
 __all__ = [
     "Route",
     "axis_labels",
+    "behaviour_lines",
     "claim_line",
     "condition",
     "determinant_lines",
@@ -30,6 +33,7 @@ __all__ = [
     "structure_lines",
     "value_at",
     "verdict",
+    "witness_lines",
 ]
 
 # A difference below this is rounding; its digits change from processor to processor, so they are not shown.
@@ -94,15 +98,79 @@ def headline(report: JacobianReport) -> str:
 
 
 def points_line(report: JacobianReport) -> str:
-    given, looked = len(report.x), report.structure.points if report.structure else len(report.x)
+    if report.behaviour.raised:
+        return f"None of the {len(report.x)} points could be looked at."
+    given = len(report.x)
+    looked = report.structure.points if report.structure else given
+    looked -= sum(copy.structure.points for copy in report.moved if copy.structure)
     near = f", and {looked - given} near by to tell structure from accident" if looked > given else ""
     precision = "float64" if report.eps < 1e-12 else "the precision of x"
-    return f"Looked at {given} point{'s' if given > 1 else ''}{near}, on a copy in {precision}."
+    manner = {
+        "one by one": " The map takes one point at a time.",
+        "never alone": " The map refuses a batch of one, so a lone point was given a neighbour.",
+    }.get(report.behaviour.manner, "")
+    return f"Looked at {given} point{'s' if given > 1 else ''}{near}, on a copy in {precision}.{manner}"
+
+
+def witness_lines(report: JacobianReport) -> list[str]:
+    """Who told J, who agrees, and who is wrong."""
+    heard = report.witnesses
+    if heard is None:
+        return ["Told by reverse mode alone: what the map gives cannot be compared from call to call."]
+    others = [witness for witness in (REVERSE, FORWARD) if witness in heard.gap and witness not in heard.wrong]
+    apart = max((heard.gap[witness] for witness in others), default=0.0)
+    lines = []
+    if others and not heard.undecided.all():
+        within = "1e-6" if apart < 1e-6 else gap(apart)
+        lines.append(
+            f"{' and '.join(others)} agree{'s' if len(others) == 1 else ''} with differences of the map's own "
+            f"values, within {within} of their size"
+        )
+    if heard.wrong:
+        plural = "are" if len(heard.wrong) > 1 else "is"
+        lines.append(f"{' and '.join(heard.wrong)} {plural} wrong at {int(heard.at.sum())} of {len(report.x)} points")
+    lines += [f"{w} could not be asked ({why})" for w, why in heard.unheard.items() if "not asked" not in why]
+    if kinks := int(heard.undecided.sum()):
+        lines.append(f"at {kinks} of {len(report.x)} points differences decide nothing (a kink, or a rough map)")
+    said = "; ".join(lines)
+    return [f"Told by {heard.trusted}. {said[:1].upper()}{said[1:]}." if lines else f"Told by {heard.trusted}."]
+
+
+def behaviour_lines(report: JacobianReport) -> list[str]:
+    """What happens when the map is called again, and when its parameters are moved."""
+    behaviour = report.behaviour
+    if behaviour.raised:
+        return [f"It raised: {behaviour.raised}"]
+    asked = (
+        (behaviour.again, "called again"),
+        (behaviour.noise, "with another random state"),
+        (float(behaviour.moved_by_others.max()), "beside other samples"),
+    )
+    same = [how for moved, how in asked if moved <= behaviour.noticeable]
+    other = [f"{how} y moves by {number(moved)}" for moved, how in asked if moved > behaviour.noticeable]
+    lines = [
+        f"The same x gives the same y {', '.join(same)}." if same else "",
+        f"But {'; '.join(other)}." if other else "",
+    ]
+    if behaviour.state_changed:
+        lines.append(f"A call changes {', '.join(behaviour.state_changed[:6])} (in the copy).")
+    if report.moved:
+        structures = " / ".join(
+            dict.fromkeys(copy.structure.name if copy.structure else "none" for copy in report.moved)
+        )
+        sound = sum(copy.ok for copy in report.moved)
+        lines.append(
+            f"With parameters moved by {report.perturb:g} of their size: {sound} of {len(report.moved)} copies are "
+            f"sound; structure {structures}."
+        )
+    elif report.perturb:
+        lines.append("It has no parameters to move.")
+    return [line for line in lines if line]
 
 
 def routes(report: JacobianReport) -> list[Route]:
     """Every way to log|det J| that there is, the claim first."""
-    true = report.log_det_autograd
+    true = report.log_det_jacobian
 
     def route(name: str, values: Tensor) -> Route:
         apart = (values - true).abs().where(values != true, torch.zeros_like(true))
@@ -112,7 +180,7 @@ def routes(report: JacobianReport) -> list[Route]:
     found = []
     if report.log_det is not None:
         found.append(route(f"the map's claim, {report.log_det_by}", report.log_det))
-    found.append(Route("autograd's J, by elimination, O(D³)", true, None))
+    found.append(Route(f"J by {report.witness}, by elimination, O(D³)", true, None))
     if report.structure is not None and report.structure.name != "dense":
         found.append(route(f"J's structure alone, {report.structure.cost}", report.log_det_structure))
     if report.inverse.log_det is not None:
@@ -137,7 +205,7 @@ def determinant_lines(report: JacobianReport, points: int) -> list[str]:
     B = len(report.x)
     first = f" The first {points} of {B} points are shown." if points < B else ""
     lines = [
-        f"Apart by: the largest distance from autograd's, over all points.{first}",
+        f"Apart by: the largest distance from that of J, over all points.{first}",
         f"det J is {sign_line(report)}.",
     ]
     return [*lines, claim] if (claim := claim_line(report)) else lines
@@ -155,15 +223,21 @@ def fact(value: object) -> str:
 
 
 def claim_line(report: JacobianReport) -> str:
-    """What shape the claim came in, where that deserves a word."""
+    """What the claim came as, where that deserves a word."""
     claim, B = report.claim, len(report.x)
     if claim.layout == "none":
         return "The map claims no log-det; the one by autograd stands alone."
+    shape = f" of shape {claim.shape}" if claim.shape else ""
+    came = f"The claim came as {claim.came_as}{shape}"
     if claim.layout == "per dimension" and report.per_dimension_by_design:
-        return f"The claim came per dimension, {claim.shape}, as an elementwise Transform's does; summed over D here."
+        return f"{came}: per dimension, as an elementwise Transform's does; summed over D here."
     if claim.layout == "one number" and B > 1:
-        return f"The claim came as one number for all {B} points."
-    return "" if claim.layout == "per sample" else f"The claim came in the shape {claim.shape} ({claim.layout})."
+        return f"{came}: one number, taken for all {B} points."
+    return (
+        ""
+        if claim.layout in {"per sample", "one number"} and claim.shape in {(B,), ()}
+        else f"{came} ({claim.layout})."
+    )
 
 
 def sign_line(report: JacobianReport) -> str:

@@ -48,7 +48,7 @@ def test_the_text_names_every_route():
     text = str(linear(coupling_matrix(4), log_det=lambda x: torch.full((len(x),), 2 * np.log(2)), inverse=lambda y: y))
     for words in (
         "log_det(x), as given",
-        "autograd's J",
+        "J by reverse mode, by elimination",
         "J's structure alone, O(D - d)",
         "condition number",
         "COUPLING",

@@ -1,0 +1,130 @@
+"""Getting a map to run: in which dtype, in what manner; and whether it does the same when it is called again."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from .adapt import MANNERS, Map, NoMap, adapt
+from .autograd import jacobian
+from .measure import companions, depends_on_others
+from .twin import changes, state
+
+__all__ = ["FirstCall", "first_that_runs", "in_words", "moved_by_others", "neighbours", "noticeable", "repeats"]
+
+# Points looked at to tell structure from accident; fewer given are filled up with neighbours.
+ENOUGH_POINTS = 8
+# ... up to as many as keep their Jacobians below this, in numbers.
+_LARGE = 2_000_000
+
+
+@dataclass(frozen=True)
+class FirstCall:
+    """The map in a form in which it runs, and what its first call gave."""
+
+    f: Map
+    points: Tensor
+    y: Tensor
+    raw: Any
+    J: Tensor | None
+    no_reverse_mode: str
+    state_changed: tuple[str, ...]
+
+
+def first_that_runs(given: tuple[Any, ...], x: Tensor) -> tuple[FirstCall | None, list[str]]:
+    """The first dtype and manner in which the map runs, and what it answered in those before.
+
+    Raises:
+        NoMap: if it never gave what has a Jacobian with a determinant.
+    """
+    transform, log_det, inverse = given
+    no_map, refusals = None, []
+    for dtype in (torch.float64, None):
+        for manner in _manners(transform, x):
+            f = adapt(transform, x, log_det, inverse, dtype=dtype, manner=manner)
+            before = state(f.subject)
+            try:
+                points = (x if dtype is None else x.to(dtype)).reshape(-1, f.dim)
+                try:
+                    J, y, raw = jacobian(f, points)
+                    no_reverse_mode = ""
+                except NoMap:
+                    raise
+                except Exception as error:
+                    # What has no gradient may have values all the same.
+                    with torch.no_grad():
+                        J, (y, raw) = None, f(points)
+                    no_reverse_mode = in_words(error)
+            except NoMap as error:
+                no_map = no_map or error
+            except Exception as error:
+                refusals.append(in_words(error))
+            else:
+                changed = changes(before, state(f.subject))
+                return FirstCall(f, points, y, raw, J, no_reverse_mode, changed), refusals
+    if no_map is not None:
+        raise no_map
+    return None, refusals
+
+
+def _manners(transform: Any, x: Tensor) -> list[str]:
+    """How to try to call it, the likeliest first: a function that is given one point may want it as one point."""
+    whole, single, never_alone = MANNERS
+    if isinstance(transform, torch.nn.Module | torch.distributions.Transform) or hasattr(transform, "call_and_ladj"):
+        return [whole, never_alone] if x.dim() == 1 or len(x) == 1 else [whole]
+    return [single, whole, never_alone] if x.dim() == 1 else [whole, single]
+
+
+def in_words(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}".rstrip(": ")
+
+
+def noticeable(y: Tensor) -> float:
+    """A difference in y that is more than rounding."""
+    largest = float(y.abs().nan_to_num(nan=0.0, posinf=0.0, neginf=0.0).max())
+    return 1e4 * torch.finfo(y.dtype).eps * (1 + largest)
+
+
+def repeats(f: Map, points: Tensor, y: Tensor) -> tuple[float, float]:
+    """How far y moves when f is called again just so, and how far when the random state is another one."""
+    with torch.no_grad():
+        try:
+            again, other = f(points)[0], f(points, seed=1)[0]
+        except Exception:  # it ran once and not twice
+            return torch.inf, 0.0
+    apart = [(values - y).abs().nan_to_num(nan=0.0).max().item() for values in (again, other)]
+    return apart[0], apart[1] if apart[0] <= noticeable(y) else 0.0
+
+
+def neighbours(f: Map, points: Tensor) -> tuple[Tensor, Tensor]:
+    """Neighbours of the points given and the Jacobians there, as many as make enough; only where all is finite."""
+    count = min(ENOUGH_POINTS, _LARGE // f.dim**2) - len(points)
+    none = points[:0], torch.zeros(0, f.dim, f.dim, dtype=torch.float64)
+    if count < 1:
+        return none
+    try:
+        extra = companions(f, points, count)
+        J, y, _ = jacobian(f, extra)
+    except Exception:  # the map may be at home only near the points given; these are a bonus
+        return none
+    good = J.flatten(1).isfinite().all(1) & y.isfinite().all(1).cpu()
+    return extra[good.to(extra.device)], J[good]
+
+
+def moved_by_others(f: Map, points: Tensor, extra: Tensor, y: Tensor) -> Tensor:
+    """(B,) how far each output moves when the other points of the batch are exchanged for other points."""
+    if len(points) > 1:
+        # Neighbours take the others' places where there are some; else the others change places.
+        others = points.roll(1, 0)
+        if len(extra):
+            pool = torch.cat([extra, others])
+            others = pool[torch.arange(len(points)) % len(pool)]
+        return depends_on_others(f, points, others, y)
+    if not len(extra):
+        return torch.zeros(1)
+    with torch.no_grad():
+        beside = [f(torch.cat([points, other.unsqueeze(0)]))[0][:1] for other in (extra[0], extra[-1])]
+    return (beside[0] - beside[1]).abs().amax(1).cpu()

@@ -1,0 +1,68 @@
+"""Finding: one thing that is wrong with a map, or worth knowing, by its code."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from torch import Tensor
+
+__all__ = ["ERRORS", "NOTES", "Finding", "short_vector"]
+
+ERRORS = frozenset(
+    {
+        "determinant-changes-sign",
+        "gradient-cut",
+        "inverse-wrong",
+        "log-det-per-dimension",
+        "log-det-sign",
+        "log-det-summed-over-batch",
+        "log-det-wrong",
+        "non-deterministic",
+        "non-finite",
+        "raises",
+        "samples-coupled",
+        "singular",
+    }
+)
+NOTES = frozenset({"changes-state", "ill-conditioned", "inverse-missing", "low-precision"})
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that is wrong (severity "error") or worth knowing (severity "note").
+
+    Attributes:
+        code: such as ``log-det-sign``.
+        message: the same in words.
+        evidence: where, and how large.
+
+    Raises:
+        ValueError: if the code is in neither ``ERRORS`` nor ``NOTES``.
+    """
+
+    code: str
+    message: str
+    evidence: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.code not in ERRORS | NOTES:
+            raise ValueError(f"code must be one of {', '.join(sorted(ERRORS | NOTES))}, but is {self.code!r}")
+
+    @property
+    def severity(self) -> str:
+        return "error" if self.code in ERRORS else "note"
+
+    def __str__(self) -> str:
+        facts = ", ".join(f"{key} {_brief(value)}" for key, value in self.evidence.items())
+        return f"[{self.code}] {self.message}" + (f" ({facts})" if facts else "")
+
+
+def _brief(value: Any) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def short_vector(values: Tensor, most: int = 6) -> str:
+    """(1.2, -0.3, ...) to four digits."""
+    shown = ", ".join(f"{value:.4g}" for value in values.flatten()[:most].tolist())
+    return f"({shown}{', ...' if values.numel() > most else ''})"

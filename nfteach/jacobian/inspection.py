@@ -1,0 +1,222 @@
+"""inspect_jacobian: every measurement, in order, on copies of the map."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from .adapt import Map, adapt, as_points
+from .autograd import jacobian
+from .calls import first_that_runs, moved_by_others, neighbours, noticeable, repeats
+from .measure import Claim, InOwnDtype, Inverse, in_own_dtype, read_claim, try_inverse
+from .report import Behaviour, JacobianReport
+from .rng import seeded
+from .structure import Structure, recognise
+from .twin import own_dtype, with_parameters_moved
+from .witnesses import CENTRAL, REVERSE, hear, whole_jacobian
+
+__all__ = ["inspect_jacobian"]
+
+# Copies with moved parameters.
+MOVED_COPIES = 3
+# What central differences are precise to, where J is taken by them.
+_EPS_OF_DIFFERENCES = 1e-11
+
+
+def inspect_jacobian(
+    transform: Any,
+    x: Any,
+    *,
+    log_det: Callable[[Tensor], Any] | None = None,
+    inverse: Callable[[Tensor], Any] | None = None,
+    perturb: float | None = None,
+) -> JacobianReport:
+    """Look at the Jacobian of any map: its entries, its structure, and whether log-det and inverse are right.
+
+    The work is done on float64 copies: parameters, gradients, buffers, mode and random states stay as they are. A map
+    that raises, returns NaN, has no inverse, runs in float32 only, changes its state or draws noise is reported.
+
+    Args:
+        transform: a flow; any ``torch.distributions.Transform``; a module whose call returns ``(y, log_det)``, its
+            inverse found as ``.inverse``; or any function of x that returns ``y`` or ``(y, log_det)``.
+        x: the points to look at, (D,), (B, D), or events of more dimensions, which are flattened.
+        log_det: x -> log|det J| in nats, where the transform does not tell it.
+        inverse: y -> x, where the transform does not tell it.
+        perturb: look also at three copies whose parameters are moved at random, by Gaussian noise of this many times
+            the size of each (its rms, or 1 / sqrt(fan-in) if that is larger). 0.5 is a good choice: most mistakes
+            cannot be seen at initial parameters. The copies' reports are ``report.moved``.
+
+    Raises:
+        ValueError: if x is no finite floating tensor of the right shape, ``perturb`` is not positive, the map does not
+            keep the number of dimensions, or it cannot be copied.
+
+    Example:
+        >>> shear = lambda x: torch.stack([x[0], x[1] + x[0] ** 2])
+        >>> report = inspect_jacobian(shear, torch.tensor([1.0, 2.0]), log_det=lambda x: 0.0)
+        >>> report.structure.name
+        'coupling'
+        >>> report.jacobian[0]
+        tensor([[1., 0.],
+                [2., 1.]], dtype=torch.float64)
+        >>> report.check().ok
+        True
+    """
+    x = as_points(x)
+    if perturb is not None and not perturb > 0:
+        raise ValueError(f"perturb must be a positive number, such as 0.5, or None, but is {perturb!r}")
+    facts, looked_at = _look(transform, x, log_det, inverse)
+    moved = []
+    for seed in range(MOVED_COPIES if perturb else 0):
+        copies = with_parameters_moved(transform, log_det, inverse, by=perturb, seed=seed)
+        if copies is None:
+            break
+        its_facts, its_looked_at = _look(*_in_order(copies, x))
+        moved.append(JacobianReport(**its_facts, structure=_structure(its_looked_at, its_facts)))
+        looked_at = torch.cat([looked_at, its_looked_at])
+    structure = _structure(looked_at, facts)
+    return JacobianReport(**facts, structure=structure, perturb=perturb, moved=tuple(moved))
+
+
+def _in_order(copies: tuple[Any, ...], x: Tensor) -> tuple[Any, ...]:
+    transform, log_det, inverse = copies
+    return transform, x, log_det, inverse
+
+
+def _structure(looked_at: Tensor, facts: dict[str, Any]) -> Structure | None:
+    if not len(looked_at):
+        return None
+    by_differences = facts["witnesses"] is not None and facts["witnesses"].trusted == CENTRAL
+    return recognise(looked_at, eps=max(facts["eps"], _EPS_OF_DIFFERENCES if by_differences else 0.0))
+
+
+def _look(transform: Any, x: Tensor, log_det: Callable | None, inverse: Callable | None) -> tuple[dict, Tensor]:
+    """The fields of a report, and the Jacobians (P, D, D) that tell the structure: those at x first."""
+    given = (transform, log_det, inverse)
+    first, refusals = first_that_runs(given, x)
+    if first is None:
+        return _of_a_map_that_raises(adapt(transform, x, log_det, inverse, dtype=None), x, refusals[0])
+    f, points, y, J = first.f, first.points, first.y, first.J
+    eps = torch.finfo(y.dtype).eps
+    again, noise = repeats(f, points, y)
+    steady = max(again, noise) <= noticeable(y)
+    extra, extra_J = neighbours(f, points) if J is not None else (points[:0], points.new_zeros(0, f.dim, f.dim).cpu())
+    from_others = moved_by_others(f, points, extra, y) if steady else torch.zeros(len(points))
+    coupled = bool((from_others > noticeable(y)).any())
+    witnesses = None
+    if coupled and J is not None:
+        J, extra_J = jacobian(f, points, rows_apart=True)[0], extra_J[:0]
+    elif steady:
+        witnesses = hear(f, points, y, J, first.no_reverse_mode)
+    by_reverse_mode = torch.full((len(points), f.dim, f.dim), torch.nan, dtype=torch.float64) if J is None else J
+    J = by_reverse_mode
+    if witnesses is not None and witnesses.trusted != REVERSE:
+        J = whole_jacobian(witnesses.trusted, f, points, y, first.J)
+        extra_J = whole_jacobian(witnesses.trusted, f, extra, f(extra)[0].detach(), None) if len(extra) else extra_J
+        extra_J = extra_J[extra_J.flatten(1).isfinite().all(1)]
+    finite = J.flatten(1).isfinite().all(1)
+    safe = J.nan_to_num(nan=0.0, posinf=0.0, neginf=0.0)
+    sign, log_abs_det = torch.linalg.slogdet(safe)
+    stretches = torch.linalg.svdvals(safe)
+    terms, per_point = _terms(f, points)
+    facts = dict(
+        name=f.name,
+        kind=f.kind,
+        x=points.cpu(),
+        y=y.cpu(),
+        jacobian=J,
+        jacobian_autograd=by_reverse_mode,
+        log_det_autograd=_where(finite, log_abs_det) if J is by_reverse_mode else _log_abs_det(by_reverse_mode),
+        log_det_jacobian=_where(finite, log_abs_det),
+        sign=_where(finite, sign),
+        condition_number=_where(finite, stretches[:, 0] / stretches[:, -1]),
+        smallest_stretch=_where(finite, stretches[:, -1]),
+        claim=read_claim(first.raw, points, f.event_shape),
+        inverse=try_inverse(f, points, y),
+        witnesses=witnesses,
+        log_det_by=f.log_det_by,
+        per_dimension_by_design=f.per_dimension,
+        formula=f.formula,
+        terms=terms,
+        terms_per_point=per_point,
+        eps=eps,
+        behaviour=Behaviour(
+            manner=f.manner,
+            low_precision=refusals[0] if y.dtype != torch.float64 else "",
+            raised="",
+            noise=noise,
+            again=again,
+            state_changed=first.state_changed,
+            moved_by_others=from_others.double(),
+            noticeable=noticeable(y),
+            in_own_dtype=_in_own_dtype(given, f, x, y) if steady and not coupled else None,
+        ),
+    )
+    return facts, torch.cat([J[finite], extra_J])
+
+
+def _of_a_map_that_raises(f: Map, x: Tensor, what: str) -> tuple[dict, Tensor]:
+    x = x.reshape(-1, f.dim).cpu()
+    unknown = torch.full((len(x),), torch.nan, dtype=torch.float64)
+    J = unknown[:, None, None].expand(-1, f.dim, f.dim)
+    facts = dict(
+        name=f.name,
+        kind=f.kind,
+        x=x,
+        y=torch.full_like(x, torch.nan),
+        jacobian=J,
+        jacobian_autograd=J,
+        log_det_autograd=unknown,
+        log_det_jacobian=unknown,
+        sign=unknown,
+        condition_number=unknown,
+        smallest_stretch=unknown,
+        claim=Claim(None, "none"),
+        inverse=Inverse(),
+        witnesses=None,
+        log_det_by=f.log_det_by,
+        per_dimension_by_design=f.per_dimension,
+        formula=f.formula,
+        terms={},
+        terms_per_point=frozenset(),
+        eps=torch.finfo(x.dtype).eps,
+        behaviour=Behaviour(raised=what, moved_by_others=torch.zeros(len(x), dtype=torch.float64)),
+    )
+    return facts, J[:0]
+
+
+def _where(finite: Tensor, values: Tensor) -> Tensor:
+    return values.where(finite, torch.full_like(values, torch.nan))
+
+
+def _log_abs_det(J: Tensor) -> Tensor:
+    finite = J.flatten(1).isfinite().all(1)
+    return _where(finite, torch.linalg.slogdet(J.nan_to_num(nan=0.0, posinf=0.0, neginf=0.0)).logabsdet)
+
+
+def _in_own_dtype(given: tuple[Any, ...], f: Map, x: Tensor, y: Tensor) -> InOwnDtype | None:
+    """The layer as it is used, where that is not float64."""
+    transform, log_det, inverse = given
+    dtype = own_dtype(transform, log_det, inverse, otherwise=x.dtype)
+    if y.dtype != torch.float64 or dtype == torch.float64:
+        return None
+    own = adapt(transform, x, log_det, inverse, dtype=None, manner=f.manner)
+    return in_own_dtype(own, f, x.reshape(-1, f.dim), dtype)
+
+
+def _terms(f: Map, points: Tensor) -> tuple[dict[str, Tensor], frozenset[str]]:
+    """The map's own quantities by name, and which of them are given point by point."""
+    if f.terms is None:
+        return {}, frozenset()
+    events = points.reshape(-1, *f.event_shape)
+    try:
+        with torch.no_grad(), seeded(0):
+            terms = {name: value.detach().cpu() for name, value in f.terms(events.clone()).items()}
+            # A vector of D parameters and D points look alike: see which grow when a point is added.
+            longer = f.terms(torch.cat([events, events[:1]]))
+    except Exception:  # another library's `terms` may be something else
+        return {}, frozenset()
+    per_point = (name for name, value in terms.items() if value.shape[:1] != longer[name].shape[:1])
+    return terms, frozenset(per_point)

@@ -1,0 +1,140 @@
+"""Findings about how a map behaves: it draws noise, couples samples, hides from autograd, loses digits."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from .finding import Finding
+from .tolerances import inverse_tolerance, tolerance, worst
+from .witnesses import FORWARD, REVERSE
+
+if TYPE_CHECKING:
+    from .report import JacobianReport
+
+__all__ = ["MISBEHAVIOUR"]
+
+
+def _coupled(report: JacobianReport) -> Iterator[Finding]:
+    if report.samples_coupled:
+        message = (
+            "A sample's output changes when only the other samples of its batch change (batch statistics do this): "
+            "the map acts on whole batches, and no log-det of a single sample describes it. In a module, try .eval()."
+        )
+        yield Finding("samples-coupled", message, {"moved by": float(report.behaviour.moved_by_others.max())})
+
+
+def _non_deterministic(report: JacobianReport) -> Iterator[Finding]:
+    behaviour = report.behaviour
+    if behaviour.again > behaviour.noticeable:
+        message = (
+            "Called a second time with the same x, the map gives another y: it keeps a state that its calls change, "
+            "so it has no one Jacobian."
+        )
+        evidence: dict[str, Any] = {"moved by": behaviour.again}
+        if behaviour.state_changed:
+            evidence["changed by a call"] = ", ".join(behaviour.state_changed[:4])
+        yield Finding("non-deterministic", message, evidence)
+    elif behaviour.noise > behaviour.noticeable:
+        message = (
+            "With another random state the same x gives another y: the map draws noise (dropout that is left on does "
+            "this), so it has no one Jacobian. In a module, try .eval()."
+        )
+        yield Finding("non-deterministic", message, {"moved by": behaviour.noise})
+
+
+def _changes_state(report: JacobianReport) -> Iterator[Finding]:
+    behaviour = report.behaviour
+    if behaviour.state_changed and behaviour.again <= behaviour.noticeable:
+        message = (
+            "A call changes what the map keeps (running statistics and a first call that sets parameters from the data "
+            "do this), though not its answer to these x. The map that was given is left as it was."
+        )
+        yield Finding("changes-state", message, {"changed": ", ".join(behaviour.state_changed[:6])})
+
+
+def _gradient_cut(report: JacobianReport) -> Iterator[Finding]:
+    heard = report.witnesses
+    if heard is None:
+        return
+    B = len(report.x)
+    if REVERSE in heard.unheard:
+        message = (
+            f"Reverse mode cannot go through the map, so nothing that stands before it can be trained; J here is by "
+            f"{heard.trusted}. Asked for a gradient it raises: {heard.unheard[REVERSE]}"
+        )
+        yield Finding("gradient-cut", message)
+    elif REVERSE in heard.wrong:
+        told, true = report.jacobian_autograd, report.jacobian
+        gap = (told - true).abs().nan_to_num(nan=math.inf)
+        b, i, j = (int(n) for n in torch.unravel_index(gap.argmax(), gap.shape))
+        lost = (told == 0) & (gap > 1e-6 * true.abs().amax((1, 2), keepdim=True))
+        if lost.any():
+            why = (
+                f"{int(lost.any(0).sum())} entries are 0 by autograd and not in truth: something inside cuts the "
+                "gradient (detach, no_grad, .data, a way through NumPy)."
+            )
+        elif lost.logical_not().all() and (told != 0).any() and FORWARD not in heard.wrong:
+            why = "No entry is cut to 0: a backward that was written by hand is wrong, or a path beside others is cut."
+        else:
+            why = "A path beside others is cut (detach), or a derivative that was written by hand is wrong."
+        message = (
+            f"Autograd's J is not the map's, at {int(heard.at.sum())} of {B} points: differences of its own values "
+            f"tell another one, which is taken here. {why}"
+        )
+        evidence = {
+            f"dy{i + 1}/dx{j + 1} by autograd": told[b, i, j].item(),
+            f"by {heard.trusted}": true[b, i, j].item(),
+        }
+        yield Finding("gradient-cut", message, evidence | worst(report, gap.amax((1, 2))))
+    elif FORWARD in heard.wrong:
+        message = (
+            f"Forward mode is wrong at {int(heard.at.sum())} of {B} points, while reverse mode and differences agree: "
+            "a jvp that was written by hand is wrong."
+        )
+        yield Finding("gradient-cut", message, {"off by, relatively": heard.gap[FORWARD]})
+
+
+def _precision(report: JacobianReport) -> Iterator[Finding]:
+    if report.behaviour.low_precision:
+        message = (
+            "The map does not run in float64, so everything here was measured in the precision of x and the smaller "
+            "differences mean nothing."
+        )
+        yield Finding("low-precision", message, {"in float64": report.behaviour.low_precision})
+
+
+def _own_dtype(report: JacobianReport) -> Iterator[Finding]:
+    own = report.behaviour.in_own_dtype
+    if own is None:
+        return
+    name, eps = str(own.dtype).removeprefix("torch."), torch.finfo(own.dtype).eps
+    B, sound = len(report.x), report.finite & ~report.singular
+    if own.inverse_error is not None and report.inverse_error is not None:
+        allowed = inverse_tolerance(report, eps)
+        # Where conditioning alone may cost every digit, a miss is nobody's fault; where float64 misses, it is known.
+        explained = (allowed > 0.1) | (report.inverse_error > inverse_tolerance(report, report.eps))
+        bad = (own.inverse_error > allowed) & ~explained & sound & ~own.lost
+        if bad.any():
+            message = (
+                f"In {name}, as the layer is used, the inverse does not lead back at {int(bad.sum())} of {B} points, "
+                "though in float64 it does and J is well enough conditioned: the formula cancels."
+            )
+            miss = own.inverse_error.where(bad, torch.zeros_like(own.inverse_error))
+            yield Finding("inverse-wrong", message, {"largest miss": miss.max().item()} | worst(report, miss))
+    if (own.lost & sound).any():
+        message = f"In {name}, as the layer is used, NaN or infinity comes out where float64 gives a number."
+        yield Finding("low-precision", message, worst(report, (own.lost & sound).double()))
+    elif own.log_det_gap is not None:
+        condition = report.condition_number.nan_to_num(nan=1.0, posinf=1e12).clamp(max=1e12)
+        far = (own.log_det_gap > 10 * tolerance(report) + 1e-2 + 1000 * eps * (1 + condition)) & sound
+        if far.any():
+            gap = own.log_det_gap.where(far, torch.zeros_like(own.log_det_gap))
+            message = f"In {name}, as the layer is used, its log-det loses digits that float64 keeps."
+            yield Finding("low-precision", message, {"off by": gap.max().item()} | worst(report, gap))
+
+
+MISBEHAVIOUR = (_coupled, _non_deterministic, _changes_state, _gradient_cut, _precision, _own_dtype)

@@ -1,0 +1,198 @@
+"""Three witnesses for one Jacobian: reverse mode, forward mode and central differences; and who of them is wrong.
+
+Reverse mode gives the whole J at the least cost, and what it says is usually true. But ``detach`` hides a path from
+both modes of automatic differentiation, ``no_grad`` and a backward written by hand may mislead the one and not the
+other. Differences of the map's own values cannot be misled, and are less precise. So all three are asked for J v in a
+few directions v, forward mode only where it may differ from the others; and only if they do differ is J taken whole
+by the one that is right.
+"""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.autograd import forward_ad
+
+from .adapt import Map
+
+__all__ = ["CENTRAL", "FORWARD", "REVERSE", "Witnesses", "hear", "whole_jacobian"]
+
+REVERSE, FORWARD, CENTRAL = "reverse mode", "forward mode", "central differences"
+
+DIRECTIONS = 2
+# Relative distances that rounding explains, for float64 and for less.
+_TOLERANCE, _COARSE_TOLERANCE = 1e-5, 5e-2
+# Steps to try, in units of eps^(1/3): a map that is solved for by iteration is rough on the finest scale.
+_STEPS = (1.0, 30.0)
+# Numbers in one stacked call of the map.
+_AT_ONCE = 2_000_000
+
+
+@dataclass(frozen=True)
+class Witnesses:
+    """What each witness says, compared in the same random directions.
+
+    Attributes:
+        trusted: the witness whose J the report shows.
+        wrong: the witnesses that are wrong.
+        gap: witness -> the largest distance of its J v from the trusted one's, relative to the size of J v.
+        at: (B,) bool, the points where a witness is wrong.
+        undecided: (B,) bool, where differences say nothing: at a kink, or where the map is rough or not finite.
+        unheard: witness -> why it could not be asked.
+    """
+
+    trusted: str
+    wrong: tuple[str, ...]
+    gap: dict[str, float]
+    at: Tensor
+    undecided: Tensor
+    unheard: dict[str, str]
+
+
+def hear(f: Map, x: Tensor, y: Tensor, J: Tensor | None, why_not: str = "") -> Witnesses:
+    """Ask all three, and judge.
+
+    Args:
+        f: the map; its rows must not depend on each other, nor its calls.
+        x: (B, D).
+        y: (B, D), f(x).
+        J: (B, D, D) by reverse mode; None if that raised.
+        why_not: what it raised.
+    """
+    directions = _directions(x)
+    truths, errors = (torch.stack(each) for each in zip(*(_differences(f, x, v, y) for v in directions), strict=True))
+    tolerance = _TOLERANCE if y.dtype == torch.float64 else _COARSE_TOLERANCE
+    size = truths.abs()
+    if J is not None:
+        v = torch.stack(directions).double().cpu()
+        # Where terms cancel in J v, their size before the sum is what rounding follows.
+        size = torch.maximum(size, torch.einsum("bij,nbj->nbi", J.abs(), v.abs()))
+    size = size.clamp(min=1e-300)
+    error = (errors / size).amax(0)
+    # An estimate can be small by luck: take no output for better known than is usual at its point and for its kind.
+    error = torch.maximum(error, torch.maximum(error.median(0).values, error.median(1, keepdim=True).values))
+    undecided = ~(error < 10 * tolerance)
+
+    def wrong_at(values: Tensor) -> Tensor:
+        """(B,) where a witness misses an output in every direction, by more than the differences may err themselves."""
+        far = (values - truths).abs() / size
+        return ((~(far <= tolerance + 20 * error)).all(0) & ~undecided).any(1)
+
+    def largest_gap(values: Tensor) -> float:
+        return float(((values - truths).abs() / size).where(~undecided, torch.zeros_like(size)).max())
+
+    said, unheard = {}, {}
+    if J is None:
+        unheard[REVERSE] = why_not
+    else:
+        said[REVERSE] = torch.einsum("bij,nbj->nbi", J, v)
+    if J is None or wrong_at(said[REVERSE]).any() or undecided.any() or _written_by_hand(f, x):
+        try:
+            said[FORWARD] = torch.stack([_forward(f, x, v) for v in directions])
+        except Exception as raised:
+            unheard[FORWARD] = f"{type(raised).__name__}: {raised}".rstrip(": ").splitlines()[0]
+    else:
+        unheard[FORWARD] = "not asked: the others agree, and no derivative was written by hand"
+    at = {witness: wrong_at(values) for witness, values in said.items()}
+    wrong = tuple(witness for witness in said if at[witness].any())
+    return Witnesses(
+        trusted=next((w for w in (REVERSE, FORWARD) if w in said and w not in wrong), CENTRAL),
+        wrong=wrong,
+        gap={witness: largest_gap(values) for witness, values in said.items()},
+        at=torch.stack([at[w] for w in wrong]).any(0) if wrong else torch.zeros(len(x), dtype=torch.bool),
+        undecided=undecided.any(1),
+        unheard=unheard,
+    )
+
+
+def _written_by_hand(f: Map, x: Tensor) -> bool:
+    """Whether a ``torch.autograd.Function`` is on the way from x to y, whose two modes may differ."""
+    with torch.enable_grad():
+        y, _ = f(x.detach().clone().requires_grad_())
+    seen, queue = set(), [y.grad_fn]
+    while queue:
+        node = queue.pop()
+        if node is None or node in seen:
+            continue
+        seen.add(node)
+        if isinstance(node, torch.autograd.function.BackwardCFunction):
+            return True
+        queue.extend(following for following, _ in node.next_functions)
+    return False
+
+
+def whole_jacobian(witness: str, f: Map, x: Tensor, y: Tensor, J: Tensor | None) -> Tensor:
+    """J (B, D, D) float64 by forward mode or central differences.
+
+    Where differences say nothing it is what ``J`` says, the one by reverse mode, or NaN without one.
+    """
+    B, D = x.shape
+    eye, reach = torch.eye(D, dtype=x.dtype, device=x.device), _reach(x)
+    columns = []
+    for some in eye.split(max(1, _AT_ONCE // x.numel())):
+        n = len(some)
+        many, v = x.repeat(n, 1), (some.unsqueeze(1) * reach).reshape(n * B, D)
+        if witness == FORWARD:
+            value = _forward(f, many, v)
+        else:
+            value, error = _differences(f, many, v, y.repeat(n, 1))
+            value = value.where(value.abs() > error, torch.zeros_like(value)).where(error.isfinite(), torch.nan)
+        length = v.sum(1, keepdim=True).double().cpu()
+        columns.append((value / length).reshape(n, B, D))
+    taken = torch.cat(columns).permute(1, 2, 0).contiguous()
+    return taken if J is None else taken.where(~taken.isnan(), J)
+
+
+def _reach(x: Tensor) -> Tensor:
+    """(B, D) how far "near by" is for each coordinate: its own size, or a tenth of what is usual where it is small."""
+    usual = x.abs().median()
+    usual = usual if usual > 0 else x.abs().amax()
+    return x.abs().clamp(min=0.1 * float(usual) if usual > 0 else 1.0)
+
+
+def _directions(x: Tensor) -> list[Tensor]:
+    """Random v (B, D), always the same, that move each coordinate in proportion to its reach."""
+    generator = torch.Generator().manual_seed(0)
+    noise = torch.randn(DIRECTIONS, *x.shape, generator=generator, dtype=torch.float64)
+    return [_reach(x) * v.to(x) for v in noise]
+
+
+def _forward(f: Map, x: Tensor, v: Tensor) -> Tensor:
+    """(B, D) J v by forward mode."""
+    # The first use of forward mode loads rules of torch's own that warn of their own deprecation.
+    with warnings.catch_warnings(action="ignore", category=DeprecationWarning), forward_ad.dual_level():
+        y, _ = f(forward_ad.make_dual(x.detach(), v))
+        tangent = forward_ad.unpack_dual(y).tangent
+    return torch.zeros_like(x, dtype=torch.float64).cpu() if tangent is None else tangent.detach().double().cpu()
+
+
+def _differences(f: Map, x: Tensor, v: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+    """(B, D) J v by central differences, and (B, D) how far off they may be; infinity where they say nothing."""
+    eps = torch.finfo(y.dtype).eps
+    best = error = None
+    for factor in _STEPS:
+        value, this_error = _richardson(f, x, v, y.double(), factor * eps ** (1 / 3), eps)
+        if best is None:
+            best, error = value, this_error
+        else:
+            best, error = value.where(this_error < error, best), torch.minimum(error, this_error)
+        if (error <= 1e-7 * best.abs().amax(1, keepdim=True)).all():
+            break
+    return best.cpu(), error.cpu()
+
+
+def _richardson(f: Map, x: Tensor, v: Tensor, y: Tensor, h: float, eps: float) -> tuple[Tensor, Tensor]:
+    """The slope along v from steps h and h / 2, extrapolated, and how far off it may be."""
+    with torch.no_grad():
+        ahead, behind = zip(*((f(x + s * v)[0].double(), f(x - s * v)[0].double()) for s in (h, h / 2)), strict=True)
+    coarse, fine = ((a - b) / (2 * s) for a, b, s in zip(ahead, behind, (h, h / 2), strict=True))
+    value = (4 * fine - coarse) / 3
+    # The slopes ahead and behind come together as the step is halved where the map is smooth; at a kink they do not.
+    bends = [(a - 2 * y + b).abs() / s for a, b, s in zip(ahead, behind, (h, h / 2), strict=True)]
+    rounding = 8 * eps * torch.maximum(ahead[0].abs(), y.abs()) / h
+    kink = (bends[1] > 0.75 * bends[0]) & (bends[1] > 1e-3 * fine.abs() + 10 * rounding)
+    error = (coarse - fine).abs() + rounding
+    return value, error.where(~kink, torch.inf).nan_to_num(nan=torch.inf)
