@@ -1,0 +1,232 @@
+"""Layers against their composition: do images, log-dets and Jacobians add up, and whose fault is what is wrong?"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from .tolerances import tolerance
+from .witnesses import CENTRAL
+
+if TYPE_CHECKING:
+    from .layers import LayersReport
+    from .report import JacobianReport
+
+__all__ = ["Check", "blame", "checks", "claimed", "meaning"]
+
+
+@dataclass(frozen=True)
+class Check:
+    """One way in which a composition must be what its layers make of it.
+
+    Attributes:
+        name: "image", "log-det" or "Jacobian".
+        gap: (B,) how far the two are apart: the largest coordinate, nats, or relative to the largest entry of J.
+        ok: whether that is rounding, at every point.
+        message: what was compared and what came of it.
+    """
+
+    name: str
+    gap: Tensor
+    ok: bool
+    message: str
+
+
+def claimed(report: JacobianReport) -> Tensor:
+    """(B,) nats, the log-det as the map claims it; that of its Jacobian if it claims none."""
+    return report.log_det if report.log_det is not None else report.log_det_jacobian
+
+
+def checks(
+    layers: Sequence[JacobianReport], composition: JacobianReport | None, explain: Callable[[Tensor], str]
+) -> tuple[Check, ...]:
+    """Compare the image, the log-det and the Jacobian of the composition with what its layers make of them.
+
+    Where the images differ the rest belongs to other points and is not compared; nor are maps that draw noise.
+
+    Args:
+        layers: of the layers, each at the image of the one before.
+        composition: of all together; None if there is none.
+        explain: y (B, D) of the composition -> a guess in words why it is not the image under the layers, or "".
+    """
+    everyone = [*layers, *([composition] if composition is not None else [])]
+    if composition is None or any(report.behaviour.raised or not report.steady for report in everyone):
+        return ()
+    coarse = any(report.eps > 1e-12 for report in everyone)
+    precision = 1e-3 if coarse else 1e-6
+    image = _image(layers[-1].y.double(), composition.y.double(), precision, explain)
+    if not image.ok:
+        return (image,)
+    found = [image, _log_det(layers, composition)]
+    if not any(report.samples_coupled for report in everyone):
+        found.append(_jacobian(layers, composition, precision))
+    return tuple(found)
+
+
+def _apart(a: Tensor, b: Tensor) -> Tensor:
+    """|a - b|, 0 where both are the same infinity or NaN, infinite where only one is finite."""
+    same = (a == b) | (a.isnan() & b.isnan())
+    return (a - b).abs().nan_to_num(nan=math.inf).where(~same, torch.zeros_like(a))
+
+
+def _image(ours: Tensor, its: Tensor, precision: float, explain: Callable[[Tensor], str]) -> Check:
+    gap = _apart(ours, its).amax(1)
+    ok = not (gap > precision * (1 + ours.abs().amax(1))).any()
+    if ok:
+        return Check("image", gap, True, "The composition maps x to where its layers take it, one after the other.")
+    message = (
+        "The composition does not map x to where its layers take it one after the other (apart by "
+        f"{float(gap.max()):.1e} at point {int(gap.argmax()) + 1}), so layers and composition were looked at in "
+        "different places."
+    )
+    return Check("image", gap, False, f"{message} {explain(its)}".rstrip())
+
+
+def _log_det(layers: Sequence[JacobianReport], composition: JacobianReport) -> Check:
+    each = torch.stack([claimed(layer) for layer in layers])
+    total, its = each.sum(0), claimed(composition)
+    gap = _apart(total, its)
+    size = each.abs().nan_to_num(nan=0.0, posinf=0.0, neginf=0.0).sum(0)
+    coarse = max(report.eps for report in (*layers, composition)) > 1e-12
+    allowed = (1e-3 if coarse else 1e-6) * (1 + size)
+    for report in (*layers, composition):
+        if report.log_det is None:
+            allowed = allowed + tolerance(report)  # J's own log-det stands in, with its rounding
+    if not (gap > allowed).any():
+        return Check("log-det", gap, True, "The log-dets of the layers add up to that of the composition.")
+    at = int(gap.argmax())
+    message = (
+        f"The log-dets of the layers add up to {float(total[at]):.4f} at point {at + 1}, but the composition's is "
+        f"{float(its[at]):.4f}."
+    )
+    return Check("log-det", gap, False, f"{message} {_guess(each, its, allowed)}".rstrip())
+
+
+def _guess(each: Tensor, its: Tensor, allowed: Tensor) -> str:
+    """How log-dets (K, B) may have been summed to ``its`` (B,), in words; "" if none of these explains it."""
+    total, K = each.sum(0), len(each)
+
+    def equal(guess: Tensor) -> bool:
+        return bool((_apart(its, guess) <= allowed).all())
+
+    def those(guesses: Tensor) -> str:
+        return " or ".join(str(k + 1) for k in range(K) if equal(guesses[k]))
+
+    if equal(-total):
+        return "It is minus their sum."
+    if K > 1 and equal(each[-1]):
+        return "It is the last layer's alone: the sum is overwritten instead of added to."
+    if K > 1 and equal(total / K):
+        return "It is their mean: the log-dets must be summed."
+    if k := those(total - each):
+        return f"It leaves out layer {k}."
+    if k := those(total + each):
+        return f"It counts layer {k} twice."
+    if k := those(total - 2 * each):
+        return f"It takes away that of layer {k} instead of adding it."
+    return ""
+
+
+def _jacobian(layers: Sequence[JacobianReport], composition: JacobianReport, precision: float) -> Check:
+    product, reach = layers[0].jacobian, layers[0].jacobian.flatten(1).norm(dim=1)
+    for layer in layers[1:]:
+        product = layer.jacobian @ product
+        reach = reach * layer.jacobian.flatten(1).norm(dim=1)
+    J = composition.jacobian
+    largest = J.abs().flatten(1).amax(1).clamp(min=torch.finfo(torch.float64).tiny)
+    gap = _apart(product, J).flatten(1).amax(1) / largest
+    if any(report.witness == CENTRAL for report in (*layers, composition)):
+        precision = max(precision, 1e-5)
+    # What cancels in the product is rounding of its factors.
+    allowed = precision + 100 * max(report.eps for report in (*layers, composition)) * reach / largest
+    ok = not (gap > allowed).any()
+    message = "The product of the layers' Jacobians is that of the composition."
+    if not ok:
+        message = (
+            "The product of the layers' Jacobians is not that of the composition (apart by "
+            f"{float(gap.max()):.1e} of its largest entry at point {int(gap.argmax()) + 1}), though the images agree."
+        )
+    return Check("Jacobian", gap, ok, message)
+
+
+def blame(report: LayersReport) -> Iterator[str]:
+    """Whose fault each error of the composition is, and which layers are innocent of it."""
+    if report.composition is None:
+        return
+    kinds: dict[str, list[str]] = {}
+    for finding in report.composition.findings:
+        if finding.severity == "error":
+            whose = "of the inverse" if "of the inverse" in finding.message else ""
+            family = "log-det" if finding.code.startswith("log-det") else finding.code
+            kinds.setdefault(f"{family} {whose}".strip(), []).append(finding.code)
+    sums = {check.name: check.ok for check in report.checks}
+    for kind, codes in kinds.items():
+        family = kind.removesuffix(" of the inverse")
+        guilty = [k for k, layer in enumerate(report.layers) if layer is not None and _shares(layer, kind, family)]
+        innocent = [k for k, layer in enumerate(report.layers) if layer is not None and k not in guilty]
+        shown = f"{codes[0]}{' of the inverse' if kind.endswith('of the inverse') else ''} of the composition"
+        if guilty:
+            rest = f"; {_numbers(innocent)} {'is' if len(innocent) == 1 else 'are'} innocent of it" if innocent else ""
+            yield f"{shown}: it comes from {_numbers(guilty)}{rest}."
+        elif family == "log-det" and (kind != family or not sums.get("log-det", True)):
+            yield f"{shown}: every layer's own log-det is right; the fault is in how they are summed."
+        elif family == "inverse-wrong":
+            yield f"{shown}: each layer's own inverse leads back; are they undone from the last to the first?"
+        elif None not in report.layers:
+            yield f"{shown}: no layer shows it by itself."
+
+
+def _shares(layer: JacobianReport, kind: str, family: str) -> bool:
+    of_inverse = kind != family
+    return any(
+        finding.code.startswith(family)
+        and finding.severity == "error"
+        and (("of the inverse" in finding.message) == of_inverse)
+        for finding in layer.findings
+    )
+
+
+def _numbers(indices: Sequence[int]) -> str:
+    """layer 2; layers 1 and 3; layers 1 to 5."""
+    ks = [k + 1 for k in indices]
+    if len(ks) == 1:
+        return f"layer {ks[0]}"
+    if len(ks) > 2 and ks == list(range(ks[0], ks[-1] + 1)):
+        return f"layers {ks[0]} to {ks[-1]}"
+    return f"layers {', '.join(map(str, ks[:-1]))} and {ks[-1]}"
+
+
+def meaning(report: LayersReport) -> Iterator[str]:
+    """What the table says: what each layer's structure makes cheap, and what becomes of it in the composition."""
+    together = report.composition.structure if report.composition is not None else None
+    structures = [layer.structure if layer is not None else None for layer in report.layers]
+    if together is None or None in structures:
+        return
+    kinds = list(dict.fromkeys(f"{s.name}, {s.cost}" for s in structures))
+    dense = [k for k, s in enumerate(structures) if s.name == "dense"]
+    if len(structures) == 1:
+        yield f"One layer, so the composition is that layer: {together.name}."
+        return
+    if dense:
+        few = "Every layer is" if len(dense) == len(structures) else f"{_numbers(dense).capitalize()} {_are(dense)}"
+        yield f"{few} dense: such a determinant takes an elimination, O(D³)."
+    else:
+        yield f"Each layer is cheap: {'; '.join(kinds)}."
+    if together.name == "dense":
+        yield (
+            "The composition is dense: its determinant by itself would take O(D³)."
+            + ("" if dense else " As the sum of the layers' log-dets it stays as cheap as they are.")
+        )
+    elif len(kinds) == 1 and structures[0].name == together.name:
+        yield f"The composition is {together.name} as well: nothing is mixed that the layers do not mix."
+    else:
+        yield f"The composition is {together.name}, {together.cost}."
+
+
+def _are(indices: Sequence[int]) -> str:
+    return "is" if len(indices) == 1 else "are"

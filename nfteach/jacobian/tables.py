@@ -1,0 +1,68 @@
+"""Tables as plain text and as HTML."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Sequence
+from html import escape
+from itertools import zip_longest
+
+from .finding import Finding
+from .words import fact
+
+__all__ = ["finding_card", "html_table", "text_table"]
+
+Cells = Sequence[Sequence[str]]
+
+
+def text_table(rows: Cells, *, left: int = 1, most: Sequence[int | None] = (), gap: int = 2) -> list[str]:
+    """Lines of text with the columns under each other.
+
+    Args:
+        rows: of cells, all of one length; the first may be the heading.
+        left: so many columns stand to the left of their place, the others to the right.
+        most: the widest that each column may be (None: as wide as it is); a longer cell goes on in the next line.
+        gap: blanks between columns.
+
+    Example:
+        >>> print(*text_table([["layer", "log|det J|"], ["a long name", "0.5"]], most=[6, None]), sep="\\n")
+        layer   log|det J|
+        a long         0.5
+        name
+    """
+    most = list(most) + [None] * (len(rows[0]) - len(most))
+    cells = [[textwrap.wrap(cell, limit or 10_000) for cell, limit in zip(row, most, strict=True)] for row in rows]
+    wide = [max((len(line) for row in cells for line in row[j]), default=0) for j in range(len(most))]
+    lines = []
+    for row in cells:
+        for parts in zip_longest(*row, fillvalue=""):
+            placed = [part.ljust(wide[j]) if j < left else part.rjust(wide[j]) for j, part in enumerate(parts)]
+            lines.append((" " * gap).join(placed).rstrip())
+    return lines
+
+
+def html_table(rows: Cells, *, classes: str, markup: frozenset[int] = frozenset()) -> str:
+    """A ``<table>`` that scrolls sideways where it is too wide; the first row is its heading.
+
+    Args:
+        rows: of cells, which are escaped.
+        classes: of the table.
+        markup: the columns whose cells (not the heading's) are HTML already.
+    """
+    head, *body = rows
+    text = "<tr>" + "".join(f'<th scope="col">{escape(cell)}</th>' for cell in head) + "</tr>"
+    for row in body:
+        text += "<tr>" + "".join(f"<td>{c if j in markup else escape(c)}</td>" for j, c in enumerate(row)) + "</tr>"
+    return f'<div class="scroll"><table class="{classes}">{text}</table></div>'
+
+
+def finding_card(finding: Finding, where: str = "") -> str:
+    """One finding as a paragraph with a coloured edge, and where it was found."""
+    bad = finding.severity == "error"
+    facts = "; ".join(f"{key} {fact(value)}" for key, value in finding.evidence.items())
+    evidence = f'<br><span class="quiet">{escape(facts)}</span>' if facts else ""
+    place = f" <span>{escape(where)}</span>" if where else ""
+    return (
+        f'<div class="finding {"bad" if bad else "quiet"}">{"&#10007;" if bad else "note"} '
+        f"<code>{finding.code}</code>{place}<br><span>{escape(finding.message)}</span>{evidence}</div>"
+    )
