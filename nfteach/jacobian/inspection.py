@@ -20,8 +20,9 @@ from .witnesses import CENTRAL, REVERSE, hear, whole_jacobian
 
 __all__ = ["inspect_jacobian"]
 
-# Copies with moved parameters.
-MOVED_COPIES = 3
+# Copies with moved parameters: up to this many (a fold shows in one of three), fewer where Jacobians are large.
+MOVED_COPIES = 8
+_LARGE = 16_000_000
 # What central differences are precise to, where J is taken by them.
 _EPS_OF_DIFFERENCES = 1e-11
 
@@ -45,7 +46,7 @@ def inspect_jacobian(
         x: the points to look at, (D,), (B, D), or events of more dimensions, which are flattened.
         log_det: x -> log|det J| in nats, where the transform does not tell it.
         inverse: y -> x, where the transform does not tell it.
-        perturb: look also at three copies whose parameters are moved at random, by Gaussian noise of this many times
+        perturb: look also at copies (up to 8) whose parameters are moved at random, by Gaussian noise of this many times
             the size of each (its rms, or 1 / sqrt(fan-in) if that is larger). 0.5 is a good choice: most mistakes
             cannot be seen at initial parameters. The copies' reports are ``report.moved``.
 
@@ -69,7 +70,8 @@ def inspect_jacobian(
         raise ValueError(f"perturb must be a positive number, such as 0.5, or None, but is {perturb!r}")
     facts, looked_at = _look(transform, x, log_det, inverse)
     moved = []
-    for seed in range(MOVED_COPIES if perturb else 0):
+    copies_to_move = min(MOVED_COPIES, max(2, _LARGE // facts["jacobian"].numel())) if perturb else 0
+    for seed in range(copies_to_move):
         copies = with_parameters_moved(transform, log_det, inverse, by=perturb, seed=seed)
         if copies is None:
             break
@@ -144,7 +146,7 @@ def _look(transform: Any, x: Tensor, log_det: Callable | None, inverse: Callable
         eps=eps,
         behaviour=Behaviour(
             manner=f.manner,
-            low_precision=refusals[0] if y.dtype != torch.float64 else "",
+            low_precision="" if y.dtype == torch.float64 else (refusals or [f"y comes as {y.dtype}"])[0],
             raised="",
             noise=noise,
             again=again,

@@ -161,7 +161,7 @@ def depends_on_others(f: Map, x: Tensor, others: Tensor, y: Tensor) -> Tensor:
         y: (B, D), f(x).
     """
     even = torch.arange(len(x), device=x.device) % 2 == 0
-    moved = x.new_zeros(len(x))
+    moved = y.new_zeros(len(x))
     with torch.no_grad():
         for changed in (even, ~even):
             mixed = torch.where(changed.unsqueeze(1), others, x)

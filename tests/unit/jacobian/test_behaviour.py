@@ -1,0 +1,239 @@
+"""Whatever is wrong with a layer is reported, not crashed on; and the layer is left exactly as it was."""
+
+import copy
+import random
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from nfteach.jacobian import inspect_jacobian
+
+
+def points(*shape, seed=0):
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
+
+
+def codes(report):
+    return {finding.code for finding in report.findings}
+
+
+class Shift(nn.Module):
+    """y = 2 x + shift(x), for the subclasses to misbehave in."""
+
+    def __init__(self):
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(3))
+        self.register_buffer("calls", torch.zeros(()))
+
+    def shift(self, x):
+        return self.weight
+
+    def forward(self, x):
+        return 2 * x + self.shift(x), x.new_full((len(x),), 3 * np.log(2))
+
+    def inverse(self, y):
+        return (y - self.shift(y)) / 2
+
+
+class Raises(Shift):
+    def shift(self, x):
+        raise RuntimeError("the reactor is too hot")
+
+
+class RaisesInTheInverse(Shift):
+    def inverse(self, y):
+        raise ZeroDivisionError("no way back")
+
+
+class DrawsNoise(Shift):
+    def shift(self, x):
+        return torch.randn(3)
+
+
+class DrawsNumpyNoise(Shift):
+    def shift(self, x):
+        return torch.as_tensor(np.random.rand(3))  # noqa: NPY002
+
+
+class DrawsPythonNoise(Shift):
+    def shift(self, x):
+        return random.random()
+
+
+class HasItsOwnGenerator(Shift):
+    def __init__(self):
+        super().__init__()
+        self.generator = torch.Generator().manual_seed(5)
+
+    def shift(self, x):
+        return torch.rand(3, generator=self.generator)
+
+
+class Drifts(Shift):
+    """Its answer depends on how often it was called."""
+
+    def shift(self, x):
+        self.calls += 1
+        return self.calls
+
+
+class Counts(Shift):
+    """Counts its calls; its answer stays."""
+
+    def shift(self, x):
+        self.calls += 1
+        return self.weight
+
+
+class SetsItselfUp(Shift):
+    """The first call sets the shift from the data, as activation normalisation does."""
+
+    ready = False
+
+    def shift(self, x):
+        if not self.ready:
+            self.ready = True
+            self.weight.data = -x.mean(0)
+        return self.weight
+
+
+class OnlyBatches(Shift):
+    def forward(self, x):
+        assert len(x) > 1, "a batch of one has no variance"
+        return super().forward(x)
+
+
+class OnlyFloat32(Shift):
+    def forward(self, x):
+        return super().forward(x @ torch.eye(3))
+
+
+@pytest.mark.parametrize(
+    ("layer", "expected"),
+    [
+        (Shift(), set()),
+        (Raises(), {"raises"}),
+        (RaisesInTheInverse(), {"inverse-missing"}),
+        (DrawsNoise(), {"non-deterministic"}),
+        (DrawsNumpyNoise(), {"non-deterministic"}),
+        (DrawsPythonNoise(), {"non-deterministic"}),
+        (HasItsOwnGenerator(), {"non-deterministic"}),
+        (Drifts(), {"non-deterministic"}),
+        (Counts(), {"changes-state"}),
+        (SetsItselfUp(), {"changes-state"}),
+        (OnlyFloat32(), {"low-precision"}),
+    ],
+    ids=lambda value: type(value).__name__ if isinstance(value, nn.Module) else "",
+)
+@pytest.mark.parametrize("B", [1, 5])
+def test_misbehaviour_is_reported_and_the_layer_left_alone(layer, expected, B):
+    torch.manual_seed(3)
+    np.random.seed(3)  # noqa: NPY002
+    random.seed(3)
+    layer.weight.grad = torch.full((3,), 7.0)
+    layer.train()
+    kept, flags = copy.deepcopy(layer.state_dict()), dict(vars(layer))
+    own = layer.generator.get_state() if isinstance(layer, HasItsOwnGenerator) else None
+    states = torch.get_rng_state(), np.random.get_state(), random.getstate()  # noqa: NPY002
+    x = points(B, 3)
+    given = x.clone()
+
+    report = inspect_jacobian(layer, x, perturb=0.5)
+
+    assert codes(report) == expected
+    assert isinstance(str(report), str)
+    assert report._repr_html_().startswith("<style>")
+    assert torch.equal(x, given)
+    assert all(torch.equal(kept[name], value) for name, value in layer.state_dict().items())
+    assert dict(vars(layer)) == flags
+    assert layer.training
+    assert torch.equal(layer.weight.grad, torch.full((3,), 7.0))
+    assert layer.weight.requires_grad
+    assert torch.equal(torch.get_rng_state(), states[0])
+    np.testing.assert_array_equal(np.random.get_state()[1], states[1][1])  # noqa: NPY002
+    assert random.getstate() == states[2]
+    if own is not None:
+        assert torch.equal(layer.generator.get_state(), own)
+
+
+def test_what_raises_is_told_in_its_own_words():
+    report = inspect_jacobian(Raises(), points(4, 3))
+    assert "RuntimeError: the reactor is too hot" in " ".join(str(report).split())
+    assert report.structure is None
+    assert report.jacobian.shape == (4, 3, 3)
+    assert report.jacobian.isnan().all()
+    with pytest.raises(AssertionError, match="raises"):
+        report.check()
+
+
+def test_the_state_that_a_call_changes_is_named():
+    assert "calls" in str(inspect_jacobian(Counts(), points(4, 3)).findings[0])
+    assert "weight" in str(inspect_jacobian(SetsItselfUp(), points(4, 3)).findings[0])
+    drifting = inspect_jacobian(Drifts(), points(4, 3)).findings[0]
+    assert drifting.evidence["moved by"] == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize("x", [points(3), points(1, 3)])
+def test_a_layer_that_refuses_a_batch_of_one(x):
+    report = inspect_jacobian(OnlyBatches(), x)
+    assert codes(report) == set()
+    assert report.jacobian.shape == (1, 3, 3)
+    assert report.log_det.shape == (1,)
+    assert "refuses a batch of one" in str(report)
+
+
+def test_a_function_of_one_point_is_given_one_point_at_a_time():
+    def polar(x):
+        r, angle, z = x  # fails, or means something else, for a batch
+        return torch.stack([r * angle.cos(), r * angle.sin(), z])
+
+    x = points(7, 3)
+    report = inspect_jacobian(polar, x, log_det=lambda x: x[0].abs().log())
+    assert report.ok is bool((x[:, 0] > 0).all() or (x[:, 0] < 0).all())
+    assert "one point at a time" in str(report)
+    np.testing.assert_allclose(report.log_det_jacobian.numpy(), x[:, 0].double().abs().log().numpy(), atol=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("claim", "came_as", "layout"),
+    [
+        (lambda n: torch.full((n,), 1.0), "a tensor", "per sample"),
+        (lambda n: torch.full((n, 1), 1.0), "a tensor", "per sample"),
+        (lambda n: torch.tensor(1.0), "a tensor", "one number"),
+        (lambda n: 1.0, "a Python float", "one number"),
+        (lambda n: np.float32(1.0), "a NumPy float32", "one number"),
+        (lambda n: np.ones(n), "a NumPy ndarray", "per sample"),
+        (lambda n: [1.0] * n, "a Python list", "per sample"),
+        (lambda n: torch.full((n, 2), 0.5), "a tensor", "per dimension"),
+        (lambda n: torch.full((2,), 0.5), "a tensor", "per dimension"),
+        (lambda n: "one", "a Python str", "unknown"),
+    ],
+)
+def test_the_claim_comes_in_many_forms_and_the_report_says_which(claim, came_as, layout):
+    scale = torch.tensor([1.0, np.e])
+    report = inspect_jacobian(lambda x: x * scale, points(5, 2), log_det=lambda x: claim(len(x)))
+    assert (report.claim.came_as, report.claim.layout) == (came_as, layout)
+    if layout == "unknown":
+        assert codes(report) == {"log-det-wrong"}
+        assert report.log_det is None
+        return
+    np.testing.assert_allclose(report.log_det.numpy(), np.ones(5), atol=1e-6)
+    assert codes(report) == ({"log-det-per-dimension"} if layout == "per dimension" else set())
+    plain = layout in {"per sample", "one number"} and report.claim.shape == (5,)
+    assert (came_as in str(report)) is not plain
+
+
+def test_per_dimension_is_recognised_when_there_are_as_many_samples_as_dimensions():
+    scale = torch.tensor([1.0, 2.0, 4.0])
+    report = inspect_jacobian(lambda x: x * scale, points(3, 3), log_det=lambda x: scale.log())
+    assert codes(report) == {"log-det-per-dimension"}
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_on_a_cuda_device():
+    layer = Shift().cuda()
+    report = inspect_jacobian(layer, points(5, 3).cuda(), perturb=0.5).check()
+    assert report.findings == ()
+    assert report.jacobian.device.type == report.x.device.type == "cpu"
