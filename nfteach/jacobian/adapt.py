@@ -25,7 +25,7 @@ class NoMap(ValueError):
     """What came back has no Jacobian with a determinant."""
 
 
-@dataclass(frozen=True)
+@dataclass
 class Map:
     """A map of events, in one shape for all that the inspector takes.
 
@@ -41,6 +41,7 @@ class Map:
         formula: of the log-det, in TeX; "" if the map does not say.
         terms: x (B, *event) -> the named quantities of the formula; None if the map does not say.
         manner: one of ``MANNERS``.
+        image_shape: the shape of one y, once one was seen: a squeeze makes (4 C, H/2, W/2) of (C, H, W).
     """
 
     name: str
@@ -54,6 +55,7 @@ class Map:
     formula: str = ""
     terms: Callable[[Tensor], dict[str, Tensor]] | None = None
     manner: str = "all at once"
+    image_shape: torch.Size | None = None
 
     @property
     def dim(self) -> int:
@@ -69,17 +71,18 @@ class Map:
                 f"transform: {self.name} maps {self.dim} numbers to {tuple(y.shape[1:])}, so its Jacobian is not "
                 f"square and has no determinant (x came as {tuple(x.shape)}, y as {tuple(y.shape)})"
             )
+        self.image_shape = y.shape[1:]
         return y.flatten(1), log_det
 
     def invert(self, y: Tensor) -> Pair:
         """y (B, D) -> x (B, D) and the inverse's claimed log-det as it came (or None)."""
-        x, log_det = self._run(self.backward, y)
+        x, log_det = self._run(self.backward, y, shape=self.image_shape)
         return x.reshape(len(y), -1), log_det
 
-    def _run(self, call: Callable[[Tensor], Pair], x: Tensor, seed: int = 0) -> Pair:
+    def _run(self, call: Callable[[Tensor], Pair], x: Tensor, seed: int = 0, shape: torch.Size | None = None) -> Pair:
         with seeded(seed):
             # Cloned: a layer may write into what it is given.
-            return call(x.clone().reshape(-1, *self.event_shape))
+            return call(x.clone().reshape(len(x), *(self.event_shape if shape is None else shape)))
 
 
 def as_points(x: Any) -> Tensor:
