@@ -1,7 +1,8 @@
-"""The Jacobian of a map by autograd."""
+"""The Jacobian of a map by reverse mode: one forward pass, and one backward pass for all its rows."""
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import torch
@@ -11,47 +12,60 @@ from .adapt import Map
 
 __all__ = ["jacobian"]
 
-# Cotangents held at once, in numbers: bounds the memory of the batched backward pass for large D.
-_AT_ONCE = 4_000_000
+# Numbers in the cotangents of one backward pass. More would not be faster: they are out of the processor's caches.
+_AT_ONCE = 1_000_000
 
 
 def jacobian(f: Map, x: Tensor, *, rows_apart: bool = False) -> tuple[Tensor, Tensor, Any]:
     """J (B, D, D) by reverse mode, y (B, D), and the log-det as f claims it.
 
-    One forward pass, and one backward pass for all D rows of J at once. The B points share it: that is right as long
+    The B points share the backward pass: row i of J at every point is the gradient of sum_b y_bi. That is right as long
     as they do not talk to each other. If they do, ``rows_apart=True`` takes the block dy_b/dx_b of each b by itself.
 
     Args:
         f: the map.
-        x: (B, D).
+        x: (B, D), on any device.
+
+    Returns:
+        J in float64 on the CPU; y and the log-det as they came, detached.
     """
     leaf = x.detach().clone().requires_grad_()
     with torch.enable_grad():
         y, claimed = f(leaf)
     B, D = x.shape
     if not y.requires_grad:
-        return x.new_zeros(B, D, D), y.detach(), _detached(claimed)
-    if rows_apart:
-        J = torch.stack([_rows(y[b], leaf, torch.eye(D, dtype=y.dtype))[:, b] for b in range(B)])
+        J = torch.zeros(B, D, D, dtype=torch.float64)
+    elif rows_apart:
+        J = torch.stack([_gradients(y[b], leaf)[b] for b in range(B)])
     else:
-        J = _rows(y, leaf, torch.eye(D, dtype=y.dtype).unsqueeze(1).expand(D, B, D)).transpose(0, 1)
-    return J.double().contiguous(), y.detach(), _detached(claimed)
+        J = _gradients(y, leaf)
+    return J.double().cpu(), y.detach(), claimed.detach() if isinstance(claimed, Tensor) else claimed
 
 
-def _rows(y: Tensor, x: Tensor, cotangents: Tensor) -> Tensor:
-    """The vector-Jacobian product of every cotangent (n, *y.shape) -> (n, *x.shape)."""
-    size = max(1, _AT_ONCE // max(x.numel(), y.numel()))
+def _gradients(y: Tensor, x: Tensor) -> Tensor:
+    """(B, D, D), entry [b, i, j] = d(y_i, summed over what stands before its last dimension) / dx_bj.
+
+    Args:
+        y: (..., D), a function of x.
+        x: (B, D).
+    """
+
+    def pull_back(cotangent: Tensor) -> Tensor:
+        return torch.autograd.grad(y, x, cotangent, retain_graph=True, materialize_grads=True)[0]
+
+    # vmap is here for the backward pass alone. A forward pass under vmap would refuse boolean indexing, branches that
+    # look at the data, and some writing in place.
+    every = torch.vmap(pull_back, out_dims=1)
+    D = y.shape[-1]
+    units = torch.eye(D, dtype=y.dtype, device=y.device).reshape(D, *[1] * (y.dim() - 1), D).expand(D, *y.shape)
     parts = []
-    for some in cotangents.split(size):
+    for some in units.split(max(1, _AT_ONCE // x.numel())):
         try:
-            (part,) = torch.autograd.grad(y, x, some, retain_graph=True, is_grads_batched=True, materialize_grads=True)
-        except RuntimeError:
-            # A backward written by hand may not take a batch of cotangents: give them one by one.
-            each = [torch.autograd.grad(y, x, one, retain_graph=True, materialize_grads=True)[0] for one in some]
-            part = torch.stack(each)
-        parts.append(part)
-    return torch.cat(parts)
-
-
-def _detached(value: Any) -> Any:
-    return value.detach() if isinstance(value, Tensor) else value
+            with warnings.catch_warnings():
+                warnings.filterwarnings("ignore", "There is a performance drop", UserWarning)
+                # Cloned, as all the units are views of one matrix, and a backward pass may write into what it is given.
+                parts.append(every(some.clone()))
+        except Exception:
+            # A backward written by hand may not take many cotangents at once: give them one by one.
+            parts.append(torch.stack([pull_back(unit.clone()) for unit in some], 1))
+    return torch.cat(parts, 1)
