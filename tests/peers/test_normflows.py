@@ -1,0 +1,275 @@
+"""The microscope on normflows' layers."""
+
+import normflows as nf
+import pytest
+import torch
+from normflows import flows as F
+from torch import nn
+
+from nfteach.jacobian import inspect_jacobian
+from tests.peers.layers import Layer, check, check_by_differences, inside, points
+
+MASK = torch.tensor([1.0, 0.0, 1.0, 0.0, 1.0])  # 1: passes through
+
+
+def mlp(*sizes):
+    return nf.nets.MLP(list(sizes), leaky=0.1)
+
+
+def autoregressive():
+    return F.MaskedAffineAutoregressive(5, 16)
+
+
+def set_up(layer):
+    """The layer once its ActNorms have seen a batch."""
+    for part in layer.modules():
+        if isinstance(part, F.ActNorm):
+            part.data_dep_init_done = torch.tensor(1.0)
+    return layer
+
+
+def contraction(dim, size=0.7):
+    """A network whose Lipschitz constant is below `size`: x -> x + g(x) is then a bijection."""
+    net = nn.Sequential(nn.Linear(dim, 16), nn.Tanh(), nn.Linear(16, dim))
+    with torch.no_grad():
+        for linear in (net[0], net[2]):
+            linear.weight *= size**0.5 / torch.linalg.matrix_norm(linear.weight, 2)
+    return net
+
+
+def residual(dim, **more):
+    more = {"reverse": False, "reduce_memory": False} | more
+    return F.Residual(contraction(dim), **more).eval()
+
+
+class OfOneClass(nn.Module):
+    """normflows' CCAffineConst takes the class as a second argument; here it is fixed."""
+
+    def __init__(self):
+        super().__init__()
+        self.layer = F.CCAffineConst(5, num_classes=3)
+        self.register_buffer("label", torch.tensor([[0.0, 1.0, 0.0]]))
+
+    def forward(self, x):
+        return self.layer(x, self.label)
+
+    def inverse(self, y):
+        return self.layer.inverse(y, self.label)
+
+
+NO_INVERSE = {"inverse-missing": "the map has none in closed form, and normflows says so"}
+COARSE = {"inverse-wrong": "the fixed point is left when the *square* of the last move is below 1e-5"}
+
+LAYERS = [
+    Layer(
+        "Planar",
+        lambda: F.Planar((5,)),
+        "identity plus rank one",
+        "J = I + u h'(w.z + b) w': every point moves along u",
+        findings=NO_INVERSE,
+    ),
+    Layer(
+        "Planar, leaky ReLU",
+        lambda: F.Planar((5,), act="leaky_relu"),
+        "identity plus rank one",
+        "J = I + u h'(w.z + b) w', with h' one of two numbers",
+    ),
+    Layer(
+        "Radial",
+        lambda: F.Radial((5,)),
+        "dense",
+        "J = (1 + beta h) I + beta h'/r d d': a multiple of I plus rank one, and that multiple is not 1",
+        findings=NO_INVERSE,
+    ),
+    Layer("AffineConstFlow", lambda: F.AffineConstFlow(5), "diagonal", "y = exp(s) x + t", at_start="identity"),
+    Layer(
+        "AffineConstFlow, images",
+        lambda: F.AffineConstFlow((3, 1, 1)),
+        "diagonal",
+        "one scale a channel: its log counts for every pixel",
+        x=points(5, 3, 2, 2),
+    ),
+    Layer("ActNorm", lambda: set_up(F.ActNorm(5)), "diagonal", "y = exp(s) x + t", at_start="identity"),
+    Layer(
+        "ActNorm, first batch",
+        lambda: F.ActNorm(5),
+        "diagonal",
+        "the same once the first batch has set s and t",
+        findings={"changes-state": "the first call writes s, t and a flag"},
+    ),
+    Layer("CCAffineConst", OfOneClass, "diagonal", "y = exp(s_c) x + t_c", at_start="identity"),
+    Layer(
+        "AffineCouplingBlock",
+        lambda: F.AffineCouplingBlock(mlp(3, 16, 4)),
+        "coupling",
+        "the first three pass; the other two are scaled and shifted given them",
+    ),
+    Layer(
+        "AffineCouplingBlock, sigmoid",
+        lambda: F.AffineCouplingBlock(mlp(3, 16, 4), scale_map="sigmoid"),
+        "coupling",
+        "the same, divided by a sigmoid",
+    ),
+    Layer(
+        "AffineCouplingBlock, additive",
+        lambda: F.AffineCouplingBlock(mlp(2, 16, 3), scale=False, split_mode="channel_inv"),
+        "coupling",
+        "the last two pass; the others are shifted given them",
+    ),
+    Layer(
+        "MaskedAffineFlow",
+        lambda: F.MaskedAffineFlow(MASK, t=mlp(5, 16, 5), s=mlp(5, 16, 5)),
+        "coupling",
+        "where the mask is 1 x passes; elsewhere it is scaled and shifted given that",
+    ),
+    Layer("Permute", lambda: F.Permute(5), "permutation", "y_i = x_p(i)", perturb=None),
+    Layer(
+        "Permute, swap",
+        lambda: F.Permute(5, mode="swap"),
+        "permutation",
+        "the halves, two and three, change places",
+        perturb=None,
+    ),
+    Layer(
+        "Invertible1x1Conv",
+        lambda: F.Invertible1x1Conv(3),
+        "block diagonal",
+        "one 3 x 3 matrix for each of 4 pixels, which do not see each other",
+        x=points(5, 3, 2, 2),
+    ),
+    Layer(
+        "Invertible1x1Conv, LU",
+        lambda: F.Invertible1x1Conv(3, use_lu=True),
+        "block diagonal",
+        "the same, its matrix in factors",
+        x=points(5, 3, 2, 2),
+    ),
+    Layer("InvertibleAffine", lambda: F.InvertibleAffine(5), "dense", "any matrix, in factors P L U"),
+    Layer("InvertibleAffine, whole", lambda: F.InvertibleAffine(5, use_lu=False), "dense", "any matrix"),
+    Layer("LULinearPermute", lambda: F.LULinearPermute(5), "dense", "the inverse of a permutation, L and U: no zeros"),
+    Layer(
+        "BatchNorm",
+        F.BatchNorm,
+        "diagonal",
+        "dy_b/dx_b is diagonal, but every y_b sees every x: there are no running statistics",
+        findings={"samples-coupled": "mean and variance are always the batch's"} | NO_INVERSE,
+        perturb=None,
+    ),
+    Layer(
+        "MaskedAffineAutoregressive",
+        autoregressive,
+        "lower triangular",
+        "y_i = a_i x_i + b_i with a_i, b_i functions of x_<i",
+    ),
+    Layer(
+        "Reverse",
+        lambda: F.Reverse(autoregressive()),
+        "lower triangular",
+        "x_i is found from y_i and x_<i, so from y_<=i",
+    ),
+    Layer(
+        "CoupledRationalQuadraticSpline",
+        lambda: F.CoupledRationalQuadraticSpline(5, 1, 16),
+        "triangular up to a permutation",
+        "one half goes through splines of its own, the other through splines given it; at the start these are I",
+    ),
+    Layer(
+        "AutoregressiveRationalQuadraticSpline",
+        lambda: F.AutoregressiveRationalQuadraticSpline(5, 1, 16),
+        "lower triangular",
+        "the inverse of splines of x_i given x_<i",
+    ),
+    Layer(
+        "CircularCoupledRationalQuadraticSpline",
+        lambda: F.CircularCoupledRationalQuadraticSpline(5, 1, 16, ind_circ=[1, 2]),
+        "triangular up to a permutation",
+        "as without circles",
+        x=inside(-2.9, 2.9, 7, 5),
+    ),
+    Layer(
+        "CircularAutoregressiveRationalQuadraticSpline",
+        lambda: F.CircularAutoregressiveRationalQuadraticSpline(5, 1, 16, ind_circ=[1, 2], permute_mask=False),
+        "lower triangular",
+        "as without circles",
+        x=inside(-2.9, 2.9, 7, 5),
+    ),
+    Layer(
+        "Residual",
+        lambda: residual(3, exact_trace=True),
+        "dense",
+        "J = I + dg/dx with a network g; log det by its power series, exact traces",
+        x=points(7, 3),
+        findings=COARSE,
+        perturb=None,
+    ),
+    Layer(
+        "Residual, brute force",
+        lambda: residual(2, brute_force=True),
+        "dense",
+        "J = I + dg/dx with a network g; log det of 2 x 2 matrices, the only size that normflows does so",
+        x=points(7, 2),
+        findings=COARSE,
+        perturb=None,
+    ),
+    Layer(
+        "Residual, estimated",
+        lambda: residual(3),
+        "dense",
+        "the same with Hutchinson's estimate of the traces",
+        x=points(7, 3),
+        findings={"non-deterministic": "the log-det is drawn: right on average, never at one call"} | COARSE,
+        perturb=None,
+    ),
+    Layer(
+        "Squeeze",
+        F.Squeeze,
+        "permutation",
+        "channels become pixels, none changes",
+        x=points(5, 4, 2, 1),
+        perturb=None,
+    ),
+    Layer(
+        "PeriodicShift",
+        lambda: F.PeriodicShift([1, 3], bound=2.0, shift=0.7),
+        "identity",
+        "two coordinates move on by 0.7, and round by the interval's length: slope 1",
+        x=inside(-1.99, 1.99, 7, 5),
+        perturb=None,
+    ),
+    Layer(
+        "PeriodicWrap",
+        lambda: F.PeriodicWrap([1, 3], bound=2.0),
+        "identity",
+        "does nothing on this way, and nothing inside the interval on the way back",
+        x=inside(-1.99, 1.99, 7, 5),
+        perturb=None,
+    ),
+    Layer(
+        "Composite",
+        lambda: F.Composite([autoregressive(), F.Permute(5, mode="swap"), autoregressive()]),
+        "dense",
+        "triangular, halves swapped, triangular: even y_1 sees three inputs",
+    ),
+    Layer(
+        "GlowBlock",
+        lambda: set_up(F.GlowBlock(3, 8)),
+        "dense",
+        "a coupling that sees neighbouring pixels, a 1 x 1 convolution, a scale for each channel",
+        x=points(5, 3, 2, 2),
+    ),
+]
+
+
+@pytest.mark.parametrize("expected", LAYERS, ids=lambda layer: layer.name)
+def test_layer(expected):
+    check(expected)
+
+
+@pytest.mark.parametrize("expected", LAYERS, ids=lambda layer: layer.name)
+def test_by_differences(expected):
+    check_by_differences(expected)
+
+
+def test_what_returns_two_tensors_is_no_map():
+    with pytest.raises(ValueError, match="must return a tensor y, but returned a list"):
+        inspect_jacobian(F.Split(), points(7, 5))
