@@ -56,19 +56,19 @@ class Difference(NamedTuple):
 
     @property
     def entry(self) -> str:
-        """The entry that differs most, as it is written."""
+        """The entry that differs most, as it is written; "" of a log-det, which has but one."""
         if self.what == "y":
             return axis_labels("y", self.index)[0]
         if self.what == "J":
             i, j = self.index
             return f"entry ({i + 1}, {j + 1}), d{axis_labels('y', (i,))[0]}/d{axis_labels('x', (j,))[0]}"
-        return self.what
+        return ""
 
     def __str__(self) -> str:
         if self.same:
             return "the same to rounding"
         a, b = self.values
-        sizes = f"{self.entry} = {number(a)} in A, {number(b)} in B"
+        sizes = f"{self.entry + ' = ' if self.entry else ''}{number(a)} in A, {number(b)} in B"
         if len(self.gap) == 1:
             return f"differs: {sizes}"
         first, most = self.first + 1, self.worst + 1
@@ -220,7 +220,10 @@ def compare(report: JacobianReport, other: JacobianReport) -> Comparison:
 
 def _summary(c: Comparison) -> Iterator[str]:
     y, J, log_det = (difference.same for difference in c.differences)
-    if y and J and log_det:
+    raised = [name for name, report in (("A", c.report), ("B", c.other)) if report.behaviour.raised]
+    if raised:
+        yield f"{' and '.join(raised)} raised, so there is nothing to compare."
+    elif y and J and log_det:
         yield "The same map at every point looked at, to rounding."
         if c.only_in_report or c.only_in_other:
             yield "Yet not all is found in both: see the findings."

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from . import words
-from .heatmap import heat_map, legend
+from .heatmap import NUMBERS_UP_TO, heat_map, legend
 from .html import STYLE
 from .tables import finding_card, html_table, text_table
 from .text import WIDTH
@@ -26,6 +26,12 @@ __all__ = ["comparison_html", "comparison_text"]
 
 POINTS_SHOWN = 4
 ENTRIES_SHOWN = 6
+
+_STYLE = """<style>
+.nfteach-report table.words td:nth-child(-n+3),.nfteach-report table.words th:nth-child(-n+3){text-align:left}
+.nfteach-report .beside figure{flex:1 1 240px;max-width:340px}.nfteach-report .beside svg{width:100%;height:auto}
+.nfteach-report table.words td{white-space:normal}.nfteach-report table.words tr{background:none}
+</style>"""
 
 
 def comparison_text(c: Comparison) -> str:
@@ -45,11 +51,9 @@ def comparison_text(c: Comparison) -> str:
 
 def comparison_html(c: Comparison) -> str:
     """The same with the two Jacobians and their difference as heat maps, one ``<div class="nfteach-report">``."""
-    badge = (
-        '<span class="badge good">&#10003; the same</span>'
-        if c.same
-        else '<span class="badge bad">&#10007; they differ</span>'
-    )
+    # That two maps differ is no mistake: the badge says it without a cross.
+    differ = ", ".join(d.what for d in c.differences if not d.same)
+    badge = f'<span class="badge">differ in {differ}</span>' if differ else '<span class="badge good">the same</span>'
     who = html_table([["", "map", "structure"], ["A", *_who(c.report)], ["B", *_who(c.other)]], classes="words")
     kinds = "".join(
         f"<tr><td>{escape(d.what)}</td><td>{escape(str(d))}</td><td>{words.gap(float(d.gap.max()))}</td></tr>"
@@ -64,7 +68,7 @@ def comparison_html(c: Comparison) -> str:
         f"<h4>Log-det in nats</h4>{html_table(_log_dets(c), classes='routes')}",
         "".join(_finding_cards(c)),
     ]
-    return f'{STYLE}<div class="nfteach-report">{"".join(parts)}</div>'
+    return f'{STYLE}{_STYLE}<div class="nfteach-report">{"".join(parts)}</div>'
 
 
 def _headline(c: Comparison) -> str:
@@ -167,7 +171,7 @@ def _pictures(c: Comparison) -> str:
     )
     return (
         f"<h4>Jacobian at point {at + 1}, where they differ most; each picture has its own scale</h4>"
-        f'<div class="maps">{figures}</div>'
+        f'<div class="maps{" beside" if c.report.dim > NUMBERS_UP_TO else ""}">{figures}</div>'
         f'<p class="legend">largest entries: {_range(A, a)} in A, {_range(B, b)} in B, {_range(apart, gap)} apart</p>'
     )
 

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from .tolerances import tolerance
 from .witnesses import CENTRAL
+from .words import number
 
 if TYPE_CHECKING:
     from .layers import LayersReport
@@ -101,8 +102,8 @@ def _log_det(layers: Sequence[JacobianReport], composition: JacobianReport) -> C
         return Check("log-det", gap, True, "The log-dets of the layers add up to that of the composition.")
     at = int(gap.argmax())
     message = (
-        f"The log-dets of the layers add up to {float(total[at]):.4f} at point {at + 1}, but the composition's is "
-        f"{float(its[at]):.4f}."
+        f"The log-dets of the layers add up to {number(float(total[at]))} at point {at + 1}, but the composition's is "
+        f"{number(float(its[at]))}."
     )
     return Check("log-det", gap, False, f"{message} {_guess(each, its, allowed)}".rstrip())
 
@@ -214,7 +215,7 @@ def meaning(report: LayersReport) -> Iterator[str]:
         return
     if dense:
         few = "Every layer is" if len(dense) == len(structures) else f"{_numbers(dense).capitalize()} {_are(dense)}"
-        yield f"{few} dense: such a determinant takes an elimination, O(D³)."
+        yield f"{few} dense: by structure alone such a determinant takes an elimination, O(D³)."
     else:
         yield f"Each layer is cheap: {'; '.join(kinds)}."
     if together.name == "dense":

@@ -8,10 +8,10 @@ from html import escape
 from typing import TYPE_CHECKING
 
 from . import words
-from .composition import blame, claimed, meaning
+from .composition import Check, blame, meaning
 from .heatmap import CELLS_UP_TO
 from .html import STYLE
-from .tables import finding_card, html_table, text_table
+from .tables import card, finding_card, html_table, text_table
 from .text import WIDTH
 from .thumbnail import thumbnail
 
@@ -49,6 +49,9 @@ def layers_text(report: LayersReport) -> str:
     lines += [f"  {line}" for line in text_table(rows, left=4, most=[None, name, structure])]
     for line in (*_how_to_read(report), "", *_conclusions(report)):
         lines += [f"  {part}" for part in _wrapped(line, WIDTH - 2)] if line else [""]
+    for check in report.checks:
+        if not check.ok:
+            lines += [f"  {part}" for part in _wrapped(f"✗ {_between(check)}: {check.message}", WIDTH - 2, "    ")]
     for where, finding in report.findings:
         mark = "✗" if finding.severity == "error" else "note"
         lines += [f"  {part}" for part in _wrapped(f"{mark} {where}: {finding}", WIDTH - 2, "    ")]
@@ -66,13 +69,15 @@ def layers_html(report: LayersReport) -> str:
     together = report.composition.structure if report.composition is not None else None
     kind = f'<span class="badge">together: {escape(together.name)}</span>' if together is not None else ""
     heading = ["", "J at point 1", *HEAD[1:], "verdict"]
-    markup = frozenset({0, 1, 9})
     rows = [
         [_mark(row[0]), picture, *(escape(cell) for cell in row[1:]), verdict]
         for row, picture, verdict in zip(_rows(report), _pictures(report), _verdicts(report), strict=True)
     ]
-    table = html_table([heading, *rows], classes="layers", markup=frozenset(range(len(heading))) | markup)
-    cards = "".join(finding_card(finding, where) for where, finding in report.findings)
+    table = html_table([heading, *rows], classes="layers", markup=frozenset(range(len(heading))))
+    cards = "".join(
+        card(f"<span>{_between(check)}</span>", check.message, bad=True) for check in report.checks if not check.ok
+    )
+    cards += "".join(finding_card(finding, where) for where, finding in report.findings)
     return (
         f'{STYLE}{_STYLE}<div class="nfteach-report"><header><h3>{escape(_headline(report))}</h3>{kind}{badge}</header>'
         f'<p class="quiet">{escape(_points(report))}</p>{table}'
@@ -93,7 +98,7 @@ def _points(report: LayersReport) -> str:
     B = len(report.x)
     at = f"Looked at {B} point{'s' if B > 1 else ''} x; each layer at the image of x under the layers before it."
     if report.own_map:
-        return f"{at} Together: the {report.name} itself."
+        return f"{at} Together: {report.name} itself, called as a map."
     return f"{at} Together: the layers one after the other." + (f" ({report.remark})" if report.remark else "")
 
 
@@ -103,6 +108,10 @@ def _how_to_read(report: LayersReport) -> Iterator[str]:
         f"log|det J| as claimed and its running sum: {mean}, in nats. Off by: the largest distance of the claim from "
         "J's own. x→y→x: the largest miss of the inverse."
     )
+
+
+def _between(check: Check) -> str:
+    return f"{check.name} of layers and composition"
 
 
 def _rows(report: LayersReport) -> Iterator[list[str]]:
@@ -117,18 +126,20 @@ def _rows(report: LayersReport) -> Iterator[list[str]]:
     if whole is None:
         yield ["✗", "together", "cannot run through", *[""] * 5]
     else:
-        yield ["✓" if whole.ok else "✗", "together", *_cells(whole, claimed(whole))]
+        yield ["✓" if whole.ok else "✗", "together", *_cells(whole, report.running_log_det[-1])]
 
 
 def _cells(layer: JacobianReport, running: Tensor) -> list[str]:
+    if layer.behaviour.raised:
+        return ["raises", *[""] * 5]
     s = layer.structure
     claim, own = layer.log_det, layer.log_det_jacobian
     off = (claim - own).abs().where(claim != own, 0 * own) if claim is not None else None
     return [
-        s.name if s is not None else "raises" if layer.behaviour.raised else "nowhere finite",
+        s.name if s is not None else "nowhere finite",
         s.cost.split(",")[0] if s is not None else "",
         words.number(float(claim.mean())) if claim is not None else "none",
-        words.number(float(running.mean())),
+        words.number(float(running.mean())) if not running.isnan().any() else "",
         words.gap(float(off.max())) if off is not None else "",
         words.gap(float(layer.inverse_error.max())) if layer.inverse_error is not None else "none",
     ]
@@ -142,7 +153,6 @@ def _conclusions(report: LayersReport) -> Iterator[str]:
         )
         yield f"Stopped at {report.where(report.stopped_at)}: {report.stopped_by}.{after if left else ''}"
     yield from meaning(report)
-    yield from (check.message for check in report.checks if not check.ok)
     if report.checks and all(check.ok for check in report.checks):
         yield (
             "The log-dets of the layers add up to that of the composition (apart by "

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import textwrap
+import re
 from collections.abc import Sequence
 from html import escape
 from itertools import zip_longest
@@ -10,7 +10,7 @@ from itertools import zip_longest
 from .finding import Finding
 from .words import fact
 
-__all__ = ["finding_card", "html_table", "text_table"]
+__all__ = ["card", "finding_card", "html_table", "text_table"]
 
 Cells = Sequence[Sequence[str]]
 
@@ -25,13 +25,16 @@ def text_table(rows: Cells, *, left: int = 1, most: Sequence[int | None] = (), g
         gap: blanks between columns.
 
     Example:
-        >>> print(*text_table([["layer", "log|det J|"], ["a long name", "0.5"]], most=[6, None]), sep="\\n")
+        >>> rows = [["layer", "log|det J|"], ["a long name", "0.5"], ["CamelCase", "1.5"]]
+        >>> print(*text_table(rows, most=[6, None]), sep="\\n")
         layer   log|det J|
         a long         0.5
         name
+        Camel          1.5
+        Case
     """
     most = list(most) + [None] * (len(rows[0]) - len(most))
-    cells = [[textwrap.wrap(cell, limit or 10_000) for cell, limit in zip(row, most, strict=True)] for row in rows]
+    cells = [[_wrapped(cell, limit) for cell, limit in zip(row, most, strict=True)] for row in rows]
     wide = [max((len(line) for row in cells for line in row[j]), default=0) for j in range(len(most))]
     lines = []
     for row in cells:
@@ -39,6 +42,21 @@ def text_table(rows: Cells, *, left: int = 1, most: Sequence[int | None] = (), g
             placed = [part.ljust(wide[j]) if j < left else part.rjust(wide[j]) for j, part in enumerate(parts)]
             lines.append((" " * gap).join(placed).rstrip())
     return lines
+
+
+def _wrapped(cell: str, limit: int | None) -> list[str]:
+    """The cell in lines; broken between words, where a CamelCase name has a capital, and elsewhere only if it must."""
+    if limit is None or len(cell) <= limit:
+        return [cell]
+    lines = [""]
+    for piece in re.split(r"(?<= )|(?<=[a-z])(?=[A-Z])", cell):
+        if len(lines[-1] + piece.rstrip()) > limit and lines[-1]:
+            lines.append("")
+        while len(piece.rstrip()) > limit:
+            lines[-1], piece = piece[:limit], piece[limit:]
+            lines.append("")
+        lines[-1] += piece
+    return [line.rstrip() for line in lines]
 
 
 def html_table(rows: Cells, *, classes: str, markup: frozenset[int] = frozenset()) -> str:
@@ -58,11 +76,15 @@ def html_table(rows: Cells, *, classes: str, markup: frozenset[int] = frozenset(
 
 def finding_card(finding: Finding, where: str = "") -> str:
     """One finding as a paragraph with a coloured edge, and where it was found."""
-    bad = finding.severity == "error"
     facts = "; ".join(f"{key} {fact(value)}" for key, value in finding.evidence.items())
+    title = f"<code>{finding.code}</code>" + (f" <span>{escape(where)}</span>" if where else "")
+    return card(title, finding.message, facts, bad=finding.severity == "error")
+
+
+def card(title: str, message: str, facts: str = "", *, bad: bool) -> str:
+    """A paragraph with a coloured edge. The title is HTML, the rest is escaped."""
     evidence = f'<br><span class="quiet">{escape(facts)}</span>' if facts else ""
-    place = f" <span>{escape(where)}</span>" if where else ""
     return (
-        f'<div class="finding {"bad" if bad else "quiet"}">{"&#10007;" if bad else "note"} '
-        f"<code>{finding.code}</code>{place}<br><span>{escape(finding.message)}</span>{evidence}</div>"
+        f'<div class="finding {"bad" if bad else "quiet"}">{"&#10007;" if bad else "note"} {title}<br>'
+        f"<span>{escape(message)}</span>{evidence}</div>"
     )

@@ -10,27 +10,30 @@ from .structure import Structure
 __all__ = ["thumbnail"]
 
 
-def thumbnail(J: Tensor, structure: Structure, side: int = 84) -> str:
+# From so many dimensions on, dots would be a haze; a zero is then told by its shade alone.
+DOTS_UP_TO = 24
+
+
+def thumbnail(J: Tensor, structure: Structure) -> str:
     """An SVG of J (D, D), D up to ``CELLS_UP_TO``: the heat map's colours, dots and ones, without numbers and labels.
 
     Args:
         J: the Jacobian at one point.
         structure: what is zero and one at every point.
-        side: how wide it is, in pixels; more where D is large.
     """
     n = structure.dim
     if n > CELLS_UP_TO:
         raise ValueError(f"J: a thumbnail shows up to {CELLS_UP_TO} dimensions, but this Jacobian has {n}")
-    # Drawn at a size at which its marks are legible, then scaled: from 16 dimensions on, a cell has 6 units.
-    size = max(6, side // n) if n > 1 else 32
+    side = 72 if n <= 8 else 96 if n <= 16 else 120
+    size = max(side // n, 6) if n > 2 else 28  # below 6 units a cell cannot hold its marks: drawn large, then scaled
     parts = [
         _colours(J, structure.zero, structure.one, size),
-        _zeros(structure.zero, size),
+        _zeros(structure.zero, size) if n <= DOTS_UP_TO else "",
         _ones(structure.one & ~structure.zero, size),
         f'<rect width="{n * size}" height="{n * size}" fill="none" stroke="{MUTED}"/>',
     ]
-    shown = min(n * size, side if n <= 14 else 128)
+    shown, whole = min(n * size, side), n * size + 2
     return (
         f'<svg role="img" aria-label="Heat map, {structure.name}" width="{shown}" height="{shown}" '
-        f'viewBox="-1 -1 {n * size + 2} {n * size + 2}">{"".join(parts)}</svg>'
+        f'viewBox="-1 -1 {whole} {whole}">{"".join(parts)}</svg>'
     )
