@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.distributions.transforms import Transform
 
 from .rng import seeded
-from .twin import twins
+from .twin import InverseTransform, twins
 
 __all__ = ["MANNERS", "Map", "NoMap", "adapt", "as_points"]
 
@@ -242,7 +242,6 @@ def _event_of(x: Tensor) -> torch.Size:
 
 def _name(thing: Any) -> str:
     if isinstance(thing, nn.Module | Transform):
-        text = type(thing).__name__
-        return f"the inverse of {_name(thing.inv)}" if text == "_InverseTransform" else text
+        return f"the inverse of {_name(thing.inv)}" if isinstance(thing, InverseTransform) else type(thing).__name__
     name = getattr(thing, "__name__", type(thing).__name__)
     return "lambda" if name == "<lambda>" else name

@@ -3,17 +3,26 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
 from .adapt import MANNERS, Map, NoMap, adapt
 from .autograd import jacobian
-from .measure import companions, depends_on_others
+from .measure import companions, depends_on_others, read_claim
 from .twin import changes, state
 
-__all__ = ["FirstCall", "first_that_runs", "in_words", "moved_by_others", "neighbours", "noticeable", "repeats"]
+__all__ = [
+    "FirstCall",
+    "Repeats",
+    "first_that_runs",
+    "in_words",
+    "moved_by_others",
+    "neighbours",
+    "noticeable",
+    "repeats",
+]
 
 # Points looked at to tell structure from accident; fewer given are filled up with neighbours.
 ENOUGH_POINTS = 8
@@ -32,6 +41,14 @@ class FirstCall:
     J: Tensor | None
     no_reverse_mode: str
     state_changed: tuple[str, ...]
+
+
+class Repeats(NamedTuple):
+    """How far y moves in a second call, in a call with another random state, and the log-det in either."""
+
+    again: float
+    noise: float
+    log_det: float
 
 
 def first_that_runs(given: tuple[Any, ...], x: Tensor) -> tuple[FirstCall | None, list[str]]:
@@ -83,20 +100,31 @@ def in_words(error: Exception) -> str:
 
 
 def noticeable(y: Tensor) -> float:
-    """A difference in y that is more than rounding."""
+    """A difference in y that is more than rounding, and more than a solver with steps of its own choice leaves open."""
     largest = float(y.abs().nan_to_num(nan=0.0, posinf=0.0, neginf=0.0).max())
-    return 1e4 * torch.finfo(y.dtype).eps * (1 + largest)
+    return max(1e-7, 1e4 * torch.finfo(y.dtype).eps) * (1 + largest)
 
 
-def repeats(f: Map, points: Tensor, y: Tensor) -> tuple[float, float]:
-    """How far y moves when f is called again just so, and how far when the random state is another one."""
+def repeats(f: Map, points: Tensor, y: Tensor, raw: Any) -> Repeats:
+    """How far y and the claimed log-det move when f is called again, and with another random state."""
+
+    def apart(values: Tensor, before: Tensor) -> float:
+        return (values - before).abs().nan_to_num(nan=0.0).max().item()
+
+    claim = read_claim(raw, points, f.event_shape).values
+    moved, log_det_moved = [], 0.0
     with torch.no_grad():
-        try:
-            again, other = f(points)[0], f(points, seed=1)[0]
-        except Exception:  # it ran once and not twice
-            return torch.inf, 0.0
-    apart = [(values - y).abs().nan_to_num(nan=0.0).max().item() for values in (again, other)]
-    return apart[0], apart[1] if apart[0] <= noticeable(y) else 0.0
+        for seed in (0, 1):
+            try:
+                now, now_raw = f(points, seed=seed)
+            except Exception:  # it ran once and not twice
+                return Repeats(torch.inf, 0.0, 0.0)
+            moved.append(apart(now, y))
+            now_claim = read_claim(now_raw, points, f.event_shape).values
+            if claim is not None and now_claim is not None:
+                log_det_moved = max(log_det_moved, apart(now_claim, claim))
+    again, noise = moved
+    return Repeats(again, noise if again <= noticeable(y) else 0.0, log_det_moved)
 
 
 def neighbours(f: Map, points: Tensor) -> tuple[Tensor, Tensor]:

@@ -51,7 +51,7 @@ def _non_finite(report: JacobianReport) -> Iterator[Finding]:
 
 
 def _log_det(report: JacobianReport) -> Iterator[Finding]:
-    if report.samples_coupled:
+    if report.samples_coupled or (report.steady and report.log_det_drawn):
         return
     claim, true = report.claim, report.log_det_jacobian
     if claim.layout == "unknown":
@@ -184,7 +184,7 @@ def _inverse(report: JacobianReport) -> Iterator[Finding]:
     if inverse.error is None or report.samples_coupled or not report.steady:
         return
     sound = report.finite & ~report.singular
-    bad = (inverse.error > inverse_tolerance(report, report.eps)) & sound
+    bad = (inverse.error > inverse_tolerance(report, max(report.eps, inverse.eps))) & sound
     if bad.any():
         message = (
             f"The inverse does not lead back: x -> y -> x misses by more than rounding at {int(bad.sum())} "
@@ -193,10 +193,10 @@ def _inverse(report: JacobianReport) -> Iterator[Finding]:
         evidence = {"largest miss": inverse.error[bad].max().item()}
         yield Finding("inverse-wrong", message, evidence | worst(report, inverse.error.where(bad, 0 * inverse.error)))
         return
-    if inverse.log_det is None:
+    if inverse.log_det is None or report.log_det_drawn:
         return
     usable = sound & report.log_det_jacobian.isfinite()
-    wrong = disagrees(report, -inverse.log_det) & usable
+    wrong = disagrees(report, -inverse.log_det, inverse.eps) & usable
     if wrong.any():
         yield _judge(report, inverse.log_det, wrong, usable, " of the inverse")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -46,9 +47,9 @@ def inspect_jacobian(
         x: the points to look at, (D,), (B, D), or events of more dimensions, which are flattened.
         log_det: x -> log|det J| in nats, where the transform does not tell it.
         inverse: y -> x, where the transform does not tell it.
-        perturb: look also at copies (up to 8) whose parameters are moved at random, by Gaussian noise of this many times
-            the size of each (its rms, or 1 / sqrt(fan-in) if that is larger). 0.5 is a good choice: most mistakes
-            cannot be seen at initial parameters. The copies' reports are ``report.moved``.
+        perturb: look also at copies (up to 8) whose parameters are moved at random, by Gaussian noise of this many
+            times the size of each (its rms, or 1 / sqrt(fan-in) if that is larger). 0.5 is a good choice: most
+            mistakes cannot be seen at initial parameters. The copies' reports are ``report.moved``.
 
     Raises:
         ValueError: if x is no finite floating tensor of the right shape, ``perturb`` is not positive, the map does not
@@ -102,8 +103,8 @@ def _look(transform: Any, x: Tensor, log_det: Callable | None, inverse: Callable
         return _of_a_map_that_raises(adapt(transform, x, log_det, inverse, dtype=None), x, refusals[0])
     f, points, y, J = first.f, first.points, first.y, first.J
     eps = torch.finfo(y.dtype).eps
-    again, noise = repeats(f, points, y)
-    steady = max(again, noise) <= noticeable(y)
+    repeated = repeats(f, points, y, first.raw)
+    steady = max(repeated.again, repeated.noise) <= noticeable(y)
     extra, extra_J = neighbours(f, points) if J is not None else (points[:0], points.new_zeros(0, f.dim, f.dim).cpu())
     from_others = moved_by_others(f, points, extra, y) if steady else torch.zeros(len(points))
     coupled = bool((from_others > noticeable(y)).any())
@@ -122,6 +123,10 @@ def _look(transform: Any, x: Tensor, log_det: Callable | None, inverse: Callable
     safe = J.nan_to_num(nan=0.0, posinf=0.0, neginf=0.0)
     sign, log_abs_det = torch.linalg.slogdet(safe)
     stretches = torch.linalg.svdvals(safe)
+    inverse = try_inverse(f, points, y)
+    own = _in_own_dtype(given, f, x, y) if steady and not coupled else None
+    if inverse.failure and own is not None and own.inverse.error is not None:
+        inverse = replace(own.inverse, low_precision=inverse.failure)
     terms, per_point = _terms(f, points)
     facts = dict(
         name=f.name,
@@ -136,7 +141,7 @@ def _look(transform: Any, x: Tensor, log_det: Callable | None, inverse: Callable
         condition_number=_where(finite, stretches[:, 0] / stretches[:, -1]),
         smallest_stretch=_where(finite, stretches[:, -1]),
         claim=read_claim(first.raw, points, f.event_shape),
-        inverse=try_inverse(f, points, y),
+        inverse=inverse,
         witnesses=witnesses,
         log_det_by=f.log_det_by,
         per_dimension_by_design=f.per_dimension,
@@ -148,12 +153,13 @@ def _look(transform: Any, x: Tensor, log_det: Callable | None, inverse: Callable
             manner=f.manner,
             low_precision="" if y.dtype == torch.float64 else (refusals or [f"y comes as {y.dtype}"])[0],
             raised="",
-            noise=noise,
-            again=again,
+            noise=repeated.noise,
+            again=repeated.again,
+            log_det_moved=repeated.log_det,
             state_changed=first.state_changed,
             moved_by_others=from_others.double(),
             noticeable=noticeable(y),
-            in_own_dtype=_in_own_dtype(given, f, x, y) if steady and not coupled else None,
+            in_own_dtype=own,
         ),
     )
     return facts, torch.cat([J[finite], extra_J])

@@ -49,11 +49,15 @@ class Inverse:
         error: (B,) the largest coordinate of |x - inverse(forward(x))|; None if there is no inverse.
         log_det: (B,) log|det dx/dy| as the inverse claims it; None if it does not.
         failure: what the map said when asked for its inverse, if it refused.
+        eps: the rounding unit of the arithmetic that it ran in.
+        low_precision: "" or why it would not run in float64, where the map does.
     """
 
     error: Tensor | None = None
     log_det: Tensor | None = None
     failure: str = ""
+    eps: float = 0.0
+    low_precision: str = ""
 
 
 @dataclass(frozen=True)
@@ -62,13 +66,13 @@ class InOwnDtype:
 
     Attributes:
         dtype: such as torch.float32.
-        inverse_error: (B,) as :attr:`Inverse.error`; None if there is no inverse.
+        inverse: the way back in this dtype.
         log_det_gap: (B,) nats between its claim and the float64 copy's; None if nothing is claimed.
         lost: (B,) bool, where it gives NaN or infinity and the float64 copy does not.
     """
 
     dtype: torch.dtype
-    inverse_error: Tensor | None
+    inverse: Inverse
     log_det_gap: Tensor | None
     lost: Tensor
 
@@ -124,7 +128,7 @@ def try_inverse(f: Map, x: Tensor, y: Tensor) -> Inverse:
     if back.shape != x.shape:
         return Inverse(failure=f"it returned the shape {tuple(back.shape)} for {tuple(x.shape)}")
     error = (back - x).abs().double().amax(1).nan_to_num(nan=math.inf).cpu()
-    return Inverse(error, read_claim(raw, x, f.event_shape).values)
+    return Inverse(error, read_claim(raw, x, f.event_shape).values, eps=torch.finfo(back.dtype).eps)
 
 
 def in_own_dtype(own: Map, twin: Map, x: Tensor, dtype: torch.dtype) -> InOwnDtype | None:
@@ -146,7 +150,7 @@ def in_own_dtype(own: Map, twin: Map, x: Tensor, dtype: torch.dtype) -> InOwnDty
         if claim is not None and exact is not None:
             lost = lost | (~claim.isfinite() & exact.isfinite())
             gap = (claim - exact).abs()
-        return InOwnDtype(dtype, try_inverse(own, x, y).error, gap, lost)
+        return InOwnDtype(dtype, try_inverse(own, x, y), gap, lost)
 
 
 def depends_on_others(f: Map, x: Tensor, others: Tensor, y: Tensor) -> Tensor:

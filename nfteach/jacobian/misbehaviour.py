@@ -44,6 +44,12 @@ def _non_deterministic(report: JacobianReport) -> Iterator[Finding]:
             "this), so it has no one Jacobian. In a module, try .eval()."
         )
         yield Finding("non-deterministic", message, {"moved by": behaviour.noise})
+    elif report.log_det_drawn:
+        message = (
+            "The same x gives the same y, but another log-det from call to call: it is a random estimate (of a trace, "
+            "for instance), and was not held against the Jacobian."
+        )
+        yield Finding("non-deterministic", message, {"log-det moved by": behaviour.log_det_moved})
 
 
 def _changes_state(report: JacobianReport) -> Iterator[Finding]:
@@ -105,6 +111,11 @@ def _precision(report: JacobianReport) -> Iterator[Finding]:
             "differences mean nothing."
         )
         yield Finding("low-precision", message, {"in float64": report.behaviour.low_precision})
+    elif report.inverse.low_precision:
+        message = (
+            "The map runs in float64 and its inverse does not, so x -> y -> x was tried in the layer's own precision."
+        )
+        yield Finding("low-precision", message, {"in float64": report.inverse.low_precision})
 
 
 def _own_dtype(report: JacobianReport) -> Iterator[Finding]:
@@ -113,17 +124,18 @@ def _own_dtype(report: JacobianReport) -> Iterator[Finding]:
         return
     name, eps = str(own.dtype).removeprefix("torch."), torch.finfo(own.dtype).eps
     B, sound = len(report.x), report.finite & ~report.singular
-    if own.inverse_error is not None and report.inverse_error is not None:
+    missed = own.inverse.error
+    if missed is not None and report.inverse_error is not None and not report.inverse.low_precision:
         allowed = inverse_tolerance(report, eps)
         # Where conditioning alone may cost every digit, a miss is nobody's fault; where float64 misses, it is known.
         explained = (allowed > 0.1) | (report.inverse_error > inverse_tolerance(report, report.eps))
-        bad = (own.inverse_error > allowed) & ~explained & sound & ~own.lost
+        bad = (missed > allowed) & ~explained & sound & ~own.lost
         if bad.any():
             message = (
                 f"In {name}, as the layer is used, the inverse does not lead back at {int(bad.sum())} of {B} points, "
                 "though in float64 it does and J is well enough conditioned: the formula cancels."
             )
-            miss = own.inverse_error.where(bad, torch.zeros_like(own.inverse_error))
+            miss = missed.where(bad, torch.zeros_like(missed))
             yield Finding("inverse-wrong", message, {"largest miss": miss.max().item()} | worst(report, miss))
     if (own.lost & sound).any():
         message = f"In {name}, as the layer is used, NaN or infinity comes out where float64 gives a number."

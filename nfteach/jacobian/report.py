@@ -31,6 +31,7 @@ class Behaviour:
         raised: "" or what it raised, in every dtype and manner.
         noise: how far y moves when only the random state is another one.
         again: how far y moves when it is called a second time just so; infinity if it then raises.
+        log_det_moved: how far the claimed log-det moves in either case, in nats.
         noticeable: what is more than rounding in these three.
         state_changed: the parameters, buffers and flags that a call changes.
         in_own_dtype: the same in the layer's own dtype, where that is not float64.
@@ -42,6 +43,7 @@ class Behaviour:
     raised: str = ""
     noise: float = 0.0
     again: float = 0.0
+    log_det_moved: float = 0.0
     noticeable: float = 0.0
     state_changed: tuple[str, ...] = ()
     in_own_dtype: InOwnDtype | None = None
@@ -139,6 +141,14 @@ class JacobianReport:
     def steady(self) -> bool:
         """Whether the same x gives the same y, call after call and whatever the random state."""
         return max(self.behaviour.again, self.behaviour.noise) <= self.behaviour.noticeable
+
+    @property
+    def log_det_drawn(self) -> bool:
+        """Whether the same x gets another log-det from call to call, such as a random estimate of a trace."""
+        size = 1 + (
+            self.log_det.abs().nan_to_num(nan=0.0, posinf=0.0, neginf=0.0).max() if self.log_det is not None else 0
+        )
+        return self.behaviour.log_det_moved > max(1e-6, 1e4 * self.eps) * float(size)
 
     @property
     def samples_coupled(self) -> bool:

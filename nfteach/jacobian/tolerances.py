@@ -20,19 +20,24 @@ __all__ = ["disagrees", "inverse_tolerance", "tolerance", "worst"]
 _EPS_OF_DIFFERENCES = 1e-9
 
 
-def tolerance(report: JacobianReport) -> Tensor:
-    """(B,) how far two log-dets in nats may lie apart: rounding, as the condition number enlarges it."""
-    eps = max(report.eps, _EPS_OF_DIFFERENCES) if report.witness == CENTRAL else report.eps
+def tolerance(report: JacobianReport, eps: float = 0.0) -> Tensor:
+    """(B,) how far two log-dets in nats may lie apart: rounding, as the condition number enlarges it.
+
+    Args:
+        report: tells the arithmetic of J.
+        eps: the rounding unit of what is held against it, where that is coarser.
+    """
+    eps = max(eps, report.eps, _EPS_OF_DIFFERENCES if report.witness == CENTRAL else 0.0)
     condition = report.condition_number.nan_to_num(nan=1.0, posinf=1e12).clamp(max=1e12)
     size = report.log_det_jacobian.abs().nan_to_num(nan=0.0, posinf=0.0)
     return (1e-6 if eps < 1e-12 else 1e-5 if eps < 1e-8 else 1e-3) * (1 + size) + 100 * eps * condition
 
 
-def disagrees(report: JacobianReport, claimed: Tensor) -> Tensor:
+def disagrees(report: JacobianReport, claimed: Tensor, eps: float = 0.0) -> Tensor:
     """(B,) bool: where a log-det is not that of the Jacobian."""
     gap = (claimed - report.log_det_jacobian).abs()
     both_infinite = claimed == report.log_det_jacobian
-    return ~((gap <= tolerance(report)) | both_infinite)
+    return ~((gap <= tolerance(report, eps)) | both_infinite)
 
 
 def worst(report: JacobianReport, size: Tensor) -> dict[str, Any]:

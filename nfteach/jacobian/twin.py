@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import functools
 import types
 import weakref
 from collections.abc import Iterator
@@ -11,8 +12,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.distributions.transforms import Transform
+from torch.distributions.transforms import _InverseTransform as InverseTransform
 
-__all__ = ["changes", "own_dtype", "state", "twins", "with_parameters_moved"]
+__all__ = ["InverseTransform", "changes", "own_dtype", "state", "twins", "with_parameters_moved"]
 
 _PLAIN = (type, types.ModuleType, torch.Generator, torch.dtype, torch.device, torch.Size, str, bytes)
 
@@ -29,7 +31,7 @@ def twins(*originals: Any, dtype: torch.dtype | None = None) -> tuple[Any, ...]:
     # deepcopy refuses tensors with a history (loc = 2 * parameter): give it detached copies of those.
     memo: dict[int, Any] = {id(t): t.detach().clone() for t in _tensors(originals) if not t.is_leaf}
     # Nor can torch's inverse of a transform be copied, whose state leaves out what it inverts: make it anew.
-    inverses = [t for t in _reachable(originals) if type(t).__name__ == "_InverseTransform"]
+    inverses = [t for t in _reachable(originals) if isinstance(t, InverseTransform)]
     try:
         for inverse in inverses:
             memo[id(inverse)] = copy.deepcopy(inverse._inv, memo).inv
@@ -146,7 +148,7 @@ def _held(function: types.FunctionType, seen: frozenset[int] = frozenset()) -> d
     return {
         name: value
         for name, value in names.items()
-        if isinstance(value, nn.Module | Transform | Tensor)
+        if isinstance(value, nn.Module | Transform | Tensor | functools.partial)
         or (isinstance(value, types.MethodType) and isinstance(value.__self__, nn.Module | Transform))
         or (isinstance(value, types.FunctionType) and id(value) not in seen and _held(value, seen))
     }
@@ -174,5 +176,7 @@ def _reachable(roots: Any) -> Iterator[Any]:
             queue.extend(_held(thing).values())
         elif isinstance(thing, types.MethodType):
             queue.append(thing.__self__)
+        elif isinstance(thing, functools.partial):
+            queue.extend((thing.func, thing.args, thing.keywords))
         elif not isinstance(thing, Tensor):
             queue.extend(getattr(thing, "__dict__", {}).values())

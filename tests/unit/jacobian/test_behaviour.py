@@ -1,6 +1,7 @@
 """Whatever is wrong with a layer is reported, not crashed on; and the layer is left exactly as it was."""
 
 import copy
+import functools
 import random
 
 import numpy as np
@@ -237,3 +238,67 @@ def test_on_a_cuda_device():
     report = inspect_jacobian(layer, points(5, 3).cuda(), perturb=0.5).check()
     assert report.findings == ()
     assert report.jacobian.device.type == report.x.device.type == "cpu"
+
+
+class EstimatesItsLogDet(Shift):
+    """y is certain; its log-det is a random estimate with the right mean."""
+
+    def forward(self, x):
+        y, log_det = super().forward(x)
+        return y, log_det + torch.randn(len(x))
+
+
+class InverseInFloat32(Shift):
+    def inverse(self, y):
+        return (y - torch.zeros(1, 3) @ torch.eye(3) - (y @ torch.zeros(3, 3)) - self.weight) / 2
+
+
+def test_a_log_det_that_is_drawn():
+    report = inspect_jacobian(EstimatesItsLogDet(), points(6, 3))
+    assert codes(report) == {"non-deterministic"}
+    assert "random estimate" in report.findings[0].message
+
+
+def test_an_inverse_that_runs_in_float32_only():
+    report = inspect_jacobian(InverseInFloat32(), points(6, 3))
+    assert codes(report) == {"low-precision"}
+    assert "inverse does not" in report.findings[0].message
+    assert 0 <= float(report.inverse_error.max()) < 1e-5
+
+
+def test_a_network_held_by_a_partial_is_copied_and_moved():
+    class Lazy(torch.distributions.transforms.Transform):
+        domain = codomain = torch.distributions.constraints.real_vector
+        bijective = True
+
+        def __init__(self, shift):
+            super().__init__()
+            self.shift = shift
+
+        def _call(self, x):
+            return x + self.shift(torch.ones(1, dtype=x.dtype))
+
+        def _inverse(self, y):
+            return y - self.shift(torch.ones(1, dtype=y.dtype))
+
+        def log_abs_det_jacobian(self, x, y):
+            return x.new_zeros(len(x))
+
+    network = nn.Linear(1, 3)
+    lazy = Lazy(functools.partial(lambda net, one: net(one), network))
+    report = inspect_jacobian(lazy, points(5, 3), perturb=0.5)
+    assert codes(report) == set()
+    assert not torch.equal(report.moved[0].y, report.moved[1].y)
+    assert network.weight.dtype == torch.float32
+
+
+def test_an_image_layer_whose_images_have_another_shape_is_inverted():
+    class Fold(nn.Module):
+        def forward(self, x):
+            return 2 * x.reshape(len(x), 4, 1, 2), torch.full((len(x),), 8 * np.log(2))
+
+        def inverse(self, y):
+            assert y.shape[1:] == (4, 1, 2)
+            return y.reshape(len(y), 1, 2, 4) / 2
+
+    assert inspect_jacobian(Fold(), points(3, 1, 2, 4)).findings == ()
