@@ -154,10 +154,9 @@ def _conclusions(report: LayersReport) -> Iterator[str]:
         yield f"Stopped at {report.where(report.stopped_at)}: {report.stopped_by}.{after if left else ''}"
     yield from meaning(report)
     if report.checks and all(check.ok for check in report.checks):
-        yield (
-            "The log-dets of the layers add up to that of the composition (apart by "
-            f"{words.gap(float(report.checks[1].gap.max()))}), and their Jacobians multiply to its Jacobian."
-        )
+        products = ", and their Jacobians multiply to its Jacobian" if len(report.checks) == 3 else ""
+        apart = words.gap(float(report.checks[1].gap.max()))
+        yield f"The log-dets of the layers add up to that of the composition (apart by {apart}){products}."
     yield from blame(report)
 
 

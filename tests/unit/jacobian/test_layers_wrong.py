@@ -242,6 +242,7 @@ def test_samples_that_talk_in_one_layer():
     # The blocks dy_b/dx_b of coupled layers do not multiply; what can be compared is.
     assert [(check.name, check.ok) for check in report.checks] == [("image", True), ("log-det", True)]
     assert "samples-coupled of the composition: it comes from layer 2" in words(report)
+    assert "their Jacobians multiply" not in words(report)
 
 
 def test_noise_in_one_layer():
