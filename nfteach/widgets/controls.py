@@ -9,7 +9,7 @@ from typing import Any
 
 import ipywidgets
 
-__all__ = ["checked_value", "choice", "integer", "line_up", "slider", "switch"]
+__all__ = ["checked_value", "choice", "integer", "line_up", "nearest_value", "slider", "switch"]
 
 
 def slider(
@@ -78,3 +78,11 @@ def checked_value(name: str, control: ipywidgets.Widget, value: Any) -> Any:
     raise ValueError(
         f"{name} is a {type(control).__name__}, which an explorer can't check; use nfteach.widgets.controls"
     )
+
+
+def nearest_value(control: ipywidgets.Widget, value: float) -> float | int:
+    """The value of a slider that is nearest to a number: in its range, on its steps."""
+    steps = round((value - control.min) / control.step)
+    # Ten digits: 0.1 + 0.2 is shown as a learner writes it.
+    near = round(min(max(control.min + steps * control.step, control.min), control.max), 10)
+    return int(near) if isinstance(control.value, int) else near

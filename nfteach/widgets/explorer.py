@@ -5,13 +5,15 @@ from __future__ import annotations
 import base64
 import threading
 from collections.abc import Mapping
+from contextlib import ExitStack
 from typing import Any
 
 import ipywidgets
 import torch
 
-from nfteach.widgets.controls import checked_value, line_up
+from nfteach.widgets.controls import checked_value, line_up, nearest_value
 from nfteach.widgets.live import LiveFigure
+from nfteach.widgets.packing import in_words
 
 __all__ = ["Explorer"]
 
@@ -27,7 +29,9 @@ class Explorer(ipywidgets.HBox):
     - ``compute(state)`` -> the arguments of ``LiveFigure.update``: arrays, and ``readout``. It runs without
       gradients, maybe in another thread than the notebook's cells: it must not use pyplot. An exception in it is
       shown to the learner in words, so raise ``ValueError`` with a sentence;
-    - ``help``: one line, what to try; ``presets``: name -> the changes from the initial state.
+    - ``help``: one line, what to try; ``presets``: name -> the changes from the initial state;
+    - ``handles``: name of a moving scatter plot of one point -> the two sliders that move when it is dragged in the
+      picture, for x and y; None for a direction that stays.
 
     Args:
         **state: initial values of controls, in place of the explorer's own.
@@ -74,6 +78,7 @@ class Explorer(ipywidgets.HBox):
 
     help: str = ""
     presets: Mapping[str, Mapping[str, Any]] = {}
+    handles: Mapping[str, tuple[str | None, str | None]] = {}
 
     def __init__(self, **state: Any) -> None:
         # Callbacks run in another thread than cells (ipykernel >= 7): whoever changes the state holds this lock.
@@ -85,6 +90,8 @@ class Explorer(ipywidgets.HBox):
             self.controls[name].value = value
         self._initial = self.state
         self.live = self.build_live()
+        self.live.handles = {name: self._drag_words(name) for name in self.handles}
+        self.live.on_drag(lambda *drag: self.set(**self.dragged(*drag)))
         super().__init__([self._panel(), self.live])
         self.add_class("nfteach-explorer")
         # Beside the controls where there is room for it, else below them.
@@ -129,10 +136,12 @@ class Explorer(ipywidgets.HBox):
             ValueError: a name that is no control, or a value outside its range; nothing has changed then.
         """
         checked = self._checked(state)
-        with self._lock:
+        with self._lock, ExitStack() as later:
             self._quiet = True
             try:
                 for name, value in checked.items():
+                    # The browser is sent the picture first, then where the sliders stand.
+                    later.enter_context(self.controls[name].hold_sync())
                     self.controls[name].value = value
             finally:
                 self._quiet = False
@@ -147,6 +156,18 @@ class Explorer(ipywidgets.HBox):
         if name not in self.presets:
             raise ValueError(f"there is no preset {name!r}; there are: {', '.join(map(repr, self.presets))}")
         self.set(**{**self._initial, **self.presets[name]})
+
+    def dragged(self, name: str, x: float, y: float) -> dict[str, Any]:
+        """What a drag of the handle ``name`` to x, y asks for: control -> value, within its range."""
+        moved = zip(self.handles[name], (x, y), strict=True)
+        return {control: nearest_value(self.controls[control], value) for control, value in moved if control}
+
+    def _drag_words(self, name: str) -> str:
+        sliders = [control for control in self.handles[name] if control]
+        for control in sliders:
+            if not hasattr(self.controls.get(control), "step"):
+                raise ValueError(f"the handle {name!r} must move sliders, but {control!r} is none")
+        return f"drag to move {' and '.join(self.controls[control].description for control in sliders)}"
 
     def _checked(self, state: Mapping[str, Any]) -> dict[str, Any]:
         for name in state:
@@ -168,8 +189,7 @@ class Explorer(ipywidgets.HBox):
         except Exception as error:
             # Shown, not raised: in a callback nobody would see it. `exception` keeps it for whoever looks closer.
             self.exception = error
-            words = str(error) if isinstance(error, ValueError) and str(error) else f"{type(error).__name__}: {error}"
-            self.live.show_error(words)
+            self.live.show_error(in_words(error))
 
     def _panel(self) -> ipywidgets.Widget:
         line_up(self.controls)

@@ -275,19 +275,22 @@ class Store {
     this.artists = {};
     this.readout = [];
     this.error = "";
+    this.drag = { wanted: null, flying: null, number: Math.floor(1e9 * Math.random()), heard: true };
     this.take_scene();
     this.take_frames();
     this.take_state();
     const on = {
-      "msg:custom": (content, buffers) => { this.merge(unpack(content, buffers)); this.rest(); },
+      "msg:custom": (content, buffers) => { this.answer(content); this.merge(unpack(content, buffers)); this.rest(); },
       "change:_scene": () => { this.take_scene(); this.tell("scene"); },
       "change:_frames": () => { this.take_frames(); this.show_frame(); this.tell("frames"); },
-      "change:_state": () => this.take_state(),
+      "change:_state": () => { this.drag.heard = true; this.take_state(); },
       "change:frame": () => { this.show_frame(); this.tell("frame"); },
+      "change:handles": () => this.tell("picture"),
     };
     for (const [event, handler] of Object.entries(on)) model.on(event, handler);
     this.dispose = () => {
       clearTimeout(this.resting);
+      clearTimeout(this.patience);
       for (const [event, handler] of Object.entries(on)) model.off(event, handler);
     };
     this.ask();
@@ -322,6 +325,32 @@ class Store {
     if (error !== undefined) this.error = error;
     if (seq !== undefined) this.seq = seq;
     this.tell("picture");
+  }
+  // A handle is dragged to a point of the figure. One message is under way at a time; what waits is the newest position.
+  move(name, at) {
+    if (!this.drag.heard) return;
+    this.drag.wanted = { name, at };
+    if (this.drag.flying === null) this.fly();
+  }
+  fly() {
+    const { drag } = this;
+    drag.flying = null;
+    clearTimeout(this.patience);
+    if (!drag.wanted) return;
+    const wanted = drag.wanted;
+    drag.wanted = null;
+    try { this.model.send({ type: "drag", drag: ++drag.number, ...wanted }); } catch { return; }
+    drag.flying = drag.number;
+    // No answer: there is no kernel, or a busy one. Nothing can be dragged until something is heard from it.
+    this.patience = setTimeout(() => {
+      Object.assign(drag, { wanted: null, flying: null, heard: false });
+      this.ask();
+      this.tell("picture");
+    }, 3000);
+  }
+  answer(content) {
+    this.drag.heard = true;
+    if (content.drag === this.drag.flying) this.fly();
   }
   tell(what) { for (const view of this.views) view(what); }
   ask() { try { this.model.send({ type: "state", seq: this.kept }); } catch { /* no kernel: the stored state is all there is */ } }
@@ -386,11 +415,90 @@ function frameControls(store, root) {
   };
 }
 
+// Points that can be dragged: a ring on each while the pointer is over the picture.
+function dragHandles(store, picture, canvas) {
+  const rings = new Map();
+  let held = null;
+  let near = null;
+  // Where a handle is on the page, or null if it is not to be had.
+  const place = (name) => {
+    const one = store.artists[name];
+    if (!store.drag.heard || !one || !one.visible || one.points.data.length !== 2) return null;
+    const [x, y] = project(one.matrix, one.points);
+    const ratio = canvas.clientWidth / store.scene.width;
+    const radius = ((one.sizes.data[0] || 0) * ratio) / 2;
+    return Number.isFinite(x + y) ? { name, x: x * ratio, y: y * ratio, radius } : null;
+  };
+  const at = (event) => {
+    const box = canvas.getBoundingClientRect();
+    return [event.clientX - box.left, event.clientY - box.top];
+  };
+  const find = (event, touch = event.pointerType === "touch") => {
+    const [x, y] = at(event);
+    const reach = touch ? 26 : 14; // a finger is less exact
+    const found = Object.keys(store.model.get("handles") || {}).map(place).filter(Boolean)
+      .map((spot) => ({ ...spot, far: Math.hypot(spot.x - x, spot.y - y) }))
+      .filter((spot) => spot.far <= Math.max(reach, spot.radius));
+    return found.sort((one, other) => one.far - other.far)[0] || null;
+  };
+  const refresh = () => {
+    for (const [name, words] of Object.entries(store.model.get("handles") || {})) {
+      if (!rings.has(name)) rings.set(name, element("span", { class: "nfteach-handle" }, picture));
+      const [ring, spot] = [rings.get(name), place(name)];
+      ring.hidden = !spot;
+      if (!spot) continue;
+      const size = 2 * Math.max(spot.radius + 4, 11);
+      Object.assign(ring.style, { width: `${size}px`, height: `${size}px`, transform: `translate(${spot.x - size / 2}px, ${spot.y - size / 2}px)` });
+      const lit = (held || near)?.name === name;
+      ring.classList.toggle("nfteach-near", lit);
+      if (lit) canvas.title = words;
+    }
+    if (!held && !near) canvas.removeAttribute("title");
+    canvas.style.cursor = held && place(held.name) ? "grabbing" : near ? "grab" : "";
+  };
+  const on = {
+    pointerdown(event) {
+      const spot = event.button === 0 && !held && find(event);
+      if (!spot) return;
+      event.preventDefault(); // no text is selected on the way
+      canvas.setPointerCapture(event.pointerId);
+      const [x, y] = at(event);
+      held = { name: spot.name, pointer: event.pointerId, dx: spot.x - x, dy: spot.y - y };
+      refresh();
+    },
+    pointermove(event) {
+      if (held?.pointer === event.pointerId) {
+        const [x, y] = at(event);
+        const ratio = store.scene.width / canvas.clientWidth;
+        store.move(held.name, [(x + held.dx) * ratio, (y + held.dy) * ratio]);
+      } else if (!held) {
+        near = find(event);
+        refresh();
+      }
+    },
+    pointerup(event) {
+      if (held?.pointer !== event.pointerId) return;
+      held = null;
+      near = find(event);
+      refresh();
+    },
+    pointerleave() { near = null; refresh(); },
+    lostpointercapture() { held = null; refresh(); },
+    // A finger on a handle drags it; anywhere else it scrolls the page.
+    touchstart(event) { if (held || find(event.touches[0], true)) event.preventDefault(); },
+  };
+  on.pointercancel = on.pointerup;
+  for (const [event, handler] of Object.entries(on)) canvas.addEventListener(event, handler, { passive: false });
+  return { refresh };
+}
+
 function makeView(store, el) {
   const root = element("div", { class: "nfteach-live" }, el);
-  const canvas = element("canvas", { class: "nfteach-canvas", role: "img" }, root);
+  const picture = element("div", { class: "nfteach-picture" }, root);
+  const canvas = element("canvas", { class: "nfteach-canvas", role: "img" }, picture);
   const ctx = canvas.getContext("2d");
   const controls = frameControls(store, root);
+  const handles = dragHandles(store, picture, canvas);
   const table = element("dl", { class: "nfteach-readout" }, root);
   let layers = [];
   let scale = 0;
@@ -430,6 +538,7 @@ function makeView(store, el) {
     controls.refresh();
     if (!layers.length) return;
     paint(ctx, store, layers, scale);
+    handles.refresh();
     canvas.dataset.seq = store.seq;
   }
   // Many messages between two frames of the screen make one painting: the newest wins.

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import base64
-import math
-import numbers
 import pathlib
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import anywidget
@@ -16,6 +14,9 @@ import traitlets
 from matplotlib.figure import Figure
 
 from nfteach.widgets.areas import follow
+from nfteach.widgets.packing import in_words, written
+from nfteach.widgets.packing import packed as _packed
+from nfteach.widgets.shapes import MovingPoints
 from nfteach.widgets.still import freeze, paint_order, to_png
 
 __all__ = ["LiveFigure"]
@@ -39,13 +40,15 @@ class LiveFigure(anywidget.AnyWidget):
         frames: pictures to step through in the browser, without the kernel: each is a dict like the arguments of
             :meth:`update`, and may have a ``label``. See :meth:`set_frames`.
         frame_label: what a frame is called: "layer", "step".
+        handles: name -> what a drag does, in words. Scatter plots of one point, among what moves, that can be dragged
+            in the picture; :meth:`on_drag` says what comes of it. They may also be set later.
         alt: the picture in words, for those who can't see it.
 
     Axis limits stay as they are when the figure is handed over; after changing them, or a title, call
     :meth:`refresh`.
 
     Raises:
-        ValueError: an artist that can't move, or one that is not in the figure.
+        ValueError: an artist that can't move, or one that is not in the figure; a handle that is no scatter plot.
 
     Example:
         >>> from matplotlib.figure import Figure
@@ -69,6 +72,7 @@ class LiveFigure(anywidget.AnyWidget):
     _state = traitlets.Any().tag(sync=True, to_json=lambda _, live: _packed(live._state_now()))
     _frames = traitlets.Any().tag(sync=True, to_json=lambda _, live: _packed(live._frames_now))
     frame = traitlets.Int(0, help="the frame that is shown").tag(sync=True)
+    handles = traitlets.Dict(help="name of a point that can be dragged -> what a drag does").tag(sync=True)
 
     def __init__(
         self,
@@ -77,6 +81,7 @@ class LiveFigure(anywidget.AnyWidget):
         *,
         frames: Sequence[Mapping[str, Any]] = (),
         frame_label: str = "frame",
+        handles: Mapping[str, str] | None = None,
         alt: str = "",
     ) -> None:
         self.figure, self.alt, self.frame_label = figure, alt, frame_label
@@ -89,6 +94,9 @@ class LiveFigure(anywidget.AnyWidget):
                 raise ValueError(f"an artist can't be called {name!r}, which has a meaning of its own; rename it")
         self._readout: dict[str, Any] = {}
         self._error, self._seq = "", 0
+        self._on_drag: list[Callable[[str, float, float], None]] = []
+        self._unanswered: int | None = None
+        self.handles = dict(handles or {})
         self._frame_values: list[dict[str, Any]] = []
         self._frames_now: dict[str, Any] = {"label": frame_label, "list": []}
         self._draw_layers()
@@ -116,15 +124,21 @@ class LiveFigure(anywidget.AnyWidget):
                 self._readout = dict(readout)
                 content["readout"] = rows
             self._error = content["error"] = ""
-            self._seq = content["seq"] = self._seq + 1
-            packed = _packed(content)
-            self.send(packed["content"], packed["buffers"])
+            self._tell(content)
 
     def show_error(self, words: str) -> None:
         """Show what went wrong, in words, below the picture; the next good update clears it."""
         with self._lock:
-            self._error, self._seq = str(words), self._seq + 1
-            self.send({"seq": self._seq, "error": self._error, "artists": {}}, [])
+            self._error = str(words)
+            self._tell({"error": self._error, "artists": {}})
+
+    def on_drag(self, callback: Callable[[str, float, float], None]) -> None:
+        """Call ``callback(name, x, y)`` when a handle is dragged to x, y: data coordinates, inside its axes.
+
+        While the callback works, further positions wait in the browser, where the newest replaces the others: a drag
+        never queues. What the callback raises is shown in words.
+        """
+        self._on_drag.append(callback)
 
     @property
     def error(self) -> str:
@@ -165,18 +179,31 @@ class LiveFigure(anywidget.AnyWidget):
         unknown = [name for name in values if name not in self._moving]
         if unknown:
             raise ValueError(f"nothing that moves is called {unknown[0]!r}; what moves: {', '.join(self._moving)}")
-        return {name: self._moving[name].check(value) for name, value in values.items()}
+        checked = {name: self._moving[name].check(value) for name, value in values.items()}
+        for name in checked.keys() & self.handles.keys():
+            if len(checked[name].get("points", [0])) != 1:
+                raise ValueError(f"{name} can be dragged, so it is one point, but has {len(checked[name]['points'])}")
+        return checked
 
     def _apply(self, checked: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
         for name, parts in checked.items():
             self._moving[name].apply(parts)
         return {"artists": {name: self._moving[name].payload() for name in checked}}
 
+    def _tell(self, content: dict[str, Any]) -> None:
+        """One message, numbered; it also answers the drag that is worked at, if there is one."""
+        self._seq += 1
+        content["seq"] = self._seq
+        if self._unanswered is not None:
+            content["drag"], self._unanswered = self._unanswered, None
+        packed = _packed(content)
+        self.send(packed["content"], packed["buffers"])
+
     def _rows(self, readout: Mapping[str, Any]) -> list[list[str]]:
         rows = []
         for label, value in readout.items():
             number, unit = value if isinstance(value, tuple) else (value, "")
-            rows.append([str(label), _written(label, number), str(unit)])
+            rows.append([str(label), written(label, number), str(unit)])
         return rows
 
     def _take_frames(self, frames: Sequence[Mapping[str, Any]]) -> None:
@@ -238,6 +265,29 @@ class LiveFigure(anywidget.AnyWidget):
         if content.get("type") == "state" and content.get("seq") != self._seq:
             with self._lock:
                 self.send_state("_state")
+        if content.get("type") == "drag":
+            self._drag(content["name"], content["at"], content["drag"])
+
+    def _drag(self, name: str, at: tuple[float, float], number: int) -> None:
+        # No lock around the callbacks: an explorer's callback takes its own lock first, then this one.
+        self._unanswered = number
+        try:
+            x, y = self._moving[name].data_at(at[0], self.figure.bbox.height - at[1])
+            for callback in self._on_drag:
+                callback(name, x, y)
+        except Exception as error:
+            self.show_error(in_words(error))
+        with self._lock:
+            if self._unanswered is not None:
+                self._tell({"artists": {}})
+
+    @traitlets.validate("handles")
+    def _valid_handles(self, proposal: Any) -> dict[str, str]:
+        for name in proposal["value"]:
+            if not isinstance(self._moving.get(name), MovingPoints):
+                points = [other for other, one in self._moving.items() if isinstance(one, MovingPoints)]
+                raise ValueError(f"{name!r} can't be a handle: only a scatter plot can, here {', '.join(points)}")
+        return {name: str(words) for name, words in proposal["value"].items()}
 
     def __repr__(self) -> str:
         return f"LiveFigure({', '.join(self._moving)})"
@@ -246,35 +296,3 @@ class LiveFigure(anywidget.AnyWidget):
         data, metadata = super()._repr_mimebundle_(**kwargs)
         data["image/png"] = base64.b64encode(self.static_png()).decode("ascii")
         return data, {**metadata, "image/png": {"alt": self.alt}}
-
-
-def _written(label: str, value: Any) -> str:
-    """A number of the readout as a learner reads it: four decimals, or powers of ten where those say nothing."""
-    if isinstance(value, str):
-        return value
-    if isinstance(value, numbers.Integral):
-        return str(int(value))
-    if not isinstance(value, numbers.Real) and getattr(value, "ndim", None) != 0:
-        raise ValueError(f"the readout {label!r} must be a number or a text, but is {type(value).__name__}")
-    value = float(value)
-    if not math.isfinite(value):
-        return {math.inf: "infinite", -math.inf: "-infinite"}.get(value, "not a number")
-    small = abs(value) < 1e5 and (abs(value) >= 1e-3 or value == 0)
-    return f"{value:.4f}" if small else f"{value:.2e}"
-
-
-def _packed(tree: Any) -> dict[str, Any]:
-    """A tree of values and arrays as JSON, in which an array is ``{"$": [number, dtype, shape]}``, and buffers."""
-    buffers: list[bytes] = []
-
-    def pack(node: Any) -> Any:
-        if isinstance(node, str | float | int) or node is None:
-            return node
-        if isinstance(node, np.ndarray):
-            buffers.append(node.tobytes())
-            return {"$": [len(buffers) - 1, node.dtype.name, list(node.shape)]}
-        if isinstance(node, dict):
-            return {key: pack(value) for key, value in node.items()}
-        return [pack(value) for value in node]
-
-    return {"content": pack(tree), "buffers": buffers}

@@ -77,6 +77,8 @@ class PlanarExplorer(Explorer):
         },
     }
 
+    handles = {"probe": ("z1", "z2")}  # noqa: RUF012
+
     def __init__(
         self, layer: Planar | None = None, *, base: Distribution | None = None, samples: int = 1500, **state: Any
     ) -> None:

@@ -47,6 +47,14 @@ class MovingPoints(Moving):
         if "values" in parts:
             self.artist.set_array(parts["values"])
 
+    def data_at(self, x: float, y: float) -> tuple[float, float]:
+        """Pixels from the bottom left -> the artist's coordinates, clipped to its axes."""
+        point = self.transform.inverted().transform((x, y))
+        ax = self.artist.axes
+        if ax is not None:
+            point = np.clip(point, *np.sort([ax.get_xlim(), ax.get_ylim()], axis=1).T)
+        return float(point[0]), float(point[1])
+
     def payload(self) -> dict[str, Any]:
         self.artist.update_scalarmappable()
         unit, face, edge = self.pixels_per_point(), self.artist.get_facecolor(), self.artist.get_edgecolor()

@@ -158,5 +158,71 @@ def test_a_callback_in_another_thread_and_a_cell_agree_in_the_end(dot):
     assert dot.readout == {"x": dot.state["x"], "n": dot.state["n"]} == {"x": 0.39, "n": 4}
 
 
+class Walk(Explorer):
+    """A probe to drag: x over real numbers, y over whole ones."""
+
+    handles = {"probe": ("x", "n"), "flag": (None, "x")}  # noqa: RUF012
+
+    def build_controls(self):
+        self.computed = []
+        return {"x": slider("place x", -1, 1, 0.25, step=0.05), "n": integer("number n", 0, 9, 2)}
+
+    def build_live(self):
+        figure = Figure(figsize=(4, 4))
+        ax = figure.add_subplot(xlim=(-2, 2), ylim=(-1, 10))
+        return LiveFigure(figure, {"probe": ax.scatter([], []), "flag": ax.scatter([], [])}, alt="a walk")
+
+    def compute(self, state):
+        self.computed.append(dict(state))
+        return {"probe": [[state["x"], state["n"]]], "flag": [[0, state["x"]]], "readout": state}
+
+
+def _drag(explorer, name, x, y, number=1):
+    """As the front end tells it: pixels of the figure, from the top left."""
+    live = explorer.live
+    px, py = live.figure.axes[0].transData.transform((x, y))
+    live._hear(live, {"type": "drag", "name": name, "at": [px, live.figure.bbox.height - py], "drag": number}, [])
+
+
+@pytest.mark.parametrize(
+    ("name", "to", "state"),
+    [
+        ("probe", (0.5, 7), {"x": 0.5, "n": 7}),
+        ("probe", (-0.72, 3.4), {"x": -0.7, "n": 3}),
+        ("probe", (1.9, -0.9), {"x": 1.0, "n": 0}),
+        ("probe", (-50, 50), {"x": -1.0, "n": 9}),
+        ("flag", (1.7, 0.333), {"x": 0.35, "n": 2}),
+    ],
+)
+def test_a_drag_in_the_picture_moves_the_sliders_within_their_range_and_computes_once(name, to, state):
+    walk = Walk()
+    walk.computed.clear()
+    _drag(walk, name, *to)
+    assert walk.state == walk.readout == state
+    assert walk.computed == [state]
+    assert type(walk.state["n"]) is int
+
+
+def test_a_handle_says_what_it_moves_and_must_move_sliders():
+    assert Walk().live.handles == {"probe": "drag to move place x and number n", "flag": "drag to move place x"}
+
+    class Lost(Walk):
+        handles = {"probe": ("x", "y")}  # noqa: RUF012
+
+    with pytest.raises(ValueError, match="the handle 'probe' must move sliders, but 'y' is none"):
+        Lost()
+
+
+def test_in_a_drag_the_picture_is_sent_before_the_sliders(monkeypatch):
+    walk, sent = Walk(), []
+    monkeypatch.setattr(walk.live, "send", lambda content, buffers: sent.append(("picture", content["drag"])))
+    for name, control in walk.controls.items():
+        monkeypatch.setattr(control, "send_state", lambda key=None, name=name: sent.append((name, key)))
+    _drag(walk, "probe", 0.5, 7, number=3)
+    assert sent[0] == ("picture", 3)
+    assert {name for name, _ in sent[1:]} == {"x", "n"}
+    assert len(sent) == 3
+
+
 def _all(widget):
     return [widget, *(one for child in getattr(widget, "children", ()) for one in _all(child))]
