@@ -13,7 +13,7 @@ from torch.distributions.transforms import Transform
 from .rng import seeded
 from .twin import InverseTransform, twins
 
-__all__ = ["MANNERS", "Map", "NoMap", "adapt", "as_points"]
+__all__ = ["MANNERS", "Map", "NoMap", "adapt", "as_points", "name_of"]
 
 Pair = tuple[Any, Any]
 
@@ -150,6 +150,10 @@ def _each(call: Callable) -> Callable:
 
     def rows(points: Tensor) -> Any:
         out = [call(point) for point in points]
+        if isinstance(out[0], list):
+            raise NoMap(
+                f"transform: it must return a tensor, or a tensor and a log-det, but returned a list of {len(out[0])}"
+            )
         if isinstance(out[0], tuple):
             return tuple(_stack(parts) for parts in zip(*out, strict=True))
         return _stack(out)
@@ -184,7 +188,7 @@ def _from_transform(t: Any, x: Tensor) -> dict[str, Any]:
         event_shape = x.shape[x.dim() - event_dim :] if event_dim else _event_of(x)
     if x.dim() < event_dim or (is_flow and x.shape[x.dim() - event_dim :] != event_shape):
         wanted = ", ".join(str(size) for size in event_shape) if is_flow else f"{event_dim} or more dimensions"
-        raise ValueError(f"x: {_name(t)} takes events of shape ({wanted}), but x has the shape {tuple(x.shape)}")
+        raise ValueError(f"x: {name_of(t)} takes events of shape ({wanted}), but x has the shape {tuple(x.shape)}")
 
     def forward(points: Tensor) -> Pair:
         if hasattr(t, "call_and_ladj"):
@@ -199,7 +203,7 @@ def _from_transform(t: Any, x: Tensor) -> dict[str, Any]:
         return t.inverse_and_ladj(points) if hasattr(t, "inverse_and_ladj") else (t.inv(points), None)
 
     return {
-        "name": _name(t),
+        "name": name_of(t),
         "kind": "flow" if is_flow else "transform",
         "event_shape": event_shape,
         "forward": forward,
@@ -213,7 +217,7 @@ def _from_transform(t: Any, x: Tensor) -> dict[str, Any]:
 
 def _from_callable(f: Callable, x: Tensor) -> dict[str, Any]:
     parts = {
-        "name": _name(f),
+        "name": name_of(f),
         "kind": "module" if isinstance(f, nn.Module) else "function",
         "event_shape": _event_of(x),
         "log_det_by": "the second output",
@@ -240,8 +244,8 @@ def _event_of(x: Tensor) -> torch.Size:
     return x.shape[1:] if x.dim() > 1 else x.shape
 
 
-def _name(thing: Any) -> str:
+def name_of(thing: Any) -> str:
     if isinstance(thing, nn.Module | Transform):
-        return f"the inverse of {_name(thing.inv)}" if isinstance(thing, InverseTransform) else type(thing).__name__
+        return f"the inverse of {name_of(thing.inv)}" if isinstance(thing, InverseTransform) else type(thing).__name__
     name = getattr(thing, "__name__", type(thing).__name__)
     return "lambda" if name == "<lambda>" else name

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, NamedTuple
 import torch
 from torch import Tensor
 
-from .compare_views import comparison_html, comparison_text
 from .finding import Finding
 from .tolerances import tolerance
-from .words import axis_labels, number
+from .views.comparison import comparison_html, comparison_text
+from .views.numbers import axis_labels, number
 
 if TYPE_CHECKING:
     from .report import JacobianReport

@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 
 from .tolerances import tolerance
+from .views.numbers import number
 from .witnesses import CENTRAL
-from .words import number
 
 if TYPE_CHECKING:
     from .layers import LayersReport

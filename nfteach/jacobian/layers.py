@@ -10,13 +10,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from .adapt import NoMap, _name, as_points
+from .adapt import NoMap, as_points, name_of
 from .chain import is_a_map, layers_of
 from .composition import Check, checks, claimed
 from .finding import Finding
 from .inspection import inspect_jacobian
-from .layers_views import layers_html, layers_text
 from .report import JacobianReport
+from .views.layers import layers_html, layers_text
 from .walk import walk_through
 
 __all__ = ["LayersReport", "inspect_layers"]
@@ -155,7 +155,7 @@ def inspect_layers(stack: Any, x: Any, *, perturb: float | None = None) -> Layer
         composition = walk.composition(perturb)
     return LayersReport(
         name=name,
-        names=tuple(_name(layer) for layer in layers),
+        names=tuple(name_of(layer) for layer in layers),
         x=walk.start.flatten(1).double().cpu(),
         layers=walk.reports + (None,) * (len(layers) - len(walk.reports)),
         composition=composition,

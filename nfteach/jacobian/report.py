@@ -11,10 +11,10 @@ from torch import Tensor
 from .compare import Comparison, compare
 from .diagnose import diagnose
 from .finding import Finding
-from .html import render_html
 from .measure import Claim, InOwnDtype, Inverse
 from .structure import Structure
-from .text import render_text
+from .views.html import render_html
+from .views.text import render_text
 from .witnesses import REVERSE, Witnesses
 
 __all__ = ["Behaviour", "JacobianReport"]

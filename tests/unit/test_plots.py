@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 
 from nfteach import inspect_jacobian, plots
 from nfteach.flows import AffineCoupling, Planar, Stack
-from nfteach.jacobian import heatmap
+from nfteach.jacobian.views import heatmap
 from nfteach.plots import palette
 from nfteach.training import History
 

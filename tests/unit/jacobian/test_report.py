@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from nfteach.jacobian import inspect_jacobian
-from nfteach.jacobian.tex import plain_tex
+from nfteach.jacobian.views.tex import plain_tex
 
 
 def linear(J, **claims):

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from html import escape
 from itertools import zip_longest
 
-from .finding import Finding
-from .words import fact
+from ..finding import Finding
+from .numbers import fact
 
 __all__ = ["card", "finding_card", "html_table", "text_table"]
 

@@ -10,10 +10,11 @@ import torch
 from torch import Tensor
 
 from . import words
+from .numbers import axis_labels, number, value_at
 from .tex import plain_tex
 
 if TYPE_CHECKING:
-    from .report import JacobianReport
+    from ..report import JacobianReport
 
 __all__ = ["render_text"]
 
@@ -52,10 +53,10 @@ def _formula(report: JacobianReport) -> Iterator[str]:
     if report.formula:
         yield from _wrap(plain_tex(report.formula), "    ")
     if report.terms:
-        yield f"Its terms at point 1, x = {words.value_at(report.x[0])}:"
+        yield f"Its terms at point 1, x = {value_at(report.x[0])}:"
         wide = max(len(name) for name in report.terms)
         for name, value in report.first_terms.items():
-            yield f"  {name.ljust(wide)} = {words.value_at(value)}"
+            yield f"  {name.ljust(wide)} = {value_at(value)}"
 
 
 def _entries(report: JacobianReport) -> Iterator[str]:
@@ -95,11 +96,9 @@ def _picture(report: JacobianReport, rows: tuple[int, ...], columns: tuple[int, 
 
 
 def _numbers(J: Tensor, zero: Tensor, one: Tensor, rows: tuple, columns: tuple) -> Iterator[str]:
-    cells = [["", *words.axis_labels("x", columns)]]
-    for i, label in enumerate(words.axis_labels("y", rows)):
-        entries = [
-            "·" if zero[i, j] else "1" if one[i, j] else words.number(float(J[i, j])) for j in range(len(columns))
-        ]
+    cells = [["", *axis_labels("x", columns)]]
+    for i, label in enumerate(axis_labels("y", rows)):
+        entries = ["·" if zero[i, j] else "1" if one[i, j] else number(float(J[i, j])) for j in range(len(columns))]
         cells.append([label, *entries])
     wide = [max(len(row[j]) for row in cells) for j in range(len(cells[0]))]
     for row in cells:

@@ -11,16 +11,16 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from . import words
 from .heatmap import NUMBERS_UP_TO, heat_map, legend
 from .html import STYLE
+from .numbers import axis_labels, gap, number
 from .tables import finding_card, html_table, text_table
 from .text import WIDTH
 
 if TYPE_CHECKING:
-    from .compare import Comparison
-    from .report import JacobianReport
-    from .structure import Structure
+    from ..compare import Comparison
+    from ..report import JacobianReport
+    from ..structure import Structure
 
 __all__ = ["comparison_html", "comparison_text"]
 
@@ -56,7 +56,7 @@ def comparison_html(c: Comparison) -> str:
     badge = f'<span class="badge">differ in {differ}</span>' if differ else '<span class="badge good">the same</span>'
     who = html_table([["", "map", "structure"], ["A", *_who(c.report)], ["B", *_who(c.other)]], classes="words")
     kinds = "".join(
-        f"<tr><td>{escape(d.what)}</td><td>{escape(str(d))}</td><td>{words.gap(float(d.gap.max()))}</td></tr>"
+        f"<tr><td>{escape(d.what)}</td><td>{escape(str(d))}</td><td>{gap(float(d.gap.max()))}</td></tr>"
         for d in c.differences
     )
     head = '<tr><th scope="col"></th><th scope="col">A beside B</th><th scope="col">apart by</th></tr>'
@@ -96,13 +96,13 @@ def _entries(c: Comparison) -> list[list[str]]:
     """The largest differences of J, at the point of the largest."""
     b = c.jacobian.worst
     A, B = c.report.jacobian[b], c.other.jacobian[b]
-    gap = (A - B).abs().nan_to_num(nan=torch.inf).flatten()
+    apart = (A - B).abs().nan_to_num(nan=torch.inf).flatten()
     rows = [["", "A", "B", "apart by"]]
-    for flat in gap.argsort(descending=True, stable=True)[:ENTRIES_SHOWN].tolist():
-        if gap[flat] > 1e-3 * gap.max():
+    for flat in apart.argsort(descending=True, stable=True)[:ENTRIES_SHOWN].tolist():
+        if apart[flat] > 1e-3 * apart.max():
             i, j = divmod(flat, c.report.dim)
-            name = f"d{words.axis_labels('y', (i,))[0]}/d{words.axis_labels('x', (j,))[0]}"
-            rows.append([name, words.number(float(A[i, j])), words.number(float(B[i, j])), words.gap(float(gap[flat]))])
+            name = f"d{axis_labels('y', (i,))[0]}/d{axis_labels('x', (j,))[0]}"
+            rows.append([name, number(float(A[i, j])), number(float(B[i, j])), gap(float(apart[flat]))])
     return rows
 
 
@@ -112,7 +112,7 @@ def _log_dets(c: Comparison) -> list[list[str]]:
     if c.log_det.worst not in shown:
         shown[-1] = c.log_det.worst
 
-    def row(name: str, values: Tensor, write: object = words.number) -> list[str]:
+    def row(name: str, values: Tensor, write: object = number) -> list[str]:
         return [name, *(write(float(values[b])) for b in shown)]
 
     rows = [["", *(f"point {b + 1}" for b in shown)]]
@@ -120,7 +120,7 @@ def _log_dets(c: Comparison) -> list[list[str]]:
         if report.log_det is not None:
             rows.append(row(f"{letter} claims", report.log_det))
         rows.append(row(f"{letter}'s J, by elimination", report.log_det_jacobian))
-    rows.append(row("apart by", c.log_det.gap, words.gap))
+    rows.append(row("apart by", c.log_det.gap, gap))
     return rows
 
 
@@ -160,19 +160,20 @@ def _pictures(c: Comparison) -> str:
     nothing = torch.zeros_like(a.zero)
     rounding = 1e-9 * max(float(A.nan_to_num(nan=0.0).abs().max()), float(B.nan_to_num(nan=0.0).abs().max()))
     # Drawn as one more matrix: a dot where nothing differs, and no entry is taken for a one.
-    gap = replace(a, name="A minus B", zero=apart.abs() <= rounding, one=nothing, blocks=())
+    difference = replace(a, name="A minus B", zero=apart.abs() <= rounding, one=nothing, blocks=())
     figures = "".join(
         f"<figure><figcaption>{title}</figcaption>{picture}</figure>"
         for title, picture in (
             ("J of A", _natural(A, a)),
             ("J of B", _natural(B, b)),
-            ("A minus B (a dot: equal here)", _natural(apart, gap)),
+            ("A minus B (a dot: equal here)", _natural(apart, difference)),
         )
     )
     return (
         f"<h4>Jacobian at point {at + 1}, where they differ most; each picture has its own scale</h4>"
         f'<div class="maps{" beside" if c.report.dim > NUMBERS_UP_TO else ""}">{figures}</div>'
-        f'<p class="legend">largest entries: {_range(A, a)} in A, {_range(B, b)} in B, {_range(apart, gap)} apart</p>'
+        f'<p class="legend">largest entries: {_range(A, a)} in A, {_range(B, b)} in B, '
+        f"{_range(apart, difference)} apart</p>"
     )
 
 
@@ -183,4 +184,4 @@ def _natural(J: Tensor, structure: Structure) -> str:
 
 def _range(J: Tensor, structure: Structure) -> str:
     free = J.nan_to_num(nan=0.0, posinf=0.0, neginf=0.0).abs()[~structure.zero]
-    return words.number(float(free.max())) if len(free) else "0"
+    return number(float(free.max())) if len(free) else "0"

@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING
 
 from . import words
 from .heatmap import heat_map, legend
+from .numbers import value_at
+from .tables import finding_card
 from .tex import plain_tex
 
 if TYPE_CHECKING:
-    from .report import JacobianReport
+    from ..report import JacobianReport
 
 __all__ = ["STYLE", "render_html"]
 
@@ -73,15 +75,7 @@ def _header(report: JacobianReport) -> Iterator[str]:
 
 def _findings(report: JacobianReport) -> Iterator[str]:
     yield f"<p>{escape(words.verdict(report))}</p>"
-    for finding in report.findings:
-        kind = "bad" if finding.severity == "error" else "quiet"
-        mark = "&#10007;" if finding.severity == "error" else "note"
-        facts = "; ".join(f"{key} {words.fact(value)}" for key, value in finding.evidence.items())
-        evidence = f'<br><span class="quiet">{escape(facts)}</span>' if facts else ""
-        yield (
-            f'<div class="finding {kind}">{mark} <code>{finding.code}</code><br>'
-            f"<span>{escape(finding.message)}</span>{evidence}</div>"
-        )
+    yield from map(finding_card, report.findings)
 
 
 def _pictures(report: JacobianReport) -> Iterator[str]:
@@ -115,10 +109,10 @@ def _formula(report: JacobianReport) -> Iterator[str]:
         yield f'<p title="{escape(plain_tex(report.formula))}">${escape(report.formula)}$</p>'
     if report.terms:
         rows = "".join(
-            f"<tr><td>{escape(name)}</td><td>{escape(words.value_at(value))}</td></tr>"
+            f"<tr><td>{escape(name)}</td><td>{escape(value_at(value))}</td></tr>"
             for name, value in report.first_terms.items()
         )
-        yield f'<p class="quiet">Its terms at point 1, x = {escape(words.value_at(report.x[0]))}:</p>'
+        yield f'<p class="quiet">Its terms at point 1, x = {escape(value_at(report.x[0]))}:</p>'
         yield f'<div class="scroll"><table class="terms">{rows}</table></div>'
 
 

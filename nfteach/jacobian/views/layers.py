@@ -7,19 +7,18 @@ from collections.abc import Iterator
 from html import escape
 from typing import TYPE_CHECKING
 
-from . import words
-from .composition import Check, blame, meaning
-from .heatmap import CELLS_UP_TO
+from ..composition import Check, blame, meaning
+from .heatmap import CELLS_UP_TO, thumbnail
 from .html import STYLE
+from .numbers import gap, number
 from .tables import card, finding_card, html_table, text_table
 from .text import WIDTH
-from .thumbnail import thumbnail
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from .layers import LayersReport
-    from .report import JacobianReport
+    from ..layers import LayersReport
+    from ..report import JacobianReport
 
 __all__ = ["layers_html", "layers_text"]
 
@@ -138,10 +137,10 @@ def _cells(layer: JacobianReport, running: Tensor) -> list[str]:
     return [
         s.name if s is not None else "nowhere finite",
         s.cost.split(",")[0] if s is not None else "",
-        words.number(float(claim.mean())) if claim is not None else "none",
-        words.number(float(running.mean())) if not running.isnan().any() else "",
-        words.gap(float(off.max())) if off is not None else "",
-        words.gap(float(layer.inverse_error.max())) if layer.inverse_error is not None else "none",
+        number(float(claim.mean())) if claim is not None else "none",
+        number(float(running.mean())) if not running.isnan().any() else "",
+        gap(float(off.max())) if off is not None else "",
+        gap(float(layer.inverse_error.max())) if layer.inverse_error is not None else "none",
     ]
 
 
@@ -155,7 +154,7 @@ def _conclusions(report: LayersReport) -> Iterator[str]:
     yield from meaning(report)
     if report.checks and all(check.ok for check in report.checks):
         products = ", and their Jacobians multiply to its Jacobian" if len(report.checks) == 3 else ""
-        apart = words.gap(float(report.checks[1].gap.max()))
+        apart = gap(float(report.checks[1].gap.max()))
         yield f"The log-dets of the layers add up to that of the composition (apart by {apart}){products}."
     yield from blame(report)
 

@@ -11,14 +11,16 @@ from itertools import groupby, pairwise
 import torch
 from torch import Tensor
 
-from .structure import Structure
-from .words import axis_labels, number
+from ..structure import Structure
+from .numbers import axis_labels, number
 
-__all__ = ["heat_map", "legend"]
+__all__ = ["CELLS_UP_TO", "NUMBERS_UP_TO", "heat_map", "legend", "thumbnail"]
 
 NUMBERS_UP_TO = 8  # entries are written out up to this D,
 LABELS_UP_TO = 16  # rows and columns are labelled up to this,
 CELLS_UP_TO = 64  # every entry has its own cell up to this; above, one cell gathers several
+# From so many dimensions on, dots would be a haze; a zero is then told by its shade alone.
+DOTS_UP_TO = 24
 
 # The course's colours: the signed scale runs from orange through the page to purple; ones are yellow.
 POSITIVE, NEGATIVE, ONE = "#8073ac", "#e08214", "#f0e442"
@@ -55,6 +57,31 @@ def heat_map(J: Tensor, structure: Structure, rows: tuple[int, ...], columns: tu
     return (
         f'<svg role="img" aria-label="{label}" width="{width}" height="{height}" viewBox="0 0 {width} {height}">'
         f'<g transform="translate({left} {top})">{"".join(parts)}{frame}{labels}</g></svg>'
+    )
+
+
+def thumbnail(J: Tensor, structure: Structure) -> str:
+    """An SVG of J (D, D), D up to ``CELLS_UP_TO``: the heat map's colours, dots and ones, without numbers and labels.
+
+    Args:
+        J: the Jacobian at one point.
+        structure: what is zero and one at every point.
+    """
+    n = structure.dim
+    if n > CELLS_UP_TO:
+        raise ValueError(f"J: a thumbnail shows up to {CELLS_UP_TO} dimensions, but this Jacobian has {n}")
+    side = 72 if n <= 8 else 96 if n <= 16 else 120
+    size = max(side // n, 6) if n > 2 else 28  # below 6 units a cell cannot hold its marks: drawn large, then scaled
+    parts = [
+        _colours(J, structure.zero, structure.one, size),
+        _zeros(structure.zero, size) if n <= DOTS_UP_TO else "",
+        _ones(structure.one & ~structure.zero, size),
+        f'<rect width="{n * size}" height="{n * size}" fill="none" stroke="{MUTED}"/>',
+    ]
+    shown, whole = min(n * size, side), n * size + 2
+    return (
+        f'<svg role="img" aria-label="Heat map, {structure.name}" width="{shown}" height="{shown}" '
+        f'viewBox="-1 -1 {whole} {whole}">{"".join(parts)}</svg>'
     )
 
 
