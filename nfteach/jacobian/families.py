@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from functools import cached_property
-
 import torch
 from torch import Tensor
 
+from .look import Look
 from .pattern import block_triangular_form, components, matching, topological_order
 
-__all__ = ["FAMILIES", "IMPLIED", "NAMES", "Look"]
+__all__ = ["FAMILIES", "IMPLIED", "NAMES"]
 
 NAMES = (
     "identity",
@@ -28,42 +26,18 @@ NAMES = (
 )
 
 
-@dataclass(frozen=True, eq=False)
-class Look:
-    """The facts about J (P, D, D) that the candidates below share."""
-
-    J: Tensor
-    zero: Tensor
-    one: Tensor
-    tol: float
-
-    @property
-    def dim(self) -> int:
-        return self.J.shape[-1]
-
-    @property
-    def eye(self) -> Tensor:
-        return torch.eye(self.dim, dtype=self.J.dtype)
-
-    @cached_property
-    def rank(self) -> int:
-        """The rank of J - I, the largest over the points."""
-        rank = 0
-        for J in self.J:
-            values = torch.linalg.svdvals(J - self.eye)
-            # Forming J - I loses what is below eps beside the ones, so the ones set the floor too.
-            rank = max(rank, int((values > self.tol * self.dim**0.5 * values[0].clamp(min=1)).sum()))
-            if rank == self.dim:
-                break
-        return rank
+def _product(look: Look, rows: tuple[int, ...], columns: tuple[int, ...]) -> Tensor:
+    """(P,) log|det J| as the product of the entries at which the rows meet the columns."""
+    return look.J[:, torch.tensor(rows), torch.tensor(columns)].abs().log().sum(1)
 
 
-def _log_abs(values: Tensor) -> Tensor:
-    return values.abs().log().sum(-1)
+def _diagonal_product(look: Look) -> Tensor:
+    natural = tuple(range(look.dim))
+    return _product(look, natural, natural)
 
 
-def _diagonal_of(look: Look, rows: tuple[int, ...], columns: tuple[int, ...]) -> Tensor:
-    return look.J[:, torch.tensor(rows), torch.tensor(columns)]
+def _nothing_stretched(look: Look) -> Tensor:
+    return look.J.new_zeros(len(look.J))
 
 
 def _identity(look: Look) -> dict | None:
@@ -71,7 +45,7 @@ def _identity(look: Look) -> dict | None:
         return None
     return {
         "cost": "O(1)",
-        "log_det": lambda: look.J.new_zeros(len(look.J)),
+        "log_det": _nothing_stretched(look),
         "how": "Every diagonal entry is 1 and every other is 0: nothing is stretched, so log|det J| = 0.",
     }
 
@@ -84,7 +58,7 @@ def _permutation(look: Look) -> dict | None:
         "ordering": tuple(moves.int().argmax(1).tolist()),
         "row_ordering": tuple(range(look.dim)),
         "cost": "O(1)",
-        "log_det": lambda: look.J.new_zeros(len(look.J)),
+        "log_det": _nothing_stretched(look),
         "how": "Each row and each column holds a single 1: dimensions change places and nothing is stretched, "
         "so log|det J| = 0.",
     }
@@ -95,7 +69,7 @@ def _diagonal(look: Look) -> dict | None:
         return None
     return {
         "cost": "O(D)",
-        "log_det": lambda: _log_abs(look.J.diagonal(dim1=1, dim2=2)),
+        "log_det": _diagonal_product(look),
         "how": "Every entry off the diagonal is 0: output i moves with input i only, and the determinant is "
         "the product of the diagonal.",
     }
@@ -121,7 +95,7 @@ def _coupling(look: Look) -> dict | None:
         "row_ordering": (*kept_rows, *changed_rows),
         "blocks": (tuple(kept), tuple(changed)),
         "cost": "O(D - d)",
-        "log_det": lambda: _log_abs(_diagonal_of(look, changed_rows, changed)),
+        "log_det": _product(look, changed_rows, changed),
         "how": f"d = {len(kept)} of the outputs are inputs passed through unchanged (rows that are all 0 but for "
         f"one 1). The other {len(changed)} outputs lean on these as they like, in a block that never enters the "
         f"determinant; among themselves they are {'diagonal' if int(block.sum()) == len(rows) else 'triangular'}. "
@@ -136,7 +110,7 @@ def _rank_one(look: Look) -> dict | None:
     trace = (look.J - look.eye).diagonal(dim1=1, dim2=2).sum(1)
     return {
         "cost": "O(D)",
-        "log_det": lambda: (1 + trace).abs().log(),
+        "log_det": (1 + trace).abs().log(),
         "how": "J - I has a single non-zero singular value at each point: J = I + u vᵀ for some u and v. By the "
         "matrix determinant lemma det J = 1 + v·u, and v·u is the trace of J - I.",
     }
@@ -146,15 +120,11 @@ def _rank_r(look: Look) -> dict | None:
     rank = look.rank
     if not 2 <= rank < look.dim:
         return None
-
-    def log_det() -> Tensor:
-        U, s, V = torch.linalg.svd(look.J - look.eye)
-        inner = (s[:, :rank, None] * V[:, :rank]) @ U[:, :, :rank]
-        return torch.linalg.slogdet(torch.eye(rank, dtype=inner.dtype) + inner).logabsdet
-
+    U, s, V = torch.linalg.svd(look.J - look.eye)
+    inner = torch.eye(rank, dtype=s.dtype) + (s[:, :rank, None] * V[:, :rank]) @ U[:, :, :rank]
     return {
         "cost": "O(D r²)",
-        "log_det": log_det,
+        "log_det": torch.linalg.slogdet(inner).logabsdet,
         "how": f"J - I has {rank} non-zero singular values, fewer than D = {look.dim}: J = I + U Vᵀ with U and V "
         f"of {rank} columns. By Sylvester's identity det J = det(I + Vᵀ U), a determinant of size {rank} only.",
     }
@@ -165,7 +135,7 @@ def _lower(look: Look) -> dict | None:
         return None
     return {
         "cost": "O(D)",
-        "log_det": lambda: _log_abs(look.J.diagonal(dim1=1, dim2=2)),
+        "log_det": _diagonal_product(look),
         "how": "Every entry above the diagonal is 0: output i depends on inputs 1 to i only. The entries below the "
         "diagonal never enter the determinant, which is the product of the diagonal.",
     }
@@ -177,7 +147,7 @@ def _upper(look: Look) -> dict | None:
     return {
         "ordering": tuple(reversed(range(look.dim))),
         "cost": "O(D)",
-        "log_det": lambda: _log_abs(look.J.diagonal(dim1=1, dim2=2)),
+        "log_det": _diagonal_product(look),
         "how": "Every entry below the diagonal is 0: output i depends on inputs i to D only. The entries above the "
         "diagonal never enter the determinant, which is the product of the diagonal.",
     }
@@ -193,7 +163,7 @@ def _triangular(look: Look) -> dict | None:
         "ordering": columns,
         "row_ordering": rows,
         "cost": "O(D)",
-        "log_det": lambda: _log_abs(_diagonal_of(look, rows, columns)),
+        "log_det": _product(look, rows, columns),
         "how": f"The {what} never depend on each other in a circle, so they can be put in an order in which each "
         "output needs only inputs that come before it, or beside it on the diagonal. In that order J is lower "
         "triangular, and the determinant is, but for its sign, the product of the diagonal.",
@@ -205,7 +175,7 @@ def _orthogonal(look: Look) -> dict | None:
         return None
     return {
         "cost": "O(1)",
-        "log_det": lambda: look.J.new_zeros(len(look.J)),
+        "log_det": _nothing_stretched(look),
         "how": "J Jᵀ = I at each point: the map turns or mirrors and stretches nothing, so log|det J| = 0.",
     }
 
@@ -214,18 +184,14 @@ def _block_diagonal(look: Look) -> dict | None:
     blocks = components(~look.zero)
     if len(blocks) < 2 or any(len(rows) != len(columns) for rows, columns in blocks):
         return None
-
-    def log_det() -> Tensor:
-        parts = [look.J[:, torch.tensor(rows)][:, :, torch.tensor(columns)] for rows, columns in blocks]
-        return torch.stack([torch.linalg.slogdet(part).logabsdet for part in parts]).sum(0)
-
+    parts = [look.J[:, torch.tensor(rows)][:, :, torch.tensor(columns)] for rows, columns in blocks]
     sizes = [len(columns) for _, columns in blocks]
     return {
         "ordering": tuple(j for _, columns in blocks for j in columns),
         "row_ordering": tuple(i for rows, _ in blocks for i in rows),
         "blocks": tuple(columns for _, columns in blocks),
         "cost": f"O(Σ n³), block sizes n up to {max(sizes)}",
-        "log_det": log_det,
+        "log_det": sum(torch.linalg.slogdet(part).logabsdet for part in parts),
         "how": f"The dimensions fall into {len(blocks)} groups that do not see each other. The determinant is the "
         f"product of the {len(blocks)} small determinants.",
     }
@@ -234,7 +200,7 @@ def _block_diagonal(look: Look) -> dict | None:
 def _dense(look: Look) -> dict:
     pattern = ~look.zero
     columns = matching(pattern)
-    facts = {"cost": "O(D³)", "log_det": lambda: torch.linalg.slogdet(look.J).logabsdet}
+    facts = {"cost": "O(D³)", "log_det": torch.linalg.slogdet(look.J).logabsdet}
     plain = "No short cut was found: the determinant needs an elimination (LU)"
     if columns is None:
         return facts | {"how": f"{plain}, and the zeros alone make it 0: some outputs share too few inputs."}

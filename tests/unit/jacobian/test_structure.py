@@ -219,7 +219,33 @@ def test_graph_algorithms_against_trying_everything(seed, n, density):
         assert not pattern[torch.tensor(rows, dtype=torch.long)][:, torch.tensor(outside, dtype=torch.long)].any()
 
 
-@pytest.mark.parametrize("shape", [(3, 3), (2, 3, 4), (0, 2, 2)])
+@pytest.mark.parametrize(
+    ("value", "name", "log_det"),
+    [(1, "identity", 0), (-1, "diagonal", 0), (1e-4, "diagonal", np.log(1e-4)), (0, "diagonal", -np.inf)],
+)
+def test_one_dimension(value, name, log_det):
+    found = recognise(torch.full((3, 1, 1), value, dtype=torch.float64))
+    assert (found.name, found.ordering, found.row_ordering, found.blocks) == (name, (0,), (0,), ((0,),))
+    assert found.rank == (value != 1)
+    np.testing.assert_allclose(found.log_det, log_det, rtol=1e-15)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32, torch.float64])
+def test_every_precision(dtype):
+    J = make("coupling", 6, generator(9)).to(dtype).requires_grad_()
+    found = recognise(J)
+    assert (found.name, found.log_det.dtype, found.log_det.requires_grad) == ("coupling", torch.float64, False)
+
+
+@pytest.mark.parametrize(
+    "bad", [torch.full((2, 3, 3), torch.nan), torch.full((2, 3, 3), torch.inf), torch.ones(2, 3, 3).int()]
+)
+def test_what_is_no_finite_real_number_is_named(bad):
+    with pytest.raises(ValueError, match="J must hold finite real numbers"):
+        recognise(bad)
+
+
+@pytest.mark.parametrize("shape", [(3, 3), (2, 3, 4), (0, 2, 2), (2, 0, 0)])
 def test_wrong_shapes_are_named(shape):
     with pytest.raises(ValueError, match="J must have the shape"):
         recognise(torch.zeros(shape))
