@@ -16,7 +16,7 @@ from .measure import Claim, InOwnDtype, Inverse, in_own_dtype, read_claim, try_i
 from .report import Behaviour, JacobianReport
 from .rng import seeded
 from .structure import Structure, recognise
-from .twin import own_dtype, with_parameters_moved
+from .twin import changes, own_dtype, state, with_parameters_moved
 from .witnesses import CENTRAL, REVERSE, hear, whole_jacobian
 
 __all__ = ["inspect_jacobian"]
@@ -123,7 +123,9 @@ def _look(transform: Any, x: Tensor, log_det: Callable | None, inverse: Callable
     safe = J.nan_to_num(nan=0.0, posinf=0.0, neginf=0.0)
     sign, log_abs_det = torch.linalg.slogdet(safe)
     stretches = torch.linalg.svdvals(safe)
+    before = state(f.subject)
     inverse = try_inverse(f, points, y)
+    changed = first.state_changed + tuple(n for n in changes(before, state(f.subject)) if n not in first.state_changed)
     own = _in_own_dtype(given, f, x, y) if steady and not coupled else None
     if inverse.failure and own is not None and own.inverse.error is not None:
         inverse = replace(own.inverse, low_precision=inverse.failure)
@@ -156,7 +158,7 @@ def _look(transform: Any, x: Tensor, log_det: Callable | None, inverse: Callable
             noise=repeated.noise,
             again=repeated.again,
             log_det_moved=repeated.log_det,
-            state_changed=first.state_changed,
+            state_changed=changed,
             moved_by_others=from_others.double(),
             noticeable=noticeable(y),
             in_own_dtype=own,
@@ -210,8 +212,9 @@ def _in_own_dtype(given: tuple[Any, ...], f: Map, x: Tensor, y: Tensor) -> InOwn
     dtype = own_dtype(transform, log_det, inverse, otherwise=x.dtype)
     if y.dtype != torch.float64 or dtype == torch.float64:
         return None
-    own = adapt(transform, x, log_det, inverse, dtype=None, manner=f.manner)
-    return in_own_dtype(own, f, x.reshape(-1, f.dim), dtype)
+    # Both anew: f may have changed its state by now.
+    own, twin = (adapt(transform, x, log_det, inverse, dtype=d, manner=f.manner) for d in (None, torch.float64))
+    return in_own_dtype(own, twin, x.reshape(-1, f.dim), dtype)
 
 
 def _terms(f: Map, points: Tensor) -> tuple[dict[str, Tensor], frozenset[str]]:

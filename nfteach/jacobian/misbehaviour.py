@@ -140,7 +140,7 @@ def _own_dtype(report: JacobianReport) -> Iterator[Finding]:
     if (own.lost & sound).any():
         message = f"In {name}, as the layer is used, NaN or infinity comes out where float64 gives a number."
         yield Finding("low-precision", message, worst(report, (own.lost & sound).double()))
-    elif own.log_det_gap is not None:
+    elif own.log_det_gap is not None and not report.log_det_drawn:
         condition = report.condition_number.nan_to_num(nan=1.0, posinf=1e12).clamp(max=1e12)
         far = (own.log_det_gap > 10 * tolerance(report) + 1e-2 + 1000 * eps * (1 + condition)) & sound
         if far.any():

@@ -83,38 +83,36 @@ def own_dtype(*things: Any, otherwise: torch.dtype) -> torch.dtype:
 
 
 def state(thing: Any) -> dict[str, Any]:
-    """The parameters, buffers and plain values (numbers, flags, words) of every module and transform in it, by name."""
+    """The parameters, buffers and plain values (numbers, flags, words) of every module and transform in it, by name.
+
+    Other tensors are left out: what a layer keeps of its last call is a memo and no state.
+    """
     found: dict[str, Any] = {}
     for holder in _reachable([thing]):
         if not isinstance(holder, nn.Module | Transform):
             continue
         prefix = "" if holder is thing else f"{type(holder).__name__}."
-        values = dict(vars(holder))
+        values = {name: value for name, value in vars(holder).items() if isinstance(value, bool | int | float | str)}
         if isinstance(holder, nn.Module):
-            values |= holder._parameters | holder._buffers
+            tensors = holder._parameters | holder._buffers
+            values |= {name: value.detach().clone() for name, value in tensors.items() if value is not None}
         for name, value in values.items():
             key = prefix + name
             while key in found:
                 key += "'"
-            if isinstance(value, Tensor):
-                found[key] = value.detach().clone()
-            elif isinstance(value, bool | int | float | str):
-                found[key] = value
+            found[key] = value
     return found
 
 
 def changes(before: dict[str, Any], after: dict[str, Any]) -> tuple[str, ...]:
-    """The names whose values differ between two states, or that only one of them has."""
+    """The names whose values differ between two states; what was not there before is new, and not changed."""
 
-    def same(name: str) -> bool:
-        if name not in before or name not in after:
-            return False
-        a, b = before[name], after[name]
+    def same(a: Any, b: Any) -> bool:
         if isinstance(a, Tensor) and isinstance(b, Tensor):
             return a.shape == b.shape and bool(((a == b) | (a != a) & (b != b)).all())
         return type(a) is type(b) and a == b
 
-    return tuple(name for name in [*before, *(n for n in after if n not in before)] if not same(name))
+    return tuple(name for name, value in before.items() if name in after and not same(value, after[name]))
 
 
 def _copy(original: Any, memo: dict[int, Any]) -> Any:

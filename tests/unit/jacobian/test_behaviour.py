@@ -302,3 +302,32 @@ def test_an_image_layer_whose_images_have_another_shape_is_inverted():
             return y.reshape(len(y), 1, 2, 4) / 2
 
     assert inspect_jacobian(Fold(), points(3, 1, 2, 4)).findings == ()
+
+
+class KeepsAMemo(Shift):
+    """Keeps what its last call computed, as many layers do for the log-det: no state that matters."""
+
+    def forward(self, x):
+        y, log_det = super().forward(x)
+        self._memo = log_det
+        return y, log_det
+
+
+class InverseCounts(Shift):
+    def inverse(self, y):
+        self.calls += 1
+        return super().inverse(y)
+
+
+def test_a_memo_is_no_state_and_the_inverse_may_change_some():
+    assert codes(inspect_jacobian(KeepsAMemo(), points(4, 3))) == set()
+    assert codes(inspect_jacobian(InverseCounts(), points(4, 3))) == {"changes-state"}
+
+
+def test_a_drawn_log_det_is_no_matter_of_precision():
+    class Large(EstimatesItsLogDet):
+        def forward(self, x):
+            y, log_det = super().forward(x)
+            return y, log_det + 1000 * torch.rand(len(x))
+
+    assert codes(inspect_jacobian(Large(), points(6, 3))) == {"non-deterministic"}
