@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 
 import pytest
 import torch
 
-ROOT = Path(__file__).parents[2]
+from tests.unit.pages import ROOT, blocks, links
+
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-EXAMPLES = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+EXAMPLES = [block.code for block in blocks(README)]
 
 
 @pytest.mark.parametrize("number", range(len(EXAMPLES)))
@@ -30,9 +30,8 @@ def test_there_are_examples() -> None:
 
 
 def test_every_link_leads_somewhere() -> None:
-    for target in re.findall(r"\]\(([^)#]+)\)", README):
-        if "://" not in target:
-            assert (ROOT / target).exists(), target
+    for target in links(README):
+        assert (ROOT / target.partition("#")[0]).exists(), target
 
 
 def test_the_lessons_listed_are_those_there_are() -> None:
