@@ -8,7 +8,7 @@ from torch import Tensor
 from .look import Look
 from .pattern import block_triangular_form, components, matching, topological_order
 
-__all__ = ["FAMILIES", "IMPLIED", "NAMES"]
+__all__ = ["FAMILIES", "IMPLIED", "NAMES", "orthogonal"]
 
 NAMES = (
     "identity",
@@ -170,7 +170,7 @@ def _triangular(look: Look) -> dict | None:
     }
 
 
-def _orthogonal(look: Look) -> dict | None:
+def orthogonal(look: Look) -> dict | None:
     if (look.J @ look.J.mT - look.eye).abs().max() > look.tol * look.dim**0.5:
         return None
     return {
@@ -227,7 +227,7 @@ FAMILIES = (
     ("lower triangular", _lower),
     ("upper triangular", _upper),
     ("triangular up to a permutation", _triangular),
-    ("orthogonal", _orthogonal),  # before rank r: every rotation of an odd space keeps an axis
+    ("orthogonal", orthogonal),  # before rank r: every rotation of an odd space keeps an axis
     ("identity plus rank r", _rank_r),
     ("block diagonal", _block_diagonal),
     ("dense", _dense),

@@ -92,7 +92,12 @@ def _structure(looked_at: Tensor, facts: dict[str, Any]) -> Structure | None:
     if not len(looked_at):
         return None
     by_differences = facts["witnesses"] is not None and facts["witnesses"].trusted == CENTRAL
-    return recognise(looked_at, eps=max(facts["eps"], _EPS_OF_DIFFERENCES if by_differences else 0.0))
+    own = facts["behaviour"].in_own_dtype
+    return recognise(
+        looked_at,
+        eps=max(facts["eps"], _EPS_OF_DIFFERENCES if by_differences else 0.0),
+        stored=0.0 if own is None else torch.finfo(own.dtype).eps,
+    )
 
 
 def _look(transform: Any, x: Tensor, log_det: Callable | None, inverse: Callable | None) -> tuple[dict, Tensor]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from .families import FAMILIES, IMPLIED, NAMES
+from .families import FAMILIES, IMPLIED, NAMES, orthogonal
 from .look import by_elimination, looks
 
 __all__ = ["NAMES", "Structure", "recognise"]
@@ -57,7 +57,7 @@ class Structure:
         return self.ordering != natural or self.row_ordering != natural
 
 
-def recognise(J: Tensor, *, eps: float | None = None) -> Structure:
+def recognise(J: Tensor, *, eps: float | None = None, stored: float = 0.0) -> Structure:
     """Name the structure that the Jacobians J (P, D, D) share.
 
     An entry counts as zero if it is zero at *every* point: a zero that a dead ReLU makes at one point is filled at
@@ -68,6 +68,8 @@ def recognise(J: Tensor, *, eps: float | None = None) -> Structure:
     Args:
         J: (P, D, D), finite.
         eps: the rounding unit of the arithmetic that J comes from; that of its dtype if not given.
+        stored: the rounding unit of the numbers that the map holds, where that is coarser: an orthogonal matrix that is
+            kept in float32 is orthogonal to seven digits only, whatever it is multiplied in.
 
     Raises:
         ValueError: if J has another shape, or holds what is no finite real number.
@@ -99,6 +101,9 @@ def recognise(J: Tensor, *, eps: float | None = None) -> Structure:
                 names.append(name)
                 facts = facts or found | {"zero": look.zero, "rank": look.rank}
                 break
+    if names == ["dense"] and stored > eps and (found := orthogonal(looks(J, stored)[0])) is not None:
+        names, facts = ["orthogonal"], {**found, "zero": facts["zero"], "rank": facts["rank"]}
+        facts["how"] += " It does so to the precision in which its numbers are stored."
     natural = tuple(range(J.shape[-1]))
     facts = {"ordering": natural, "row_ordering": facts.get("ordering", natural), "blocks": (natural,)} | facts
     return Structure(names[0], dim=len(natural), points=len(J), one=seen[0].one, also=tuple(names[1:]), **facts)

@@ -8,7 +8,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nfteach.jacobian import NAMES, recognise
+from nfteach.jacobian import NAMES, inspect_jacobian, recognise
 from nfteach.jacobian.pattern import block_triangular_form, components, matching, topological_order
 
 POINTS = 4
@@ -249,3 +249,19 @@ def test_what_is_no_finite_real_number_is_named(bad):
 def test_wrong_shapes_are_named(shape):
     with pytest.raises(ValueError, match="J must have the shape"):
         recognise(torch.zeros(shape))
+
+
+def test_an_orthogonal_matrix_kept_in_float32_is_orthogonal_to_that_precision():
+    Q = torch.linalg.qr(torch.randn(5, 5, generator=generator(3), dtype=torch.float64)).Q.float()
+    assert recognise(Q.double()[None]).name == "dense"
+    kept = recognise(Q.double()[None], stored=torch.finfo(torch.float32).eps)
+    assert kept.name == "orthogonal"
+    assert "stored" in kept.how
+    off = Q.double() + 1e-3 * torch.eye(5)
+    assert recognise(off[None], stored=torch.finfo(torch.float32).eps).name == "dense"
+
+    linear = torch.nn.Linear(5, 5, bias=False)
+    linear.weight.data = Q
+    report = inspect_jacobian(linear, torch.randn(4, 5, generator=generator(4)))
+    assert report.structure.name == "orthogonal"
+    assert report.structure.log_det.abs().max() == 0
