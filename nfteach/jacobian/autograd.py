@@ -36,17 +36,17 @@ def jacobian(f: Map, x: Tensor, *, rows_apart: bool = False) -> tuple[Tensor, Te
     if not y.requires_grad:
         J = torch.zeros(B, D, D, dtype=torch.float64)
     elif rows_apart:
-        J = torch.stack([_gradients(y[b], leaf)[b] for b in range(B)])
+        J = torch.stack([_gradients(y[b : b + 1], leaf)[b] for b in range(B)])
     else:
         J = _gradients(y, leaf)
     return J.double().cpu(), y.detach(), claimed.detach() if isinstance(claimed, Tensor) else claimed
 
 
 def _gradients(y: Tensor, x: Tensor) -> Tensor:
-    """(B, D, D), entry [b, i, j] = d(y_i, summed over what stands before its last dimension) / dx_bj.
+    """(B, D, D), entry [b, i, j] the derivative of sum_n y_ni by x_bj.
 
     Args:
-        y: (..., D), a function of x.
+        y: (N, D), a function of x.
         x: (B, D).
     """
 
@@ -57,11 +57,12 @@ def _gradients(y: Tensor, x: Tensor) -> Tensor:
     # look at the data, and some writing in place.
     every = torch.vmap(pull_back, out_dims=1)
     D = y.shape[-1]
-    units = torch.eye(D, dtype=y.dtype, device=y.device).reshape(D, *[1] * (y.dim() - 1), D).expand(D, *y.shape)
+    units = torch.eye(D, dtype=y.dtype, device=y.device).unsqueeze(1).expand(D, *y.shape)
     parts = []
     for some in units.split(max(1, _AT_ONCE // x.numel())):
         try:
             with warnings.catch_warnings():
+                # Where torch has no rule for many at once it takes a loop, and says so: no news for who inspects a map.
                 warnings.filterwarnings("ignore", "There is a performance drop", UserWarning)
                 # Cloned, as all the units are views of one matrix, and a backward pass may write into what it is given.
                 parts.append(every(some.clone()))
