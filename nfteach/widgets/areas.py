@@ -16,7 +16,8 @@ from matplotlib.patches import Patch, Polygon, Rectangle
 from matplotlib.quiver import Quiver
 from matplotlib.text import Text
 
-from nfteach.widgets.moving import HeatMap, Moving, MovingHeatMap, MovingImage, checked_color, css_color, font_of
+from nfteach.widgets.mover import Moving, checked_color, css_color, font_of
+from nfteach.widgets.moving import HeatMap, MovingHeatMap, MovingImage
 from nfteach.widgets.shapes import MovingArrows, MovingLine, MovingLines, MovingPoints
 
 __all__ = ["MovingPolygons", "MovingText", "follow"]

@@ -40,8 +40,8 @@ function trace(ctx, points, from, count) {
 function paintImage(ctx, one) {
   const [rows, columns] = (one.index || one.rgba).shape;
   const held = (one.held ||= document.createElement("canvas"));
-  if (one.fresh) {
-    one.fresh = false;
+  if (held.version !== one.version) {
+    held.version = one.version;
     held.width = columns;
     held.height = rows;
     const pixels = new ImageData(columns, rows);
@@ -126,7 +126,11 @@ function paintCloud(ctx, one, points, stampOf, scale) {
   if (!one.cloud || one.cloud.width !== width || one.cloud.height !== height) {
     one.cloud = Object.assign(document.createElement("canvas"), { width, height });
     one.blend = new ImageData(width, height);
+  } else if (one.cloud.version === one.version) {
+    ctx.drawImage(one.cloud, x0, y0);
+    return;
   }
+  one.cloud.version = one.version;
   const target = one.blend.data;
   target.fill(0);
   for (let i = 0; i < points.length / 2; i++) {
@@ -168,7 +172,7 @@ function paintLines(ctx, one, scale) {
     ctx.lineWidth = pick(one.widths, i);
     ctx.stroke();
   });
-  if (one.spots) paintPoints(ctx, Object.assign(one.spots, { matrix: one.matrix, clip: one.clip }), scale);
+  if (one.spots) paintPoints(ctx, Object.assign(one.spots, { matrix: one.matrix, clip: one.clip, version: one.version }), scale);
 }
 
 function paintPolygons(ctx, one) {
@@ -272,6 +276,7 @@ class Store {
     this.model = model;
     this.views = new Set();
     this.seq = -1;
+    this.version = 0; // of an artist: what is made from its arrays is kept until they change
     this.artists = {};
     this.readout = [];
     this.error = "";
@@ -298,7 +303,7 @@ class Store {
   take_scene() {
     this.scene = unpackTrait(this.model.get("_scene"));
     for (const [name, fixed] of Object.entries(this.scene.artists)) {
-      this.artists[name] = { ...this.artists[name], ...fixed, fresh: true };
+      this.artists[name] = { ...this.artists[name], ...fixed, version: ++this.version };
     }
   }
   take_frames() { this.frames = unpackTrait(this.model.get("_frames")); }
@@ -314,12 +319,18 @@ class Store {
     const frame = this.frames.list[this.model.get("frame")];
     if (frame) this.merge(frame);
   }
-  merge({ artists, readout, error, seq }) {
+  merge({ artists, readout, error, seq, frames }) {
+    if (frames) {
+      // Of each frame, what is new.
+      this.frames.list = this.frames.list.map((known, i) => {
+        const all = { ...known.artists };
+        for (const [name, told] of Object.entries(frames[i].artists)) all[name] = { ...all[name], ...told };
+        return { ...known, ...frames[i], artists: all };
+      });
+      this.show_frame();
+    }
     for (const [name, told] of Object.entries(artists)) {
-      const before = this.artists[name];
-      if (told.index && before.rgba) before.rgba = null;
-      if (told.rgba && before.index) before.index = null;
-      this.artists[name] = { ...before, ...told, fresh: true };
+      this.artists[name] = { ...this.artists[name], ...told, version: ++this.version };
     }
     if (readout) this.readout = readout;
     if (error !== undefined) this.error = error;
@@ -502,7 +513,8 @@ function makeView(store, el) {
   const table = element("dl", { class: "nfteach-readout" }, root);
   let layers = [];
   let scale = 0;
-  let asked = 0;
+  let painted = 0; // a frame of the screen has its painting: the request that ends it
+  let late = false;
   let alive = true;
   let errorLine = null;
 
@@ -531,7 +543,6 @@ function makeView(store, el) {
     if (errorLine.textContent !== store.error) errorLine.textContent = store.error;
   }
   function draw() {
-    asked = 0;
     if (!alive) return;
     showReadout();
     showError();
@@ -541,8 +552,15 @@ function makeView(store, el) {
     handles.refresh();
     canvas.dataset.seq = store.seq;
   }
-  // Many messages between two frames of the screen make one painting: the newest wins.
-  const ask = () => { asked ||= requestAnimationFrame(draw); };
+  // What comes is painted at once. More of it before the next frame of the screen makes one more painting: the newest wins.
+  function ask() {
+    if (painted) { late = true; return; }
+    painted = requestAnimationFrame(() => {
+      painted = 0;
+      if (late) { late = false; ask(); }
+    });
+    draw();
+  }
 
   async function resize() {
     const { width, height, layers: pngs } = store.scene;
@@ -583,7 +601,7 @@ function makeView(store, el) {
   return () => {
     alive = false;
     controls.stop();
-    cancelAnimationFrame(asked);
+    cancelAnimationFrame(painted);
     watch.disconnect();
     store.views.delete(hear);
     layers.forEach((bitmap) => bitmap.close());

@@ -14,7 +14,9 @@ import traitlets
 from matplotlib.figure import Figure
 
 from nfteach.widgets.areas import follow
-from nfteach.widgets.packing import in_words, written
+from nfteach.widgets.frames import Frames
+from nfteach.widgets.mover import Moving
+from nfteach.widgets.packing import in_words, rows_of
 from nfteach.widgets.packing import packed as _packed
 from nfteach.widgets.shapes import MovingPoints
 from nfteach.widgets.still import freeze, paint_order, to_png
@@ -44,8 +46,8 @@ class LiveFigure(anywidget.AnyWidget):
             in the picture; :meth:`on_drag` says what comes of it. They may also be set later.
         alt: the picture in words, for those who can't see it.
 
-    Axis limits stay as they are when the figure is handed over; after changing them, or a title, call
-    :meth:`refresh`.
+    Axis limits stay as they are when the figure is handed over; after changing them, a title, or a colour of what
+    moves, call :meth:`refresh`.
 
     Raises:
         ValueError: an artist that can't move, or one that is not in the figure; a handle that is no scatter plot.
@@ -84,7 +86,7 @@ class LiveFigure(anywidget.AnyWidget):
         handles: Mapping[str, str] | None = None,
         alt: str = "",
     ) -> None:
-        self.figure, self.alt, self.frame_label = figure, alt, frame_label
+        self.figure, self.alt = figure, alt
         self._lock = threading.RLock()
         self._moving = {name: follow(name, artist) for name, artist in moving.items()}
         for name, one in self._moving.items():
@@ -97,8 +99,7 @@ class LiveFigure(anywidget.AnyWidget):
         self._on_drag: list[Callable[[str, float, float], None]] = []
         self._unanswered: int | None = None
         self.handles = dict(handles or {})
-        self._frame_values: list[dict[str, Any]] = []
-        self._frames_now: dict[str, Any] = {"label": frame_label, "list": []}
+        self._stored, self._frames_seq = Frames(frame_label), 0
         self._draw_layers()
         if frames:
             self._take_frames(frames)
@@ -117,14 +118,18 @@ class LiveFigure(anywidget.AnyWidget):
             ValueError: an unknown name, a wrong shape, NaN or infinity; nothing has changed then.
         """
         checked = self._checked(values)
-        rows = self._rows(readout) if readout is not None else None
+        rows = rows_of(readout) if readout is not None else None
         with self._lock:
-            content = self._apply(checked)
+            # Where there are frames, the browser may show another one than is known here: then all is told again.
+            accept = Moving.put if len(self._stored) else Moving.take
+            told = {name: accept(self._moving[name], parts) for name, parts in checked.items()}
+            content: dict[str, Any] = {"artists": {name: news for name, news in told.items() if news}}
             if readout is not None:
                 self._readout = dict(readout)
                 content["readout"] = rows
             self._error = content["error"] = ""
             self._tell(content)
+            self._settle()
 
     def show_error(self, words: str) -> None:
         """Show what went wrong, in words, below the picture; the next good update clears it."""
@@ -161,8 +166,13 @@ class LiveFigure(anywidget.AnyWidget):
             ValueError: a frame that :meth:`update` would refuse; the frames before stay.
         """
         with self._lock:
-            self._take_frames(frames)
-            self.send_state(["_frames", "_state"])
+            news = self._take_frames(frames)
+            self._error = ""
+            if news is None:
+                self.send_state(["_frames", "_state"])
+            else:
+                self._tell({"artists": {}, "frames": news, "error": ""})
+            self._frames_seq = self._seq
 
     def refresh(self) -> None:
         """Draw the still parts again: after a change of limits, titles or whatever does not move."""
@@ -185,11 +195,6 @@ class LiveFigure(anywidget.AnyWidget):
                 raise ValueError(f"{name} can be dragged, so it is one point, but has {len(checked[name]['points'])}")
         return checked
 
-    def _apply(self, checked: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
-        for name, parts in checked.items():
-            self._moving[name].apply(parts)
-        return {"artists": {name: self._moving[name].payload() for name in checked}}
-
     def _tell(self, content: dict[str, Any]) -> None:
         """One message, numbered; it also answers the drag that is worked at, if there is one."""
         self._seq += 1
@@ -199,37 +204,21 @@ class LiveFigure(anywidget.AnyWidget):
         packed = _packed(content)
         self.send(packed["content"], packed["buffers"])
 
-    def _rows(self, readout: Mapping[str, Any]) -> list[list[str]]:
-        rows = []
-        for label, value in readout.items():
-            number, unit = value if isinstance(value, tuple) else (value, "")
-            rows.append([str(label), written(label, number), str(unit)])
-        return rows
+    def _settle(self) -> None:
+        """Bring matplotlib's artists up to date, once the browser has been told: pixels first, bookkeeping after."""
+        for one in self._moving.values():
+            one.settle()
 
-    def _take_frames(self, frames: Sequence[Mapping[str, Any]]) -> None:
-        frames = [dict(frame) for frame in frames]
-        extras = [(frame.pop("label", ""), frame.pop("readout", None)) for frame in frames]
-        checked = []
-        for index, frame in enumerate(frames):
-            try:
-                checked.append(self._checked(frame))
-            except ValueError as error:
-                raise ValueError(f"frame {index}: {error}") from error
-        told = []
-        for parts, (label, readout) in zip(checked, extras, strict=True):
-            rows = {} if readout is None else {"readout": self._rows(readout)}
-            told.append({**self._apply(parts), **rows, "label": str(label), "error": ""})
-        self._frame_values = [
-            {"parts": parts, "readout": readout} for parts, (_, readout) in zip(checked, extras, strict=True)
-        ]
-        self._frames_now = {"label": self.frame_label, "list": told}
-        if told:
-            self.frame = min(self.frame, len(told) - 1)
+    def _take_frames(self, frames: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]] | None:
+        news = self._stored.replace(frames, self._moving, self._checked)
+        if frames:
+            self.frame = min(self.frame, len(frames) - 1)
             self._show_frame()
+        return news
 
     @traitlets.validate("frame")
     def _valid_frame(self, proposal: Any) -> int:
-        last = max(len(self._frame_values) - 1, 0)
+        last = max(len(self._stored) - 1, 0)
         if not 0 <= proposal["value"] <= last:
             raise ValueError(f"frame must be a whole number from 0 to {last}, but is {proposal['value']}")
         return proposal["value"]
@@ -237,11 +226,13 @@ class LiveFigure(anywidget.AnyWidget):
     @traitlets.observe("frame")
     def _show_frame(self, _: Any = None) -> None:
         with self._lock:
-            if self._frame_values:
-                chosen = self._frame_values[self.frame]
-                self._apply(chosen["parts"])
-                if chosen["readout"] is not None:
-                    self._readout = dict(chosen["readout"])
+            if len(self._stored):
+                shown = self._stored.values[self.frame]
+                for name, parts in shown["parts"].items():
+                    self._moving[name].take(parts)
+                self._settle()
+                if shown["readout"] is not None:
+                    self._readout = dict(shown["readout"])
 
     def _draw_layers(self) -> None:
         freeze(self.figure)
@@ -256,15 +247,25 @@ class LiveFigure(anywidget.AnyWidget):
 
     def _state_now(self) -> dict[str, Any]:
         artists = {name: one.payload() for name, one in self._moving.items()}
-        shown = {"readout": self._rows(self._readout), "error": self._error}
+        shown = {"readout": rows_of(self._readout), "error": self._error}
         return {"artists": artists, **shown, "seq": self._seq, "frame": self.frame}
+
+    @property
+    def _frame_values(self) -> list[dict[str, Any]]:
+        return self._stored.values
+
+    @property
+    def _frames_now(self) -> dict[str, Any]:
+        return self._stored.told
 
     def _hear(self, _: Any, content: Mapping[str, Any], __: Any) -> None:
         # A front end asks when it starts (it may have missed updates) and when the picture has come to rest
         # (so that a saved notebook or a second view has it).
         if content.get("type") == "state" and content.get("seq") != self._seq:
             with self._lock:
-                self.send_state("_state")
+                known = content.get("seq")
+                late = not isinstance(known, int) or known < self._frames_seq
+                self.send_state(["_frames", "_state"] if late else ["_state"])
         if content.get("type") == "drag":
             self._drag(content["name"], content["at"], content["drag"])
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 import numbers
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
-__all__ = ["in_words", "packed", "written"]
+__all__ = ["in_words", "packed", "rows_of"]
 
 
 def packed(tree: Any) -> dict[str, Any]:
@@ -28,7 +29,16 @@ def packed(tree: Any) -> dict[str, Any]:
     return {"content": pack(tree), "buffers": buffers}
 
 
-def written(label: str, value: Any) -> str:
+def rows_of(readout: Mapping[str, Any]) -> list[list[str]]:
+    """A readout, label -> value or (value, unit), as the rows of its table: label, value, unit."""
+    rows = []
+    for label, value in readout.items():
+        number, unit = value if isinstance(value, tuple) else (value, "")
+        rows.append([str(label), _written(label, number), str(unit)])
+    return rows
+
+
+def _written(label: str, value: Any) -> str:
     """A number of the readout as a learner reads it: four decimals, or powers of ten where those say nothing."""
     if isinstance(value, str):
         return value

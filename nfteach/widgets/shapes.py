@@ -13,7 +13,7 @@ from matplotlib.path import Path
 from matplotlib.quiver import Quiver
 from matplotlib.transforms import Affine2D
 
-from nfteach.widgets.moving import Moving, checked_color, css_color
+from nfteach.widgets.mover import Moving, checked_color, css_color
 
 __all__ = ["MovingArrows", "MovingLine", "MovingLines", "MovingPoints"]
 
@@ -26,15 +26,17 @@ class MovingPoints(Moving):
 
     @property
     def transform(self) -> Any:
-        return self.artist.get_offset_transform()
+        return self._artist.get_offset_transform()
 
     def checked(self, part: str, value: Any) -> Any:
         return self.array(part, value, (None,)) if part == "values" else super().checked(part, value)
 
     def check(self, value: Any) -> dict[str, Any]:
         parts = super().check(value)
-        points = len(parts.get("points", self.artist.get_offsets()))
-        held = self.artist.get_array()
+        held = self._artist.get_array()
+        if held is None and "values" not in parts:
+            return parts
+        points = len(parts["points"] if "points" in parts else self.artist.get_offsets())
         values = len(parts["values"]) if "values" in parts else points if held is None else len(held)
         if points != values:
             raise ValueError(f"{self.name} needs as many values as points, but has {values} values for {points} points")
@@ -47,10 +49,14 @@ class MovingPoints(Moving):
         if "values" in parts:
             self.artist.set_array(parts["values"])
 
+    def told(self, value: np.ndarray) -> dict[str, Any] | None:
+        # With values, the colour map has its say.
+        return {"points": self.projected(value)} if self._artist.get_array() is None else None
+
     def data_at(self, x: float, y: float) -> tuple[float, float]:
         """Pixels from the bottom left -> the artist's coordinates, clipped to its axes."""
         point = self.transform.inverted().transform((x, y))
-        ax = self.artist.axes
+        ax = self._artist.axes
         if ax is not None:
             point = np.clip(point, *np.sort([ax.get_xlim(), ax.get_ylim()], axis=1).T)
         return float(point[0]), float(point[1])
@@ -95,13 +101,18 @@ class MovingLines(Moving):
         if "color" in parts:
             self.artist.set_color(parts["color"])
 
+    def told(self, value: np.ndarray | list[np.ndarray]) -> dict[str, Any]:
+        return {
+            "vertices": self.projected(np.concatenate(value) if len(value) else np.zeros((0, 2))),
+            "lengths": [len(line) for line in value],
+        }
+
     def payload(self) -> dict[str, Any]:
-        unit, segments = self.pixels_per_point(), [path.vertices for path in self.artist.get_paths()]
+        unit = self.pixels_per_point()
         offset, dashes = self.artist.get_linestyle()[0]
         return {
             **super().payload(),
-            "vertices": self.projected(np.concatenate(segments) if segments else np.zeros((0, 2))),
-            "lengths": [len(line) for line in segments],
+            **self.told([path.vertices for path in self.artist.get_paths()]),
             "edges": [css_color(color) for color in self.artist.get_edgecolor()],
             "widths": [float(width) * unit for width in self.artist.get_linewidth()],
             "dashes": [float(dash) * unit for dash in dashes or ()],

@@ -298,6 +298,32 @@ def test_frames_are_stepped_without_a_kernel(bench):
     assert page.errors == []
 
 
+def test_new_frames_replace_the_old_ones_where_they_differ(bench):
+    figure = Figure(figsize=(4, 3))
+    ax = figure.add_subplot(xlim=(-3, 3), ylim=(-3, 3))
+    image = ax.imshow(np.zeros((8, 8)), extent=(-3, 3, -3, 3), vmin=0, vmax=1, aspect="auto")
+    live = LiveFigure(figure, {"image": image, "samples": ax.scatter([], [], s=30, color="#D55E00", zorder=3)})
+    rng = np.random.default_rng(1)
+    images, points = rng.uniform(size=(3, 8, 8)), rng.normal(size=(3, 300, 2))
+
+    def frames(shift: float) -> list[dict]:
+        return [{"image": images[k], "samples": points[k] + shift, "readout": {"k": k + shift}} for k in range(3)]
+
+    live.set_frames(frames(0))
+    page = bench(live, 2.0)
+    page.page.evaluate("model.set('frame', 1)")
+    live.frame = 1
+    live.set_frames(frames(1))
+    page.settle()
+    for k in (1, 2, 0):
+        live.frame = k
+        page.page.evaluate("(k) => { model.set('frame', k); return new Promise(requestAnimationFrame); }", k)
+        page.page.evaluate("() => new Promise(requestAnimationFrame)")
+        assert close(page.picture(), twin(live, 2.0)), k
+        assert page.page.locator(".nfteach-readout dd").inner_text() == str(k + 1)
+    assert page.errors == []
+
+
 def test_an_update_after_a_frame_stays_when_the_state_is_kept(bench):
     live = cloud()
     live.set_frames([{"samples": [[-2, -2]]}, {"samples": [[2, 2]]}])
@@ -473,9 +499,9 @@ def test_grabbed_at_its_edge_the_handle_does_not_jump_and_at_the_axes_edge_it_st
     page.page.mouse.down()
     page.page.mouse.move(x + 20, y)
     deliver(page, drags(page)[0])
-    expected = (
-        live.figure.axes[0].transData.inverted().transform(live.figure.axes[0].transData.transform((1, 1)) + [10, 0])
-    )
+    to_pixels = live.figure.axes[0].transData
+    px, py = to_pixels.transform((1, 1))
+    expected = to_pixels.inverted().transform((px + 10, py))
     assert live.at == [pytest.approx(tuple(expected), abs=0.02)]
     page.page.mouse.move(1200, 20)
     deliver(page, drags(page)[1])

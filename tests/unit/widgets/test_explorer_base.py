@@ -62,6 +62,46 @@ def test_it_computes_without_gradients_and_leaves_the_mode_as_it_was(dot):
     assert torch.is_grad_enabled()
 
 
+class Threads(Explorer):
+    """Holds the number of threads that torch has while it computes."""
+
+    def build_controls(self):
+        self.working, self.go_on = threading.Event(), threading.Event()
+        self.go_on.set()
+        return {"good": switch("good", True)}
+
+    def build_live(self):
+        return LiveFigure(Figure(), {}, alt="nothing")
+
+    def compute(self, state):
+        self.here = torch.get_num_threads()
+        self.working.set()
+        self.go_on.wait(20)
+        if not state["good"]:
+            raise ValueError("not good")
+        return {}
+
+
+def test_it_computes_in_one_thread_and_a_cell_that_trains_keeps_its_own():
+    before = torch.get_num_threads()
+    torch.set_num_threads(3)
+    try:
+        explorer = Threads()
+        explorer.set(good=False)  # an error must not change it either
+        assert (explorer.here, explorer.error, torch.get_num_threads()) == (1, "not good", 3)
+        explorer.working.clear()
+        explorer.go_on.clear()
+        callback = threading.Thread(target=lambda: explorer.set(good=True))
+        callback.start()
+        assert explorer.working.wait(20)
+        assert torch.get_num_threads() == 3
+        explorer.go_on.set()
+        callback.join()
+        assert (explorer.here, explorer.error, torch.get_num_threads()) == (1, "", 3)
+    finally:
+        torch.set_num_threads(before)
+
+
 @pytest.mark.parametrize(
     ("state", "words"),
     [

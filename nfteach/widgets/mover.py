@@ -1,0 +1,189 @@
+"""One artist that moves: what it takes, what waits until somebody looks, and what the browser is told."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from matplotlib.artist import Artist
+from matplotlib.colors import is_color_like, to_rgba
+from matplotlib.text import Text
+
+__all__ = ["Moving", "checked_color", "css_color", "font_of", "same"]
+
+
+class Moving:
+    """One artist that moves. A subclass per kind of artist says what it takes and what the browser paints.
+
+    ``check`` looks at new values and changes nothing; ``take`` accepts checked values and says what the browser
+    paints anew. Two routes lead there. ``apply`` gives the values to the matplotlib artist and ``payload`` reads it,
+    so that what the browser paints and what matplotlib draws agree. But matplotlib's own bookkeeping takes longer than
+    all the rest. So what changes with every move of a slider, the main array, takes a short cut: ``told`` says what the
+    browser needs, and the artist gets the array later, by ``settle``, when the message is on its way.
+    """
+
+    kind = ""
+    main = ""  # what a bare array is taken for
+    parts: dict[str, str] = {}  # noqa: RUF012 - what else may be given, and a word on it
+
+    def __init__(self, name: str, artist: Any) -> None:
+        self.name, self._artist = name, artist
+        self._waiting: Any = None
+        self._taken: dict[str, Any] = {}
+
+    @property
+    def artist(self) -> Any:
+        """The matplotlib artist, with all that it was given."""
+        self.settle()
+        return self._artist
+
+    @property
+    def artists(self) -> list[Artist]:
+        """The matplotlib artists behind it."""
+        return [self.artist]
+
+    def take(self, parts: dict[str, Any]) -> dict[str, Any]:
+        """Accept checked parts, and say what the browser paints anew: nothing if they are what was given last."""
+        return {} if same(parts, self._taken) else self.put(parts)
+
+    def put(self, parts: dict[str, Any]) -> dict[str, Any]:
+        """Accept checked parts, and say what they paint."""
+        self._taken = parts
+        told = self.told(parts[self.main]) if list(parts) == [self.main] else None
+        if told is not None:
+            self._waiting = parts[self.main]
+            return told
+        self.settle()
+        self.apply(parts)
+        return self.payload()
+
+    def settle(self) -> None:
+        """Give the artist what waits for it."""
+        if self._waiting is not None:
+            value, self._waiting = self._waiting, None
+            self.apply({self.main: value})
+
+    def told(self, value: Any) -> dict[str, Any] | None:
+        """What the browser needs when only the main array is new; None if the artist must be asked."""
+        return None
+
+    def check(self, value: Any) -> dict[str, Any]:
+        """The checked parts of a new value. Raises ValueError in words."""
+        parts = dict(value) if isinstance(value, Mapping) else {self.main: value}
+        known = {**self.parts, "visible": "True or False", "alpha": "a number from 0 to 1"}
+        for part in parts:
+            if part not in known:
+                raise ValueError(f"{self.name} has no part {part!r}; it takes {_listed(known)}")
+        return {part: self.checked(part, value) for part, value in parts.items()}
+
+    def checked(self, part: str, value: Any) -> Any:
+        """One checked part."""
+        if part == "visible":
+            return bool(value)
+        if part == "alpha":
+            return float(self.array(part, value, ()))
+        return self.array(part, value, (None, 2))
+
+    def array(self, part: str, value: Any, shape: tuple[int | None, ...]) -> np.ndarray:
+        """``value`` as finite float numbers of ``shape``, in which None stands for any size."""
+        if hasattr(value, "detach"):
+            value = value.detach().cpu().numpy()
+        label = self.name if part == self.main else f"{self.name} ({part})"
+        try:
+            # A copy: what the author does with the array afterwards must not move the picture.
+            array = np.array(value, dtype=np.float64)
+        except (TypeError, ValueError) as error:
+            raise ValueError(f"{label} must be an array of numbers, but is {type(value).__name__}") from error
+        fits = array.ndim == len(shape) and all(
+            want in (None, got) for want, got in zip(shape, array.shape, strict=True)
+        )
+        if not fits:
+            wanted = f"({', '.join('n' if size is None else str(size) for size in shape)})"
+            raise ValueError(f"{label} must have shape {wanted}, but has {array.shape}")
+        if not np.isfinite(array).all():
+            bad = array.size - np.isfinite(array).sum()
+            raise ValueError(f"{label} has {bad} of {array.size} numbers that are NaN or infinite; give finite ones")
+        return array
+
+    def apply(self, parts: Mapping[str, Any]) -> None:
+        """Give checked parts to the artist, which has none that wait."""
+        for artist in self.artists:
+            if "visible" in parts:
+                artist.set_visible(parts["visible"])
+            if "alpha" in parts:
+                artist.set_alpha(parts["alpha"])
+
+    @property
+    def transform(self) -> Any:
+        """From the artist's coordinates to pixels."""
+        return self._artist.get_transform()
+
+    def place(self, height: float) -> dict[str, Any]:
+        """What stays: the affine map from the artist's coordinates to pixels from the top left, and the clip."""
+        (a, c, e), (b, d, f) = self.transform.get_affine().get_matrix()[:2]
+        first = self.artists[0]
+        clip = None
+        if first.axes is not None and first.get_clip_on():
+            box = first.axes.bbox
+            clip = [box.x0, height - box.y1, box.width, box.height]
+        return {"kind": self.kind, "matrix": [a, -b, c, -d, e, height - f], "clip": clip}
+
+    def pixels_per_point(self) -> float:
+        """Pixels of the figure in a point, matplotlib's unit of lengths."""
+        return self.artists[0].get_figure(root=True).dpi / 72
+
+    def projected(self, points: np.ndarray) -> np.ndarray:
+        """Points before the affine map, float32: log scales and the like are done here."""
+        flat = self.transform.transform_non_affine(np.asarray(points, dtype=np.float64).reshape(-1, 2))
+        return flat.reshape(np.shape(points)).astype(np.float32)
+
+    def payload(self) -> dict[str, Any]:
+        """What the browser paints now: numbers, words and arrays."""
+        return {"visible": self.artists[0].get_visible()}
+
+
+def checked_color(name: str, value: Any) -> Any:
+    """A colour of matplotlib. Raises ValueError in words."""
+    if not is_color_like(value):
+        raise ValueError(f"{name} (color) must be a colour of matplotlib, but is {value!r}")
+    return value
+
+
+def css_color(color: Any, alpha: float | None = None) -> str:
+    """A matplotlib colour as CSS writes it; "" for none."""
+    return _css_color(color if isinstance(color, str) else tuple(color), alpha)
+
+
+@functools.lru_cache(1024)
+def _css_color(color: str | tuple[float, ...], alpha: float | None) -> str:
+    r, g, b, a = to_rgba(color, alpha)
+    return f"rgba({r * 255:.0f},{g * 255:.0f},{b * 255:.0f},{a:.3g})" if a else ""
+
+
+def font_of(text: Text, unit: float) -> dict[str, Any]:
+    """How a text is set; ``unit`` is pixels per point."""
+    return {
+        "size": text.get_fontsize() * unit,
+        "weight": str(text.get_fontweight()),
+        "style": text.get_fontstyle(),
+        "align": text.get_horizontalalignment(),
+        "baseline": text.get_verticalalignment(),
+        "rotation": text.get_rotation(),
+    }
+
+
+def _listed(parts: Mapping[str, str]) -> str:
+    return "; ".join(f"{part!r}: {what}" for part, what in parts.items())
+
+
+def same(one: Any, other: Any) -> bool:
+    """Whether two checked values, or dicts or lists of them, are equal."""
+    if isinstance(one, np.ndarray) or isinstance(other, np.ndarray):
+        return type(one) is type(other) and np.array_equal(one, other)
+    if isinstance(one, dict) and isinstance(other, dict):
+        return one.keys() == other.keys() and all(same(value, other[key]) for key, value in one.items())
+    if isinstance(one, list) and isinstance(other, list):
+        return len(one) == len(other) and all(map(same, one, other))
+    return type(one) is type(other) and one == other
