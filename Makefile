@@ -14,7 +14,8 @@ ifeq ($(origin TORCH_INDEX),undefined)
 else
   CPU_ONLY := $(if $(TORCH_INDEX),yes)
 endif
-PIP_INSTALL = $(BIN)/python -m pip install --quiet $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX)) -c constraints.txt
+PIP_OPTIONS = --quiet $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX)) -c constraints.txt
+PIP_INSTALL = $(BIN)/python -m pip install $(PIP_OPTIONS)
 
 LAB_READY := $(VENV)/.lab-ready
 TEST_READY := $(VENV)/.test-ready
@@ -24,8 +25,16 @@ ROOT_FLAG = $(if $(filter 0,$(shell id -u)),--allow-root)
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest
 TWO_AT_ONCE := -n 2 --dist loadscope
 
+# Other people's libraries live in an environment of their own, and each is tested in a process of its own: zuko changes
+# torch.distributions for all.
+PEERS_VENV ?= $(VENV)-peers
+PEERS_BIN := $(PEERS_VENV)/bin
+PEERS_READY := $(PEERS_VENV)/.peers-ready
+PEERS ?= environment nflows normflows pyro zuko
+PEERS_PIP = $(PEERS_BIN)/python -m pip install $(PIP_OPTIONS) -c constraints-peers.txt
+
 .DEFAULT_GOAL := help
-.PHONY: help lab test test-unit test-nbval test-notebooks test-browser browser bench lint format notebooks constraints clean
+.PHONY: help lab test test-unit test-nbval test-notebooks test-browser test-peers browser bench lint format notebooks constraints clean
 
 help: ## this list
 	@awk -F ':[^#]*## ' '/^[a-z-]+:.*## / { printf "  make %-14s  %s\n", $$1, $$2 }' Makefile
@@ -50,11 +59,17 @@ test-notebooks: $(TEST_READY) ## sources and notebooks in step, the builder, the
 test-browser: $(TEST_READY) browser ## run each lesson in JupyterLab in Chromium and move each explorer
 	$(PYTEST) tests/browser
 
+test-peers: $(PEERS_READY) ## the microscope on layers of zuko, nflows, normflows and Pyro (PEERS=zuko: that library only)
+	@status=0; for peer in $(PEERS); do \
+		OMP_NUM_THREADS=1 $(PEERS_BIN)/python -m pytest tests/peers/test_$${peer}*.py || status=1; \
+	done; exit $$status
+
 browser: $(TEST_READY) ## find a Chromium, or install one
 	@sh tools/ensure_browser.sh $(BIN)/python
 
-bench: $(TEST_READY) browser ## how long from a slider's event to its pixels, beside two yardsticks
+bench: $(TEST_READY) browser ## how long from a slider's event to its pixels, and for a Jacobian, beside yardsticks
 	$(BIN)/python -m benchmarks.widget_latency
+	$(BIN)/python -m benchmarks.jacobian
 
 lint: $(TEST_READY) ## ruff: rules and layout
 	$(BIN)/ruff check .
@@ -71,15 +86,15 @@ constraints: $(TEST_READY) ## write constraints.txt from what is installed now
 	$(BIN)/python tools/pin.py > $(VENV)/constraints.new
 	mv $(VENV)/constraints.new constraints.txt
 
-clean: ## remove what was generated; the environment stays (rm -rf .venv takes it away)
+clean: ## remove what was generated; the environments stay (rm -rf .venv .venv-peers takes them away)
 	rm -rf artefacts build dist .pytest_cache .ruff_cache .hypothesis
-	find . -path ./$(VENV) -prune -o \( -name __pycache__ -o -name .ipynb_checkpoints \) -type d -prune -exec rm -rf {} +
+	find . \( -path ./$(VENV) -o -path ./$(PEERS_VENV) \) -prune -o \( -name __pycache__ -o -name .ipynb_checkpoints \) -type d -prune -exec rm -rf {} +
 
 # ---- the environment: installed once, and again when its description changes -------------------------------------
 
-$(BIN)/python:
+$(BIN)/python $(PEERS_BIN)/python:
 	@sh tools/check_python.sh $(PYTHON)
-	$(PYTHON) -m venv $(VENV)
+	$(PYTHON) -m venv $(patsubst %/bin/python,%,$@)
 
 $(LAB_READY): pyproject.toml constraints.txt | $(BIN)/python
 	@echo "Installing JupyterLab, PyTorch (CPU) and the course into $(VENV): a few minutes, once."
@@ -92,3 +107,12 @@ $(TEST_READY): pyproject.toml constraints.txt | $(BIN)/python
 	$(PIP_INSTALL) -e ".[test]"
 	@$(if $(CPU_ONLY),$(BIN)/python tools/check_torch.py)
 	@touch $(LAB_READY) $@
+
+# Only what the layers need: nflows asks for TensorBoard and matplotlib too, for training logs and pictures that are not
+# used here, so it comes without what it asks for. nflows and normflows are built from source, by the pinned setuptools.
+$(PEERS_READY): constraints.txt constraints-peers.txt | $(PEERS_BIN)/python
+	@echo "Installing zuko, nflows, normflows and Pyro into $(PEERS_VENV): a minute or two, once."
+	$(PEERS_PIP) torch numpy tqdm zuko pyro-ppl setuptools pytest pytest-timeout hypothesis
+	$(PEERS_PIP) --no-deps --no-build-isolation --use-pep517 nflows normflows
+	$(PEERS_PIP) --no-deps -e .
+	@touch $@

@@ -14,7 +14,6 @@ pytestmark = pytest.mark.filterwarnings(
 )
 
 MASK = torch.tensor([1, 0, 1, 0, 1])  # 1: transformed
-SPLINE = {"num_bins": 6, "tails": "linear", "tail_bound": 3.0}
 MADE = {"features": 5, "hidden_features": 16}
 UNIT = inside(0.02, 0.98, 7, 5)
 
@@ -56,6 +55,10 @@ class Gated(torch.nn.Module):
 
     def inverse(self, y):
         return self.unit.inverse(y, self.gate)
+
+
+def alone(name, build, **more):
+    return Layer(name, build, "diagonal", "each x_i by itself", **more)
 
 
 LAYERS = [
@@ -129,36 +132,6 @@ LAYERS = [
         "a shift given x_2 and x_4",
     ),
     Layer(
-        "rational-quadratic coupling",
-        lambda: N.PiecewiseRationalQuadraticCouplingTransform(MASK, net, **SPLINE),
-        "coupling",
-        "splines given x_2 and x_4",
-    ),
-    Layer(
-        "rational-quadratic coupling, both halves",
-        lambda: N.PiecewiseRationalQuadraticCouplingTransform(MASK, net, apply_unconditional_transform=True, **SPLINE),
-        "triangular up to a permutation",
-        "x_2 and x_4 do not pass: they go through splines of their own",
-    ),
-    Layer(
-        "quadratic coupling",
-        lambda: N.PiecewiseQuadraticCouplingTransform(MASK, net, **SPLINE),
-        "coupling",
-        "splines given x_2 and x_4",
-    ),
-    Layer(
-        "cubic coupling",
-        lambda: N.PiecewiseCubicCouplingTransform(MASK, net, **SPLINE),
-        "coupling",
-        "splines given x_2 and x_4",
-    ),
-    Layer(
-        "linear coupling",
-        lambda: N.PiecewiseLinearCouplingTransform(MASK, net, **SPLINE),
-        "coupling",
-        "splines given x_2 and x_4",
-    ),
-    Layer(
         "MaskedAffineAutoregressiveTransform",
         lambda: N.MaskedAffineAutoregressiveTransform(**MADE),
         "lower triangular",
@@ -171,36 +144,11 @@ LAYERS = [
         "hidden units see random prefixes; outputs still see x_<i only",
     ),
     Layer(
-        "rational-quadratic autoregressive",
-        lambda: N.MaskedPiecewiseRationalQuadraticAutoregressiveTransform(**MADE, **SPLINE),
-        "lower triangular",
-        "a spline of x_i given x_<i",
-    ),
-    Layer(
-        "quadratic autoregressive",
-        lambda: N.MaskedPiecewiseQuadraticAutoregressiveTransform(**MADE, **SPLINE),
-        "lower triangular",
-        "a spline of x_i given x_<i",
-    ),
-    Layer(
-        "cubic autoregressive",
-        lambda: N.MaskedPiecewiseCubicAutoregressiveTransform(num_bins=6, **MADE),
-        "lower triangular",
-        "a spline of x_i on (0, 1) given x_<i",
-        x=UNIT,
-    ),
-    Layer(
-        "linear autoregressive",
-        lambda: N.MaskedPiecewiseLinearAutoregressiveTransform(num_bins=6, **MADE),
-        "lower triangular",
-        "a spline of x_i on (0, 1) given x_<i",
-        x=UNIT,
-    ),
-    Layer(
         "the inverse of an autoregressive",
-        lambda: N.InverseTransform(N.MaskedAffineAutoregressiveTransform(**MADE)),
+        lambda: N.InverseTransform(N.MaskedAffineAutoregressiveTransform(3, hidden_features=8)),
         "lower triangular",
         "x_i is found from y_i and x_<i, so from y_<=i",
+        x=points(5, 3),
     ),
     Layer(
         "Permutation",
@@ -229,19 +177,10 @@ LAYERS = [
     ),
     Layer("Sigmoid", lambda: N.Sigmoid(learn_temperature=True), "diagonal", "each x_i by itself"),
     Layer("Logit", N.Logit, "diagonal", "each x_i by itself, on (0, 1)", x=UNIT, perturb=None),
-    Layer("Tanh", N.Tanh, "diagonal", "each x_i by itself", perturb=None),
-    Layer("LogTanh", N.LogTanh, "diagonal", "each x_i by itself", perturb=None),
-    Layer("LeakyReLU", lambda: N.LeakyReLU(0.1), "diagonal", "each x_i by itself", perturb=None),
-    Layer("CauchyCDF", CauchyCDF, "diagonal", "each x_i by itself", perturb=None),
-    Layer(
-        "CompositeCDFTransform",
-        lambda: N.CompositeCDFTransform(N.Sigmoid(), N.PiecewiseRationalQuadraticCDF([5], num_bins=6)),
-        "diagonal",
-        "to (0, 1), through a spline, and back, each x_i by itself",
-    ),
-    Layer("cubic CDF", lambda: N.PiecewiseCubicCDF([5], num_bins=6), "diagonal", "each x_i by itself", x=UNIT),
-    Layer("quadratic CDF", lambda: N.PiecewiseQuadraticCDF([5], num_bins=6), "diagonal", "each x_i by itself", x=UNIT),
-    Layer("linear CDF", lambda: N.PiecewiseLinearCDF([5], num_bins=6), "diagonal", "each x_i by itself", x=UNIT),
+    alone("Tanh", N.Tanh, perturb=None),
+    alone("LogTanh", N.LogTanh, perturb=None),
+    alone("LeakyReLU", lambda: N.LeakyReLU(0.1), perturb=None),
+    alone("CauchyCDF", CauchyCDF, perturb=None),
     Layer(
         "PointwiseAffineTransform",
         lambda: N.PointwiseAffineTransform(torch.randn(5), torch.rand(5) + 0.5),

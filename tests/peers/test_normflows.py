@@ -194,6 +194,15 @@ LAYERS = [
         x=inside(-2.9, 2.9, 7, 5),
     ),
     Layer(
+        "CircularCoupledRationalQuadraticSpline, outside",
+        lambda: F.CircularCoupledRationalQuadraticSpline(5, 1, 16, ind_circ=[1, 2]),
+        "diagonal",
+        "the coordinates that are no angles have linear tails, so outside (-3, 3) they should pass",
+        x=inside(-2.9, 2.9, 7, 5) + torch.tensor([6.0, 0.0, 0.0, 0.0, 0.0]),
+        findings={"singular": "they all become 0, with log-det 0: see below"},
+        perturb=None,
+    ),
+    Layer(
         "Residual",
         lambda: residual(3, exact_trace=True),
         "dense",

@@ -168,6 +168,7 @@ LAYERS = [
         findings={
             "log-det-wrong": "the log-det takes the variance of the batch, and the map the moving one",
             "inverse-wrong": "so does the inverse",
+            "changes-state": "the inverse lets the moving statistics follow",
         },
     ),
     Layer("Permute", lambda: P.Permute(ORDER), "permutation", "y_i = x_p(i)", perturb=None),
@@ -234,10 +235,18 @@ LAYERS = [
         perturb=None,
     ),
     Layer(
+        "AffineCoupling, clipped",
+        lambda: P.affine_coupling(5, log_scale_max_clip=0.0),
+        "coupling",
+        "as above; where the log of the scale is clipped at 0, the scale no longer follows x_1 and x_2",
+        findings={"gradient-cut": "clamp_preserve_gradients lets autograd believe that it does: see below"},
+    ),
+    Layer(
         "composed",
         lambda: P.ComposeTransformModule([P.affine_coupling(5), P.Permute(ORDER), P.affine_coupling(5)]),
         "dense",
         "the second coupling changes what the first has let pass, given what it has changed",
+        perturb=0.1,
     ),
 ]
 
@@ -255,10 +264,10 @@ def test_by_differences(expected):
 @pytest.mark.parametrize(
     ("transform", "x", "words"),
     [
-        (P.CorrCholeskyTransform(), points(7, 6), r"maps 6 numbers to \(4, 4\)"),
-        (P.CorrLCholeskyTransform(), points(7, 3), r"maps 3 numbers to \(3, 3\)"),
-        (P.StickBreakingTransform(), points(7, 5), r"maps 5 numbers to \(6,\)"),
-        (P.SimplexToOrderedTransform(), torch.softmax(points(7, 5), 1), r"maps 5 numbers to \(4,\)"),
+        (P.CorrCholeskyTransform(), points(7, 6), "maps 6 numbers to 16"),
+        (P.CorrLCholeskyTransform(), points(7, 3), "maps 3 numbers to 9"),
+        (P.StickBreakingTransform(), points(7, 5), "maps 5 numbers to 6"),
+        (P.SimplexToOrderedTransform(), torch.softmax(points(7, 5), 1), "maps 5 numbers to 4"),
     ],
     ids=lambda value: type(value).__name__,
 )

@@ -1,4 +1,7 @@
-"""pyproject.toml, constraints.txt, environment.yml, the Makefile and the workflow describe one environment."""
+"""pyproject.toml, constraints.txt, environment.yml, the Makefile and the workflow describe one environment.
+
+And constraints-peers.txt a second one, for the tests on other people's libraries.
+"""
 
 import json
 import os
@@ -20,11 +23,15 @@ from pin import PYTHONS, closure
 
 ROOT = Path(__file__).parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-PINS = {
-    canonicalize_name(line.split("==")[0]): line.split("==")[1]
-    for line in (ROOT / "constraints.txt").read_text().split("\n")
-    if line and not line.startswith("#")
-}
+
+
+def pins(file: str) -> dict[str, str]:
+    """Name -> version in a file of constraints."""
+    lines = (line for line in (ROOT / file).read_text().split("\n") if line and not line.startswith("#"))
+    return {canonicalize_name(name): version for name, _, version in (line.partition("==") for line in lines)}
+
+
+PINS, PEERS = pins("constraints.txt"), pins("constraints-peers.txt")
 DIRECT = [
     Requirement(line)
     for line in [
@@ -72,7 +79,7 @@ def test_no_cuda_in_the_environment():
 
 
 def test_pins_are_of_public_versions():
-    assert all(Version(version).local is None for version in PINS.values())
+    assert all(Version(version).local is None for version in (PINS | PEERS).values())
 
 
 def test_one_range_of_pythons_everywhere():
@@ -99,12 +106,12 @@ def torch_index() -> str:
     return address
 
 
-def plan(tmp_path: Path, *arguments: str, **environment: str) -> str:
-    """What make would do for `make lab` with an environment in `tmp_path`, without doing it."""
+def plan(tmp_path: Path, *arguments: str, target: str = "lab", **environment: str) -> str:
+    """What make would do for `make lab`, or another target, with environments in `tmp_path`, without doing it."""
     kept = {
         key: value for key, value in os.environ.items() if key not in ("PIP_FIND_LINKS", "TORCH_INDEX", "MAKEFLAGS")
     }
-    command = ["make", "--dry-run", "lab", f"VENV={tmp_path / 'venv'}", *arguments]
+    command = ["make", "--dry-run", target, f"VENV={tmp_path / 'venv'}", *arguments]
     return subprocess.run(command, cwd=ROOT, env=kept | environment, capture_output=True, text=True, check=True).stdout
 
 
@@ -133,6 +140,34 @@ def test_the_second_start_installs_nothing(tmp_path):
     second = plan(tmp_path)
     assert "pip install" not in second
     assert "jupyter" in second
+
+
+def test_the_peers_have_an_environment_of_their_own(tmp_path):
+    assert not PEERS.keys() & PINS.keys()
+    done = plan(tmp_path, target="test-peers")
+    assert f"-m venv {tmp_path / 'venv-peers'}" in done
+    assert f"-m venv {tmp_path / 'venv'}\n" not in done
+    installs = [line for line in done.splitlines() if "pip install" in line]
+    asked = {canonicalize_name(word) for line in installs for word in line.split()}
+    assert PEERS.keys() <= asked
+    assert all(
+        f"--extra-index-url {torch_index()} -c constraints.txt -c constraints-peers" in line for line in installs
+    )
+
+
+def test_the_peers_are_installed_once(tmp_path):
+    (tmp_path / "venv-peers/bin").mkdir(parents=True)
+    for name in ("bin/python", ".peers-ready"):
+        (tmp_path / "venv-peers" / name).touch()
+    assert "pip install" not in plan(tmp_path, target="test-peers")
+
+
+def test_every_test_of_the_peers_is_run_and_no_two_libraries_share_a_process(tmp_path):
+    (loop,) = re.findall(r"for peer in (.*?);", plan(tmp_path, target="test-peers"))
+    files = {peer: set((ROOT / "tests/peers").glob(f"test_{peer}*.py")) for peer in loop.split()}
+    assert set().union(*files.values()) == set((ROOT / "tests/peers").glob("test_*.py"))
+    assert sum(map(len, files.values())) == len(set().union(*files.values()))
+    assert "make test-peers" in (ROOT / ".ci/run").read_text()
 
 
 @pytest.mark.parametrize(
