@@ -13,6 +13,7 @@ _HOMES = {
     "LiveFigure": "live",
     "NADEStepper": "nade",
     "PlanarExplorer": "planar",
+    "Prediction": "prediction",
     "SelfTest": "selftest",
     "StretchExplorer": "stretch",
 }

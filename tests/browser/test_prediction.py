@@ -1,0 +1,550 @@
+"""Predictions in Chromium: in JupyterLab by mouse and by keyboard, kernel idle, busy or gone; on a bare page, too."""
+
+from __future__ import annotations
+
+import json
+import pathlib
+import re
+
+import nbformat
+import pytest
+from playwright.sync_api import Locator, Page, expect
+
+import nfteach.widgets.prediction
+from nfteach.widgets import Prediction
+from nfteach.widgets.prediction_spec import judge, read
+from nfteach.widgets.prediction_text import to_plain
+
+SOURCES = pathlib.Path(nfteach.widgets.prediction.__file__).parent
+HIDDEN = {"jupyter": {"source_hidden": True}}
+CHOICE = r"""
+Prediction(
+    r"Two points lie on the same plane $w^\top z = \text{const}$, far apart from each other. How do they move?",
+    {
+        "the point further from the origin moves further": "The origin plays no role. The *plane* does.",
+        "by exactly the same vector": ("right", r"All that $f$ asks about $z$ is the number $w^\top z + b$."),
+        r"in the same direction, by lengths that depend on $\lVert z \rVert$": r"But the length is $h(w^\top z + b)$.",
+    },
+)
+"""
+NUMBER = r"""
+Prediction(
+    r"A layer is $x = z/2$; see `math.log`. It costs \$5, not \$6. What is $\log\lvert dx/dz \rvert$?",
+    number=-0.693, tolerance=0.01, unit="nats", explanation=r"It is $-\log 2$.",
+    wrong={lambda right: -right: "A slip of the sign: space *shrinks*.", (0, None): "Nothing grows here."},
+    otherwise="Begin with the slope $dx/dz$.",
+)
+"""
+NAMED = (
+    "from nfteach.widgets import Prediction",
+    f"choice = {CHOICE.strip()}\nchoice",
+    f"number = {NUMBER.strip()}\nnumber",
+)
+
+
+def built(source: str) -> Prediction:
+    return eval(source.strip(), {"Prediction": Prediction})
+
+
+# ---- in JupyterLab ----
+
+
+@pytest.fixture
+def opened(lab, page):
+    """Open a notebook of these code cells and run it; the cells of predictions are folded away, as in lessons."""
+
+    def run(*cells: str) -> None:
+        made = [nbformat.v4.new_code_cell(text, metadata=HIDDEN if "Prediction(" in text else {}) for text in cells]
+        write(lab, nbformat.v4.new_notebook(cells=made))
+        lab.open(page, "predictions.ipynb")
+        assert lab.run_all(page)
+
+    yield run
+    lab.close(page)
+
+
+def write(lab, notebook: nbformat.NotebookNode) -> None:
+    notebook.metadata.kernelspec = {"name": "python3", "display_name": "Python 3", "language": "python"}
+    nbformat.write(notebook, lab.root / "predictions.ipynb")
+
+
+def ask(page: Page, expression: str) -> str:
+    """The value of an expression in the kernel of the open notebook, as its repr."""
+    script = """async (expression) => {
+        const kernel = window.jupyterapp.shell.currentWidget.sessionContext.session.kernel;
+        const reply = await kernel.requestExecute({ code: '', user_expressions: { it: expression } }).done;
+        return reply.content.user_expressions.it.data['text/plain'];
+    }"""
+    return page.evaluate(script, expression)
+
+
+def wait_for(page: Page, expression: str, value: str) -> None:
+    """Wait until the kernel has been told."""
+    for _ in range(100):
+        if (said := ask(page, expression)) == value:
+            return
+        page.wait_for_timeout(50)
+    raise AssertionError(f"{expression} is {said}, not {value}")
+
+
+def predictions(page: Page) -> list[Locator]:
+    found = page.locator(".jp-NotebookPanel:visible .nfteach-prediction")
+    expect(found.first).to_be_visible()
+    return found.all()
+
+
+def assert_typeset(root: Locator) -> None:
+    """No TeX is left as it was typed, and there is some that was set."""
+    places = root.locator(".nfteach-tex")
+    expect(places.locator("mjx-container")).to_have_count(places.count())
+    assert places.count() > 0
+    assert "\\" not in root.inner_text()
+
+
+@pytest.mark.timeout(240)
+def test_by_mouse(opened, page):
+    opened(*NAMED)
+    choice, number = predictions(page)
+    assert_typeset(choice)
+    assert_typeset(number)
+    assert "It costs $5, not $6." in number.inner_text()
+    for feedback in ("The origin plays no role", "All that", "A slip of the sign", "-0.693"):
+        expect(page.get_by_text(feedback).locator("visible=true")).to_have_count(0)
+
+    choice.get_by_role("button", name="Commit").click()
+    expect(choice.get_by_role("alert")).to_have_text("Choose one first.")
+    choice.locator(".nfteach-choice").nth(2).locator("mjx-container").click()  # on the formula in the label
+    expect(choice.get_by_role("radio").nth(2)).to_be_checked()
+    expect(choice.get_by_role("alert")).to_have_text("")
+    expect(choice.get_by_role("status")).to_have_text("")
+    choice.get_by_role("button", name="Commit").click()
+    told = choice.get_by_role("status")
+    expect(told).to_contain_text("✗ Not quite. You chose c). But the length is")
+    expect(told).to_contain_text("✓ The answer: b) by exactly the same vector. All that")
+    expect(choice.locator(".nfteach-mark")).to_have_text(["", "✓ the answer", "✗ your choice"])
+    assert_typeset(choice)
+    wait_for(page, "(choice.right, choice)", "(False, Prediction(c, wrong))")
+
+    expect(choice.get_by_role("button", name="Commit")).to_be_hidden()
+    choice.locator(".nfteach-choice").nth(1).click(force=True)
+    expect(choice.get_by_role("radio").nth(2)).to_be_checked()  # locked
+    choice.get_by_role("button", name="Think again").click()
+    expect(told).to_have_text("")
+    expect(choice.locator(".nfteach-mark")).to_have_text(["", "", ""])
+    wait_for(page, "[choice]", "[Prediction(not answered)]")
+    choice.get_by_text("by exactly the same vector").click()
+    choice.get_by_role("button", name="Commit").click()
+    expect(told).to_contain_text("✓ Right. You chose b). All that")
+    expect(told).not_to_contain_text("The answer:")
+    expect(choice.locator(".nfteach-mark")).to_have_text(["", "✓ your choice", ""])
+    wait_for(page, "choice.right", "True")
+
+    # What the kernel commits or takes back shows, too.
+    ask(page, "number.commit('1')")
+    expect(number.get_by_role("status")).to_contain_text("✗ Not quite. You said 1 nats. Nothing grows here.")
+    ask(page, "number.think_again()")
+    expect(number.get_by_role("status")).to_have_text("")
+    assert page.complaints == []
+
+
+@pytest.mark.timeout(240)
+def test_by_keyboard_alone(opened, page):
+    opened(*NAMED)
+    choice, number = predictions(page)
+    before = cells(page)
+    press = page.keyboard.press
+    choice.get_by_role("radio").first.focus()
+    press("Enter")
+    expect(choice.get_by_role("alert")).to_have_text("Choose one first.")
+    press("Space")
+    expect(choice.get_by_role("radio").nth(0)).to_be_checked()
+    press("ArrowDown")
+    press("ArrowDown")
+    expect(choice.get_by_role("radio").nth(2)).to_be_checked()
+    press("ArrowUp")
+    press("ArrowUp")
+    expect(choice.get_by_role("radio").nth(0)).to_be_checked()
+    for key in ("a", "b", "d", "d", "m", "x"):  # which would insert, delete, cut or change cells
+        press(key)
+    press("Tab")
+    expect(choice.get_by_role("button", name="Commit")).to_be_focused()
+    press("Shift+Tab")
+    expect(choice.get_by_role("radio").nth(0)).to_be_focused()
+    press("Enter")
+    told = choice.get_by_role("status")
+    expect(told).to_be_focused()
+    expect(told).to_contain_text("✗ Not quite. You chose a). The origin plays no role. The plane does.")
+    press("Enter")
+    press("Tab")
+    again = choice.get_by_role("button", name="Think again")
+    expect(again).to_be_focused()
+    expect(told).not_to_have_text("")
+    press("Enter")
+    expect(choice.get_by_role("radio").nth(0)).to_be_focused()
+    expect(told).to_have_text("")
+    press("ArrowDown")
+    press("Tab")
+    press("Enter")
+    expect(told).to_contain_text("✓ Right. You chose b).")
+    wait_for(page, "choice.right", "True")
+
+    field = number.get_by_role("textbox", name="Your number")
+    expect(field).to_have_accessible_description("nats to within 0.01")
+    field.focus()
+    page.keyboard.type("add")
+    press("Enter")
+    expect(number.get_by_role("alert")).to_have_text("Type a number, such as 0.5, -2 or 1/3.")
+    expect(field).to_be_focused()
+    press("Control+A")
+    page.keyboard.type("0,69")
+    expect(number.get_by_role("alert")).to_have_text("")
+    press("Enter")
+    told = number.get_by_role("status")
+    expect(told).to_contain_text("✗ Not quite. You said 0,69 nats. A slip of the sign: space shrinks.")
+    expect(told).to_contain_text("✓ The answer: -0.693 nats. It is")
+    page.keyboard.type("5")  # locked
+    expect(field).to_have_value("0,69")
+    press("Tab")
+    press("Space")
+    expect(field).to_be_focused()
+    page.keyboard.type("-0.7")  # the old number was selected
+    press("Enter")
+    expect(told).to_contain_text("✓ Right. You said -0.7 nats. The answer is -0.693 nats. It is")
+    wait_for(page, "[number]", "[Prediction(-0.7, right)]")
+
+    assert cells(page) == before, "the notebook took no key for its own"
+    # But the keys that save and run do so from here, too. A cell that runs again asks again.
+    press("Tab")
+    number.get_by_role("button", name="Think again").press("Shift+Enter")
+    expect(page.locator(".nfteach-prediction").nth(1).get_by_role("status")).to_have_text("")
+    wait_for(page, "[number]", "[Prediction(not answered)]")
+    assert page.complaints == []
+
+
+def cells(page: Page) -> list[str]:
+    """The cells of the open notebook: type and text."""
+    script = "() => window.jupyterapp.shell.currentWidget.content.widgets.map((one) => one.model.toJSON())"
+    return [cell["cell_type"] + "".join(cell["source"]) for cell in page.evaluate(script)]
+
+
+@pytest.mark.timeout(240)
+def test_an_answer_comes_also_while_the_kernel_is_busy_and_when_it_is_gone(opened, page):
+    opened(*NAMED, "import time")
+    choice, number = predictions(page)
+    page.evaluate("""() => { window.busy = window.jupyterapp.shell.currentWidget.sessionContext.session.kernel
+        .requestExecute({ code: 'time.sleep(6)' }).done; }""")
+    status = "window.jupyterapp.shell.currentWidget.sessionContext.session.kernel.status"
+    page.wait_for_function(f"{status} === 'busy'")
+    choice.get_by_role("radio").nth(1).check()
+    choice.get_by_role("button", name="Commit").click()
+    expect(choice.get_by_role("status")).to_contain_text("✓ Right.")
+    assert_typeset(choice)
+    assert page.evaluate(status) == "busy"
+    page.evaluate("async () => { await window.busy }")
+    wait_for(page, "choice.right", "True")
+
+    page.evaluate("async () => { await window.jupyterapp.shell.currentWidget.sessionContext.shutdown() }")
+    page.wait_for_function("!window.jupyterapp.shell.currentWidget.sessionContext.session?.kernel")
+    choice.get_by_role("button", name="Think again").click()
+    choice.get_by_role("radio").nth(0).check()
+    choice.get_by_role("button", name="Commit").click()
+    expect(choice.get_by_role("status")).to_contain_text("The origin plays no role.")
+    number.get_by_role("textbox").fill("4")
+    number.get_by_role("textbox").press("Enter")
+    expect(number.get_by_role("status")).to_contain_text("Nothing grows here.")
+    assert_typeset(number)
+    # The widget manager's own words for a kernel that is gone; nothing of ours failed.
+    assert all(said.startswith("Could not send widget sync message") for said in page.complaints), page.complaints
+
+
+@pytest.mark.timeout(240)
+@pytest.mark.parametrize("theme", ["JupyterLab Light", "JupyterLab Dark"])
+def test_each_state_can_be_read_in_both_themes(opened, page, artefacts, theme):
+    opened(*NAMED)
+    page.evaluate("(theme) => window.jupyterapp.commands.execute('apputils:change-theme', { theme })", theme)
+    page.wait_for_function("(theme) => document.body.dataset.jpThemeName === theme", arg=theme)
+    choice, number = predictions(page)
+    page.locator(".nfteach-number").first.fill("many")
+    page.locator(".nfteach-number").first.press("Enter")
+    choice.get_by_role("radio").first.check()
+    picture(page, choice, number, artefacts / "open.png")
+    choice.get_by_role("button", name="Commit").click()
+    number.get_by_role("textbox").fill("1/3")
+    number.get_by_role("textbox").press("Enter")
+    picture(page, choice, number, artefacts / "wrong.png")
+    for root in (choice, number):
+        root.get_by_role("button", name="Think again").click()
+    choice.get_by_role("radio").nth(1).check()
+    choice.get_by_role("button", name="Commit").click()
+    number.get_by_role("textbox").fill("-0.693")
+    number.get_by_role("textbox").press("Enter")
+    picture(page, choice, number, artefacts / "right.png")
+    assert page.complaints == []
+
+
+def picture(page: Page, choice: Locator, number: Locator, path: pathlib.Path) -> None:
+    """A screenshot to look at, and what can be measured: the contrast of all text, and that nothing sticks out."""
+    assert_typeset(choice)
+    assert_typeset(number)
+    page.screenshot(path=path)
+    for root in (choice, number):
+        found = root.evaluate(CONTRASTS)
+        assert len(found) > 4
+        assert min(found.values()) >= 4.5, {words: ratio for words, ratio in found.items() if ratio < 4.5}
+        assert root.evaluate("(root) => root.scrollWidth <= root.clientWidth"), "nothing sticks out"
+
+
+# WCAG 2.2, 1.4.3: the contrast of every piece of text that shows to what lies behind it.
+CONTRASTS = r"""(root) => {
+    const rgba = (text) => {
+        const canvas = document.createElement('canvas').getContext('2d', { willReadFrequently: true });
+        canvas.fillStyle = text;
+        canvas.fillRect(0, 0, 1, 1);
+        const [r, g, b, a] = canvas.getImageData(0, 0, 1, 1).data;
+        return [r, g, b, a];
+    };
+    const light = ([r, g, b]) => {
+        const linear = (v) => (v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4);
+        const [x, y, z] = [r, g, b].map((v) => linear(v / 255));
+        return 0.2126 * x + 0.7152 * y + 0.0722 * z;
+    };
+    const behind = (node) => {
+        for (; node; node = node.parentElement) {
+            const colour = rgba(getComputedStyle(node).backgroundColor);
+            if (colour[3] === 255) return colour;
+        }
+        return [255, 255, 255];
+    };
+    const found = {};
+    const walk = document.createTreeWalker(root, NodeFilter.SHOW_TEXT);
+    while (walk.nextNode()) {
+        const node = walk.currentNode.parentElement;
+        if (!walk.currentNode.data.trim() || !node.checkVisibility() || node.closest('mjx-assistive-mml')) continue;
+        const [a, b] = [light(rgba(getComputedStyle(node).color)), light(behind(node))];
+        found[walk.currentNode.data.trim()] = (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05);
+    }
+    return found;
+}"""
+
+
+@pytest.mark.timeout(120)
+def test_two_views_of_one_prediction_agree(opened, page):
+    opened(NAMED[0], NAMED[1], "choice")
+    first, second = predictions(page)
+    second.get_by_role("radio").nth(1).check()
+    second.get_by_role("button", name="Commit").click()
+    for root in (first, second):
+        expect(root.get_by_role("status")).to_contain_text("✓ Right.")
+        expect(root.get_by_role("radio").nth(1)).to_be_checked()
+        assert_typeset(root)
+    first.get_by_role("button", name="Think again").click()
+    for root in (first, second):
+        expect(root.get_by_role("status")).to_have_text("")
+    assert page.complaints == []
+
+
+@pytest.mark.timeout(120)
+def test_a_stored_notebook_reads_well_before_it_is_run(lab, page, artefacts):
+    made = []
+    for number, source in enumerate((CHOICE, NUMBER), start=1):
+        data, _ = built(source)._repr_mimebundle_()
+        stored = {kind: data[kind] for kind in ("text/plain", "text/markdown")}  # as the builder keeps it
+        output = nbformat.v4.new_output("execute_result", stored, execution_count=number)
+        made.append(nbformat.v4.new_code_cell(source, metadata=HIDDEN, outputs=[output], execution_count=number))
+    write(lab, nbformat.v4.new_notebook(cells=made))
+    lab.open(page, "predictions.ipynb")
+    outputs = page.locator(".jp-NotebookPanel:visible .jp-RenderedMarkdown")
+    expect(outputs).to_have_count(2)
+    choice, number = outputs.all()
+    expect(choice.locator("li")).to_have_count(3)
+    expect(choice.locator("blockquote")).to_contain_text("Predict. Two points lie on the same plane")
+    expect(number.locator("blockquote")).to_contain_text("It costs $5, not $6.")
+    for root, feedback in ((choice, "If you chose a): The origin plays no role."), (number, "If you said 0 or more")):
+        expect(root.get_by_text(feedback)).to_be_hidden()
+        root.locator("summary").click()
+        expect(root.get_by_text(feedback)).to_be_visible()
+        expect(root.locator("mjx-container").first).to_be_visible()
+        assert "\\" not in root.inner_text()
+    page.screenshot(path=artefacts / "stored.png")
+    assert page.complaints == []
+    lab.close(page)
+
+
+# ---- alone, on a bare page: without MathJax, without a kernel ----
+
+PAGE = """
+<!doctype html><meta charset="utf-8"><style>%s</style>
+<body style="font: 14px sans-serif"><div id="here"></div>
+<script type="module">
+import widget, { judge, read } from "/prediction.js";
+class Model {
+  constructor(state) { this.state = state; this.on_ = {}; this.sent = []; }
+  get(key) { return this.state[key]; }
+  set(key, value) { this.state[key] = value; for (const one of this.on_["change:" + key] || []) one(); }
+  save_changes() { throw new Error("no kernel"); }
+  send(content) { this.sent.push(content); throw new Error("no kernel"); }
+  on(event, handler) { (this.on_[event] ||= []).push(handler); }
+  off(event, handler) { this.on_[event] = (this.on_[event] || []).filter((other) => other !== handler); }
+}
+window.show = (state, manager) => {
+  window.model = new Model(state);
+  model.widget_manager = manager;
+  window.close_view = widget.render({ model, el: here });
+};
+Object.assign(window, { judge, read, ready: true });
+</script>
+"""
+
+
+@pytest.fixture
+def bare(page) -> Page:
+    css = (SOURCES / "prediction.css").read_text()
+    script = (SOURCES / "prediction.js").read_text()
+    page.route("http://bare/", lambda route: route.fulfill(body=PAGE % css, content_type="text/html"))
+    page.route("http://bare/prediction.js", lambda r: r.fulfill(body=script, content_type="text/javascript"))
+    page.route("http://bare/favicon.ico", lambda route: route.fulfill(status=204))
+    page.goto("http://bare/")
+    page.wait_for_function("window.ready")
+    return page
+
+
+def state(prediction: Prediction) -> dict:
+    return json.loads(json.dumps(prediction.get_state(["_spec", "_committed", "_pictures"]), allow_nan=False))
+
+
+def test_the_page_reads_numbers_as_python_does(bare):
+    plain = ["0.5", "-2", "+3", ".25", "3.", "0,125", "1e-3", "−1", "0"]
+    parts = [*plain, "1,234", "12,345", "2E400", "", "x", "1_0", "١"]
+    typed = parts + [f"{a}/{b}" for a in parts for b in parts]
+    for text in [*typed, "1 / 3", "2 nats", "2nats", "nats", "1,234,567", "1/2/3"]:
+        page = bare.evaluate("(text) => read(text, 'nats')", text)
+        try:
+            value = read(text, "nats")
+        except ValueError as error:
+            kind = next(kind for kind in ("two ways", "finite", "number") if kind in str(error))
+            assert kind in page["complaint"], text
+            assert ("two ways" in page["complaint"]) == (kind == "two ways"), text
+        else:
+            assert page["value"] == value, text
+            assert page["typed"] == text.replace("−", "-").removesuffix("nats").strip()
+
+
+def test_the_page_judges_as_python_does(bare):
+    choice, number = built(CHOICE), built(NUMBER)
+    for prediction, all_committed in ((choice, range(3)), (number, [str(k / 100) for k in range(-110, 110)])):
+        spec = state(prediction)["_spec"]
+        told = [bare.evaluate("([spec, it]) => judge(spec, it)", [spec, committed]) for committed in all_committed]
+        assert told == [list(judge(prediction._spec, committed)) for committed in all_committed]
+        assert len({to_plain(pieces) for _, pieces in told}) == (3 if prediction is choice else 4)
+
+
+def test_without_mathjax_formulas_are_typed_until_their_pictures_come(bare, artefacts):
+    prediction = built(CHOICE)
+    bare.evaluate("(state) => show(state)", state(prediction))
+    root = bare.locator(".nfteach-prediction")
+    assert r"$w^\top z = \text{const}$" in root.inner_text()
+    assert bare.evaluate("model.sent") == [{"type": "pictures"}]
+    prediction._handle_custom_msg({"type": "pictures"}, [])
+    bare.evaluate("(pictures) => model.set('_pictures', pictures)", state(prediction)["_pictures"])
+    expect(root.get_by_role("img")).to_have_count(2)
+    assert "\\" not in root.inner_text()
+    # The picture of a letter is as high as the letters around it, and stands on their line.
+    root.get_by_role("radio").nth(1).check()
+    root.get_by_role("button", name="Commit").click()  # and the page does not mind that nobody hears it
+    expect(root.get_by_role("status")).to_contain_text("✓ Right. You chose b).")
+    letter = root.get_by_role("status").get_by_role("img", name="z", exact=True).bounding_box()
+    assert 5 < letter["height"] < 10  # an x-height, at 14 pixels an em
+    words = root.get_by_role("status").locator("p").bounding_box()
+    assert words["y"] < letter["y"] < words["y"] + words["height"]
+    bare.screenshot(path=artefacts / "without-mathjax.png")
+    bare.evaluate("close_view()")
+    assert bare.evaluate("Object.values(model.on_).flat().length") == 0, "no listener is left behind"
+    assert bare.complaints == []
+
+
+@pytest.mark.parametrize(
+    "set_up",
+    [
+        "window.MathJax = { typesetPromise: async (places) => places.forEach(mark) };",
+        "window.MathJax = { Hub: { Queue: ([word, hub, places]) => places.forEach(mark) } };",
+        "window.manager = { _rendermime: { latexTypesetter: { typeset: mark } } };",
+    ],
+    ids=["MathJax 3", "MathJax 2", "JupyterLab"],
+)
+def test_whatever_sets_tex_is_given_each_formula_once_and_nothing_else(bare, set_up):
+    bare.evaluate("() => { window.seen = []; window.mark = (place) => seen.push(place.textContent); }")
+    bare.evaluate(f"() => {{ {set_up} }}")
+    bare.evaluate("(state) => show(state, window.manager)", state(built(NUMBER)))
+    bare.wait_for_function("seen.length")
+    assert bare.evaluate("seen") == [r"\(x = z/2\)", r"\(\log\lvert dx/dz \rvert\)"]
+    assert bare.evaluate("model.sent") == [], "no pictures are asked for"
+    bare.locator(".nfteach-number").fill("-9")
+    bare.locator(".nfteach-number").press("Enter")
+    assert bare.evaluate("seen.slice(2)") == [r"\(dx/dz\)", r"\(-\log 2\)"]
+
+
+def test_a_page_that_is_shown_later_is_set_when_it_is_shown(bare):
+    bare.evaluate("() => { window.seen = []; here.style.display = 'none'; }")
+    bare.evaluate("() => { window.MathJax = { typesetPromise: async (places) => seen.push(places.length) }; }")
+    bare.evaluate("(state) => show(state)", state(built(NUMBER)))
+    bare.evaluate("() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
+    assert bare.evaluate("seen") == []
+    bare.evaluate("() => { here.style.display = ''; }")
+    bare.wait_for_function("seen.length")
+    assert bare.evaluate("seen") == [2]
+
+
+def test_a_notebook_that_listens_first_gets_only_the_keys_that_run_and_save(bare):
+    bare.evaluate("(state) => show(state)", state(built(CHOICE)))
+    # Notebook 7 takes keys in the capture phase, JupyterLab in the bubbling one; both leave elements marked so alone.
+    bare.evaluate("""() => { window.heard = { first: [], last: [] };
+        const marked = (event) => event.target.hasAttribute('data-lm-suppress-shortcuts');
+        const hears = (list) => (event) => marked(event) || list.push(event.key);
+        document.addEventListener('keydown', hears(heard.first), true);
+        document.addEventListener('keydown', hears(heard.last)); }""")
+    bare.get_by_role("radio").first.focus()
+    for key in (
+        "d",
+        "d",
+        "Space",
+        "ArrowDown",
+        "Shift+M",
+        "Shift+ArrowDown",
+        "Escape",
+        "Control+s",
+        "Shift+Enter",
+        "x",
+    ):
+        bare.keyboard.press(key)
+    expected = ["Control", "s", "Enter"]
+    assert bare.evaluate("heard") == {"first": expected, "last": expected}
+    bare.evaluate("() => document.activeElement.blur()")
+    bare.keyboard.press("y")
+    assert bare.evaluate("heard.first.at(-1)") == "y", "and elsewhere, all"
+
+
+def test_a_key_held_down_does_not_open_the_question_again(bare):
+    bare.evaluate("(state) => show(state)", state(built(NUMBER)))
+    field = bare.locator(".nfteach-number")
+    field.fill("-0.69")
+    field.focus()
+    bare.keyboard.down("Enter")
+    bare.keyboard.press("Tab")
+    expect(bare.get_by_role("button", name="Think again")).to_be_focused()
+    bare.keyboard.down("Enter")  # again while it is down: a repeat
+    expect(bare.get_by_role("status")).to_contain_text("✓ Right.")
+    bare.keyboard.up("Enter")
+    bare.keyboard.press("Enter")
+    expect(bare.get_by_role("status")).to_have_text("")
+
+
+def test_texts_are_words_and_never_markup(bare):
+    attack = "<img src=x onerror=alert(1)>"
+    nasty = Prediction(attack, {f"a {attack}": attack, "b": ("right", f"`{attack}` $x<y$ {attack}")})
+    bare.evaluate("(state) => show(state)", state(nasty))
+    root = bare.locator(".nfteach-prediction")
+    root.get_by_role("radio").first.check()
+    root.get_by_role("button", name="Commit").click()
+    assert root.locator("img").count() == 0
+    assert len(re.findall(re.escape(attack), root.inner_text())) == 5
+    assert bare.complaints == []
