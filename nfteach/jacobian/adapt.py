@@ -68,7 +68,7 @@ class Map:
             raise NoMap(f"transform: {self.name} must return a tensor y, but returned a {type(y).__name__}")
         if y.shape[:1] != x.shape[:1] or y.numel() != x.numel():
             raise NoMap(
-                f"transform: {self.name} maps {self.dim} numbers to {tuple(y.shape[1:])}, so its Jacobian is not "
+                f"transform: {self.name} maps {self.dim} numbers to {y.numel() / len(x):g}, so its Jacobian is not "
                 f"square and has no determinant (x came as {tuple(x.shape)}, y as {tuple(y.shape)})"
             )
         self.image_shape = y.shape[1:]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from .finding import Finding, short_vector
+from .finding import Finding, at_points, short_vector
 from .misbehaviour import MISBEHAVIOUR
 from .tolerances import disagrees, inverse_tolerance, tolerance, worst
 
@@ -46,7 +46,8 @@ def _non_finite(report: JacobianReport) -> Iterator[Finding]:
             for name, values in (("y", report.y), ("J", report.jacobian.flatten(1)), ("log_det", report.log_det))
             if values is not None and not values.isfinite().all()
         ]
-        message = f"NaN or infinity came out at {int(bad.sum())} of {len(bad)} points, in {' and '.join(what)}."
+        listed = " and ".join([", ".join(what[:-1]), what[-1]] if len(what) > 1 else what)
+        message = f"NaN or infinity came out {at_points(bad)}, in {listed}."
         yield Finding("non-finite", message, worst(report, bad.double()))
 
 
@@ -102,7 +103,7 @@ def _judge(report: JacobianReport, claimed: Tensor, wrong: Tensor, usable: Tenso
     evidence = {
         "claimed": claimed[at].item(),
         "by J": true[at].item(),
-        "at point": at + 1,
+        "point": at + 1,
         "x": short_vector(report.x[at]),
     }
     whose = f"The log-det{where}"
@@ -110,7 +111,7 @@ def _judge(report: JacobianReport, claimed: Tensor, wrong: Tensor, usable: Tenso
     if flipped[usable].all():
         message = f"{whose} has the wrong sign: it is minus that of the Jacobian, at every point."
         return Finding("log-det-sign", message, evidence)
-    message = f"{whose} is not that of the Jacobian, at {int(wrong.sum())} of {len(wrong)} points."
+    message = f"{whose} is not that of the Jacobian, {at_points(wrong)}."
     guess = _guess(report, claimed, true, usable)
     return Finding("log-det-wrong", f"{message} {guess}".rstrip(), evidence)
 
@@ -149,7 +150,7 @@ def _determinant(report: JacobianReport) -> Iterator[Finding]:
     zero = report.singular
     if zero.any():
         message = (
-            f"det J is zero (to rounding) at {int(zero.sum())} of {len(zero)} points: there the map flattens space, "
+            f"det J is zero (to rounding) {at_points(zero)}: there the map flattens space, "
             "log|det J| is minus infinity and there is no inverse."
         )
         yield Finding("singular", message, worst(report, zero.double()))
@@ -164,12 +165,14 @@ def _determinant(report: JacobianReport) -> Iterator[Finding]:
         for name, at in (("det > 0 at x =", up[0]), ("det < 0 at x =", down[0])):
             evidence[name] = short_vector(report.x[at])
         yield Finding("determinant-changes-sign", message, evidence)
+    # One dimension after the other keeps its digits, however different their scales are.
+    apart = report.structure is not None and report.structure.name in {"identity", "diagonal", "permutation"}
     bad = (report.condition_number > ILL_CONDITIONED) & ~zero & report.finite
-    if bad.any():
+    if bad.any() and not apart:
         largest = report.condition_number.where(bad, torch.zeros_like(report.condition_number))
         message = (
-            f"J is ill-conditioned at {int(bad.sum())} of {len(bad)} points: it stretches one direction that many "
-            "times more than another, and a float32 inverse keeps no correct digit there."
+            f"J is ill-conditioned {at_points(bad)}: it stretches one direction {largest.max():.0e} times as much as "
+            "another, and a float32 inverse may keep no correct digit there."
         )
         yield Finding("ill-conditioned", message, {"condition number": largest.max().item()} | worst(report, largest))
 
@@ -186,10 +189,7 @@ def _inverse(report: JacobianReport) -> Iterator[Finding]:
     sound = report.finite & ~report.singular
     bad = (inverse.error > inverse_tolerance(report, max(report.eps, inverse.eps))) & sound
     if bad.any():
-        message = (
-            f"The inverse does not lead back: x -> y -> x misses by more than rounding at {int(bad.sum())} "
-            f"of {len(bad)} points."
-        )
+        message = f"The inverse does not lead back: x -> y -> x misses by more than rounding {at_points(bad)}."
         evidence = {"largest miss": inverse.error[bad].max().item()}
         yield Finding("inverse-wrong", message, evidence | worst(report, inverse.error.where(bad, 0 * inverse.error)))
         return

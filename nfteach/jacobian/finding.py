@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import Tensor
 
-__all__ = ["ERRORS", "NOTES", "Finding", "short_vector"]
+__all__ = ["ERRORS", "NOTES", "Finding", "at_points", "counted", "short_vector"]
 
 ERRORS = frozenset(
     {
@@ -66,3 +66,16 @@ def short_vector(values: Tensor, most: int = 6) -> str:
     """(1.2, -0.3, ...) to four digits."""
     shown = ", ".join(f"{value:.4g}" for value in values.flatten()[:most].tolist())
     return f"({shown}{', ...' if values.numel() > most else ''})"
+
+
+def counted(number: int, one: str, more: str) -> str:
+    """1 entry is, 2 entries are."""
+    return f"{number} {one if number == 1 else more}"
+
+
+def at_points(where: Tensor) -> str:
+    """Where (B,) something holds, in words: at the point, at both points, at all 6 points, at 2 of 6 points."""
+    hits, B = int(where.sum()), len(where)
+    if hits < B:
+        return f"at {hits} of {B} points"
+    return "at the point" if B == 1 else "at both points" if B == 2 else f"at all {B} points"

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from .finding import Finding
+from .finding import Finding, at_points, counted
 from .tolerances import inverse_tolerance, tolerance, worst
 from .witnesses import FORWARD, REVERSE
 
@@ -66,7 +66,6 @@ def _gradient_cut(report: JacobianReport) -> Iterator[Finding]:
     heard = report.witnesses
     if heard is None:
         return
-    B = len(report.x)
     if REVERSE in heard.unheard:
         message = (
             f"Reverse mode cannot go through the map, so nothing that stands before it can be trained; J here is by "
@@ -75,20 +74,22 @@ def _gradient_cut(report: JacobianReport) -> Iterator[Finding]:
         yield Finding("gradient-cut", message)
     elif REVERSE in heard.wrong:
         told, true = report.jacobian_autograd, report.jacobian
-        gap = (told - true).abs().nan_to_num(nan=math.inf)
+        # The entry that is furthest off beside what stands in its row.
+        gap = (told - true).abs() / torch.maximum(told.abs(), true.abs()).amax(2, keepdim=True).clamp(min=1e-300)
+        gap = gap.nan_to_num(nan=math.inf)
         b, i, j = (int(n) for n in torch.unravel_index(gap.argmax(), gap.shape))
-        lost = (told == 0) & (gap > 1e-6 * true.abs().amax((1, 2), keepdim=True))
+        lost = (told == 0) & (gap > 1e-6)
         if lost.any():
             why = (
-                f"{int(lost.any(0).sum())} entries are 0 by autograd and not in truth: something inside cuts the "
-                "gradient (detach, no_grad, .data, a way through NumPy)."
+                f"{counted(int(lost.any(0).sum()), 'entry is', 'entries are')} 0 by autograd and not in truth: "
+                "something inside cuts the gradient (detach, no_grad, .data, a way through NumPy)."
             )
         elif lost.logical_not().all() and (told != 0).any() and FORWARD not in heard.wrong:
             why = "No entry is cut to 0: a backward that was written by hand is wrong, or a path beside others is cut."
         else:
             why = "A path beside others is cut (detach), or a derivative that was written by hand is wrong."
         message = (
-            f"Autograd's J is not the map's, at {int(heard.at.sum())} of {B} points: differences of its own values "
+            f"Autograd's J is not the map's, {at_points(heard.at)}: differences of its own values "
             f"tell another one, which is taken here. {why}"
         )
         evidence = {
@@ -98,7 +99,7 @@ def _gradient_cut(report: JacobianReport) -> Iterator[Finding]:
         yield Finding("gradient-cut", message, evidence | worst(report, gap.amax((1, 2))))
     elif FORWARD in heard.wrong:
         message = (
-            f"Forward mode is wrong at {int(heard.at.sum())} of {B} points, while reverse mode and differences agree: "
+            f"Forward mode is wrong {at_points(heard.at)}, while reverse mode and differences agree: "
             "a jvp that was written by hand is wrong."
         )
         yield Finding("gradient-cut", message, {"off by, relatively": heard.gap[FORWARD]})
@@ -123,7 +124,7 @@ def _own_dtype(report: JacobianReport) -> Iterator[Finding]:
     if own is None:
         return
     name, eps = str(own.dtype).removeprefix("torch."), torch.finfo(own.dtype).eps
-    B, sound = len(report.x), report.finite & ~report.singular
+    sound = report.finite & ~report.singular
     missed = own.inverse.error
     if missed is not None and report.inverse_error is not None and not report.inverse.low_precision:
         allowed = inverse_tolerance(report, eps)
@@ -132,7 +133,7 @@ def _own_dtype(report: JacobianReport) -> Iterator[Finding]:
         bad = (missed > allowed) & ~explained & sound & ~own.lost
         if bad.any():
             message = (
-                f"In {name}, as the layer is used, the inverse does not lead back at {int(bad.sum())} of {B} points, "
+                f"In {name}, as the layer is used, the inverse does not lead back {at_points(bad)}, "
                 "though in float64 it does and J is well enough conditioned: the formula cancels."
             )
             miss = missed.where(bad, torch.zeros_like(missed))

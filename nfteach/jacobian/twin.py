@@ -94,8 +94,8 @@ def state(thing: Any) -> dict[str, Any]:
         prefix = "" if holder is thing else f"{type(holder).__name__}."
         values = {name: value for name, value in vars(holder).items() if isinstance(value, bool | int | float | str)}
         if isinstance(holder, nn.Module):
-            tensors = holder._parameters | holder._buffers
-            values |= {name: value.detach().clone() for name, value in tensors.items() if value is not None}
+            tensors = (*holder.named_parameters(recurse=False), *holder.named_buffers(recurse=False))
+            values |= {name: value.detach().clone() for name, value in tensors}
         for name, value in values.items():
             key = prefix + name
             while key in found:

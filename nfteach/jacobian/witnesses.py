@@ -192,7 +192,8 @@ def _richardson(f: Map, x: Tensor, v: Tensor, y: Tensor, h: float, eps: float) -
     value = (4 * fine - coarse) / 3
     # The slopes ahead and behind come together as the step is halved where the map is smooth; at a kink they do not.
     bends = [(a - 2 * y + b).abs() / s for a, b, s in zip(ahead, behind, (h, h / 2), strict=True)]
-    rounding = 8 * eps * torch.maximum(ahead[0].abs(), y.abs()) / h
+    # Numbers about 1 are on the way even where y is small, as in log(1 + exp(x)), and leave steps in it.
+    rounding = eps * (8 * torch.maximum(ahead[0].abs(), y.abs())).clamp(min=2) / h
     kink = (bends[1] > 0.75 * bends[0]) & (bends[1] > 1e-3 * fine.abs() + 10 * rounding)
     error = (coarse - fine).abs() + rounding
     return value, error.where(~kink, torch.inf).nan_to_num(nan=torch.inf)

@@ -48,7 +48,7 @@ font-weight:400;white-space:nowrap}
 border-bottom:1px solid var(--jp-border-color2,#8886)}
 .nfteach-report .scroll{overflow-x:auto}
 .nfteach-report .finding{border-left:3px solid currentColor;padding:2px 10px;margin:6px 0;max-width:80ch}
-.nfteach-report .finding span{color:var(--jp-ui-font-color1,currentColor)}
+.nfteach-report .finding.bad{color:inherit;border-color:#d55e00}.nfteach-report .finding.bad code{color:#d55e00}
 </style>"""
 
 

@@ -29,7 +29,9 @@ def gap(value: float | None) -> str:
     """A difference: two digits, or that it is rounding only."""
     if value is None:
         return ""
-    return "< 1e-9" if value < ROUNDING else f"{value:.1e}"
+    if value < ROUNDING:
+        return "< 1e-9"
+    return f"{value:.2g}" if 1e-2 <= value < 1e4 else f"{value:.1e}"
 
 
 def condition(value: float) -> str:

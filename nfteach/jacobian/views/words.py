@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import torch
 from torch import Tensor
 
+from ..finding import at_points, counted
 from ..witnesses import FORWARD, REVERSE
 from .numbers import ROUNDING, axis_labels, condition, gap, number
 
@@ -75,7 +76,7 @@ def witness_lines(report: JacobianReport) -> list[str]:
         )
     if heard.wrong:
         plural = "are" if len(heard.wrong) > 1 else "is"
-        lines.append(f"{' and '.join(heard.wrong)} {plural} wrong at {int(heard.at.sum())} of {len(report.x)} points")
+        lines.append(f"{' and '.join(heard.wrong)} {plural} wrong {at_points(heard.at)}")
     lines += [f"{w} could not be asked ({why})" for w, why in heard.unheard.items() if "not asked" not in why]
     if kinks := int(heard.undecided.sum()):
         lines.append(f"at {kinks} of {len(report.x)} points differences decide nothing (a kink, or a rough map)")
@@ -168,7 +169,7 @@ def claim_line(report: JacobianReport) -> str:
     """What the claim came as, where that deserves a word."""
     claim, B = report.claim, len(report.x)
     if claim.layout == "none":
-        return "The map claims no log-det; the one by autograd stands alone."
+        return "The map claims no log-det; that of J stands alone."
     shape = f" of shape {claim.shape}" if claim.shape else ""
     came = f"The claim came as {claim.came_as}{shape}"
     if claim.layout == "per dimension" and report.per_dimension_by_design:
@@ -200,8 +201,8 @@ def structure_lines(report: JacobianReport) -> list[str]:
         return ["J is nowhere finite, so nothing can be said."]
     free = s.dim**2 - int(s.zero.sum()) - int((s.one & ~s.zero).sum())
     lines = [
-        f"Over all {s.points} points: {int(s.zero.sum())} entries are always 0, {int(s.one.sum())} are always 1, "
-        f"{free} are free.",
+        f"Over all {s.points} points: {counted(int(s.zero.sum()), 'entry is', 'entries are')} always 0, "
+        f"{counted(int(s.one.sum()), 'is', 'are')} always 1, {counted(free, 'is', 'are')} free.",
         s.how,
     ]
     if s.name in {"triangular up to a permutation", "dense", "block diagonal", "coupling"} and s.reordered:
@@ -237,14 +238,16 @@ def inverse_line(report: JacobianReport) -> str:
         return f"asked for, it answers: {inverse.failure}"
     if inverse.error is None:
         return "none known (give inverse=... to have it tried)" if report.kind == "function" else "the map offers none"
-    worst = float(inverse.error.max())
-    return f"x → y → x comes back within {'1e-9' if worst < ROUNDING else f'{worst:.1e}'} at every point"
+    worst, at = float(inverse.error.max()), int(inverse.error.argmax())
+    if any(finding.code == "inverse-wrong" for finding in report.findings):
+        return f"x → y → x misses by up to {gap(worst)}, most at point {at + 1}"
+    return f"x → y → x comes back within {'1e-9' if worst < ROUNDING else gap(worst)} at every point"
 
 
 def verdict(report: JacobianReport) -> str:
     errors = sum(finding.severity == "error" for finding in report.findings)
     if errors:
-        return f"{errors} thing{'s are' if errors > 1 else ' is'} wrong."
+        return f"{errors} errors." if errors > 1 else "One error."
     checked = []
     if report.log_det is not None:
         checked.append("the log-det is that of the Jacobian")

@@ -331,3 +331,17 @@ def test_a_drawn_log_det_is_no_matter_of_precision():
             return y, log_det + 1000 * torch.rand(len(x))
 
     assert codes(inspect_jacobian(Large(), points(6, 3))) == {"non-deterministic"}
+
+
+def test_a_scripted_module_is_looked_at_too():
+    class Scale(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.log_scale = nn.Parameter(torch.tensor([0.5, -1.0, 2.0]))
+
+        def forward(self, x):
+            return x * self.log_scale.exp(), self.log_scale.sum().expand(len(x))
+
+    with pytest.warns(DeprecationWarning, match="script"):
+        scripted = torch.jit.script(Scale())
+    assert codes(inspect_jacobian(scripted, points(4, 3))) == {"inverse-missing"}

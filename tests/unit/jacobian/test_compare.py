@@ -69,7 +69,7 @@ def test_what_differs_is_said_with_its_place():
     text = words(comparison)
     assert "y differs at 2 of 5 points, first at point 3, most at point 5: y₂ = 6.0000 in A, 8.0000 in B" in text
     assert "first and most at point 3: entry (2, 3), dy₂/dx₃ = 1.0000 in A, 1.2500 in B" in text
-    assert "dy₂/dx₃ 1.0000 1.2500 2.5e-01" in text
+    assert "dy₂/dx₃ 1.0000 1.2500 0.25" in text
 
 
 def claims(sign):

@@ -115,7 +115,7 @@ TRUE = math.log(8.75)  # |det A| by hand
         (lambda A, x: A.diagonal().abs().log().sum().expand(len(x)), "log-det-wrong", "not triangular"),
         (lambda A, x: (torch.slogdet(A).logabsdet / 3).expand(len(x)), "log-det-wrong", "mean over the dimensions"),
         (lambda A, x: 2 * torch.slogdet(A).logabsdet.expand(len(x)), "log-det-wrong", "twice"),
-        (lambda A, x: x.sum(1), "log-det-wrong", "5 of 5 points"),
+        (lambda A, x: x.sum(1), "log-det-wrong", "at all 5 points"),
         (lambda A, x: (torch.slogdet(A).logabsdet / 3).expand(len(x), 3), "log-det-per-dimension", "Sum over"),
         (lambda A, x: (torch.slogdet(A).logabsdet / 3).expand(3), "log-det-per-dimension", "Sum over"),
         (lambda A, x: torch.slogdet(A).logabsdet * len(x), "log-det-summed-over-batch", "whole batch"),
@@ -185,8 +185,13 @@ def test_scale_alone_is_not_singular(size):
     assert inspect_jacobian(lambda x: x * size, points(4, 50)).ok
 
 
+def test_scales_apart_are_no_ill_condition():
+    scale = torch.tensor([1.0, 1e-6, 1e6])
+    assert inspect_jacobian(lambda x: x * scale, points(4, 3), inverse=lambda y: y / scale).findings == ()
+
+
 def test_ill_conditioned_is_a_note():
-    report = inspect_jacobian(Affine(torch.diag(torch.tensor([1.0, 1e-9]))), points(4, 2))
+    report = inspect_jacobian(Affine(torch.tensor([[1.0, 1.0], [1.0, 1.0 + 3e-7]])), points(4, 2))
     assert codes(report) == {"ill-conditioned"}
     assert report.ok
 
@@ -409,5 +414,7 @@ def test_every_code_is_an_error_or_a_note():
     assert not ERRORS & NOTES
     assert {Finding(code, "").severity for code in ERRORS} == {"error"}
     assert {Finding(code, "").severity for code in NOTES} == {"note"}
-    with pytest.raises(ValueError, match=r"code must be one of changes-state, determinant-changes-sign, .* but is 'log-det-singn'"):
+    with pytest.raises(
+        ValueError, match=r"code must be one of changes-state, determinant-changes-sign, .* but is 'log-det-singn'"
+    ):
         Finding("log-det-singn", "misspelt")

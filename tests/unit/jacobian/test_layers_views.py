@@ -16,7 +16,7 @@ def test_the_table_in_print():
     rows = [line.split() for line in str(report).splitlines() if line.startswith(("  ✓", "  ✗ ")) and "O(" in line]
     claims = [float(layer.log_det.mean()) for layer in report]
     first, both = f"{claims[0]:.4f}", f"{sum(claims):.4f}"
-    left_out = f"{float(report[1].log_det.abs().max()):.1e}"
+    left_out = f"{float(report[1].log_det.abs().max()):.2g}"
     assert rows[0] == ["✓", "1", "Bend", "diagonal", "O(D)", first, first, "<", "1e-9", "<", "1e-9"]
     assert rows[1][:7] == ["✓", "2", "Bend", "diagonal", "O(D)", f"{claims[1]:.4f}", both]
     assert rows[2] == ["✗", "together", "diagonal", "O(D)", first, both, left_out, "<", "1e-9"]

@@ -207,11 +207,11 @@ def test_a_container_whose_layer_raises_is_reported_itself():
 @pytest.mark.parametrize(
     ("layer", "what"),
     [
-        (lambda x: torch.cat([x, x[:, :1]], 1), "maps 2 numbers to (3,)"),
-        (lambda x: x[:, :1], "maps 2 numbers to (1,)"),
+        (lambda x: torch.cat([x, x[:, :1]], 1), "maps 2 numbers to 3"),
+        (lambda x: x[:, :1], "maps 2 numbers to 1"),
         (lambda x: [x], "returned a list"),
         (Planar(3), "takes events of shape (3)"),
-        (T.StickBreakingTransform(), "maps 2 numbers to (3,)"),
+        (T.StickBreakingTransform(), "maps 2 numbers to 3"),
     ],
 )
 def test_a_layer_of_another_shape_in_the_middle(layer, what):
