@@ -175,9 +175,10 @@ LAYERS = [
     ),
     Layer(
         "AutoregressiveRationalQuadraticSpline",
-        lambda: F.AutoregressiveRationalQuadraticSpline(5, 1, 16),
+        lambda: F.AutoregressiveRationalQuadraticSpline(3, 1, 16),
         "lower triangular",
         "the inverse of splines of x_i given x_<i",
+        x=points(7, 3),
     ),
     Layer(
         "CircularCoupledRationalQuadraticSpline",
@@ -188,10 +189,10 @@ LAYERS = [
     ),
     Layer(
         "CircularAutoregressiveRationalQuadraticSpline",
-        lambda: F.CircularAutoregressiveRationalQuadraticSpline(5, 1, 16, ind_circ=[1, 2], permute_mask=False),
+        lambda: F.CircularAutoregressiveRationalQuadraticSpline(3, 1, 16, ind_circ=[1, 2], permute_mask=False),
         "lower triangular",
         "as without circles",
-        x=inside(-2.9, 2.9, 7, 5),
+        x=inside(-2.9, 2.9, 7, 3),
     ),
     Layer(
         "CircularCoupledRationalQuadraticSpline, outside",

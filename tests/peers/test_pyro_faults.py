@@ -7,7 +7,7 @@ import pytest
 import torch
 from pyro.nn import AutoRegressiveNN
 
-from tests.peers.layers import double_precision, points, slow_jacobian
+from tests.peers.layers import double_precision, inside, points, slow_jacobian
 
 
 def log_det(transform, x):
@@ -131,3 +131,42 @@ def test_batch_norm_in_training_mode_has_the_log_det_of_another_map():
     claim = transform.log_abs_det_jacobian(x, y).flatten()
     torch.testing.assert_close(claim, 0.5 * torch.log(y.var(0)).detach(), rtol=0, atol=1e-4)
     assert claim.min() > 0.9
+
+
+def steep_spline(order):
+    """Parameters three times as large as the initial ones."""
+    torch.manual_seed(1)
+    spline = P.Spline(50, order=order)
+    with torch.no_grad():
+        for parameter in spline.parameters():
+            parameter *= 3
+    return spline
+
+
+def test_the_inverse_of_a_spline_drifts_in_float32():
+    """A hundred times as far as its slope explains, so that a float32 flow comes back somewhere else."""
+    spline = steep_spline("linear")
+    x = inside(-2.95, 2.95, 2000, 50)
+    with torch.no_grad():
+        y = spline(x)
+        slope = spline.log_abs_det_jacobian(x, y).exp()
+        miss = (spline._inverse(y) - x).abs()
+        exact = (spline.double()._inverse(spline(x.double())) - x.double()).abs()
+    explained = torch.finfo(torch.float32).eps * (x.abs() + y.abs() / slope)
+    assert miss.max() > 0.1
+    assert (miss / explained).max() > 50
+    assert exact.max() < 1e-3
+
+
+def test_a_spline_uses_each_bin_a_millionth_too_far():
+    """The knots are moved up by 1e-6 to find the bin: just above one, the function of the bin before goes on."""
+    spline = steep_spline("quadratic").double()
+    with torch.no_grad():
+        widths, heights, _, _ = spline._params()
+        knots, levels = (
+            6 * (0.001 + (1 - 0.008) * sizes).cumsum(1)[:, :-1].T - 3 + 5e-7 for sizes in (widths, heights)
+        )
+        y = spline(knots)
+        assert spline.log_abs_det_jacobian(knots, y).isnan().any()
+        with pytest.raises(AssertionError):
+            spline._inverse(levels)
