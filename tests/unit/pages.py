@@ -15,7 +15,7 @@ from contextlib import redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["ROOT", "Block", "agree", "blocks", "links", "output", "renew", "sections"]
+__all__ = ["ROOT", "Block", "agree", "blocks", "cells", "in_backticks", "links", "output", "renew", "sections"]
 
 ROOT = Path(__file__).parents[2]
 WIDTH = 100
@@ -71,6 +71,17 @@ def blocks(page: str) -> list[Block]:
     return found
 
 
+def cells(section: str) -> list[list[str]]:
+    """The rows of the table in a section, without its head, in cells."""
+    rows = [line for line in section.splitlines() if line.startswith("|")]
+    return [[cell.strip() for cell in re.split(r"(?<!\\)\|", row)[1:-1]] for row in rows[2:]]
+
+
+def in_backticks(cell: str) -> list[str]:
+    """The pieces of code in a cell."""
+    return re.findall(r"`([^`]+)`", cell)
+
+
 def links(page: str) -> list[str]:
     """The relative links of a page, without what stands outside the repository."""
     return [target for target in re.findall(r"\]\(([^)\s]+)\)", page) if "://" not in target]
@@ -96,7 +107,7 @@ def output(page: str, block: Block) -> str:
                     if name.startswith("test_"):
                         scope[name]()
             except Exception as error:
-                if part.shown is None:
+                if part.shown is None or isinstance(error, ImportError):
                     raise
                 print(f"{type(error).__name__}: {error}")
         if part == block:
@@ -121,12 +132,18 @@ def _last_digit(number: str) -> float:
 
 
 def renew(page: str) -> str:
-    """The page with what its blocks print now, wrapped, wherever it shows what they print."""
+    """The page with what its blocks print now, wrapped, wherever it shows what they print.
+
+    What imports a library that is not installed here is left as it is.
+    """
     done, at = [], 0
     for match, block in zip(_BLOCK.finditer(page), blocks(page), strict=True):
         if block.shown is None:
             continue
-        printed = output(page, block)
+        try:
+            printed = output(page, block)
+        except ImportError:
+            continue
         if not agree(printed, block.shown):
             done += [page[at : match.start("shown")], _wrapped(printed)]
             at = match.end("shown")
