@@ -122,6 +122,7 @@ def _guess(report: JacobianReport, claimed: Tensor, true: Tensor, usable: Tensor
     constant = claimed - true
     guesses = (
         (true.exp(), "It equals |det J| itself: the logarithm is missing."),
+        (true / report.dim, "It is the mean over the dimensions: it must be their sum."),
         (2 * true, "It is twice the true value."),
         (true / 2, "It is half the true value."),
         (true.mean().expand_as(true), "It is the mean over the batch: it must be one value per sample."),
@@ -132,13 +133,10 @@ def _guess(report: JacobianReport, claimed: Tensor, true: Tensor, usable: Tensor
     several = int(usable.sum()) > 1
     share = (true / claimed)[usable]
     times = round(float(share[0])) if share[0].isfinite() else 0
-    if 3 <= times <= report.dim and ((claimed - true / times).abs() <= tolerance(report))[usable].all():
-        whole = (
-            "the mean over the dimensions: it must be their sum"
-            if times == report.dim
-            else ("a factor is missing, such as the number of pixels that share a scale")
+    if 3 <= times < report.dim and ((claimed - true / times).abs() <= tolerance(report))[usable].all():
+        return (
+            f"It is 1/{times} of the true value: a factor is missing, such as the number of pixels that share a scale."
         )
-        return f"It is 1/{times} of the true value: {whole}."
     for value, words in guesses:
         near = ((claimed - value).abs() <= tolerance(report))[usable]
         if near.all() and (several or "every point" not in words):
