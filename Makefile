@@ -30,7 +30,7 @@ TWO_AT_ONCE := -n 2 --dist loadscope
 PEERS_VENV ?= $(VENV)-peers
 PEERS_BIN := $(PEERS_VENV)/bin
 PEERS_READY := $(PEERS_VENV)/.peers-ready
-PEERS ?= environment nflows normflows pyro zuko
+PEERS ?= environment nflows normflows pyro zuko docs
 PEERS_PIP = $(PEERS_BIN)/python -m pip install $(PIP_OPTIONS) -c constraints-peers.txt
 
 .DEFAULT_GOAL := help
