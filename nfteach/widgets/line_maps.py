@@ -1,0 +1,180 @@
+"""Increasing and decreasing maps of the line: the family that the 1-D explorer's sliders move, and any other."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.distributions import constraints
+from torch.distributions.transforms import Transform
+
+from nfteach.flows.roots import increasing_root
+from nfteach.widgets.handed_in import HandedIn
+
+__all__ = ["Bent", "GivenLine", "InUnits", "bend"]
+
+
+def bend(z: Tensor, beta: float) -> tuple[Tensor, Tensor]:
+    r"""An increasing map that keeps -1, 0 and 1 where they are, and its slope, elementwise.
+
+    For beta > 0 it is asinh(z sinh beta) / beta: steep in the middle, flat outside. For beta < 0 it is
+    sinh(\|beta\| z) / sinh \|beta\|: the other way round. Bending by -beta undoes bending by beta.
+    """
+    if abs(beta) < 1e-6:  # the identity, to within the square of it
+        return z, torch.ones_like(z)
+    if beta < 0:
+        scale = math.sinh(-beta)
+        return torch.sinh(-beta * z) / scale, -beta / scale * torch.cosh(beta * z)
+    scale = math.sinh(beta)
+    return torch.asinh(scale * z) / beta, scale / beta / torch.sqrt(1 + (scale * z) ** 2)
+
+
+class Bent(Transform):
+    r"""x = shift + stretch (at + bend(z - at)), or its mirror image x = shift - stretch (at + bend(z - at)).
+
+    Everything is in closed form: the map, its slope, the inverse and the inverse's slope.
+
+    Args:
+        stretch: a positive number.
+        shift: a number.
+        beta: how far it is bent, see :func:`bend`; 0 for a straight line.
+        at: the point of z about which it is bent.
+        mirror: whether the map decreases.
+
+    Raises:
+        ValueError: if ``stretch`` is not positive.
+
+    Example:
+        >>> f = Bent(stretch=2.0, shift=1.0)
+        >>> f(torch.tensor([0.0, 1.0]))
+        tensor([1., 3.])
+        >>> f.slope(torch.tensor([0.0, 1.0]))
+        tensor([2., 2.])
+    """
+
+    domain = codomain = constraints.real
+    bijective = True
+
+    def __init__(
+        self, stretch: float = 1.0, shift: float = 0.0, beta: float = 0.0, at: float = 0.0, mirror: bool = False
+    ) -> None:
+        super().__init__()
+        if not stretch > 0:
+            raise ValueError(f"stretch must be positive, but is {stretch!r}")
+        self.shift, self.beta, self.at = float(shift), float(beta), float(at)
+        self.factor = -float(stretch) if mirror else float(stretch)
+
+    @property
+    def sign(self) -> int:
+        """1 where the map increases, -1 where it decreases."""
+        return int(math.copysign(1, self.factor))
+
+    def _call(self, z: Tensor) -> Tensor:
+        return self.shift + self.factor * (self.at + bend(z - self.at, self.beta)[0])
+
+    def _inverse(self, x: Tensor) -> Tensor:
+        return self.at + bend((x - self.shift) / self.factor - self.at, -self.beta)[0]
+
+    def slope(self, z: Tensor) -> Tensor:
+        """dx/dz at z, with its sign."""
+        return self.factor * bend(z - self.at, self.beta)[1]
+
+    def inverse_slope(self, x: Tensor) -> Tensor:
+        """dz/dx at x, with its sign: the slope of bending back."""
+        return bend((x - self.shift) / self.factor - self.at, -self.beta)[1] / self.factor
+
+    def log_abs_det_jacobian(self, x: Tensor, y: Tensor) -> Tensor:
+        return self.slope(x).abs().log()
+
+    # What the explorer asks of any map of the line, points (n,).
+
+    def there(self, z: Tensor) -> tuple[Tensor, Tensor]:
+        """z (n,) -> x (n,) and dx/dz (n,)."""
+        return self(z), self.slope(z)
+
+    def back(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """x (n,) -> z (n,) and log|dz/dx| (n,), in nats."""
+        return self._inverse(x), self.inverse_slope(x).abs().log()
+
+
+class GivenLine:
+    """A map of the line that a reader hands in, as ``there`` and ``back``.
+
+    Its slope is found by autograd. On the way back the log-det is what the map says of itself, as in
+    ``TransformedDistribution``; so a map that says it wrongly is found out. A map without an inverse is inverted by a
+    bracketed root-finder, and one that says nothing of its log-det is taken at its slope.
+
+    Args:
+        transform: what :class:`~nfteach.widgets.handed_in.HandedIn` takes, for numbers or for vectors of one.
+        nodes: (n,), points that cover nearly all the mass, in order.
+
+    Raises:
+        ValueError: if the map can't be called, or is not increasing or decreasing all along the nodes.
+    """
+
+    def __init__(self, transform: Any, nodes: Tensor) -> None:
+        name = type(transform).__name__
+        if not callable(transform):
+            raise ValueError(f"transform must be a Transform or a function, but is a {name}")
+        event_dim = transform.domain.event_dim if isinstance(transform, Transform) else 0
+        shape = tuple(getattr(transform, "event_shape", (1,)))
+        if event_dim > 1 or shape != (1,):
+            came = f"points of shape {shape}" if shape != (1,) else f"events of {event_dim} dimensions"
+            raise ValueError(f"transform must map one number to one number, but {name} takes {came}")
+        self._nodes = nodes
+        self.map = HandedIn(transform, nodes[torch.linspace(0, len(nodes) - 1, 9).round().long()][2:-2, None])
+        x, slope = self.there(nodes)
+        bad = ~(x.isfinite() & slope.isfinite())
+        if bad.any():
+            where = nodes[bad][len(nodes[bad]) // 2]
+            raise ValueError(f"transform must be finite wherever base has mass, but is not, as at z = {where:.4g}")
+        if not slope.any():
+            raise ValueError("transform must increase or decrease, but its slope is 0 wherever base has mass")
+        if not ((slope >= 0).all() or (slope <= 0).all()):
+            turn = nodes[1:][slope.sign().diff() != 0][0]
+            raise ValueError(
+                f"transform must increase all the way or decrease all the way, but its slope changes sign near "
+                f"z = {turn:.4g}: then several z land on one x"
+            )
+        self.sign, self._images = 1 if slope.sum() > 0 else -1, x
+
+    def there(self, z: Tensor) -> tuple[Tensor, Tensor]:
+        """z (n,) -> x (n,) and dx/dz (n,)."""
+        return self.map.forward(z[:, None])[:, 0], self.map.jacobian(z[:, None])[:, 0, 0]
+
+    def back(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """x (n,) -> z (n,) and log|dz/dx| (n,), in nats."""
+        z, ladj = self.map.backward(x[:, None]) if self.map.invertible else (self._solved(x)[:, None], None)
+        if ladj is None:
+            ladj = self.map.claimed(z)
+            ladj = self.there(z[:, 0])[1].abs().log() if ladj is None else ladj
+            ladj = -ladj
+        return z[:, 0], ladj
+
+    def _solved(self, x: Tensor) -> Tensor:
+        def value_and_slope(z: Tensor) -> tuple[Tensor, Tensor]:
+            value, slope = self.there(z)
+            return self.sign * (value - x), self.sign * slope
+
+        # Between two nodes, by the table of their images, or the outermost two.
+        above = torch.searchsorted(self.sign * self._images, self.sign * x).clamp(1, len(self._nodes) - 1)
+        return increasing_root(value_and_slope, self._nodes[above - 1], self._nodes[above])
+
+
+class InUnits:
+    """A map of the line in units of a spread from a centre: x = centre + spread f((z - centre) / spread)."""
+
+    def __init__(self, line: Bent | GivenLine, centre: float, spread: float) -> None:
+        self.line, self.centre, self.spread = line, centre, spread
+
+    def there(self, z: Tensor) -> tuple[Tensor, Tensor]:
+        """z (n,) -> x (n,) and dx/dz (n,)."""
+        x, slope = self.line.there((z - self.centre) / self.spread)
+        return self.centre + self.spread * x, slope
+
+    def back(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """x (n,) -> z (n,) and log|dz/dx| (n,), in nats."""
+        z, ladj = self.line.back((x - self.centre) / self.spread)
+        return self.centre + self.spread * z, ladj
