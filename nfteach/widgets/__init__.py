@@ -11,6 +11,8 @@ _HOMES = {
     "HeatMap": "moving",
     "LayerStepper": "layers",
     "LiveFigure": "live",
+    "MapExplorer1D": "map1d",
+    "MapExplorer2D": "map2d",
     "NADEStepper": "nade",
     "PlanarExplorer": "planar",
     "Prediction": "prediction",
