@@ -14,6 +14,8 @@ __all__ = ["jacobian"]
 
 # Numbers in the cotangents of one backward pass. More would not be faster: they are out of the processor's caches.
 _AT_ONCE = 1_000_000
+# So few backward passes cost less than vmap does for itself.
+_FEW = 2
 
 
 def jacobian(f: Map, x: Tensor, *, rows_apart: bool = False) -> tuple[Tensor, Tensor, Any]:
@@ -58,6 +60,12 @@ def _gradients(y: Tensor, x: Tensor) -> Tensor:
     every = torch.vmap(pull_back, out_dims=1)
     D = y.shape[-1]
     units = torch.eye(D, dtype=y.dtype, device=y.device).unsqueeze(1).expand(D, *y.shape)
+
+    def one_by_one(some: Tensor) -> Tensor:
+        return torch.stack([pull_back(unit.clone()) for unit in some], 1)
+
+    if D <= _FEW:
+        return one_by_one(units)
     parts = []
     for some in units.split(max(1, _AT_ONCE // x.numel())):
         try:
@@ -68,5 +76,5 @@ def _gradients(y: Tensor, x: Tensor) -> Tensor:
                 parts.append(every(some.clone()))
         except Exception:
             # A backward written by hand may not take many cotangents at once: give them one by one.
-            parts.append(torch.stack([pull_back(unit.clone()) for unit in some], 1))
+            parts.append(one_by_one(some))
     return torch.cat(parts, 1)
