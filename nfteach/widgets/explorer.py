@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import itertools
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -11,6 +12,7 @@ from typing import Any
 import ipywidgets
 import torch
 
+from nfteach.widgets.cells import close_all_of, keep_track
 from nfteach.widgets.controls import checked_value, line_up, nearest_value
 from nfteach.widgets.live import LiveFigure
 from nfteach.widgets.packing import in_words
@@ -21,59 +23,60 @@ __all__ = ["Explorer"]
 class Explorer(ipywidgets.HBox):
     """The base of all explorers: what they have in common.
 
-    A new explorer says three things: its controls, its figure, and how the state of the controls becomes arrays.
-    It gets keyboard, mouse, reset, presets, numbers, an error line, the static picture and :meth:`set` for tests.
+        A new explorer says three things: its controls, its figure, and how the state of the controls becomes arrays.
+        It gets keyboard, mouse, reset, presets, numbers, an error line, the static picture and :meth:`set` for tests.
 
-    - ``build_controls()`` -> dict name -> control, made with :mod:`nfteach.widgets.controls`;
-    - ``build_live()`` -> the :class:`LiveFigure`;
-    - ``compute(state)`` -> the arguments of ``LiveFigure.update``: arrays, and ``readout``. It runs without
-      gradients, maybe in another thread than the notebook's cells: it must not use pyplot. An exception in it is
-      shown to the learner in words, so raise ``ValueError`` with a sentence;
-    - ``help``: one line, what to try; ``presets``: name -> the changes from the initial state;
-    - ``handles``: name of a moving scatter plot of one point -> the two sliders that move when it is dragged in the
-      picture, for x and y; None for a direction that stays.
+        - ``build_controls()`` -> dict name -> control, made with :mod:`nfteach.widgets.controls`;
+        - ``build_live()`` -> the :class:`LiveFigure`;
+        - ``compute(state)`` -> the arguments of ``LiveFigure.update``: arrays, and ``readout``. It runs without
+          gradients, maybe in another thread than the notebook's cells: it must not use pyplot. An exception in it is
+          shown to the learner in words, so raise ``ValueError`` with a sentence;
+        - ``help``: one line, what to try; ``presets``: name -> the changes from the initial state;
+        - ``handles``: name of a moving scatter plot of one point -> the two sliders that move when it is dragged in the
+          picture, for x and y; None for a direction that stays.
 
-    Args:
-        **state: initial values of controls, in place of the explorer's own.
+        Args:
+            **state: initial values of controls, in place of the explorer's own.
 
-    Attributes:
-        controls: name -> ipywidget.
-        live: the LiveFigure.
-        exception: what the last ``compute`` raised, with its traceback; None if all is well.
+        Attributes:
+            controls: name -> ipywidget.
+            live: the LiveFigure.
+            exception: what the last ``compute`` raised, with its traceback; None if all is well.
 
-    Example:
-        >>> import numpy as np
-        >>> from matplotlib.figure import Figure
-        >>> from nfteach.widgets.controls import slider
-        >>> class Shear(Explorer):
-        ...     help = "Shear the cloud: its area stays what it was."
-        ...     presets = {"much": {"shear": 2.0}}
-        ...
-        ...     def __init__(self, points=500, **state):
-        ...         self.z = np.random.default_rng(0).normal(size=(points, 2))
-        ...         super().__init__(**state)
-        ...
-        ...     def build_controls(self):
-        ...         return {"shear": slider("shear", -3, 3, value=0.5)}
-        ...
-        ...     def build_live(self):
-        ...         figure = Figure(figsize=(4, 4))
-        ...         ax = figure.add_subplot(xlim=(-6, 6), ylim=(-6, 6), aspect="equal")
-        ...         return LiveFigure(figure, {"samples": ax.scatter([], [], s=6)}, alt="a sheared cloud of points")
-        ...
-        ...     def compute(self, state):
-        ...         J = np.array([[1.0, state["shear"]], [0.0, 1.0]])
-        ...         return {"samples": self.z @ J.T, "readout": {"det J": np.linalg.det(J)}}
-        >>> explorer = Shear()
-        >>> explorer.set(shear=1.5)
-        >>> explorer
-        Shear(shear=1.5)
-        >>> explorer.readout
-        {'det J': 1.0}
-        >>> explorer.set(shear=5)
-        Traceback (most recent call last):
-        ...
-        ValueError: shear must be a number from -3 to 3, but is 5
+        Example:
+            >>> import numpy as np
+            >>> from matplotlib.figure import Figure
+            >>> from nfteach.widgets.cells import close_all_of, keep_track
+    from nfteach.widgets.controls import slider
+            >>> class Shear(Explorer):
+            ...     help = "Shear the cloud: its area stays what it was."
+            ...     presets = {"much": {"shear": 2.0}}
+            ...
+            ...     def __init__(self, points=500, **state):
+            ...         self.z = np.random.default_rng(0).normal(size=(points, 2))
+            ...         super().__init__(**state)
+            ...
+            ...     def build_controls(self):
+            ...         return {"shear": slider("shear", -3, 3, value=0.5)}
+            ...
+            ...     def build_live(self):
+            ...         figure = Figure(figsize=(4, 4))
+            ...         ax = figure.add_subplot(xlim=(-6, 6), ylim=(-6, 6), aspect="equal")
+            ...         return LiveFigure(figure, {"samples": ax.scatter([], [], s=6)}, alt="a sheared cloud of points")
+            ...
+            ...     def compute(self, state):
+            ...         J = np.array([[1.0, state["shear"]], [0.0, 1.0]])
+            ...         return {"samples": self.z @ J.T, "readout": {"det J": np.linalg.det(J)}}
+            >>> explorer = Shear()
+            >>> explorer.set(shear=1.5)
+            >>> explorer
+            Shear(shear=1.5)
+            >>> explorer.readout
+            {'det J': 1.0}
+            >>> explorer.set(shear=5)
+            Traceback (most recent call last):
+            ...
+            ValueError: shear must be a number from -3 to 3, but is 5
     """
 
     help: str = ""
@@ -84,6 +87,8 @@ class Explorer(ipywidgets.HBox):
         # Callbacks run in another thread than cells (ipykernel >= 7): whoever changes the state holds this lock.
         self._lock = threading.RLock()
         self._quiet = False
+        # Moves are counted as they come, and computations as they begin.
+        self._count, self._computed = itertools.count(), -1
         self.exception: Exception | None = None
         self.controls: dict[str, ipywidgets.Widget] = self.build_controls()
         for name, value in self._checked(state).items():
@@ -100,6 +105,11 @@ class Explorer(ipywidgets.HBox):
         self._show()
         for control in self.controls.values():
             control.observe(self._moved, "value")
+
+    def close(self) -> None:
+        """Close the explorer and all its parts, in the browser, too."""
+        close_all_of(self)
+        super().close()
 
     def build_controls(self) -> dict[str, ipywidgets.Widget]:
         """Name -> control."""
@@ -176,11 +186,14 @@ class Explorer(ipywidgets.HBox):
         return {name: checked_value(name, self.controls[name], value) for name, value in state.items()}
 
     def _moved(self, _: Any) -> None:
+        move = next(self._count)
         with self._lock:
-            if not self._quiet:
+            # A computation that began after the move has shown it: what waited here need not be done again.
+            if not self._quiet and move > self._computed:
                 self._show()
 
     def _show(self) -> None:
+        self._computed = next(self._count)
         try:
             with torch.no_grad(), _one_thread():
                 shown = self.compute(self.state)
@@ -211,6 +224,7 @@ class Explorer(ipywidgets.HBox):
         return f"{type(self).__name__}({values})"
 
     def _repr_mimebundle_(self, **kwargs: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+        keep_track(self)
         data = {**super()._repr_mimebundle_(**kwargs), "text/plain": repr(self)}
         data["image/png"] = base64.b64encode(self.live.static_png()).decode("ascii")
         return data, {"image/png": {"alt": self.live.alt}}

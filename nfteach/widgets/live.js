@@ -409,6 +409,8 @@ function frameControls(store, root) {
   const label = element("output", { class: "nfteach-frame-label" }, bar);
   // The notebook has uses of its own for arrow keys and letters.
   bar.addEventListener("keydown", (event) => event.stopPropagation());
+  const worded = (list, name, index) => `${name} ${index} of ${list.length - 1}${list[index].label ? ": " + list[index].label : ""}`;
+  let measured = null;
   return {
     refresh() {
       const { list, label: name } = store.frames;
@@ -417,7 +419,13 @@ function frameControls(store, root) {
       if (!list.length) return;
       slider.max = list.length - 1;
       slider.value = index;
-      const words = `${name} ${index} of ${list.length - 1}${list[index].label ? ": " + list[index].label : ""}`;
+      if (measured !== list) {
+        // Room for the longest label, so that nothing beside it moves in a step.
+        const longest = Math.max(...list.map((_, i) => worded(list, name, i).length));
+        label.style.minWidth = `min(${longest}ch, 100%)`;
+        measured = list;
+      }
+      const words = worded(list, name, index);
       slider.setAttribute("aria-label", name);
       slider.setAttribute("aria-valuetext", words);
       label.textContent = words;

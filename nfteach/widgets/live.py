@@ -14,6 +14,7 @@ import traitlets
 from matplotlib.figure import Figure
 
 from nfteach.widgets.areas import follow
+from nfteach.widgets.cells import keep_track
 from nfteach.widgets.frames import Frames
 from nfteach.widgets.mover import Moving
 from nfteach.widgets.packing import in_words, rows_of
@@ -66,8 +67,9 @@ class LiveFigure(anywidget.AnyWidget):
         ValueError: samples has 1 of 2 numbers that are NaN or infinite; give finite ones
     """
 
-    _esm = _HERE / "live.js"
-    _css = _HERE / "live.css"
+    # The text, not the path: anywidget would watch the file, and keep every widget for that.
+    _esm = (_HERE / "live.js").read_text(encoding="utf-8")
+    _css = (_HERE / "live.css").read_text(encoding="utf-8")
 
     # Made when the browser asks for them, not at every update: an update is one message and no more.
     _scene = traitlets.Any().tag(sync=True, to_json=lambda _, live: _packed(live._scene_now()))
@@ -242,13 +244,12 @@ class LiveFigure(anywidget.AnyWidget):
         width, height = self.figure.bbox.size
         placed = {name: one.place(height) for name, one in self._moving.items()}
         layers = [np.frombuffer(png, dtype=np.uint8) for png in self._layers]
-        size = {"width": float(width), "height": float(height)}
-        return {**size, "alt": self.alt, "layers": layers, "order": self._order, "artists": placed}
+        shown = {"alt": self.alt, "layers": layers, "order": self._order, "artists": placed}
+        return {"width": float(width), "height": float(height), **shown}
 
     def _state_now(self) -> dict[str, Any]:
-        artists = {name: one.payload() for name, one in self._moving.items()}
-        shown = {"readout": rows_of(self._readout), "error": self._error}
-        return {"artists": artists, **shown, "seq": self._seq, "frame": self.frame}
+        shown = {"readout": rows_of(self._readout), "error": self._error, "seq": self._seq, "frame": self.frame}
+        return {"artists": {name: one.payload() for name, one in self._moving.items()}, **shown}
 
     @property
     def _frame_values(self) -> list[dict[str, Any]]:
@@ -263,8 +264,7 @@ class LiveFigure(anywidget.AnyWidget):
         # (so that a saved notebook or a second view has it).
         if content.get("type") == "state" and content.get("seq") != self._seq:
             with self._lock:
-                known = content.get("seq")
-                late = not isinstance(known, int) or known < self._frames_seq
+                late = content.get("seq", -1) < self._frames_seq
                 self.send_state(["_frames", "_state"] if late else ["_state"])
         if content.get("type") == "drag":
             self._drag(content["name"], content["at"], content["drag"])
@@ -294,6 +294,7 @@ class LiveFigure(anywidget.AnyWidget):
         return f"LiveFigure({', '.join(self._moving)})"
 
     def _repr_mimebundle_(self, **kwargs: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+        keep_track(self)
         data, metadata = super()._repr_mimebundle_(**kwargs)
         data["image/png"] = base64.b64encode(self.static_png()).decode("ascii")
         return data, {**metadata, "image/png": {"alt": self.alt}}
