@@ -25,6 +25,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from random import Random
 from time import perf_counter, process_time
 from timeit import timeit
 
@@ -37,6 +38,7 @@ from nfteach.flows import AffineCoupling, Stack
 from nfteach.jacobian import inspect_jacobian
 from nfteach.jacobian.adapt import adapt
 from nfteach.jacobian.autograd import jacobian
+from nfteach.jacobian.rng import seeded
 
 __all__ = ["main"]
 
@@ -95,12 +97,12 @@ def in_turns(contest: dict[str, Callable[[], object]], seconds: float) -> dict[s
     """Milliseconds, one number a round; at least five rounds."""
     clock = process_time if torch.get_num_threads() == 1 else perf_counter
     times: dict[str, list[float]] = {name: [] for name in contest}
-    start, rounds = perf_counter(), 0
-    while rounds < 5 or perf_counter() - start < seconds:
-        # Backwards in every second round: nobody always has the same one before it.
-        for name in list(contest)[:: -1 if rounds % 2 else 1]:
+    order, shuffle = list(contest), Random(0).shuffle
+    start = perf_counter()
+    while len(times[order[0]]) < 5 or perf_counter() - start < seconds:
+        shuffle(order)  # nobody always has the same one before it
+        for name in order:
             times[name].append(1e3 * timeit(contest[name], timer=clock, number=1))
-        rounds += 1
     return times
 
 
@@ -114,7 +116,8 @@ def compare(threads: int, dtype: torch.dtype, D: int, B: int, seconds: float) ->
     torch.set_num_threads(threads)
     contest = ways(couplings(D, dtype), points(D, B, dtype))
     check(contest, dtype)
-    times = in_turns(contest, seconds)
+    with seeded(0):  # as in inspect_jacobian, which keeps the random states once for all calls of the map
+        times = in_turns(contest, seconds)
     medians = {name: statistics.median(values) for name, values in times.items()}
     fastest = min((name for name in contest if name != "ours"), key=medians.__getitem__)
     low, median, high = quartiles(times, "ours", fastest)
@@ -159,6 +162,7 @@ def main() -> None:
     """Measure, print, write JSON where asked."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seconds", type=float, default=20.0, help="for each setting (default: 20)")
+    parser.add_argument("--threads", type=int, nargs="+", default=[1, 2], help="how many (default: 1 2)")
     parser.add_argument("--quick", action="store_true", help="one thread, float64, 3 seconds for each setting")
     parser.add_argument("--json", type=Path, help="also write the numbers to this file")
     parser.add_argument("--peak", action="store_true", help=argparse.SUPPRESS)
@@ -171,8 +175,8 @@ def main() -> None:
     print(f"{'threads, dtype, (D, B)':24}" + "".join(f"{name:>15}" for name in names) + "   ours / the fastest other")
     rows = [
         compare(threads, dtype, D, B, seconds)
-        for threads in ((1,) if options.quick else (1, 2))
-        for dtype in ((torch.float64,) if options.quick else (torch.float64, torch.float32))
+        for threads in ([1] if options.quick else options.threads)
+        for dtype in ([torch.float64] if options.quick else [torch.float64, torch.float32])
         for D, B in SETTINGS
     ]
     worst = max((row for row in rows if row["D"] < 784), key=lambda row: row["ratio"][1])

@@ -13,7 +13,7 @@ from .adapt import Map
 __all__ = ["jacobian"]
 
 # Numbers in the cotangents of one backward pass. More would not be faster: they are out of the processor's caches.
-_AT_ONCE = 1_000_000
+_AT_ONCE = 500_000
 # So few backward passes cost less than vmap does for itself.
 _FEW = 2
 
