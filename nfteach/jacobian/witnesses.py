@@ -27,6 +27,7 @@ DIRECTIONS = 2
 _TOLERANCE, _COARSE_TOLERANCE = 1e-5, 5e-2
 # Steps to try, in units of eps^(1/3): a map that is solved for by iteration is rough on the finest scale.
 _STEPS = (1.0, 30.0)
+_TINY = 1e-9
 # Numbers in one stacked call of the map.
 _AT_ONCE = 2_000_000
 
@@ -181,7 +182,19 @@ def _differences(f: Map, x: Tensor, v: Tensor, y: Tensor) -> tuple[Tensor, Tenso
             best, error = value.where(this_error < error, best), torch.minimum(error, this_error)
         if (error <= 1e-7 * best.abs().amax(1, keepdim=True)).all():
             break
+    if eps < 1e-12:
+        error = error.where(~_rough(f, x, v, y.double(), best, eps), torch.inf)
     return best.cpu(), error.cpu()
+
+
+def _rough(f: Map, x: Tensor, v: Tensor, y: Tensor, slope: Tensor, eps: float) -> Tensor:
+    """(B, D) bool, where a step too small for any bend is not answered as the slope says.
+
+    Such a map rounds inside, to float32 for instance, or stops an iteration early: its values lie on a staircase.
+    """
+    with torch.no_grad():
+        moved, expected = f(x + _TINY * v)[0].double() - y, _TINY * slope
+    return ((moved - expected).abs() > 0.5 * expected.abs()) & (expected.abs() > 300 * eps * (1 + y.abs()))
 
 
 def _richardson(f: Map, x: Tensor, v: Tensor, y: Tensor, h: float, eps: float) -> tuple[Tensor, Tensor]:
