@@ -201,20 +201,22 @@ def test_a_staircase_of_rounding_is_not_taken_for_the_map(left):
     assert report.witness == REVERSE
 
 
-@pytest.mark.parametrize("seed", range(8))
+@pytest.mark.parametrize("seed", range(4))
 def test_a_layer_that_rounds_inside_is_not_accused(seed):
-    shift = torch.nn.Parameter(points(2, seed=seed))  # float64: what is rounded before comes out as float64
+    class Cubic(nn.Module):
+        """In float32 by its own will; the float64 parameters of the copy make float64 of what it gives."""
 
-    def rounds(x):
-        x = x.float()
-        return x.sinh() + shift, x.cosh().log().sum(-1)
+        def __init__(self):
+            super().__init__()
+            self.a = nn.Parameter(torch.tensor([1.5, 0.8, 2.0]))
 
-    for dim in (1, 2):
-        x = points(3, dim, seed=seed)
-        f = rounds if dim == 2 else lambda x: (rounds(x.expand(-1, 2))[0][:, :1], x.float().cosh().log().squeeze(1))
-        report = inspect_jacobian(f, x)
-        assert codes(report) == set()
-        assert report.witness == REVERSE
+        def forward(self, x):
+            x = x.float()
+            return x + (self.a * x) ** 3, torch.log1p(3 * self.a**3 * x**2).sum(1)
+
+    report = inspect_jacobian(Cubic(), points(6, 3, seed=seed).float())
+    assert codes(report) == {"inverse-missing"}
+    assert report.witness == REVERSE
 
 
 def test_a_straight_through_estimator_is_found():
