@@ -128,6 +128,9 @@ class MovingText(Moving):
         if "color" in parts:
             self.artist.set_color(parts["color"])
 
+    def told(self, value: str) -> dict[str, Any]:
+        return {"labels": [value]}
+
     def payload(self) -> dict[str, Any]:
         text = self.artist
         return {

@@ -71,7 +71,7 @@ class HeatMap:
             cmap = self.image.cmap
             light = cmap(np.arange(cmap.N))[:, :3] @ (0.2126, 0.7152, 0.0722) > 0.45
             self._light = cmap, light
-        index = np.clip(np.ma.getdata(self.image.norm(matrix)) * cmap.N, 0, cmap.N - 1).astype(int)
+        index = np.clip(_scaled(self.image.norm, matrix) * cmap.N, 0, cmap.N - 1).astype(int)
         return ["#222222" if is_light else "white" for is_light in light[index].ravel()]
 
 
@@ -113,19 +113,12 @@ class MovingImage(Moving):
             pixels = np.full((*value.shape[:2], 4), 255, dtype=np.uint8)
             pixels[..., : value.shape[2]] = np.rint(255 * np.clip(value, 0, 1))
             return {"rgba": pixels, "index": None}
-        return {"index": np.clip(self._scaled(value) * 256, 0, 255).astype(np.uint8), "rgba": None}
+        return {"index": np.clip(_scaled(self._artist.norm, value) * 256, 0, 255).astype(np.uint8), "rgba": None}
 
     def payload(self) -> dict[str, Any]:
         alpha = self.artist.get_alpha()
         pixels = MovingImage.told(self, np.ma.getdata(self.artist.get_array()))
         return {**super().payload(), **pixels, "alpha": 1.0 if alpha is None else float(alpha)}
-
-    def _scaled(self, values: np.ndarray) -> np.ndarray:
-        """To [0, 1] for what lies between the limits."""
-        norm = self._artist.norm
-        if type(norm) is not Normalize or norm.vmin == norm.vmax:
-            return np.ma.getdata(norm(values))
-        return (values - norm.vmin) * (1 / (norm.vmax - norm.vmin))  # the plain case, without masks: faster
 
 
 class MovingHeatMap(MovingImage):
@@ -182,3 +175,10 @@ def _number(format: str, value: float) -> str:
     """A number as written, without the minus of a number that rounds to zero."""
     written = format.format(value)
     return format.format(0.0) if float(format.format(abs(value)).strip("%+ ") or 0) == 0 else written
+
+
+def _scaled(norm: Normalize, values: np.ndarray) -> np.ndarray:
+    """To [0, 1] for what lies between the limits."""
+    if type(norm) is not Normalize or norm.vmin == norm.vmax:
+        return np.ma.getdata(norm(values))
+    return (values - norm.vmin) * (1 / (norm.vmax - norm.vmin))  # the plain case, without masks: faster

@@ -18,6 +18,9 @@ from nfteach.widgets.mover import Moving, checked_color, css_color
 __all__ = ["MovingArrows", "MovingLine", "MovingLines", "MovingPoints"]
 
 
+_NONE = ("None", "none", " ", "", None)  # matplotlib's words for no line and no marker
+
+
 class MovingPoints(Moving):
     """A scatter plot: its points, and the values that its colour map shows where it has them."""
 
@@ -137,12 +140,18 @@ class MovingLine(Moving):
         if "color" in parts:
             self.artist.set_color(parts["color"])
 
+    def told(self, value: np.ndarray) -> dict[str, Any] | None:
+        plain = self._artist.get_marker() in _NONE
+        return {"vertices": self.projected(value), "lengths": [len(value)] if self._drawn() else []} if plain else None
+
+    def _drawn(self) -> bool:
+        return self._artist.get_linestyle() not in _NONE
+
     def payload(self) -> dict[str, Any]:
         unit, line = self.pixels_per_point(), self.artist
         points, width, alpha = self.projected(line.get_xydata()), line.get_linewidth(), line.get_alpha()
         style = {"--": "dashed", "-.": "dashdot", ":": "dotted"}.get(line.get_linestyle())
         dashes = np.array(rcParams[f"lines.{style}_pattern"]) * width if style else np.zeros(0)
-        drawn = line.get_linestyle() not in ("None", "none", " ", "")
         marker = MarkerStyle(line.get_marker())
         spots = {}
         if len(marker.get_path().vertices):
@@ -158,7 +167,7 @@ class MovingLine(Moving):
         return {
             **super().payload(),
             "vertices": points,
-            "lengths": [len(points)] if drawn else [],
+            "lengths": [len(points)] if self._drawn() else [],
             "edges": [css_color(line.get_color(), alpha)],
             "widths": [width * unit],
             "dashes": (dashes * unit).tolist(),
@@ -184,7 +193,7 @@ class MovingArrows(Moving):
 
     @property
     def transform(self) -> Any:
-        return self.artist.axes.transData
+        return self._artist.axes.transData
 
     def checked(self, part: str, value: Any) -> Any:
         if part == "color":
@@ -204,6 +213,12 @@ class MovingArrows(Moving):
             self.artist.set_UVC(*arrows[:, -2:].T)
         if "color" in parts:
             self.artist.set_color(parts["color"])
+
+    def told(self, value: np.ndarray) -> dict[str, Any] | None:
+        if value.shape[1] == 2:
+            return None  # from where the arrows are
+        tails, vectors = value[:, :2], value[:, 2:]
+        return {"tails": self.projected(tails), "tips": self.projected(tails + vectors / (self._artist.scale or 1))}
 
     def pixels_per_unit(self) -> float:
         """The unit in which a quiver's widths are given, in pixels."""
