@@ -46,8 +46,7 @@ class Explorer(ipywidgets.HBox):
         Example:
             >>> import numpy as np
             >>> from matplotlib.figure import Figure
-            >>> from nfteach.widgets.cells import close_all_of, keep_track
-    from nfteach.widgets.controls import slider
+            >>> from nfteach.widgets.controls import slider
             >>> class Shear(Explorer):
             ...     help = "Shear the cloud: its area stays what it was."
             ...     presets = {"much": {"shear": 2.0}}
