@@ -9,8 +9,9 @@ documentation shows it and in the form that suits independent points best:
 - functional, functional vec: torch.autograd.functional.jacobian of that sum, plain and with vectorize=True.
 
 All take turns in each round, so that what else the machine does hits all alike. One thread is timed by the processor's
-clock, which stops while other programs run; two are timed by the clock on the wall. The last column is about the ratio
-of our time to that of the fastest of the others, round by round: its median and its quartiles.
+clock, which stops while other programs run; two by the clock on the wall, which means something only while two cores
+are idle. The last column is about the ratio of our time to that of the fastest of the others, round by round: its
+median and its quartiles.
 
 Then: the time of a whole report beside that of its Jacobian, and the peak memory of a process that makes a report.
 """

@@ -31,7 +31,7 @@ def jacobian(f: Map, x: Tensor, *, rows_apart: bool = False) -> tuple[Tensor, Te
     Returns:
         J in float64 on the CPU; y and the log-det as they came, detached.
     """
-    leaf = x.detach().clone().requires_grad_()
+    leaf = x.detach().requires_grad_()
     with torch.enable_grad():
         y, claimed = f(leaf)
     B, D = x.shape
