@@ -63,8 +63,13 @@ def hear(f: Map, x: Tensor, y: Tensor, J: Tensor | None, why_not: str = "") -> W
         J: (B, D, D) by reverse mode; None if that raised.
         why_not: what it raised.
     """
-    directions = _directions(x)
-    truths, errors = (torch.stack(each) for each in zip(*(_differences(f, x, v, y) for v in directions), strict=True))
+    directions, unheard = _directions(x), {}
+    try:
+        told = [_differences(f, x, v, y) for v in directions]
+    except Exception as raised:  # a map of binary numbers, for instance, has no values near by
+        unheard[CENTRAL] = _first_line(raised)
+        told = [(torch.zeros_like(x, dtype=torch.float64, device="cpu"), torch.full(x.shape, torch.inf).double())] * 2
+    truths, errors = (torch.stack(each) for each in zip(*told, strict=True))
     tolerance = _TOLERANCE if y.dtype == torch.float64 else _COARSE_TOLERANCE
     size = truths.abs()
     if J is not None:
@@ -85,7 +90,7 @@ def hear(f: Map, x: Tensor, y: Tensor, J: Tensor | None, why_not: str = "") -> W
     def largest_gap(values: Tensor) -> float:
         return float(((values - truths).abs() / size).where(~undecided, torch.zeros_like(size)).max())
 
-    said, unheard = {}, {}
+    said = {}
     if J is None:
         unheard[REVERSE] = why_not
     else:
@@ -94,19 +99,25 @@ def hear(f: Map, x: Tensor, y: Tensor, J: Tensor | None, why_not: str = "") -> W
         try:
             said[FORWARD] = torch.stack([_forward(f, x, v) for v in directions])
         except Exception as raised:
-            unheard[FORWARD] = f"{type(raised).__name__}: {raised}".rstrip(": ").splitlines()[0]
+            unheard[FORWARD] = _first_line(raised)
     else:
         unheard[FORWARD] = "not asked: the others agree, and no derivative was written by hand"
     at = {witness: wrong_at(values) for witness, values in said.items()}
     wrong = tuple(witness for witness in said if at[witness].any())
     return Witnesses(
-        trusted=next((w for w in (REVERSE, FORWARD) if w in said and w not in wrong), CENTRAL),
+        trusted=next(
+            (w for w in (REVERSE, FORWARD) if w in said and w not in wrong), REVERSE if CENTRAL in unheard else CENTRAL
+        ),
         wrong=wrong,
         gap={witness: largest_gap(values) for witness, values in said.items()},
         at=torch.stack([at[w] for w in wrong]).any(0) if wrong else torch.zeros(len(x), dtype=torch.bool),
         undecided=undecided.any(1),
         unheard=unheard,
     )
+
+
+def _first_line(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}".rstrip(": ").splitlines()[0]
 
 
 def _written_by_hand(f: Map, x: Tensor) -> bool:

@@ -23,59 +23,59 @@ __all__ = ["Explorer"]
 class Explorer(ipywidgets.HBox):
     """The base of all explorers: what they have in common.
 
-        A new explorer says three things: its controls, its figure, and how the state of the controls becomes arrays.
-        It gets keyboard, mouse, reset, presets, numbers, an error line, the static picture and :meth:`set` for tests.
+    A new explorer says three things: its controls, its figure, and how the state of the controls becomes arrays.
+    It gets keyboard, mouse, reset, presets, numbers, an error line, the static picture and :meth:`set` for tests.
 
-        - ``build_controls()`` -> dict name -> control, made with :mod:`nfteach.widgets.controls`;
-        - ``build_live()`` -> the :class:`LiveFigure`;
-        - ``compute(state)`` -> the arguments of ``LiveFigure.update``: arrays, and ``readout``. It runs without
-          gradients, maybe in another thread than the notebook's cells: it must not use pyplot. An exception in it is
-          shown to the learner in words, so raise ``ValueError`` with a sentence;
-        - ``help``: one line, what to try; ``presets``: name -> the changes from the initial state;
-        - ``handles``: name of a moving scatter plot of one point -> the two sliders that move when it is dragged in the
-          picture, for x and y; None for a direction that stays.
+    - ``build_controls()`` -> dict name -> control, made with :mod:`nfteach.widgets.controls`;
+    - ``build_live()`` -> the :class:`LiveFigure`;
+    - ``compute(state)`` -> the arguments of ``LiveFigure.update``: arrays, and ``readout``. It runs without
+      gradients, maybe in another thread than the notebook's cells: it must not use pyplot. An exception in it is
+      shown to the learner in words, so raise ``ValueError`` with a sentence;
+    - ``help``: one line, what to try; ``presets``: name -> the changes from the initial state;
+    - ``handles``: name of a moving scatter plot of one point -> the two sliders that move when it is dragged in the
+      picture, for x and y; None for a direction that stays.
 
-        Args:
-            **state: initial values of controls, in place of the explorer's own.
+    Args:
+        **state: initial values of controls, in place of the explorer's own.
 
-        Attributes:
-            controls: name -> ipywidget.
-            live: the LiveFigure.
-            exception: what the last ``compute`` raised, with its traceback; None if all is well.
+    Attributes:
+        controls: name -> ipywidget.
+        live: the LiveFigure.
+        exception: what the last ``compute`` raised, with its traceback; None if all is well.
 
-        Example:
-            >>> import numpy as np
-            >>> from matplotlib.figure import Figure
-            >>> from nfteach.widgets.controls import slider
-            >>> class Shear(Explorer):
-            ...     help = "Shear the cloud: its area stays what it was."
-            ...     presets = {"much": {"shear": 2.0}}
-            ...
-            ...     def __init__(self, points=500, **state):
-            ...         self.z = np.random.default_rng(0).normal(size=(points, 2))
-            ...         super().__init__(**state)
-            ...
-            ...     def build_controls(self):
-            ...         return {"shear": slider("shear", -3, 3, value=0.5)}
-            ...
-            ...     def build_live(self):
-            ...         figure = Figure(figsize=(4, 4))
-            ...         ax = figure.add_subplot(xlim=(-6, 6), ylim=(-6, 6), aspect="equal")
-            ...         return LiveFigure(figure, {"samples": ax.scatter([], [], s=6)}, alt="a sheared cloud of points")
-            ...
-            ...     def compute(self, state):
-            ...         J = np.array([[1.0, state["shear"]], [0.0, 1.0]])
-            ...         return {"samples": self.z @ J.T, "readout": {"det J": np.linalg.det(J)}}
-            >>> explorer = Shear()
-            >>> explorer.set(shear=1.5)
-            >>> explorer
-            Shear(shear=1.5)
-            >>> explorer.readout
-            {'det J': 1.0}
-            >>> explorer.set(shear=5)
-            Traceback (most recent call last):
-            ...
-            ValueError: shear must be a number from -3 to 3, but is 5
+    Example:
+        >>> import numpy as np
+        >>> from matplotlib.figure import Figure
+        >>> from nfteach.widgets.controls import slider
+        >>> class Shear(Explorer):
+        ...     help = "Shear the cloud: its area stays what it was."
+        ...     presets = {"much": {"shear": 2.0}}
+        ...
+        ...     def __init__(self, points=500, **state):
+        ...         self.z = np.random.default_rng(0).normal(size=(points, 2))
+        ...         super().__init__(**state)
+        ...
+        ...     def build_controls(self):
+        ...         return {"shear": slider("shear", -3, 3, value=0.5)}
+        ...
+        ...     def build_live(self):
+        ...         figure = Figure(figsize=(4, 4))
+        ...         ax = figure.add_subplot(xlim=(-6, 6), ylim=(-6, 6), aspect="equal")
+        ...         return LiveFigure(figure, {"samples": ax.scatter([], [], s=6)}, alt="a sheared cloud of points")
+        ...
+        ...     def compute(self, state):
+        ...         J = np.array([[1.0, state["shear"]], [0.0, 1.0]])
+        ...         return {"samples": self.z @ J.T, "readout": {"det J": np.linalg.det(J)}}
+        >>> explorer = Shear()
+        >>> explorer.set(shear=1.5)
+        >>> explorer
+        Shear(shear=1.5)
+        >>> explorer.readout
+        {'det J': 1.0}
+        >>> explorer.set(shear=5)
+        Traceback (most recent call last):
+        ...
+        ValueError: shear must be a number from -3 to 3, but is 5
     """
 
     help: str = ""

@@ -236,3 +236,29 @@ def test_in_float32_too():
     assert "gradient-cut" in codes(report)
     sound = inspect_jacobian(lambda x: honest(x.float() @ torch.eye(3)), points(6, 3).float())
     assert codes(sound) == {"low-precision"}
+
+
+def test_a_map_of_binary_numbers_has_no_neighbours():
+    def only_binary(x):
+        if not ((x == 0) | (x == 1)).all():
+            raise ValueError("x must be binary")
+        return x.cumsum(-1) * 2
+
+    x = (points(5, 3) > 0).double()
+    for given in (x, x[:1]):
+        report = inspect_jacobian(only_binary, given)
+        assert codes(report) == set()
+        assert report.structure.name == "lower triangular"
+        assert report.witnesses.undecided.all()
+        assert "x must be binary" in str(report)
+
+
+def test_a_map_that_no_witness_can_tell_of():
+    def binary_in_numpy(x):
+        values = x.numpy()  # raises where a gradient is asked for
+        assert ((values == 0) | (values == 1)).all()
+        return torch.from_numpy(values.cumsum(-1))
+
+    report = inspect_jacobian(binary_in_numpy, (points(5, 3) > 0).double())
+    assert "gradient-cut" in codes(report)
+    assert isinstance(str(report) + report._repr_html_(), str)
