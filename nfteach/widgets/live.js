@@ -226,23 +226,31 @@ function paintArrows(ctx, one) {
   }
 }
 
+// matplotlib's layout of texts: the box around all lines is turned, then what the box around that has at the given side
+// comes to the point. Heights are matplotlib's, measured there; y up until the words are drawn.
 function paintText(ctx, one) {
-  const { size, weight, style, align, baseline, rotation } = one.font;
+  const { size, weight, style, align, baseline, rotation, anchor, single, several } = one.font;
   const points = project(one.matrix, one.positions);
+  const [sin, cos] = [Math.sin((rotation * Math.PI) / 180), Math.cos((rotation * Math.PI) / 180)];
+  const turned = (x, y) => [cos * x - sin * y, sin * x + cos * y];
   ctx.font = `${style} ${weight} ${size}px "DejaVu Sans", Verdana, "Bitstream Vera Sans", sans-serif`;
-  ctx.textAlign = align;
-  const { actualBoundingBoxAscent: up, actualBoundingBoxDescent: down } = ctx.measureText("lp");
-  const step = 1.2 * up + down;
-  const high = (lines) => up + down + (lines.length - 1) * step;
   one.labels.forEach((label, i) => {
     const lines = label.split("\n");
-    // matplotlib's layout: every line is as high as "lp", whatever its letters.
-    const first = { top: up, bottom: up - high(lines), center: up - high(lines) / 2, center_baseline: up / 2, baseline: 0 }[baseline];
+    const { up, down, step } = lines.length > 1 ? several : single;
+    const widths = lines.map((line) => ctx.measureText(line).width);
+    const [width, last] = [Math.max(...widths), up + (lines.length - 1) * step];
+    const corners = [[0, 0], [width, 0], [0, -last - down], [width, -last - down]].map(([x, y]) => (anchor ? [x, y] : turned(x, y)));
+    const [left, right] = [Math.min(...corners.map(([x]) => x)), Math.max(...corners.map(([x]) => x))];
+    const [bottom, top] = [Math.min(...corners.map(([, y]) => y)), Math.max(...corners.map(([, y]) => y))];
+    const x = { left, right, center: (left + right) / 2 }[align];
+    const y = { top, bottom, center: (top + bottom) / 2, baseline: bottom + down, center_baseline: top - last / 2 }[baseline];
+    const [dx, dy] = anchor ? turned(x, y) : [x, y];
     ctx.save();
-    ctx.translate(points[2 * i], points[2 * i + 1]);
+    ctx.translate(points[2 * i] - dx, points[2 * i + 1] + dy);
     ctx.rotate((-rotation * Math.PI) / 180);
     ctx.fillStyle = pick(one.colors, i) || "transparent";
-    lines.forEach((line, row) => ctx.fillText(line, 0, first + row * step));
+    const indent = { left: 0, center: 0.5, right: 1 }[align];
+    lines.forEach((line, row) => ctx.fillText(line, indent * (width - widths[row]), up + row * step));
     ctx.restore();
   });
 }

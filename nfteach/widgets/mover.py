@@ -10,6 +10,7 @@ import numpy as np
 from matplotlib.artist import Artist
 from matplotlib.colors import is_color_like, to_rgba
 from matplotlib.text import Text
+from matplotlib.transforms import IdentityTransform
 
 __all__ = ["Moving", "checked_color", "css_color", "font_of", "same"]
 
@@ -164,6 +165,13 @@ def _css_color(color: str | tuple[float, ...], alpha: float | None) -> str:
 
 def font_of(text: Text, unit: float) -> dict[str, Any]:
     """How a text is set; ``unit`` is pixels per point."""
+    # The key has all that the measures depend on.
+    key = text.get_fontproperties(), text.get_figure(root=True).dpi, str(getattr(text, "_linespacing", None))
+    if key not in _measures:
+        if len(_measures) > 200:
+            _measures.clear()
+        _measures[key] = _measured(text)
+    single, several = _measures[key]
     return {
         "size": text.get_fontsize() * unit,
         "weight": str(text.get_fontweight()),
@@ -171,7 +179,29 @@ def font_of(text: Text, unit: float) -> dict[str, Any]:
         "align": text.get_horizontalalignment(),
         "baseline": text.get_verticalalignment(),
         "rotation": text.get_rotation(),
+        "anchor": text.get_rotation_mode() == "anchor",
+        "single": single,
+        "several": several,
     }
+
+
+_measures: dict[Any, tuple[dict[str, float], dict[str, float]]] = {}
+
+
+def _measured(text: Text) -> tuple[dict[str, float], dict[str, float]]:
+    """Of one line, and of several: pixels above the first baseline, below the last, and from one to the next."""
+    probe = Text()
+    probe.update_from(text)
+    probe.set(rotation=0, va="baseline", ha="left", figure=text.get_figure(root=True), transform=IdentityTransform())
+
+    def extent(lines: int) -> tuple[float, float]:
+        probe.set_text("\n".join(["lp"] * lines))
+        box = probe.get_window_extent()
+        return float(box.y1), -float(box.y0)  # from the last baseline
+
+    (up, down), two, three = extent(1), extent(2), extent(3)
+    step = three[0] - two[0]
+    return {"up": up, "down": down, "step": 0.0}, {"up": two[0] - step, "down": two[1], "step": step}
 
 
 def _listed(parts: Mapping[str, str]) -> str:

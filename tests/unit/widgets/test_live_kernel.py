@@ -9,46 +9,16 @@ import matplotlib
 import numpy as np
 import pytest
 import torch
-from matplotlib.collections import LineCollection, PathCollection
 from matplotlib.figure import Figure
 from PIL import Image
 
-from nfteach.widgets import HeatMap, LiveFigure
-
-
-def unpack(node, buffers):
-    """The inverse of what LiveFigure packs, as live.js does it."""
-    if isinstance(node, dict) and "$" in node:
-        index, dtype, shape = node["$"]
-        return np.frombuffer(buffers[index], dtype).reshape(shape)
-    if isinstance(node, dict):
-        return {key: unpack(value, buffers) for key, value in node.items()}
-    return [unpack(value, buffers) for value in node] if isinstance(node, list) else node
+from nfteach.widgets import LiveFigure
+from tests.unit.widgets.sending import make_live, traits, unpack
 
 
 @pytest.fixture
 def live():
-    figure = Figure(figsize=(4, 2), dpi=100)
-    left, right = figure.subplots(1, 2)
-    left.set(xlim=(-2, 2), ylim=(-1, 1))
-    lines = LineCollection(np.zeros((2, 3, 2)))
-    left.add_collection(lines)
-    made = LiveFigure(
-        figure,
-        {
-            "density": left.imshow(
-                np.zeros((2, 2)), extent=(-2, 2, -1, 1), origin="lower", vmin=0, vmax=1, aspect="auto", cmap="viridis"
-            ),
-            "samples": left.scatter([], [], s=4, color="#D55E00"),
-            "grid": lines,
-            "J": HeatMap(right, np.eye(2)),
-            "word": left.text(0, 0, "still"),
-        },
-        alt="a test",
-    )
-    made.sent = []
-    made.send = lambda content, buffers: made.sent.append(unpack(content, buffers))
-    return made
+    return make_live()
 
 
 def test_an_update_is_one_message_with_what_moved_and_nothing_else(live):
@@ -65,14 +35,14 @@ def test_numbers_of_an_image_travel_as_indices_into_its_colour_map(live):
     live.update(density=values)
     index = live.sent[0]["artists"]["density"]["index"]
     image = live._moving["density"].artist
-    table = unpack(**_state(live, "_scene"))["artists"]["density"]["table"]
+    table = unpack(**traits(live, "_scene"))["artists"]["density"]["table"]
     expected = image.cmap(image.norm(values), bytes=True)
     assert index.dtype == np.uint8
     assert np.array_equal(table[index], expected)
 
 
 def test_the_map_to_pixels_is_that_of_matplotlib(live):
-    scene = unpack(**_state(live, "_scene"))
+    scene = unpack(**traits(live, "_scene"))
     a, b, c, d, e, f = scene["artists"]["samples"]["matrix"]
     x, y = 0.3, -0.7
     expected_x, expected_y = live.figure.axes[0].transData.transform((x, y))
@@ -140,7 +110,7 @@ def test_a_front_end_that_starts_late_gets_the_present_state(live):
     live.send_state = sent.append
     live._hear(live, {"type": "state", "seq": 0}, [])
     assert sent == [["_state"]]
-    state = unpack(**_state(live, "_state"))
+    state = unpack(**traits(live, "_state"))
     assert state["artists"]["samples"]["points"].tolist() == [[1.0, 0.0]]
     assert state["readout"] == [["n", "3", ""]]
     live._hear(live, {"type": "state", "seq": state["seq"]}, [])
@@ -164,7 +134,7 @@ def test_frames_travel_once_and_the_frame_chosen_in_the_browser_is_the_static_pi
         {"samples": [[k / 4, 0.0]], "word": f"step {k}", "readout": {"k": k}, "label": f"number {k}"} for k in range(4)
     ]
     live.set_frames(frames)
-    told = unpack(**_state(live, "_frames"))
+    told = unpack(**traits(live, "_frames"))
     assert [frame["label"] for frame in told["list"]] == ["number 0", "number 1", "number 2", "number 3"]
     assert [frame["artists"]["samples"]["points"].tolist() for frame in told["list"]] == [
         [[k / 4, 0.0]] for k in range(4)
@@ -183,213 +153,7 @@ def test_a_bad_frame_is_named_and_the_frames_before_stay(live):
     live.set_frames([{"word": "a"}, {"word": "b"}])
     with pytest.raises(ValueError, match="frame 1: samples has 1 of 2 numbers"):
         live.set_frames([{"word": "c"}, {"samples": [[0, np.nan]]}])
-    assert [frame["artists"]["word"]["labels"] for frame in unpack(**_state(live, "_frames"))["list"]] == [["a"], ["b"]]
-
-
-def pixels(ax, x, y):
-    """Where a point of the axes is in the figure, from the top left: as the front end tells it."""
-    px, py = ax.transData.transform((x, y))
-    return [px, ax.figure.bbox.height - py]
-
-
-@pytest.fixture
-def grip():
-    figure = Figure(figsize=(4, 2), dpi=100)
-    left, right = figure.subplots(1, 2)
-    left.set(xlim=(-2, 2), ylim=(3, -1))
-    right.set(xlim=(1, 1000), ylim=(0, 1), xscale="log")
-    moving = {
-        "probe": left.scatter([0], [0]),
-        "rate": right.scatter([10], [0.5]),
-        "cloud": left.scatter([], []),
-        "curve": left.plot([], [])[0],
-    }
-    made = LiveFigure(figure, moving, handles={"probe": "drag the probe", "rate": "drag the rate"})
-    made.sent, made.heard = [], []
-    made.send = lambda content, buffers: made.sent.append(unpack(content, buffers))
-    made.on_drag(lambda *drag: made.heard.append(drag))
-    return made
-
-
-def drag(live, name, at, number=1):
-    live._hear(live, {"type": "drag", "name": name, "at": at, "drag": number}, [])
-
-
-@pytest.mark.parametrize(
-    ("name", "to", "inside"),
-    [
-        ("probe", (1.5, 2.0), (1.5, 2.0)),
-        ("probe", (-9.0, 2.5), (-2.0, 2.5)),
-        ("probe", (0.0, -7.0), (0.0, -1.0)),
-        ("rate", (31.6, 0.25), (31.6, 0.25)),
-        ("rate", (0.2, 4.0), (1.0, 1.0)),
-    ],
-)
-def test_a_drag_is_heard_in_the_coordinates_of_the_axes_and_ends_at_their_edge(grip, name, to, inside):
-    axes = grip.figure.axes[0 if name == "probe" else 1]
-    drag(grip, name, pixels(axes, *to))
-    ((heard, x, y),) = grip.heard
-    assert heard == name
-    assert (x, y) == pytest.approx(inside, abs=1e-9)
-
-
-def test_a_drag_is_answered_once_by_the_update_that_it_causes(grip):
-    grip.on_drag(lambda name, x, y: grip.update(**{name: [[x, y]]}))
-    drag(grip, "probe", pixels(grip.figure.axes[0], 0.5, 0.25), 7)
-    (message,) = grip.sent
-    assert message["drag"] == 7
-    assert message["artists"]["probe"]["points"][0].tolist() == pytest.approx([0.5, 0.25])
-    grip.update(probe=[[0, 0]])
-    assert "drag" not in grip.sent[-1]
-
-
-def test_a_drag_of_which_nothing_comes_is_answered_too(grip):
-    drag(grip, "rate", [0, 0], 8)
-    assert [(message["drag"], message["artists"]) for message in grip.sent] == [(8, {})]
-
-
-def test_what_a_drag_raises_is_said_in_words_and_the_next_is_heard(grip):
-    words = iter([ValueError("stay left of 1"), KeyError("lost")])
-
-    def refuse(*_):
-        raise next(words)
-
-    grip.on_drag(refuse)
-    drag(grip, "probe", [0, 0], 1)
-    assert (grip.error, grip.sent[-1]["drag"]) == ("stay left of 1", 1)
-    drag(grip, "probe", [0, 0], 2)
-    assert (grip.error, grip.sent[-1]["drag"]) == ("KeyError: 'lost'", 2)
-    assert len(grip.sent) == 2
-
-
-def test_only_a_point_that_moves_can_be_dragged(grip):
-    with pytest.raises(ValueError, match="'curve' can't be a handle: only a scatter plot can, here probe, rate, cloud"):
-        grip.handles = {"curve": "drag the curve"}
-    with pytest.raises(ValueError, match="'prob' can't be a handle"):
-        LiveFigure(grip.figure, {"probe": grip.figure.axes[0].scatter([], [])}, handles={"prob": "drag"})
-    with pytest.raises(ValueError, match="probe can be dragged, so it is one point, but has 2"):
-        grip.update(probe=np.zeros((2, 2)))
-    assert grip.get_state("handles") == {"handles": {"probe": "drag the probe", "rate": "drag the rate"}}
-
-
-def test_what_has_not_moved_is_not_sent_again(live):
-    values = {
-        "samples": np.ones((3, 2)),
-        "J": np.eye(2),
-        "word": {"text": "a", "color": "red"},
-        "grid": np.ones((2, 3, 2)),
-    }
-    live.update(**values)
-    live.update(**{**values, "samples": np.zeros((3, 2)), "word": {"text": "b", "color": "red"}})
-    live.update(samples=np.zeros((3, 2)))
-    live.update(samples={"visible": False})
-    live.update(samples=np.zeros((3, 2)))
-    told = [set(message["artists"]) for message in live.sent]
-    assert told == [set(values), {"samples", "word"}, set(), {"samples"}, {"samples"}]
-
-
-def everything():
-    """Every kind of artist whose main array takes the short cut, and what it is moved to."""
-    rng = np.random.default_rng(0)
-    ax = Figure(figsize=(4, 4), dpi=100).add_subplot(xlim=(0.1, 30), ylim=(-3, 3), xscale="log")
-    other = ax.figure.add_axes((0, 0, 0.2, 0.2))
-    lines = ax.add_collection(LineCollection([]))
-    arrows = {"angles": "xy", "scale_units": "xy", "scale": 2}
-    return ax.figure, {
-        "points": (ax.scatter([], [], s=9), rng.uniform(1, 9, size=(50, 2))),
-        "valued": (ax.scatter([1, 2], [1, 2], c=[0, 1], cmap="viridis"), rng.uniform(1, 9, size=(2, 2))),
-        "line": (ax.plot([], [], "--", color="red")[0], rng.uniform(1, 9, size=(9, 2))),
-        "marked": (ax.plot([], [], "o-", color="red")[0], rng.uniform(1, 9, size=(9, 2))),
-        "spots": (ax.plot([], [], "s", color="red")[0], rng.uniform(1, 9, size=(9, 2))),
-        "arrows": (ax.quiver([1, 2], [1, 2], [1, 1], [1, 0], **arrows), rng.uniform(1, 9, size=(2, 4))),
-        "vectors": (ax.quiver([1, 2], [1, 2], [1, 1], [1, 0], **arrows), rng.uniform(1, 9, size=(2, 2))),
-        "word": (ax.text(2, 2, "before"), "after"),
-        "lines": (lines, rng.uniform(1, 9, size=(4, 7, 2))),
-        "uneven": (ax.add_collection(LineCollection([])), [np.ones((2, 2)), 2 * np.ones((5, 2))]),
-        "none": (ax.add_collection(LineCollection([np.ones((2, 2))])), []),
-        "image": (other.imshow(np.zeros((4, 5)), vmin=-1, vmax=1), rng.normal(size=(6, 7))),
-        "colors": (other.imshow(np.zeros((4, 5, 3))), rng.uniform(-0.2, 1.2, size=(6, 7, 3))),
-        "clear": (other.imshow(np.zeros((4, 5, 4))), rng.uniform(size=(6, 7, 4))),
-        "matrix": (HeatMap(other, np.eye(3), format="{:+.1f}"), rng.normal(size=(3, 3))),
-    }
-
-
-def test_the_short_cut_tells_the_browser_what_matplotlib_shows():
-    figure, kinds = everything()
-    live = LiveFigure(figure, {name: artist for name, (artist, _) in kinds.items()})
-    sent = []
-    live.send = lambda content, buffers: sent.append(unpack(content, buffers))
-    live.update(**{name: value for name, (_, value) in kinds.items()})
-    for name in kinds:
-        told, read = sent[0]["artists"][name], live._moving[name].payload()
-        assert told.keys() <= read.keys()
-        assert (len(told) < len(read)) == (name not in ("valued", "marked", "spots", "vectors"))
-        for key, value in told.items():
-            if isinstance(value, np.ndarray):
-                # A step of a colour may be rounded otherwise.
-                np.testing.assert_allclose(value.astype(float), read[key], atol=1.01 * (key == "rgba"), err_msg=key)
-            else:
-                np.testing.assert_equal(value, read[key], err_msg=key)
-
-
-def test_after_an_update_the_artists_have_what_was_given(live):
-    values = np.random.default_rng(0).normal(size=(2, 2))
-    live.update(J=values, samples=values, density=values, grid=np.stack([values, values]))
-    left, right = live.figure.axes
-    assert np.array_equal(right.images[0].get_array(), values)
-    assert [text.get_text() for text in right.texts] == [f"{value:.2f}" for value in values.ravel()]
-    assert np.array_equal(left.images[0].get_array(), values)
-    points, lines = (
-        next(c for c in left.collections if isinstance(c, kind)) for kind in (PathCollection, LineCollection)
-    )
-    assert np.array_equal(points.get_offsets(), values)
-    assert np.array_equal(lines.get_segments(), [values, values])
-
-
-@pytest.mark.parametrize("cmap", ["PuOr", "viridis", "gray", "cividis"])
-def test_a_number_stands_out_from_its_cell(cmap):
-    matrix = np.concatenate([np.random.default_rng(0).normal(size=62), [2.0, -2.0]]).reshape(8, 8)
-    heat_map = HeatMap(Figure().add_subplot(), matrix, cmap=cmap)
-    for text, rgba in zip(heat_map.texts, heat_map.image.to_rgba(matrix).reshape(-1, 4), strict=True):
-        is_light = rgba[:3] @ (0.2126, 0.7152, 0.0722) > 0.45
-        assert text.get_color() == ("#222222" if is_light else "white")
-
-
-def test_new_frames_send_only_what_is_new_in_them(live):
-    states = []
-    live.send_state = lambda key: states.append(key) if key != "frame" else None
-    rng = np.random.default_rng(1)
-    density = rng.uniform(size=(3, 4, 4))
-
-    def frames(shift):
-        moved = density[:, :, :2] + shift
-        return [
-            {"density": density[k], "samples": moved[k], "word": f"step {k}", "readout": {"k": k + shift}}
-            for k in range(3)
-        ]
-
-    live.set_frames(frames(0))
-    assert states == [["_frames", "_state"]]
-    live.frame = 1
-    live.set_frames(frames(1))
-    assert states == [["_frames", "_state"]]
-    (message,) = live.sent
-    assert [set(frame["artists"]) for frame in message["frames"]] == [{"samples"}] * 3
-    assert [frame["readout"] for frame in message["frames"]] == [[["k", str(k + 1), ""]] for k in range(3)]
-    assert live.readout == {"k": 2}
-    # Who comes now is told the whole of it.
-    whole = unpack(**_state(live, "_frames"))["list"]
-    for k, frame in enumerate(whole):
-        assert frame["artists"]["samples"]["points"] == pytest.approx(density[k, :, :2] + 1, abs=1e-6)
-        assert frame["artists"]["density"]["index"].shape == (4, 4)
-        assert frame["artists"]["word"]["labels"] == [f"step {k}"]
-        assert frame["readout"] == [["k", str(k + 1), ""]]
-    live._hear(live, {"type": "state", "seq": message["seq"] - 1}, [])
-    assert states[1:] == [["_frames", "_state"]]
-    live.set_frames(frames(1)[:2])
-    assert states[2:] == [["_frames", "_state"]], "another number of frames: all are new"
-    live.set_frames([{"word": "a"}, {"samples": [[0, 0]]}])
-    assert states[3:] == [["_frames", "_state"]], "other artists: all are new"
+    assert [frame["artists"]["word"]["labels"] for frame in unpack(**traits(live, "_frames"))["list"]] == [["a"], ["b"]]
 
 
 def test_the_bundle_has_the_widget_the_picture_and_a_constant_text(live):
@@ -450,8 +214,3 @@ def test_updates_from_several_threads_keep_whole(live):
         artists = message["artists"]
         assert np.unique(artists["samples"]["points"]).tolist() == np.unique(artists["grid"]["vertices"]).tolist()
     assert sorted(message["seq"] for message in live.sent) == list(range(live._seq - 89, live._seq + 1))
-
-
-def _state(live, key):
-    packed = live.get_state(key)[key]
-    return {"node": packed["content"], "buffers": packed["buffers"]}
