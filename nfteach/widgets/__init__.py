@@ -8,7 +8,7 @@ from typing import Any
 _HOMES = {
     "CouplingExplorer": "coupling",
     "Explorer": "explorer",
-    "HeatMap": "moving",
+    "HeatMap": "live",
     "LayerStepper": "layers",
     "LiveFigure": "live",
     "MapExplorer1D": "map1d",

@@ -15,7 +15,7 @@ import torch
 from nfteach.widgets.cells import close_all_of, keep_track
 from nfteach.widgets.controls import checked_value, line_up, nearest_value
 from nfteach.widgets.live import LiveFigure
-from nfteach.widgets.packing import in_words
+from nfteach.widgets.live.packing import in_words
 
 __all__ = ["Explorer"]
 

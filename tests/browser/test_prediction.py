@@ -12,8 +12,8 @@ from playwright.sync_api import Locator, Page, expect
 
 import nfteach.widgets.prediction
 from nfteach.widgets import Prediction
-from nfteach.widgets.prediction_spec import judge, read
-from nfteach.widgets.prediction_text import to_plain
+from nfteach.widgets.prediction.spec import judge, read
+from nfteach.widgets.prediction.text import to_plain
 
 SOURCES = pathlib.Path(nfteach.widgets.prediction.__file__).parent
 HIDDEN = {"jupyter": {"source_hidden": True}}

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from nfteach.flows import AffineCoupling, FlowDistribution, Planar
 from nfteach.plots import palette
-from nfteach.widgets.coupling import CouplingExplorer
+from nfteach.widgets.coupling.explorer import CouplingExplorer
 
 EXACT = 1e-9  # float64, a handful of operations; exp(s) is at most e^2
 

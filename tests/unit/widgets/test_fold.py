@@ -10,7 +10,7 @@ import torch
 
 from nfteach.flows import Planar
 from nfteach.flows.planar import ACTIVATIONS
-from nfteach.widgets.fold import folded_density, preimages
+from nfteach.widgets.planar.fold import folded_density, preimages
 
 MAPS = [
     pytest.param(activation, u, w, b, id=f"{activation}, w.u={np.dot(u, w):.2g}")

@@ -8,8 +8,8 @@ import torch
 from torch.distributions import Independent, MultivariateNormal, Normal, Uniform
 
 from nfteach.flows import BatchNorm, Flow, Permutation, Planar, RealNVP, Stack
-from nfteach.widgets.layers import LayerStepper
-from nfteach.widgets.live import _packed
+from nfteach.widgets.layers.stepper import LayerStepper
+from nfteach.widgets.live.figure import _packed
 
 # The stepper computes in float64; what is compared has gone through at most a few dozen operations.
 TIGHT = 1e-9

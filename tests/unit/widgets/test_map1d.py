@@ -10,7 +10,7 @@ import torch
 
 from nfteach.jacobian import inspect_jacobian
 from nfteach.widgets import MapExplorer1D
-from nfteach.widgets.line_maps import Bent
+from nfteach.widgets.map1d.maps import Bent
 
 EXACT = 1e-8  # float64 and closed forms
 TRAPEZOID = 1e-4  # an area by 2,001 nodes; four decimals are shown

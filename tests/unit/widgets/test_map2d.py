@@ -11,8 +11,8 @@ import torch
 
 from nfteach.jacobian import inspect_jacobian
 from nfteach.widgets import MapExplorer2D
-from nfteach.widgets.map2d import _shoelace
-from nfteach.widgets.plane_maps import PLANE_MAPS
+from nfteach.widgets.map2d.explorer import _shoelace
+from nfteach.widgets.map2d.maps import PLANE_MAPS
 
 EXACT = 1e-8  # float64 and closed forms
 

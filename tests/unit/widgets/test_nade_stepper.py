@@ -10,7 +10,7 @@ import torch
 
 from nfteach.flows import NADE, pixel_ordering
 from nfteach.plots import palette
-from nfteach.widgets.nade import NADEStepper
+from nfteach.widgets.nade.stepper import NADEStepper
 
 TOL = 1e-5  # float32, sums of a few dozen terms
 

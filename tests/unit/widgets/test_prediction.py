@@ -16,8 +16,8 @@ from matplotlib.textpath import TextPath
 import nfteach.widgets.prediction
 from nfteach.plots import palette
 from nfteach.widgets import Prediction
-from nfteach.widgets.prediction_spec import read
-from nfteach.widgets.prediction_text import cut, formula_picture, formulas, to_markdown, to_plain
+from nfteach.widgets.prediction.spec import read
+from nfteach.widgets.prediction.text import cut, formula_picture, formulas, to_markdown, to_plain
 
 CHOICES = {
     "It doubles.": "Then the area would be 2.",

@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from nfteach.widgets.prediction_text import Pieces, cut, to_markdown, to_plain
+from nfteach.widgets.prediction.text import Pieces, cut, to_markdown, to_plain
 
 __all__ = ["LETTERS", "Choices", "Wrong", "check_choices", "check_number", "in_markdown", "in_words", "judge", "read"]
 

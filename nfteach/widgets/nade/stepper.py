@@ -12,7 +12,7 @@ from nfteach.flows import NADE, pixel_ordering
 from nfteach.widgets.controls import choice, integer
 from nfteach.widgets.explorer import Explorer
 from nfteach.widgets.live import LiveFigure
-from nfteach.widgets.nade_picture import NADEPicture
+from nfteach.widgets.nade.picture import NADEPicture
 
 __all__ = ["NADEStepper"]
 

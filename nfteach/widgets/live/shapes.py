@@ -13,7 +13,7 @@ from matplotlib.path import Path
 from matplotlib.quiver import Quiver
 from matplotlib.transforms import Affine2D
 
-from nfteach.widgets.mover import Moving, checked_color, css_color
+from nfteach.widgets.live.mover import Moving, checked_color, css_color
 
 __all__ = ["MovingArrows", "MovingLine", "MovingLines", "MovingPoints"]
 

@@ -10,7 +10,7 @@ from torch.distributions import Distribution
 
 from nfteach.flows import Flow, Stack
 from nfteach.widgets.handed_in import density_at
-from nfteach.widgets.plane_maps import PlaneMap
+from nfteach.widgets.map2d.maps import PlaneMap
 
 __all__ = ["BuiltIn"]
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from nfteach.widgets.mover import Moving, same
-from nfteach.widgets.packing import rows_of
+from nfteach.widgets.live.mover import Moving, same
+from nfteach.widgets.live.packing import rows_of
 
 __all__ = ["Frames"]
 

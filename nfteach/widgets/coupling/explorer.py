@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from nfteach.flows import AffineCoupling, Flow, alternating_mask, half_mask
 from nfteach.widgets.controls import choice, integer, slider
-from nfteach.widgets.coupling_picture import CouplingPicture, Shown
+from nfteach.widgets.coupling.picture import CouplingPicture, Shown
 from nfteach.widgets.explorer import Explorer
 from nfteach.widgets.live import LiveFigure
 

@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 from PIL import Image
 
-from nfteach.widgets.mover import Moving
+from nfteach.widgets.live.mover import Moving
 
 __all__ = ["freeze", "paint_order", "to_png"]
 

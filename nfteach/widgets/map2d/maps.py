@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from nfteach.flows import Flow
-from nfteach.widgets.line_maps import bend
+from nfteach.widgets.map1d.maps import bend
 
 __all__ = ["PLANE_MAPS", "Banana", "Lens", "Mirror", "PlaneMap", "Rotation", "Shear", "Stretch", "Swirl"]
 

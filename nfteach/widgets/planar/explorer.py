@@ -17,9 +17,8 @@ from nfteach.plots.grid import grid_lines
 from nfteach.widgets.bases import plane_base
 from nfteach.widgets.controls import choice, slider, switch
 from nfteach.widgets.explorer import Explorer
-from nfteach.widgets.fold import folded_density, preimages
-from nfteach.widgets.live import LiveFigure
-from nfteach.widgets.moving import HeatMap
+from nfteach.widgets.live import HeatMap, LiveFigure
+from nfteach.widgets.planar.fold import folded_density, preimages
 
 __all__ = ["PlanarExplorer"]
 

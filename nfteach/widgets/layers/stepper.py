@@ -15,7 +15,7 @@ from nfteach.plots.grid import grid_lines
 from nfteach.widgets.bases import plane_base
 from nfteach.widgets.controls import slider
 from nfteach.widgets.explorer import Explorer
-from nfteach.widgets.layers_picture import LayersPicture
+from nfteach.widgets.layers.picture import LayersPicture
 from nfteach.widgets.live import LiveFigure
 
 __all__ = ["LayerStepper"]

@@ -10,7 +10,7 @@ from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.colors import Normalize
 
-from nfteach.widgets.mover import Moving, css_color, font_of
+from nfteach.widgets.live.mover import Moving, css_color, font_of
 
 __all__ = ["HeatMap", "MovingHeatMap", "MovingImage"]
 

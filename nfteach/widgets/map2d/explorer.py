@@ -16,10 +16,10 @@ from nfteach.widgets.controls import choice, slider
 from nfteach.widgets.explorer import Explorer
 from nfteach.widgets.handed_in import copy_of, density_at, without_noise
 from nfteach.widgets.live import LiveFigure
-from nfteach.widgets.map2d_picture import Local, Map2DPicture, Window
-from nfteach.widgets.plane_built import BuiltIn
-from nfteach.widgets.plane_given import GivenPlane
-from nfteach.widgets.plane_maps import PLANE_MAPS
+from nfteach.widgets.map2d.built import BuiltIn
+from nfteach.widgets.map2d.given import GivenPlane
+from nfteach.widgets.map2d.maps import PLANE_MAPS
+from nfteach.widgets.map2d.picture import Local, Map2DPicture, Window
 
 __all__ = ["MapExplorer2D"]
 

@@ -16,9 +16,9 @@ from matplotlib.patches import Patch, Polygon, Rectangle
 from matplotlib.quiver import Quiver
 from matplotlib.text import Text
 
-from nfteach.widgets.mover import Moving, checked_color, css_color, font_of
-from nfteach.widgets.moving import HeatMap, MovingHeatMap, MovingImage
-from nfteach.widgets.shapes import MovingArrows, MovingLine, MovingLines, MovingPoints
+from nfteach.widgets.live.mover import Moving, checked_color, css_color, font_of
+from nfteach.widgets.live.moving import HeatMap, MovingHeatMap, MovingImage
+from nfteach.widgets.live.shapes import MovingArrows, MovingLine, MovingLines, MovingPoints
 
 __all__ = ["MovingPolygons", "MovingText", "follow"]
 

@@ -13,14 +13,14 @@ import numpy as np
 import traitlets
 from matplotlib.figure import Figure
 
-from nfteach.widgets.areas import follow
 from nfteach.widgets.cells import keep_track
-from nfteach.widgets.frames import Frames
-from nfteach.widgets.mover import Moving
-from nfteach.widgets.packing import in_words, rows_of
-from nfteach.widgets.packing import packed as _packed
-from nfteach.widgets.shapes import MovingPoints
-from nfteach.widgets.still import freeze, paint_order, to_png
+from nfteach.widgets.live.areas import follow
+from nfteach.widgets.live.frames import Frames
+from nfteach.widgets.live.mover import Moving
+from nfteach.widgets.live.packing import in_words, rows_of
+from nfteach.widgets.live.packing import packed as _packed
+from nfteach.widgets.live.shapes import MovingPoints
+from nfteach.widgets.live.still import freeze, paint_order, to_png
 
 __all__ = ["LiveFigure"]
 

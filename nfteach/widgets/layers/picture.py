@@ -14,8 +14,7 @@ from matplotlib.ticker import MaxNLocator
 from torch import Tensor
 
 from nfteach.plots import palette
-from nfteach.widgets.live import LiveFigure
-from nfteach.widgets.moving import HeatMap
+from nfteach.widgets.live import HeatMap, LiveFigure
 
 __all__ = ["LayersPicture"]
 

@@ -34,7 +34,7 @@ from typing import Any
 import anywidget
 import traitlets
 
-from nfteach.widgets.prediction_spec import (
+from nfteach.widgets.prediction.spec import (
     LETTERS,
     Choices,
     Wrong,
@@ -45,7 +45,7 @@ from nfteach.widgets.prediction_spec import (
     judge,
     read,
 )
-from nfteach.widgets.prediction_text import cut, formula_picture, formulas, to_plain
+from nfteach.widgets.prediction.text import cut, formula_picture, formulas, to_plain
 
 __all__ = ["Prediction"]
 

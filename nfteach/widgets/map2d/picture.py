@@ -12,8 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Polygon
 
 from nfteach.plots import palette
-from nfteach.widgets.live import LiveFigure
-from nfteach.widgets.moving import HeatMap
+from nfteach.widgets.live import HeatMap, LiveFigure
 
 __all__ = ["Local", "Map2DPicture", "Window"]
 

@@ -1,0 +1,5 @@
+"""NADE, one pixel after the other."""
+
+from nfteach.widgets.nade.stepper import NADEStepper
+
+__all__ = ["NADEStepper"]

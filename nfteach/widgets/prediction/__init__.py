@@ -1,0 +1,5 @@
+"""A question that is answered before the reveal."""
+
+from nfteach.widgets.prediction.widget import Prediction
+
+__all__ = ["Prediction"]
