@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from nfteach.flows import AffineCoupling, Flow, alternating_mask, half_mask
-from nfteach.widgets.controls import choice, integer, slider
+from nfteach.widgets.controls import choice, integer, nearest_value, slider
 from nfteach.widgets.coupling.picture import CouplingPicture, Shown
 from nfteach.widgets.explorer import Explorer
 from nfteach.widgets.live import LiveFigure
@@ -35,7 +35,8 @@ class CouplingExplorer(Explorer):
     determinant. Colours saturate slowly (v / (1 + \|v\|)), so that they mean the same at every moment.
 
     On the right a plane of two dimensions, one that passes and one that changes; the others stay at x. With D = 2 this
-    is the whole layer. It shows the image of a square grid, of samples, or the density that they follow.
+    is the whole layer. It shows the image of a square grid, of samples, or the density that they follow. The point
+    before the map can be dragged: along its axis x_j follows, as by ``push``.
 
     Args:
         layer: a coupling layer of your own, of which a copy is taken; then D, d, mask and networks are that layer's.
@@ -60,6 +61,7 @@ class CouplingExplorer(Explorer):
     """
 
     help = "Push x_j, for a j that passes and for one that does not. Which numbers change? Which never do?"
+    handles: Mapping[str, tuple[str | None, str | None]] = {"from": ("push", None)}
 
     def __init__(self, layer: AffineCoupling | None = None, **state: Any) -> None:
         if layer is not None and not isinstance(layer, AffineCoupling):
@@ -124,6 +126,16 @@ class CouplingExplorer(Explorer):
             finally:
                 self._bound()
 
+    def dragged(self, name: str, x: float, y: float) -> dict[str, Any]:
+        """The ``push`` that brings the point before the map to the place across (j passes) or up (j changes)."""
+        layer, j, point = self.layer(), *self._point(self.state)
+        value = x if layer.mask[j] else y
+        if self.state["direction"] == "inverse":  # then the point before the map is the layer's output
+            wanted = layer(point)
+            wanted[j] = value
+            value = layer.inv(wanted)[j].item()
+        return {"push": nearest_value(self.controls["push"], value - PROBE[j % len(PROBE)])}
+
     def _checked(self, state: Mapping[str, Any]) -> dict[str, Any]:
         checked = super()._checked(state)
         if self._given is None:
@@ -166,11 +178,17 @@ class CouplingExplorer(Explorer):
             layer.scale.copy_(torch.as_tensor(state["s"] * scale))
         return layer
 
-    def compute(self, state: dict[str, Any]) -> dict[str, Any]:
-        layer = self.layer(state)
-        D, j = layer.dim, min(state["j"], layer.dim) - 1
+    def _point(self, state: dict[str, Any]) -> tuple[int, Tensor]:
+        """j, counted from 0, and x (D,) with x_j pushed."""
+        D = self.layer(state).dim
+        j = min(state["j"], D) - 1
         x = torch.tensor([PROBE[k % len(PROBE)] for k in range(D)], dtype=torch.float64)
         x[j] += state["push"]
+        return j, x
+
+    def compute(self, state: dict[str, Any]) -> dict[str, Any]:
+        layer, j, x = self.layer(state), *self._point(state)
+        D = layer.dim
         y, ladj = layer.call_and_ladj(x)
         back, inverse_ladj = layer.inverse_and_ladj(y)
         J = _jacobian(layer, x)

@@ -121,9 +121,7 @@ class CouplingPicture:
             "frames": ax.add_collection(LineCollection([], colors=palette.FORWARD, linewidths=2.2, zorder=3)),
             "dividers": ax.add_collection(LineCollection([], colors=palette.INK, linewidths=1.8, zorder=4)),
             "column": ax.add_patch(Rectangle((0, 0), 1, 1, linewidth=3, **lit)),
-            "row": ax.add_patch(
-                Rectangle((0, 0), 1, 1, fill=False, edgecolor=palette.HIGHLIGHT, linewidth=1.5, zorder=5, clip_on=False)
-            ),
+            "row": ax.add_patch(Rectangle((0, 0), 1, 1, linewidth=1.5, **lit)),
             "input": ax.text(LEFT, ABOVE, "", **(word | {"ha": "right"})),
             "output": ax.text(RIGHT, ABOVE, "", **(word | {"ha": "left"})),
             "again": ax.text(LEFT, BELOW, "", **(word | {"ha": "right"})),

@@ -1,4 +1,4 @@
-"""The coupling explorer: every control over its values, every number against autograd and a map written out here."""
+"""The coupling explorer: every control over its values, every number against autograd and a map written out plainly."""
 
 from __future__ import annotations
 
@@ -6,73 +6,16 @@ import numpy as np
 import pytest
 import torch
 from matplotlib.colors import to_rgb
-from torch import Tensor, nn
 
-from nfteach.flows import AffineCoupling, FlowDistribution, Planar
+from nfteach.flows import FlowDistribution
 from nfteach.plots import palette
-from nfteach.widgets.coupling.explorer import CouplingExplorer
-
-EXACT = 1e-9  # float64, a handful of operations; exp(s) is at most e^2
-
-
-def written_out(layer: AffineCoupling, x: Tensor) -> Tensor:
-    """Equation 3, dimension by dimension, sharing with the layer nothing but its network, scale and mask."""
-    kept = [i for i in range(len(x)) if layer.mask[i]]
-    changed = [i for i in range(len(x)) if not layer.mask[i]]
-    raw, t = layer.conditioner(torch.stack([x[i] for i in kept])).chunk(2)
-    y = list(x)
-    for place, i in enumerate(changed):
-        s = 0.0 if layer.additive else layer.scale[place] * torch.tanh(raw[place])
-        y[i] = x[i] * torch.exp(torch.as_tensor(s)) + t[place]
-    return torch.stack(y)
-
-
-def jacobian(layer: AffineCoupling, x: Tensor) -> Tensor:
-    return torch.autograd.functional.jacobian(lambda x: written_out(layer, x), x)
-
-
-def words(explorer: CouplingExplorer, what: str, count: int) -> list[str]:
-    """The visible words of the picture's slots, in order."""
-    texts = [explorer._picture._texts[f"{what} {k}"] for k in range(count)]
-    return [text.get_text().replace("\N{MINUS SIGN}", "-") for text in texts if text.get_visible()]
-
-
-def point(explorer: CouplingExplorer) -> Tensor:
-    """x, read off the picture's headers to two decimals' accuracy, then exactly from the point that is drawn."""
-    j = explorer.state["j"] - 1
-    x = torch.tensor([0.6, -0.9, 1.2, 0.7, -1.1, 0.4] * 10, dtype=torch.float64)[: explorer.dim]
-    x[j] += explorer.state["push"]
-    return x
-
-
-def check_readout(explorer: CouplingExplorer) -> None:
-    assert not explorer.error, explorer.error
-    layer, x, told = explorer.layer(), point(explorer), explorer.readout
-    J = jacobian(layer, x)
-    sign, log_det = torch.linalg.slogdet(J)
-    assert float(sign) == 1
-    for label in ("sum of s", "slogdet of J", "inverse's, negated"):
-        assert told[label] == pytest.approx(float(log_det), abs=EXACT)
-    assert told["det J"] == pytest.approx(float(log_det.exp()), rel=EXACT)
-    assert 0 <= told["round trip off by"] < EXACT
-
-
-def values_of(control) -> list:
-    if hasattr(control, "options"):
-        return [option[1] if isinstance(option, tuple) else option for option in control.options]
-    middle = (control.min + control.max) / 2
-    return [control.min, control.max, type(control.value)(middle)]
+from nfteach.widgets import CouplingExplorer
+from tests.unit.widgets.couplings import EXACT, check_readout, jacobian, point, values_of, words, written_out
 
 
 @pytest.fixture(scope="module")
 def explorer() -> CouplingExplorer:
     return CouplingExplorer()
-
-
-@pytest.fixture
-def given() -> AffineCoupling:
-    torch.manual_seed(0)
-    return AffineCoupling([False, True, True, False, True], hidden=(16,))
 
 
 def test_every_control_over_its_values(explorer: CouplingExplorer) -> None:
@@ -253,82 +196,31 @@ def test_a_d_or_j_that_does_not_fit_D_is_refused_and_nothing_changes(
         CouplingExplorer(**asked)
 
 
-def test_presets_fit_wherever_the_explorer_began() -> None:
-    largest = CouplingExplorer(D=6, d=5, j=6)
-    for name in largest.presets:
-        largest.preset(name)
-        assert largest.error == ""
-
-
-def test_strengths_multiply_the_outputs_of_a_layer_of_your_own(given: AffineCoupling) -> None:
-    own = CouplingExplorer(given, s=0.5, t=2.0)
-    assert {"D", "d", "mask", "network", "i"}.isdisjoint(own.controls)
-    x = torch.randn(9, 3, generator=torch.Generator().manual_seed(1))
-    s, t = given.scale_and_shift(x)
-    more_s, more_t = own.layer().scale_and_shift(x.double())
-    torch.testing.assert_close(more_s.float(), 0.5 * s)
-    torch.testing.assert_close(more_t.float(), 2 * t)
-    check_readout(own)
-    own.reset()
-    own.set(s=1.0, t=1.0, j=4, push=-1.0, show="density")
-    torch.testing.assert_close(own.layer()(torch.ones(5).double()).float(), given(torch.ones(5)))
-
-
-def test_a_layer_of_your_own_stays_as_it_was(given: AffineCoupling) -> None:
-    before = {name: value.clone() for name, value in given.state_dict().items()}
-    own = CouplingExplorer(given)
-    for name, control in own.controls.items():
-        for value in values_of(control):
-            own.set(**{name: value})
-            check_readout(own)
-    assert all(torch.equal(value, before[name]) for name, value in given.state_dict().items())
-    assert given.training
-    assert all(p.requires_grad and p.grad is None for p in given.parameters())
-
-
-def test_an_additive_layer_has_no_strength_of_s() -> None:
-    own = CouplingExplorer(AffineCoupling([True, False, False], additive=True))
-    assert "s" not in own.controls
-    check_readout(own)
-    assert own.readout["det J"] == 1
-
-
-def test_a_large_layer_shows_one_entry_in_numbers() -> None:
-    torch.manual_seed(0)
-    own = CouplingExplorer(AffineCoupling(torch.arange(20) % 3 == 0, hidden=(16,)))
-    for i, j in [(1, 1), (2, 1), (2, 2), (20, 19), (3, 19)]:
-        own.set(i=i, j=j, push=0.4)
-        check_readout(own)
-        J = jacobian(own.layer(), point(own))
-        assert own.readout[f"row {i}, column {j} of J"] == pytest.approx(float(J[i - 1, j - 1]), abs=EXACT)
-
-
-def test_what_is_no_coupling_layer_is_refused() -> None:
-    with pytest.raises(ValueError, match="layer must be an AffineCoupling, but is a Planar"):
-        CouplingExplorer(Planar(3))
-
-
-def test_a_layer_that_gives_nan_is_told_in_words_and_forgotten() -> None:
-    class Fragile(nn.Module):
-        broken = False
-
-        def forward(self, x):
-            return torch.cat([x, x / 0 if self.broken else x], dim=-1)
-
-    own = CouplingExplorer(AffineCoupling([True, False], conditioner=Fragile()))
-    check_readout(own)
-    own._given.conditioner.broken = True
-    own.set(push=1.0)
-    assert "NaN or infinite" in own.error
-    assert own.readout == {}
-    own._given.conditioner.broken = False
-    own.set(push=0.5)
-    check_readout(own)
-
-
 def test_it_is_stored_as_a_picture_and_printed_in_one_line(explorer: CouplingExplorer) -> None:
     explorer.reset()
     data, metadata = explorer._repr_mimebundle_()
     assert data["image/png"].startswith("iVBOR")
     assert "Jacobian" in metadata["image/png"]["alt"]
     assert repr(explorer).startswith("CouplingExplorer(D=4, d=2, mask='first d pass'")
+
+
+@pytest.mark.parametrize("direction", ["forward", "inverse"])
+@pytest.mark.parametrize("j", [1, 4])  # one that passes, one that changes
+def test_a_drag_in_the_picture_brings_the_point_there(explorer: CouplingExplorer, j: int, direction: str) -> None:
+    explorer.reset()
+    explorer.set(D=5, d=2, j=j, direction=direction)
+    x, y = 1.1, -0.7
+    explorer.set(**explorer.dragged("from", x, y))
+    shown = explorer._picture.live._moving["from"].artist.get_offsets()[0]
+    J = jacobian(explorer.layer(), point(explorer))
+    step = 0.5 * explorer.controls["push"].step * (1 if direction == "forward" else float(J[j - 1, j - 1]))
+    assert shown[0 if j == 1 else 1] == pytest.approx(x if j == 1 else y, abs=step + EXACT)
+    check_readout(explorer)
+
+
+def test_a_drag_beyond_the_slider_stops_at_its_end(explorer: CouplingExplorer) -> None:
+    explorer.reset()
+    explorer.set(D=2, d=1, j=1)
+    explorer.set(**explorer.dragged("from", 100.0, 0.0))
+    assert explorer.state["push"] == explorer.controls["push"].max
+    check_readout(explorer)
