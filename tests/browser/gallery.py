@@ -1,0 +1,102 @@
+"""The gallery: every explorer in a cell of its own, for the browser tests and the latency benchmark.
+
+A new explorer gets a cell here, under the name that nfteach.widgets knows it by. Each cell stands alone, is quick,
+draws the same each time, and ends in the expression that shows the explorer.
+"""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import nbformat
+
+__all__ = ["GALLERY", "gallery_notebook", "write_gallery", "write_notebook"]
+
+_LAYERS = """
+import torch
+from nfteach import AffineCoupling, Planar, Stack
+from nfteach.flows import half_mask
+from nfteach.widgets import LayerStepper
+
+torch.manual_seed(0)
+flow = Stack(*(Planar(2) for _ in range(3)), AffineCoupling(half_mask(2), hidden=(8,)))
+for parameter in flow.parameters():
+    torch.nn.init.normal_(parameter, std=0.7)
+LayerStepper(flow, samples=300, resolution=48)
+"""
+
+_NADE = """
+import torch
+from nfteach import NADE
+from nfteach.widgets import NADEStepper
+
+torch.manual_seed(0)
+nade = NADE(16, hidden=6)
+for parameter in nade.parameters():
+    torch.nn.init.normal_(parameter)
+NADEStepper(nade, (torch.rand(5, 16) < 0.5).float(), shape=(4, 4))
+"""
+
+_LIVE = """
+import numpy as np
+from matplotlib.figure import Figure
+from nfteach.widgets import LiveFigure
+
+figure = Figure(figsize=(4, 3), layout="constrained")
+ax = figure.add_subplot(xlim=(-3, 3), ylim=(-3, 3), xlabel="$x_1$", ylabel="$x_2$")
+points = np.random.default_rng(0).normal(size=(300, 2))
+live = LiveFigure(figure, {"samples": ax.scatter([], [], s=12)}, alt="points that turn about the origin")
+angles = np.linspace(0, np.pi / 2, 12)
+turns = [np.array([[np.cos(a), np.sin(a)], [-np.sin(a), np.cos(a)]]) for a in angles]
+live.set_frames(
+    [{"samples": points * (1, 0.3) @ R, "readout": {"angle (°)": np.rad2deg(a)}} for R, a in zip(turns, angles)]
+)
+live
+"""
+
+_PREDICTION = r"""
+from nfteach.widgets import Prediction
+
+Prediction(
+    "A planar layer moves $z$ by $u$ times a number. How do two points on one plane $w^\\top z = c$ move?",
+    {
+        "by the same vector": ("right", "All that the layer asks about $z$ is $w^\\top z + b$."),
+        "the one further out moves further": "How far out a point is plays no role.",
+    },
+)
+"""
+
+#: Name of a class of nfteach.widgets -> the source of a cell that shows one.
+GALLERY: dict[str, str] = {
+    "StretchExplorer": "from nfteach.widgets import StretchExplorer\n\nStretchExplorer()",
+    "MapExplorer1D": "from nfteach.widgets import MapExplorer1D\n\nMapExplorer1D()",
+    "MapExplorer2D": "from nfteach.widgets import MapExplorer2D\n\nMapExplorer2D()",
+    "NADEStepper": _NADE,
+    "PlanarExplorer": "from nfteach.widgets import PlanarExplorer\n\nPlanarExplorer()",
+    "LayerStepper": _LAYERS,
+    "CouplingExplorer": "from nfteach.widgets import CouplingExplorer\n\nCouplingExplorer()",
+    "LiveFigure": _LIVE,
+    "Prediction": _PREDICTION,
+}
+
+
+def gallery_notebook(names: Iterable[str] | None = None) -> nbformat.NotebookNode:
+    """A notebook with a cell for each name, in that order; by default for all of the gallery."""
+    return notebook_of(*(GALLERY[name].strip() for name in (GALLERY if names is None else names)))
+
+
+def write_gallery(path: Path, names: Iterable[str] | None = None) -> None:
+    """Write the gallery, or the cells of these names, as a notebook."""
+    nbformat.write(gallery_notebook(names), path)
+
+
+def write_notebook(path: Path, *cells: str) -> None:
+    """Write a notebook of these code cells."""
+    nbformat.write(notebook_of(*cells), path)
+
+
+def notebook_of(*cells: str) -> nbformat.NotebookNode:
+    """A notebook of these code cells, for the kernel that the tests run in."""
+    return nbformat.v4.new_notebook(
+        cells=[nbformat.v4.new_code_cell(source) for source in cells],
+        metadata={"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}},
+    )
