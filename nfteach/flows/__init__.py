@@ -2,9 +2,11 @@
 
 from .distribution import FlowDistribution
 from .flow import Flow, InverseFlow, Permutation, Stack, Step
+from .images import Squeeze, channel_mask, checkerboard_mask, squeeze, unsqueeze
 from .mixture import Mixture
 from .nade import NADE, NADEStep
 from .orderings import pixel_ordering
+from .pixels import Logit, bits_per_dim, dequantise, quantise
 from .planar import Planar
 from .realnvp import AffineCoupling, BatchNorm, RealNVP, alternating_mask, half_mask
 from .rnade import RNADE, RNADEStep, TriangularMap
@@ -17,16 +19,25 @@ __all__ = [
     "Flow",
     "FlowDistribution",
     "InverseFlow",
+    "Logit",
     "Mixture",
     "NADEStep",
     "Permutation",
     "Planar",
     "RNADEStep",
     "RealNVP",
+    "Squeeze",
     "Stack",
     "Step",
     "TriangularMap",
     "alternating_mask",
+    "bits_per_dim",
+    "channel_mask",
+    "checkerboard_mask",
+    "dequantise",
     "half_mask",
     "pixel_ordering",
+    "quantise",
+    "squeeze",
+    "unsqueeze",
 ]
