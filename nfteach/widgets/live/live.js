@@ -415,8 +415,6 @@ function frameControls(store, root) {
   const slider = element("input", { type: "range", class: "nfteach-frame", min: 0, step: 1 }, bar);
   slider.addEventListener("input", () => { stop(); show(slider.valueAsNumber); });
   const label = element("output", { class: "nfteach-frame-label" }, bar);
-  // The notebook has uses of its own for arrow keys and letters.
-  bar.addEventListener("keydown", (event) => event.stopPropagation());
   const worded = (list, name, index) => `${name} ${index} of ${list.length - 1}${list[index].label ? ": " + list[index].label : ""}`;
   let measured = null;
   return {
@@ -519,6 +517,26 @@ function dragHandles(store, picture, canvas) {
   return { refresh };
 }
 
+// The notebook has meanings of its own for letters, arrows and Enter: it does not get them from here. Shift+Enter still
+// runs the cell, and Ctrl+S saves.
+function keepKeys(root) {
+  const passes = (event) => event.ctrlKey || event.metaKey || (event.shiftKey && event.key === "Enter");
+  const stop = (event) => { if (!passes(event)) event.stopPropagation(); };
+  // Notebook 7 looks at keys on their way down to here: too early for stopPropagation. But it leaves alone what has this
+  // attribute: the very element that the key is for, since what is around that comes too late in its search.
+  const guard = (event) => root.contains(event.target) &&
+    event.target.toggleAttribute("data-lm-suppress-shortcuts", !passes(event));
+  const watch = () => window.addEventListener("keydown", guard, true);
+  const rest = () => window.removeEventListener("keydown", guard, true);
+  const on = { keydown: stop, focusin: watch, focusout: rest };
+  for (const [event, handler] of Object.entries(on)) root.addEventListener(event, handler);
+  if (root.contains(document.activeElement)) watch();
+  return () => {
+    rest();
+    for (const [event, handler] of Object.entries(on)) root.removeEventListener(event, handler);
+  };
+}
+
 function makeView(store, el) {
   const root = element("div", { class: "nfteach-live" }, el);
   const picture = element("div", { class: "nfteach-picture" }, root);
@@ -611,11 +629,12 @@ function makeView(store, el) {
   store.views.add(hear);
   setScene();
   draw();
-  // JupyterLab takes arrow keys for itself, also those meant for an explorer's list of choices.
-  const keep = (event) => { if (event.target.tagName === "SELECT") event.stopPropagation(); };
-  requestAnimationFrame(() => el.closest(".nfteach-explorer")?.addEventListener("keydown", keep));
+  // Once it is in the page: the whole explorer, controls included.
+  let letGo = () => {};
+  requestAnimationFrame(() => { if (alive) letGo = keepKeys(el.closest(".nfteach-explorer") || root); });
   return () => {
     alive = false;
+    letGo();
     controls.stop();
     cancelAnimationFrame(painted);
     watch.disconnect();
