@@ -66,12 +66,15 @@ def assert_no_broken_widget(page: Page) -> None:
     assert visible_error(panel) == ""
 
 
-def whole_page(page: Page, path: Path) -> None:
-    """A screenshot of the whole lesson: the window is made as high as the notebook for it, and set back."""
+def whole_page(page: Page, path: Path, most: int = 12_000) -> None:
+    """Screenshots of the whole lesson, `most` pixels at a time: the window is made that high for it, and set back."""
     size = page.viewport_size
     notebook = page.locator(".jp-NotebookPanel:visible .jp-WindowedPanel-outer")
-    height = notebook.evaluate("(one) => one.scrollHeight")
-    page.set_viewport_size({"width": size["width"], "height": min(int(height) + 200, 16_000)})
-    page.evaluate("() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
-    page.screenshot(path=path)
+    height = int(notebook.evaluate("(one) => one.scrollHeight"))
+    page.set_viewport_size({"width": size["width"], "height": min(height + 200, most)})
+    for number, top in enumerate(range(0, height, most - 200), start=1):
+        # JupyterLab draws the cells that it believes to be in the window, and has to be told where that is now.
+        notebook.evaluate("(one, top) => one.scrollTo(0, top)", top)
+        page.wait_for_timeout(1000)
+        page.screenshot(path=path.with_stem(f"{path.stem}-{number}"))
     page.set_viewport_size(size)
