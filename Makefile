@@ -33,8 +33,13 @@ PEERS_READY := $(PEERS_VENV)/.peers-ready
 PEERS ?= environment nflows normflows pyro zuko docs
 PEERS_PIP = $(PEERS_BIN)/python -m pip install $(PIP_OPTIONS) -c constraints-peers.txt
 
+# So does what the explorers are timed against; there JupyterLab runs, too.
+BENCH_VENV ?= $(VENV)-bench
+BENCH_BIN := $(BENCH_VENV)/bin
+BENCH_READY := $(BENCH_VENV)/.bench-ready
+
 .DEFAULT_GOAL := help
-.PHONY: help lab test test-unit test-nbval test-notebooks test-browser test-peers browser bench lint format notebooks constraints clean
+.PHONY: help lab test test-unit test-nbval test-notebooks test-browser test-peers browser bench bench-widgets bench-jacobian lint format notebooks constraints clean
 
 help: ## this list
 	@awk -F ':[^#]*## ' '/^[a-z-]+:.*## / { printf "  make %-14s  %s\n", $$1, $$2 }' Makefile
@@ -67,8 +72,13 @@ test-peers: $(PEERS_READY) ## the microscope on layers of zuko, nflows, normflow
 browser: $(TEST_READY) ## find a Chromium, or install one
 	@sh tools/ensure_browser.sh $(BIN)/python
 
-bench: $(TEST_READY) browser ## how long from a slider's event to its pixels, and for a Jacobian, beside yardsticks
-	$(BIN)/python -m benchmarks.widget_latency
+bench: bench-widgets bench-jacobian ## both benchmarks
+
+bench-widgets: $(BENCH_READY) ## slider to pixels in each explorer, beside interact and ipympl (BENCH_OPTIONS="--quick", "--help")
+	@sh tools/ensure_browser.sh $(BENCH_BIN)/python
+	$(BENCH_BIN)/python -m benchmarks.widgets $(BENCH_OPTIONS)
+
+bench-jacobian: $(TEST_READY) ## a Jacobian by each route
 	$(BIN)/python -m benchmarks.jacobian
 
 lint: $(TEST_READY) ## ruff: rules and layout
@@ -86,13 +96,13 @@ constraints: $(TEST_READY) ## write constraints.txt from what is installed now
 	$(BIN)/python tools/pin.py > $(VENV)/constraints.new
 	mv $(VENV)/constraints.new constraints.txt
 
-clean: ## remove what was generated; the environments stay (rm -rf .venv .venv-peers takes them away)
+clean: ## remove what was generated; the environments stay (rm -rf .venv* takes them away)
 	rm -rf artefacts build dist .pytest_cache .ruff_cache .hypothesis
-	find . \( -path ./$(VENV) -o -path ./$(PEERS_VENV) \) -prune -o \( -name __pycache__ -o -name .ipynb_checkpoints \) -type d -prune -exec rm -rf {} +
+	find . \( -path ./$(VENV) -o -path ./$(PEERS_VENV) -o -path ./$(BENCH_VENV) \) -prune -o \( -name __pycache__ -o -name .ipynb_checkpoints \) -type d -prune -exec rm -rf {} +
 
 # ---- the environment: installed once, and again when its description changes -------------------------------------
 
-$(BIN)/python $(PEERS_BIN)/python:
+$(BIN)/python $(PEERS_BIN)/python $(BENCH_BIN)/python:
 	@sh tools/check_python.sh $(PYTHON)
 	$(PYTHON) -m venv $(patsubst %/bin/python,%,$@)
 
@@ -115,4 +125,10 @@ $(PEERS_READY): constraints.txt constraints-peers.txt | $(PEERS_BIN)/python
 	$(PEERS_PIP) torch numpy tqdm zuko pyro-ppl setuptools pytest pytest-timeout hypothesis
 	$(PEERS_PIP) --no-deps --no-build-isolation --use-pep517 nflows normflows
 	$(PEERS_PIP) --no-deps -e .
+	@touch $@
+
+$(BENCH_READY): pyproject.toml constraints.txt constraints-bench.txt | $(BENCH_BIN)/python
+	@echo "Installing JupyterLab, ipympl and the course into $(BENCH_VENV): a few minutes, once."
+	$(BENCH_BIN)/python -m pip install $(PIP_OPTIONS) -c constraints-bench.txt -e ".[lab]" playwright ipympl
+	@$(if $(CPU_ONLY),$(BENCH_BIN)/python tools/check_torch.py)
 	@touch $@

@@ -1,6 +1,7 @@
 """pyproject.toml, constraints.txt, environment.yml, the Makefile and the workflow describe one environment.
 
-And constraints-peers.txt a second one, for the tests on other people's libraries.
+And constraints-peers.txt a second one, for the tests on other people's libraries; constraints-bench.txt a third, in
+which the explorers are timed beside others.
 """
 
 import json
@@ -31,7 +32,7 @@ def pins(file: str) -> dict[str, str]:
     return {canonicalize_name(name): version for name, _, version in (line.partition("==") for line in lines)}
 
 
-PINS, PEERS = pins("constraints.txt"), pins("constraints-peers.txt")
+PINS, PEERS, BENCH = pins("constraints.txt"), pins("constraints-peers.txt"), pins("constraints-bench.txt")
 DIRECT = [
     Requirement(line)
     for line in [
@@ -79,7 +80,7 @@ def test_no_cuda_in_the_environment():
 
 
 def test_pins_are_of_public_versions():
-    assert all(Version(version).local is None for version in (PINS | PEERS).values())
+    assert all(Version(version).local is None for version in (PINS | PEERS | BENCH).values())
 
 
 def test_one_range_of_pythons_everywhere():
@@ -160,6 +161,21 @@ def test_the_peers_are_installed_once(tmp_path):
     for name in ("bin/python", ".peers-ready"):
         (tmp_path / "venv-peers" / name).touch()
     assert "pip install" not in plan(tmp_path, target="test-peers")
+
+
+def test_the_benchmark_has_an_environment_of_its_own(tmp_path):
+    assert not BENCH.keys() & (PINS | PEERS).keys()
+    for target in ("bench-widgets", "bench"):
+        done = plan(tmp_path, "BENCH_OPTIONS=--quick", target=target)
+        (install,) = [line for line in done.splitlines() if f"{tmp_path / 'venv-bench'}/bin/python -m pip" in line]
+        assert BENCH.keys() <= {canonicalize_name(word) for word in install.split()}
+        assert f"--extra-index-url {torch_index()} -c constraints.txt -c constraints-bench.txt" in install
+        assert f"{tmp_path / 'venv-bench'}/bin/python -m benchmarks.widgets --quick" in done
+        assert ("benchmarks.jacobian" in done) == (target == "bench")
+    (tmp_path / "venv-bench/bin").mkdir(parents=True)
+    for name in ("bin/python", ".bench-ready"):
+        (tmp_path / "venv-bench" / name).touch()
+    assert "pip install" not in plan(tmp_path, target="bench-widgets")
 
 
 def test_every_test_of_the_peers_is_run_once(tmp_path):

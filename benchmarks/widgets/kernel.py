@@ -1,0 +1,139 @@
+"""What the benchmark's notebooks run: the floor, and each explorer's picture drawn and shown in the two usual ways."""
+
+from __future__ import annotations
+
+import ast
+import time
+from collections.abc import Callable
+from typing import Any
+
+import ipywidgets
+from IPython.display import display
+
+from nfteach.widgets import LiveFigure
+
+__all__ = ["KINDS", "first_slider", "floor", "interact", "ipympl", "peer", "shown_by", "silent", "stamped"]
+
+KINDS = ("slider", "frames")  # what is moved: the first slider, or the frames that the browser holds
+
+
+def floor() -> None:
+    """A slider whose value the kernel writes into a label: what any round trip costs."""
+    slider = ipywidgets.IntSlider(0, min=-500, max=500, description="label")
+    label = ipywidgets.Label("0")
+    slider.observe(lambda change: setattr(label, "value", str(change["new"])), "value")
+    display(ipywidgets.VBox([slider, label]))
+
+
+def interact(source: str, kind: str) -> None:
+    """The usual way: `interact` draws the picture that a cell shows, by matplotlib, inline."""
+    made = peer(source, kind)
+    if made is None:
+        return
+    live, slider, move = made
+
+    def draw(value: float) -> None:
+        move(value)
+        display(live.figure)
+
+    ipywidgets.interact(draw, value=slider)
+
+
+def ipympl(source: str, kind: str) -> None:
+    """matplotlib's own widget: its artists are moved, then its canvas is drawn at once, not when it is asked to."""
+    from ipympl.backend_nbagg import Canvas, FigureManager
+
+    made = peer(source, kind)
+    if made is None:
+        return
+    live, slider, move = made
+    canvas = Canvas(live.figure)
+    FigureManager(canvas, 0)
+
+    def draw(change: Any) -> None:
+        move(change["new"])
+        canvas.draw()
+
+    slider.observe(draw, "value")
+    display(ipywidgets.VBox([slider, canvas]))
+
+
+def peer(source: str, kind: str) -> tuple[LiveFigure, ipywidgets.Widget, Callable[[Any], None]] | None:
+    """What a cell shows, for others to draw: its figure, a slider like its own, and what moves the figure's artists.
+
+    Args:
+        source: of the cell.
+        kind: "slider" or "frames".
+
+    Returns:
+        None if there is no such thing to move.
+    """
+    widget = shown_by(source)
+    live = widget if isinstance(widget, LiveFigure) else getattr(widget, "live", None)
+    if live is None:
+        return None
+    if kind == "frames":
+        last = len(live._stored) - 1
+        if last < 1:
+            return None
+        silent(widget)
+        return live, ipywidgets.IntSlider(live.frame, 0, last, description="frame"), lambda k: setattr(live, "frame", k)
+    name = first_slider(widget)
+    if name is None:
+        return None
+    silent(widget)
+    own = widget.controls[name]
+    slider = type(own)(own.value, min=own.min, max=own.max, step=own.step, description=own.description)
+    slider.style.description_width = "initial"
+    return live, slider, lambda value: widget.set(**{name: value})
+
+
+def first_slider(widget: Any) -> str | None:
+    """The name of an explorer's first slider that is to be seen; None where there is none."""
+    for name, control in getattr(widget, "controls", {}).items():
+        hidden = control.layout.visibility == "hidden" or control.layout.display == "none" or control.disabled
+        if isinstance(control, ipywidgets.FloatSlider | ipywidgets.IntSlider) and not hidden:
+            return name
+    return None
+
+
+def shown_by(source: str) -> Any:
+    """What a cell shows: the value of its last expression."""
+    tree = ast.parse(source)
+    last = tree.body.pop()
+    if not isinstance(last, ast.Expr):
+        raise ValueError("source must end in the expression that shows the explorer")
+    names: dict[str, Any] = {"__name__": "__main__"}
+    exec(compile(tree, "<cell>", "exec"), names)
+    return eval(compile(ast.Expression(last.value), "<cell>", "eval"), names)
+
+
+def silent(widget: Any) -> None:
+    """The explorer computes and moves its artists as ever, but packs nothing and tells the browser nothing."""
+    widget.close()
+    live = widget if isinstance(widget, LiveFigure) else widget.live
+    live._tell = live.send_state = lambda *_, **__: None
+
+
+def stamped(widget: Any) -> list[tuple[str, float, int]]:
+    """From now on, when each step of an explorer's answer begins and ends: (what, seconds since 1970, bytes)."""
+    stamps: list[tuple[str, float, int]] = []
+
+    def watch(owner: Any, method: str) -> None:
+        original = getattr(owner, method)
+
+        def watched(*args: Any, **kwargs: Any) -> Any:
+            size = sum(map(len, args[1])) if method == "send" else 0
+            stamps.append((f"{method} begins", time.time(), size))
+            try:
+                return original(*args, **kwargs)
+            finally:
+                stamps.append((f"{method} ends", time.time(), size))
+
+        setattr(owner, method, watched)
+
+    watch(widget.controls[first_slider(widget)], "set_state")
+    watch(widget, "compute")
+    for method in ("update", "set_frames", "send"):
+        watch(widget.live, method)
+    return stamps

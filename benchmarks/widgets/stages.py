@@ -1,0 +1,94 @@
+"""Where the time goes between a key and its pixels: in the kernel, on the way, in the browser."""
+
+from __future__ import annotations
+
+import json
+import statistics
+from collections.abc import Iterator
+from typing import Any
+
+from playwright.sync_api import Browser
+
+from benchmarks.widgets.page import Answer, Cell, notebook_page, setup
+from tests.browser.gallery import GALLERY
+from tests.browser.lab import Lab
+
+__all__ = ["HEAD", "split", "stages_of"]
+
+#: The steps of an answer, each from where the one before ended.
+STAGES = {
+    "to kernel": "the slider's new value reaches the kernel",
+    "compute": "the explorer's arrays",
+    "pack": "they are checked and made into a message",
+    "send": "it is handed to the kernel's socket",
+    "back": "it reaches the page",
+    "draw": "it is unpacked, and painted on the canvas",
+    "screen": "the frame of the screen that shows it is painted",
+}
+HEAD = f"{'median ms':36} {' '.join(f'{name:>9}' for name in STAGES)} {'sum':>9} {'after':>9} {'bytes':>9}"
+
+
+def split(lab: Lab, browser: Browser, name: str, presses: int) -> Iterator[str]:
+    """A line for the first slider of an explorer, and one for its frames."""
+    source = GALLERY[name].strip()
+    code = "from benchmarks.widgets import kernel\nstamps = kernel.stamped(_) if kernel.first_slider(_) else []"
+    with notebook_page(lab, browser, name, setup(source), source, code) as page:
+        for kind in ("slider", "frames"):
+            cell = Cell(page, 1, "explorer", kind)
+            if not cell.handle.count():
+                continue
+            cell.begin()
+            cell.press(4)  # warms up
+            answers = cell.press(presses)
+            if kind == "frames":  # no kernel takes part
+                yield _line(f"{name}: {cell.label}", [{**_of_page(one, one.pressed), "bytes": 0} for one in answers])
+                continue
+            stamps = _fetched(page, lab)
+            yield _line(f"{name}: {cell.label}", [stages_of(one, stamps) for one in answers])
+
+
+def _fetched(page: Any, lab: Lab) -> list[tuple[str, float, int]]:
+    """The kernel's stamps."""
+    code = "import json, pathlib; pathlib.Path('stamps.json').write_text(json.dumps(stamps))"
+    page.evaluate(
+        """async (code) => {
+            const { session } = window.jupyterapp.shell.currentWidget.sessionContext;
+            await session.kernel.requestExecute({ code, silent: true }).done;
+        }""",
+        code,
+    )
+    return [tuple(stamp) for stamp in json.loads((lab.root / "stamps.json").read_text())]
+
+
+def stages_of(answer: Answer, stamps: list[tuple[str, float, int]]) -> dict[str, float]:
+    """Milliseconds of each stage of one answer; what the kernel still did ``after`` it was sent; its ``bytes``.
+
+    Of several messages the largest is the one with the picture. Kernel and browser read the same machine's clock.
+    """
+    key, seen = (answer.origin + moment / 1000 for moment in (answer.pressed, answer.answered))
+    mine = [stamp for stamp in stamps if key <= stamp[1] <= seen]
+    heard = next(moment for what, moment, _ in mine if what == "set_state begins")
+    size = max(size for what, _, size in mine if what == "send begins")
+    begun, sent = (
+        next(moment for what, moment, n in stamps if moment >= heard and (what, n) == (f"send {end}", size))
+        for end in ("begins", "ends")
+    )
+    live = min(moment for what, moment, _ in mine if what in ("update begins", "set_frames begins") and moment >= heard)
+    free = next(moment for what, moment, _ in stamps if what == "set_state ends" and moment >= sent)
+    arrived = max(at for at, bytes_ in answer.arrivals if bytes_ >= size and at <= answer.answered)
+    moments = [key, heard, live, begun, sent, answer.origin + arrived / 1000]
+    kernel = {name: 1000 * (b - a) for name, a, b in zip(STAGES, moments, moments[1:], strict=False)}
+    return {**kernel, **_of_page(answer, arrived), "after": 1000 * (free - sent), "bytes": size}
+
+
+def _of_page(answer: Answer, arrived: float) -> dict[str, float]:
+    return {"draw": answer.answered - arrived, "screen": answer.painted - answer.answered}
+
+
+def _line(name: str, rows: list[dict[str, float]]) -> str:
+    """The medians of all answers."""
+    medians = {stage: statistics.median(row[stage] for row in rows) for stage in rows[0]}
+    total = statistics.median(sum(row.get(stage, 0.0) for stage in STAGES) for row in rows)
+    cells = [f"{medians[stage]:9.1f}" if stage in medians else " " * 9 for stage in STAGES]
+    after = f"{medians['after']:9.1f}" if "after" in medians else " " * 9
+    return f"{name:36.36} {' '.join(cells)} {total:9.1f} {after} {medians['bytes']:9.0f}"

@@ -1,0 +1,101 @@
+"""Times as a table, and which of them miss the aims."""
+
+from __future__ import annotations
+
+import statistics
+from dataclasses import dataclass
+
+from benchmarks.widgets.page import Times
+
+__all__ = ["AIMS", "HEAD", "Row", "misses", "row_of"]
+
+#: What is asked of a slider, and of frames that the browser holds.
+AIMS = {
+    "slider": {"x label": 1.2, "x interact": 4.0, "frames/s": 25.0},
+    "frames": {"median ms": 17.0, "frames/s": 50.0},
+}
+HEAD = (
+    f"{'slider event to pixels':36} {'median':>7} {'p95':>6} {'label':>6} {'x label':>7}"
+    f" {'interact':>8} {'x faster':>8} {'ipympl':>7} {'x faster':>8} {'frames/s':>8} {'label':>6} {'lag':>5}"
+)
+
+
+@dataclass(frozen=True)
+class Row:
+    """One explorer beside the yardsticks, in milliseconds and frames a second.
+
+    Attributes:
+        name: of the explorer, and what was moved.
+        kind: "slider" or "frames".
+        median, p95: from key to pixels.
+        label, interact, ipympl: medians of the others, in the same page.
+        rate, label_rate: frames a second in a drag.
+        lag: from the release to the last picture.
+    """
+
+    name: str
+    kind: str
+    median: float
+    p95: float
+    label: float
+    interact: float
+    ipympl: float
+    rate: float
+    label_rate: float
+    lag: float
+
+    def __str__(self) -> str:
+        return (
+            f"{self.name:36.36} {self.median:7.1f} {self.p95:6.1f} {self.label:6.1f} {self.median / self.label:7.2f}"
+            f" {self.interact:8.1f} {self.interact / self.median:8.1f} {self.ipympl:7.1f}"
+            f" {self.ipympl / self.median:8.1f} {self.rate:8.1f} {self.label_rate:6.1f} {self.lag:5.0f}"
+        )
+
+
+def row_of(name: str, kind: str, times: dict[tuple[str, str], Times]) -> Row:
+    """The row of an explorer: (what draws, what is moved) -> its times."""
+    own, label = times["explorer", kind], times["label", "slider"]
+    return Row(
+        name=name,
+        kind=kind,
+        median=statistics.median(own.presses),
+        p95=p95(own.presses),
+        label=statistics.median(label.presses),
+        interact=statistics.median(times["interact", kind].presses),
+        ipympl=statistics.median(times["ipympl", kind].presses),
+        rate=rate(own),
+        label_rate=rate(label),
+        lag=max(drag.lag for drag in own.drags),
+    )
+
+
+def p95(values: list[float]) -> float:
+    """The 95th percentile; of a single value, that value."""
+    return statistics.quantiles(values, n=20, method="inclusive")[-1] if len(values) > 1 else values[0]
+
+
+def rate(times: Times) -> float:
+    """Frames a second: the median of all drags."""
+    return statistics.median(drag.rate for drag in times.drags)
+
+
+def misses(row: Row) -> list[str]:
+    """What a row falls short of, in words."""
+    found = {
+        "x label": row.median / row.label,
+        "x interact": row.interact / row.median,
+        "frames/s": row.rate,
+        "median ms": row.median,
+    }
+    at_most = ("x label", "median ms")
+    words = {
+        "x label": "{:.2f} times the label, not {} at most",
+        "x interact": "{:.1f} times faster than interact, not {}",
+        "frames/s": "{:.0f} frames/s, not {}",
+        "median ms": "{:.1f} ms, not {} at most",
+    }
+    return [
+        words[aim].format(found[aim], f"{limit:g}")
+        for aim, limit in AIMS[row.kind].items()
+        if (found[aim] > limit if aim in at_most else found[aim] < limit)
+    ]

@@ -1,0 +1,167 @@
+"""The benchmark of the explorers, as far as it needs no browser: what it moves, what it counts, what it says."""
+
+import ast
+import time
+
+import ipywidgets
+import numpy as np
+import pytest
+
+from benchmarks.widgets import compute, kernel, stages, table
+from benchmarks.widgets.page import Answer, Drag, Times, cells_for
+from nfteach.widgets import StretchExplorer
+from nfteach.widgets.controls import choice, integer, slider, switch
+from tests.browser.gallery import GALLERY
+
+TWO = "from nfteach.widgets import StretchExplorer\n\nStretchExplorer()"
+
+
+@pytest.mark.parametrize("kind", kernel.KINDS)
+@pytest.mark.parametrize("name", ["StretchExplorer", "NADEStepper", "LiveFigure"])
+def test_the_others_draw_what_the_explorer_draws(name, kind):
+    made = kernel.peer(GALLERY[name], kind)
+    own = kernel.shown_by(GALLERY[name])
+    if made is None:
+        assert (name, kind) in {("StretchExplorer", "frames"), ("LiveFigure", "slider")}
+        return
+    live, moved, move = made
+    value = moved.min if moved.value > moved.min else moved.max
+    before = live.static_png(1)
+    move(value)
+    if kind == "frames":
+        (own if name == "LiveFigure" else own.live).frame = value
+    else:
+        own.set(**{kernel.first_slider(own): value})
+    assert live.static_png(1) == (own if name == "LiveFigure" else own.live).static_png(1) != before
+
+
+def test_an_explorer_that_others_draw_tells_the_browser_nothing():
+    live, _, move = kernel.peer(TWO, "slider")
+    sent = []
+    live.send = lambda *message: sent.append(message)
+    before = live.readout
+    move(0.5)
+    assert live.readout != before
+    assert sent == []
+
+
+def test_a_slider_that_is_not_to_be_seen_is_passed_over():
+    explorer = StretchExplorer()
+    first, second, *_ = explorer.controls
+    assert kernel.first_slider(explorer) == first
+    explorer.controls[first].layout.visibility = "hidden"
+    assert kernel.first_slider(explorer) == second
+    assert kernel.first_slider(ipywidgets.Label("no controls")) is None
+
+
+def test_a_cell_is_run_as_it_is_and_shows_its_last_expression():
+    assert kernel.shown_by("a = 2\ndef f():\n    return a\nf() + 1") == 3
+    with pytest.raises(ValueError, match="must end in the expression"):
+        kernel.shown_by("a = 2")
+
+
+@pytest.mark.parametrize("name", GALLERY)
+def test_the_cells_of_the_notebook_are_python(name):
+    first, *others = cells_for(GALLERY[name])
+    for cell in (first, *others):
+        ast.parse(cell)
+    assert GALLERY[name].strip() in others
+
+
+@pytest.mark.parametrize(
+    "control",
+    [
+        slider("x", -1, 2, 0.0, step=0.3),
+        integer("n", 2, 9, 3),
+        switch("on", True),
+        choice("one", {"a": 1, "b": None}, 1),
+    ],
+    ids=lambda control: type(control).__name__,
+)
+def test_costs_are_taken_over_the_whole_range_of_a_control(control):
+    values = compute.values_of(control, 30)
+    assert len(values) == 30
+    for value in values:
+        control.value = value
+        assert control.value == pytest.approx(value)
+    if hasattr(control, "min"):
+        assert {control.min, control.max} <= {round(value, 10) for value in values}
+    else:
+        assert len(set(values)) == 2
+
+
+def test_costs_are_those_of_the_move(monkeypatch):
+    clock = iter(np.arange(0, 1000, 0.001))  # a millisecond passes whenever it is read
+    monkeypatch.setattr(compute, "process_time", lambda: next(clock))
+    explorer = StretchExplorer()
+    whole, inside, p95 = compute.costs(explorer, "stretch", moves=5)
+    assert (whole, inside, p95) == (pytest.approx(3), pytest.approx(1), pytest.approx(3))
+    assert "compute" not in vars(explorer)
+
+
+def test_where_the_time_went():
+    origin = time.time()
+    stamps = [
+        ("set_state begins", 0.010, 0),
+        ("compute begins", 0.011, 0),
+        ("compute ends", 0.015, 0),
+        ("update begins", 0.015, 0),
+        ("send begins", 0.018, 900),
+        ("send ends", 0.020, 900),
+        ("send begins", 0.021, 0),
+        ("send ends", 0.022, 0),
+        ("update ends", 0.023, 0),
+        ("set_state ends", 0.025, 0),
+        ("set_state begins", 0.900, 0),
+    ]
+    stamps = [(what, origin + 0.5 + moment, size) for what, moment, size in stamps]
+    arrivals = [(505.0, 5000), (524.0, 1100), (526.0, 300)]
+    answer = Answer(origin, pressed=500.0, answered=530.0, painted=541.0, arrivals=arrivals)
+    found = stages.stages_of(answer, stamps)
+    wanted = {"to kernel": 10, "compute": 5, "pack": 3, "send": 2, "back": 4, "draw": 6, "screen": 11}
+    assert found == pytest.approx({**wanted, "after": 5, "bytes": 900}, abs=0.01)
+
+
+def times(milliseconds: float, rate: float) -> Times:
+    return Times([milliseconds] * 9 + [3 * milliseconds], [Drag(rate, 30.0), Drag(rate, 40.0)])
+
+
+def row(kind: str, own: Times, interact: float = 200.0) -> table.Row:
+    others = {
+        ("label", "slider"): times(40, 30),
+        ("interact", kind): times(interact, 4),
+        ("ipympl", kind): times(120, 9),
+    }
+    return table.row_of("one", kind, {("explorer", kind): own, **others})
+
+
+def test_what_misses_the_aims_is_said():
+    assert table.misses(row("slider", times(40, 30))) == []
+    assert table.misses(row("slider", times(60, 20))) == [
+        "1.50 times the label, not 1.2 at most",
+        "3.3 times faster than interact, not 4",
+        "20 frames/s, not 25",
+    ]
+    assert table.misses(row("frames", times(12, 55), interact=20)) == []
+    assert table.misses(row("frames", times(18, 49))) == ["18.0 ms, not 17 at most", "49 frames/s, not 50"]
+
+
+def test_a_row_has_a_column_for_each_title():
+    own = row("slider", times(48, 26.5))
+    assert own.p95 == pytest.approx(48 * 2.1)
+    assert (own.label, own.interact, own.ipympl, own.rate, own.label_rate, own.lag) == (40, 200, 120, 26.5, 30, 40.0)
+    assert str(own).split()[1:] == [
+        "48.0",
+        "100.8",
+        "40.0",
+        "1.20",
+        "200.0",
+        "4.2",
+        "120.0",
+        "2.5",
+        "26.5",
+        "30.0",
+        "40",
+    ]
+    assert len(str(own)) == len(table.HEAD)
+    assert table.p95([3.0]) == 3.0
