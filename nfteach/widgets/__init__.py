@@ -15,9 +15,12 @@ _HOMES = {
     "MapExplorer2D": "map2d",
     "NADEStepper": "nade",
     "PlanarExplorer": "planar",
+    "PosteriorReplay": "replay",
     "Prediction": "prediction",
     "SelfTest": "selftest",
     "StretchExplorer": "stretch",
+    "TrainingReplay": "replay",
+    "TriangularExplorer": "triangular",
 }
 
 __all__ = sorted(_HOMES)
