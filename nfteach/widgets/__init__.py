@@ -13,6 +13,7 @@ _HOMES = {
     "LiveFigure": "live",
     "MapExplorer1D": "map1d",
     "MapExplorer2D": "map2d",
+    "MaskExplorer": "masks",
     "NADEStepper": "nade",
     "PlanarExplorer": "planar",
     "PosteriorReplay": "replay",

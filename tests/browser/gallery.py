@@ -74,6 +74,7 @@ GALLERY: dict[str, str] = {
     "PlanarExplorer": "from nfteach.widgets import PlanarExplorer\n\nPlanarExplorer()",
     "LayerStepper": _LAYERS,
     "CouplingExplorer": "from nfteach.widgets import CouplingExplorer\n\nCouplingExplorer()",
+    "MaskExplorer": "from nfteach.widgets import MaskExplorer\n\nMaskExplorer()",
     "LiveFigure": _LIVE,
     "Prediction": _PREDICTION,
 }

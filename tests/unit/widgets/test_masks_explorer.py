@@ -8,7 +8,7 @@ import torch
 
 from nfteach.flows import AffineCoupling
 from nfteach.flows.images import channel_mask, checkerboard_mask, squeeze
-from nfteach.widgets.masks import MaskExplorer
+from nfteach.widgets import MaskExplorer
 from nfteach.widgets.masks import stages as module
 from nfteach.widgets.masks.picture import CHANGED, GONE, PASSES
 from nfteach.widgets.masks.stages import DEPENDS, LATENT, ONE, SCALE, ZERO, look_at, stages_of
