@@ -3,7 +3,9 @@
 import re
 import shutil
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 from lessons.source import NOTEBOOKS
@@ -35,7 +37,14 @@ def lab(tmp_path_factory) -> Iterator[Lab]:
 @pytest.fixture
 def page(browser) -> Iterator[Page]:
     """A page in a profile of its own; `page.complaints` collects what it reports as wrong."""
-    context = browser.new_context(viewport=VIEWPORT, service_workers="block")
+    with fresh_page(browser) as page:
+        yield page
+
+
+@contextmanager
+def fresh_page(browser: Browser, **options: Any) -> Iterator[Page]:
+    """What the fixture `page` gives; with other options of Playwright's `new_context`."""
+    context = browser.new_context(**{"viewport": VIEWPORT, "service_workers": "block", **options})
     context.set_default_timeout(STEP)
     page = context.new_page()
     page.complaints = []

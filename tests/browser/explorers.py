@@ -5,7 +5,19 @@ from pathlib import Path
 
 from playwright.sync_api import Error, Locator
 
-__all__ = ["ROOTS", "move", "settled", "shown", "visible_error"]
+__all__ = [
+    "CHANGED",
+    "FRAMES",
+    "ROOTS",
+    "SLIDER",
+    "label",
+    "move",
+    "reset",
+    "settled",
+    "shown",
+    "slider_values",
+    "visible_error",
+]
 
 WAIT = 20_000  # milliseconds for a moved control to show
 
@@ -27,6 +39,20 @@ SHOWN = """(root) => ({
     error: [...root.querySelectorAll('.nfteach-error')].filter((one) => one.checkVisibility())
         .map((one) => one.innerText).join('; '),
 })"""
+# Painted at all is enough here: of the picture itself, to compare it takes far longer.
+REST = """async (root) => {
+    const canvases = [...root.querySelectorAll('canvas.nfteach-canvas')];
+    const words = () => root.innerText + canvases.map((canvas) => canvas.dataset.seq).join();
+    const context = window.jupyterapp?.shell.currentWidget?.sessionContext;
+    let [before, since] = [words(), performance.now()];
+    const end = since + 10_000;
+    while (performance.now() - since < 200) {
+        await new Promise((done) => setTimeout(done, 25));
+        const now = words();
+        if (now !== before || context?.session?.kernel?.status === 'busy') [before, since] = [now, performance.now()];
+        if (since > end) throw new Error('the explorer does not come to rest');
+    }
+}"""
 CHANGED = f"""([root, before]) => {{
     const now = ({SHOWN})(root);
     return Object.keys(now).some((key) => now[key] !== before[key]);
@@ -65,7 +91,7 @@ def press_sliders(root: Locator) -> Iterator[str]:
         value, top = (float(handle.get_attribute(f"aria-value{end}")) for end in ("now", "max"))
         handle.focus()
         for _ in range(10):
-            handle.press("ArrowRight" if value < top else "ArrowLeft")
+            root.page.keyboard.press("ArrowRight" if value < top else "ArrowLeft")
         yield f"slider {label(handle)!r}"
 
 
@@ -108,12 +134,15 @@ def press_buttons(root: Locator) -> Iterator[str]:
             yield f"buttons {label(row)!r}"
 
 
-def reset(root: Locator, began: list[str]) -> None:
+def reset(root: Locator, began: list[str], mouse: bool = False) -> None:
     """The reset button, where there is one, gives every slider the value that it began with."""
     button = root.locator(".nfteach-reset")
     if button.count() == 0:
         return
-    button.first.press("Enter")
+    if mouse:
+        button.first.click()
+    else:
+        button.first.press("Enter")
     for _ in range(50):
         if slider_values(root) == began:
             break
@@ -129,9 +158,7 @@ def slider_values(root: Locator) -> list[str]:
 
 def label(control: Locator) -> str:
     """The words beside a control."""
-    return control.evaluate(
-        "(one) => one.closest('.jupyter-widgets')?.querySelector('.widget-label')?.textContent ?? ''"
-    )
+    return control.evaluate(LABEL)
 
 
 def shown(root: Locator) -> dict[str, str]:
@@ -140,15 +167,9 @@ def shown(root: Locator) -> dict[str, str]:
 
 
 def settled(root: Locator) -> dict[str, str]:
-    """What an explorer shows once two looks, 200 ms apart, are the same."""
-    before = shown(root)
-    for _ in range(50):
-        root.page.wait_for_timeout(200)
-        now = shown(root)
-        if now == before:
-            return now
-        before = now
-    raise AssertionError("the explorer does not come to rest")
+    """What an explorer shows once nothing has been painted or written for 200 ms, and the kernel waits for work."""
+    root.evaluate(REST)
+    return shown(root)
 
 
 def visible_error(root: Locator) -> str:

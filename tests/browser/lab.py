@@ -1,4 +1,4 @@
-"""JupyterLab on a copy of the notebooks, and a Chromium that looks at it.
+"""JupyterLab and Notebook 7 on a copy of the notebooks, and a Chromium that looks at them.
 
 `python -m tests.browser.lab` prints the Chromium that the tests would use, and fails where there is none.
 """
@@ -93,7 +93,14 @@ class Lab:
 
     def open(self, page: Page, path: str) -> None:
         """Open the notebook at `path` (from the server's root) in `page` and wait for its kernel."""
-        page.goto(f"{self.address}/lab/tree/{path}?token={self.token}&reset", wait_until="domcontentloaded")
+        self._go(page, f"lab/tree/{path}?token={self.token}&reset")
+
+    def open_in_notebook(self, page: Page, path: str) -> None:
+        """The same in Notebook 7, which the same server has: one notebook a page, and no application around it."""
+        self._go(page, f"notebooks/{path}?token={self.token}")
+
+    def _go(self, page: Page, place: str) -> None:
+        page.goto(f"{self.address}/{place}", wait_until="domcontentloaded")
         page.wait_for_function("() => window.jupyterapp")
         page.evaluate("async () => { await window.jupyterapp.restored }")
         page.locator(".jp-NotebookPanel:visible .jp-Notebook").wait_for()
@@ -147,6 +154,7 @@ def _command(address: str, token: str, root: Path) -> list[str]:
         "ServerApp.terminals_enabled": "False",
         "IdentityProvider.token": token,
         "LabApp.expose_app_in_browser": "True",  # window.jupyterapp
+        "JupyterNotebookApp.expose_app_in_browser": "True",
         "LabApp.news_url": "None",
         "LabApp.check_for_updates_class": "jupyterlab.NeverCheckForUpdate",
         "LabApp.extension_manager": "readonly",

@@ -1,0 +1,84 @@
+"""Every explorer in a real JupyterLab: by keyboard, by mouse, in a fast drag, in the dark. One page for all."""
+
+from __future__ import annotations
+
+import pytest
+from playwright.sync_api import Locator, Page, expect
+
+from tests.browser.conftest import fresh_page
+from tests.browser.explorers import FRAMES, SLIDER, label, move, settled, shown, visible_error
+from tests.browser.gallery import GALLERY, write_gallery
+from tests.browser.kernel import ask
+from tests.browser.pointer import drag_fast, point_and_click
+
+NAMES = [name for name in GALLERY if name != "Prediction"]  # it has tests of its own
+CELLS = ".jp-NotebookPanel:visible .jp-CodeCell"
+THEME = "(theme) => window.jupyterapp.commands.execute('apputils:change-theme', { theme })"
+
+
+@pytest.fixture(scope="module")
+def gallery(lab, browser) -> Page:
+    """The gallery, run whole."""
+    write_gallery(lab.root / "gallery.ipynb")
+    with fresh_page(browser) as page:
+        lab.open(page, "gallery.ipynb")
+        assert lab.run_all(page)
+        for name in NAMES:
+            expect(explorer(page, name).locator("canvas[data-seq]").first).to_be_visible(timeout=20_000)
+        yield page
+        lab.close(page)
+
+
+def explorer(page: Page, name: str) -> Locator:
+    """The explorer, or live figure, that the cell of this name shows."""
+    cell = page.locator(CELLS).nth(list(GALLERY).index(name))
+    return cell.locator(".nfteach-explorer, .nfteach-live:not(.nfteach-explorer *)").first
+
+
+@pytest.mark.timeout(120)
+@pytest.mark.parametrize("name", NAMES)
+def test_an_explorer_is_moved_by_keyboard_and_by_mouse(gallery, artefacts, name):
+    root = explorer(gallery, name)
+    move(root, artefacts / name)
+    point_and_click(root, artefacts / name)
+    assert gallery.complaints == []
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize("name", NAMES)
+def test_in_a_fast_drag_the_newest_value_wins_and_nothing_queues(gallery, name):
+    root = explorer(gallery, name)
+    if root.locator(FRAMES).first.is_visible() or not root.locator(SLIDER).count():
+        pytest.skip("its frames are in the browser: nothing is sent in a drag, or a move makes all of them anew")
+    out = f"Out[{list(GALLERY).index(name) + 1}]"
+    handle = root.locator(SLIDER).first
+    seen = drag_fast(root, handle)
+    assert 1 < seen["paintings"] <= 42, "no more paintings than moves"
+    assert seen["lag"] < 1000, "the last picture comes within a second of the release"
+    at_rest = shown(root)
+    assert not at_rest["error"]
+    # What the slider says is where the kernel is, and one quiet move there shows the same.
+    words, said = label(handle), root.locator(".widget-slider .widget-readout").first.inner_text()
+    value = float(ask(gallery, f"[c.value for c in {out}.controls.values() if c.description == {words!r}]").strip("[]"))
+    assert value == pytest.approx(float(said.replace("−", "-")), abs=0.006)
+    state = ask(gallery, f"{out}.state")
+    ask(gallery, f"{out}.reset()")
+    assert settled(root) != at_rest
+    assert ask(gallery, f"{out}.set(**{state})") == "None"
+    assert settled(root) == at_rest
+    ask(gallery, f"{out}.reset()")
+    assert gallery.complaints == []
+
+
+@pytest.mark.timeout(120)
+def test_in_the_dark(gallery, artefacts):
+    gallery.evaluate(THEME, "JupyterLab Dark")
+    gallery.wait_for_function("document.body.dataset.jpThemeName === 'JupyterLab Dark'")
+    for name in NAMES:
+        root = explorer(gallery, name)
+        root.screenshot(path=artefacts / f"{name}.png")
+        assert visible_error(root) == ""
+        ground = root.locator("canvas").first.evaluate("(canvas) => getComputedStyle(canvas).backgroundColor")
+        assert ground == "rgb(255, 255, 255)", "what matplotlib drew keeps its white ground"
+    gallery.evaluate(THEME, "JupyterLab Light")
+    assert gallery.complaints == []
