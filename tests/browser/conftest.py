@@ -2,7 +2,7 @@
 
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,7 @@ import pytest
 from lessons.source import NOTEBOOKS
 from playwright.sync_api import Browser, Page
 
+from tests.browser.gallery import write_notebook
 from tests.browser.lab import ROOT, Lab, chromium, jupyterlab
 
 # Milliseconds for one step in the page; a lesson's run is bounded by the test's own timeout.
@@ -52,6 +53,19 @@ def fresh_page(browser: Browser, **options: Any) -> Iterator[Page]:
     page.on("pageerror", lambda error: page.complaints.append(f"uncaught: {error}"))
     yield page
     context.close()
+
+
+@pytest.fixture
+def opened(lab, page) -> Iterator[Callable[..., bool]]:
+    """Open a notebook of the given code cells, which belongs to no lesson, run it and say whether all cells passed."""
+
+    def run(*cells: str) -> bool:
+        write_notebook(lab.root / "opened.ipynb", *cells)
+        lab.open(page, "opened.ipynb")
+        return lab.run_all(page)
+
+    yield run
+    lab.close(page)
 
 
 @pytest.fixture

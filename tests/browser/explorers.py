@@ -3,13 +3,14 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from playwright.sync_api import Error, Locator
+from playwright.sync_api import Error, Locator, Page, expect
 
 __all__ = [
     "CHANGED",
     "FRAMES",
     "ROOTS",
     "SLIDER",
+    "in_cell",
     "label",
     "move",
     "reset",
@@ -57,6 +58,15 @@ CHANGED = f"""([root, before]) => {{
     const now = ({SHOWN})(root);
     return Object.keys(now).some((key) => now[key] !== before[key]);
 }}"""
+
+
+def in_cell(page: Page, index: int) -> Locator:
+    """The explorer, or live figure, that a code cell of the open notebook shows; cells are counted from 0."""
+    cell = page.locator(".jp-NotebookPanel:visible .jp-CodeCell").nth(index)
+    root = cell.locator(".nfteach-explorer, .nfteach-live:not(.nfteach-explorer *)")
+    expect(root).to_have_count(1, timeout=WAIT)
+    expect(root.locator("canvas[data-seq]").first).to_be_visible(timeout=WAIT)
+    return root
 
 
 def move(root: Locator, picture: Path, wait: int = WAIT) -> None:

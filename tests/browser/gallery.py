@@ -65,6 +65,18 @@ Prediction(
 )
 """
 
+_LATENTS = """
+import torch
+from nfteach import RealNVP, Stack
+from nfteach.datasets import digits
+from nfteach.flows import Logit, dequantise
+from nfteach.widgets import LatentExplorer
+
+torch.manual_seed(0)
+images = dequantise(digits(binarised=False).test[:20], levels=17)
+LatentExplorer(Stack(RealNVP(64, layers=4, hidden=(32,)), Logit(64).inv), images, levels=17)
+"""
+
 #: Name of a class of nfteach.widgets -> the source of a cell that shows one.
 GALLERY: dict[str, str] = {
     "StretchExplorer": "from nfteach.widgets import StretchExplorer\n\nStretchExplorer()",
@@ -75,6 +87,9 @@ GALLERY: dict[str, str] = {
     "LayerStepper": _LAYERS,
     "CouplingExplorer": "from nfteach.widgets import CouplingExplorer\n\nCouplingExplorer()",
     "MaskExplorer": "from nfteach.widgets import MaskExplorer\n\nMaskExplorer()",
+    "LatentExplorer": _LATENTS,
+    "TriangularExplorer": "from nfteach.widgets import TriangularExplorer\n\nTriangularExplorer()",
+    "RoutesExplorer": "from nfteach.widgets import RoutesExplorer\n\nRoutesExplorer()",
     "LiveFigure": _LIVE,
     "Prediction": _PREDICTION,
 }

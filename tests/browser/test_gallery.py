@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import pytest
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import Locator, Page
 
 from tests.browser.conftest import fresh_page
-from tests.browser.explorers import FRAMES, SLIDER, label, move, settled, shown, visible_error
+from tests.browser.explorers import FRAMES, SLIDER, in_cell, label, move, settled, shown, visible_error
 from tests.browser.gallery import GALLERY, write_gallery
 from tests.browser.kernel import ask
 from tests.browser.pointer import drag_fast, point_and_click
 
 NAMES = [name for name in GALLERY if name != "Prediction"]  # it has tests of its own
-CELLS = ".jp-NotebookPanel:visible .jp-CodeCell"
 THEME = "(theme) => window.jupyterapp.commands.execute('apputils:change-theme', { theme })"
 
 
@@ -24,15 +23,14 @@ def gallery(lab, browser) -> Page:
         lab.open(page, "gallery.ipynb")
         assert lab.run_all(page)
         for name in NAMES:
-            expect(explorer(page, name).locator("canvas[data-seq]").first).to_be_visible(timeout=20_000)
+            explorer(page, name)
         yield page
         lab.close(page)
 
 
 def explorer(page: Page, name: str) -> Locator:
-    """The explorer, or live figure, that the cell of this name shows."""
-    cell = page.locator(CELLS).nth(list(GALLERY).index(name))
-    return cell.locator(".nfteach-explorer, .nfteach-live:not(.nfteach-explorer *)").first
+    """What the cell of this name shows."""
+    return in_cell(page, list(GALLERY).index(name))
 
 
 @pytest.mark.timeout(120)

@@ -1,6 +1,5 @@
 """The browser tests notice what they are there to notice: a dead control, an error in words, a failed cell."""
 
-import nbformat
 import pytest
 
 from tests.browser.explorers import ROOTS, move, visible_error
@@ -41,21 +40,6 @@ class Failing(Answering):
             raise ValueError("a height above zero, and I fall")
         return super().compute(state)
 """
-
-
-@pytest.fixture
-def opened(lab, page):
-    """Open a notebook of the given code cells, which belongs to no lesson, run it and say whether all cells passed."""
-
-    def run(*cells: str) -> bool:
-        notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(text) for text in cells])
-        notebook.metadata.kernelspec = {"name": "python3", "display_name": "Python 3", "language": "python"}
-        nbformat.write(notebook, lab.root / "harness.ipynb")
-        lab.open(page, "harness.ipynb")
-        return lab.run_all(page)
-
-    yield run
-    lab.close(page)
 
 
 @pytest.mark.timeout(240)

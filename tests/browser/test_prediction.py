@@ -14,6 +14,7 @@ import nfteach.widgets.prediction
 from nfteach.widgets import Prediction
 from nfteach.widgets.prediction.spec import judge, read
 from nfteach.widgets.prediction.text import to_plain
+from tests.browser.kernel import ask, wait_for
 
 SOURCES = pathlib.Path(nfteach.widgets.prediction.__file__).parent
 HIDDEN = {"jupyter": {"source_hidden": True}}
@@ -66,25 +67,6 @@ def opened(lab, page):
 def write(lab, notebook: nbformat.NotebookNode) -> None:
     notebook.metadata.kernelspec = {"name": "python3", "display_name": "Python 3", "language": "python"}
     nbformat.write(notebook, lab.root / "predictions.ipynb")
-
-
-def ask(page: Page, expression: str) -> str:
-    """The value of an expression in the kernel of the open notebook, as its repr."""
-    script = """async (expression) => {
-        const kernel = window.jupyterapp.shell.currentWidget.sessionContext.session.kernel;
-        const reply = await kernel.requestExecute({ code: '', user_expressions: { it: expression } }).done;
-        return reply.content.user_expressions.it.data['text/plain'];
-    }"""
-    return page.evaluate(script, expression)
-
-
-def wait_for(page: Page, expression: str, value: str) -> None:
-    """Wait until the kernel has been told."""
-    for _ in range(100):
-        if (said := ask(page, expression)) == value:
-            return
-        page.wait_for_timeout(50)
-    raise AssertionError(f"{expression} is {said}, not {value}")
 
 
 def predictions(page: Page) -> list[Locator]:
