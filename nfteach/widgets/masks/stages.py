@@ -8,8 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from nfteach.flows import AffineCoupling, Flow
-from nfteach.flows.images import Squeeze, channel_mask, checkerboard_mask
+from nfteach.flows import AffineCoupling, Flow, Squeeze, channel_mask, checkerboard_mask
 from nfteach.jacobian.autograd import jacobian
 
 __all__ = ["DEPENDS", "LATENT", "ONE", "SCALE", "ZERO", "Look", "Shape", "Stage", "look_at", "stages_of"]

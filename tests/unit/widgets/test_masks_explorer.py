@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from nfteach.flows import AffineCoupling
-from nfteach.flows.images import channel_mask, checkerboard_mask, squeeze
+from nfteach.flows import AffineCoupling, channel_mask, checkerboard_mask, squeeze
 from nfteach.widgets import MaskExplorer
 from nfteach.widgets.masks import stages as module
 from nfteach.widgets.masks.picture import CHANGED, GONE, PASSES
