@@ -10,7 +10,6 @@ _HOMES = {
     "Explorer": "explorer",
     "HeatMap": "live",
     "LatentExplorer": "interpolation",
-    "LatentExplorer": "interpolation",
     "LayerStepper": "layers",
     "LiveFigure": "live",
     "MapExplorer1D": "map1d",
