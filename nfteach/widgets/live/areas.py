@@ -22,6 +22,8 @@ from nfteach.widgets.live.shapes import MovingArrows, MovingLine, MovingLines, M
 
 __all__ = ["MovingPolygons", "MovingText", "follow"]
 
+_CORNERS = np.array([[0.0, 0.0], [1.0, 0.0], [1.0, 1.0], [0.0, 1.0], [0.0, 0.0]])  # of a box, there and back
+
 
 class MovingPolygons(Moving):
     """Patches: bars (their lengths), a rectangle (x, y, width, height), a polygon or the areas of `fill_between`."""
@@ -38,7 +40,7 @@ class MovingPolygons(Moving):
 
     @property
     def artists(self) -> list[Artist]:
-        return list(self.artist) if isinstance(self.artist, BarContainer) else [self.artist]
+        return list(self._artist) if isinstance(self._artist, BarContainer) else [self._artist]
 
     @property
     def transform(self) -> Any:
@@ -68,7 +70,33 @@ class MovingPolygons(Moving):
         for artist, color in zip(self.artists, parts.get("color", ()), strict=False):
             artist.set_facecolor(color)
 
+    def told(self, value: np.ndarray) -> dict[str, Any] | None:
+        if self.main == "vertices":
+            if not isinstance(self._artist, Polygon) or not self._artist.get_closed() or len(value) < 3:
+                return None
+            outlines = value[None] if np.array_equal(value[0], value[-1]) else np.concatenate([value, value[:1]])[None]
+        elif any(patch.get_angle() for patch in self.artists):
+            return None
+        else:
+            boxes = value[None] if self.main == "box" else self._boxes(value)
+            outlines = boxes[:, None, :2] + _CORNERS * boxes[:, None, 2:]
+        lengths = [outlines.shape[1]] * len(outlines)
+        return {"vertices": self.projected(outlines.reshape(-1, 2)), "lengths": lengths}
+
+    def _boxes(self, lengths: np.ndarray) -> np.ndarray:
+        """(n, 4): x, y, width and height of bars."""
+        boxes = np.array([(*bar.get_xy(), bar.get_width(), bar.get_height()) for bar in self.artists]).reshape(-1, 4)
+        boxes[:, 2 if self._artist.orientation == "horizontal" else 3] = lengths
+        return boxes
+
+    def told_part(self, part: str, value: Any) -> dict[str, Any] | None:
+        if part != "color" or not all(isinstance(artist, Patch) for artist in self.artists):
+            return super().told_part(part, value)
+        pairs = zip(self.artists, value, strict=True)
+        return {"faces": [css_color(color, one.get_alpha()) if one.get_fill() else "" for one, color in pairs]}
+
     def payload(self) -> dict[str, Any]:
+        self.settle()
         unit, outlines, faces, edges, widths = self.pixels_per_point(), [], [], [], []
         for artist in self.artists:
             if isinstance(artist, Patch):
@@ -130,6 +158,13 @@ class MovingText(Moving):
 
     def told(self, value: str) -> dict[str, Any]:
         return {"labels": [value]}
+
+    def told_part(self, part: str, value: Any) -> dict[str, Any] | None:
+        if part == "position":
+            return {"positions": self.projected(value[None])}
+        if part == "color":
+            return {"colors": [css_color(value, self._artist.get_alpha())]}
+        return super().told_part(part, value)
 
     def payload(self) -> dict[str, Any]:
         text = self.artist

@@ -21,8 +21,8 @@ class Moving:
     ``check`` looks at new values and changes nothing; ``take`` accepts checked values and says what the browser
     paints anew. Two routes lead there. ``apply`` gives the values to the matplotlib artist and ``payload`` reads it,
     so that what the browser paints and what matplotlib draws agree. But matplotlib's own bookkeeping takes longer than
-    all the rest. So what changes with every move of a slider, the main array, takes a short cut: ``told`` says what the
-    browser needs, and the artist gets the array later, by ``settle``, when the message is on its way.
+    all the rest. So what changes with every move of a slider, the main array above all, takes a short cut: ``told`` and
+    ``told_part`` say what the browser needs, and the artist gets it later, by ``settle``, once the message is sent.
     """
 
     kind = ""
@@ -31,7 +31,7 @@ class Moving:
 
     def __init__(self, name: str, artist: Any) -> None:
         self.name, self._artist = name, artist
-        self._waiting: Any = None
+        self._waiting: dict[str, Any] = {}
         self._taken: dict[str, Any] = {}
 
     @property
@@ -52,9 +52,9 @@ class Moving:
     def put(self, parts: dict[str, Any]) -> dict[str, Any]:
         """Accept checked parts, and say what they paint."""
         self._taken = parts
-        told = self.told(parts[self.main]) if list(parts) == [self.main] else None
+        told = self._short_cut(parts)
         if told is not None:
-            self._waiting = parts[self.main]
+            self._waiting = self._waiting | parts
             return told
         self.settle()
         self.apply(parts)
@@ -62,13 +62,26 @@ class Moving:
 
     def settle(self) -> None:
         """Give the artist what waits for it."""
-        if self._waiting is not None:
-            value, self._waiting = self._waiting, None
-            self.apply({self.main: value})
+        if self._waiting:
+            parts, self._waiting = self._waiting, {}
+            self.apply(parts)
+
+    def _short_cut(self, parts: Mapping[str, Any]) -> dict[str, Any] | None:
+        told: dict[str, Any] = {}
+        for part, value in parts.items():
+            news = self.told(value) if part == self.main else self.told_part(part, value)
+            if news is None:
+                return None
+            told.update(news)
+        return told
 
     def told(self, value: Any) -> dict[str, Any] | None:
-        """What the browser needs when only the main array is new; None if the artist must be asked."""
+        """What the browser needs when the main array is new; None if the artist must be asked."""
         return None
+
+    def told_part(self, part: str, value: Any) -> dict[str, Any] | None:
+        """The same for another part."""
+        return {"visible": value} if part == "visible" else None
 
     def check(self, value: Any) -> dict[str, Any]:
         """The checked parts of a new value. Raises ValueError in words."""

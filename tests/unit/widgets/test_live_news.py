@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from matplotlib.collections import LineCollection, PathCollection
 from matplotlib.figure import Figure
+from matplotlib.patches import Polygon, Rectangle
 
 from nfteach.widgets import HeatMap, LiveFigure
 from tests.unit.widgets.sending import make_live, traits, unpack
@@ -39,7 +40,25 @@ def everything():
         "colors": (other.imshow(np.zeros((4, 5, 3))), rng.uniform(-0.2, 1.2, size=(6, 7, 3))),
         "clear": (other.imshow(np.zeros((4, 5, 4))), rng.uniform(size=(6, 7, 4))),
         "matrix": (HeatMap(other, np.eye(3), format="{:+.1f}"), rng.normal(size=(3, 3))),
+        "box": (ax.add_patch(Rectangle((1, 1), 1, 1)), (2.0, -1.0, 3.0, 2.0)),
+        "turned": (ax.add_patch(Rectangle((1, 1), 1, 1, angle=20)), (2.0, -1.0, 3.0, 2.0)),
+        "polygon": (ax.add_patch(Polygon(np.ones((3, 2)))), rng.uniform(1, 9, size=(5, 2))),
+        "closed": (ax.add_patch(Polygon(np.ones((3, 2)))), [[1, 1], [5, 1], [2, 2], [1, 1]]),
+        "open": (ax.add_patch(Polygon(np.ones((3, 2)), closed=False)), rng.uniform(1, 9, size=(5, 2))),
+        "area": (ax.fill_between([1, 2], [0, 1]), rng.uniform(1, 9, size=(5, 2))),
+        "bars": (ax.bar([1, 2, 3], [1, 1, 1], bottom=0.5), [2.0, -1.0, 0.3]),
+        "across": (ax.barh([1, 2], [1, 1], left=2), [2.0, 0.3]),
+        "hued bars": (ax.bar([1, 2], [1, 1], alpha=0.5), {"lengths": [2.0, -1.0], "color": ["red", (0, 0, 1)]}),
+        "hollow": (ax.add_patch(Rectangle((1, 1), 1, 1, fill=False)), {"box": (1, 1, 2, 3), "color": "red"}),
+        "hidden": (ax.scatter([], [], s=9), {"points": rng.uniform(1, 9, size=(5, 2)), "visible": False}),
+        "gone": (ax.plot([1, 2], [1, 2])[0], {"visible": False}),
+        "faint": (ax.add_patch(Rectangle((1, 1), 1, 1)), {"box": (1, 1, 2, 3), "alpha": 0.3}),
+        "placed": (ax.text(2, 2, "", alpha=0.5), {"text": "a", "position": (3, 1), "color": "red", "visible": True}),
     }
+
+
+#: What matplotlib must be asked about.
+SLOW = {"valued", "marked", "spots", "vectors", "turned", "open", "area", "faint"}
 
 
 def test_what_has_not_moved_is_not_sent_again(live):
@@ -67,13 +86,14 @@ def test_the_short_cut_tells_the_browser_what_matplotlib_shows():
     for name in kinds:
         told, read = sent[0]["artists"][name], live._moving[name].payload()
         assert told.keys() <= read.keys()
-        assert (len(told) < len(read)) == (name not in ("valued", "marked", "spots", "vectors"))
+        assert (len(told) < len(read)) == (name not in SLOW), name
         for key, value in told.items():
+            words = f"{name}: {key}"
             if isinstance(value, np.ndarray):
                 # A step of a colour may be rounded otherwise.
-                np.testing.assert_allclose(value.astype(float), read[key], atol=1.01 * (key == "rgba"), err_msg=key)
+                np.testing.assert_allclose(value.astype(float), read[key], atol=1.01 * (key == "rgba"), err_msg=words)
             else:
-                np.testing.assert_equal(value, read[key], err_msg=key)
+                np.testing.assert_equal(value, read[key], err_msg=words)
 
 
 def test_after_an_update_the_artists_have_what_was_given(live):
