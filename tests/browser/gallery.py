@@ -24,6 +24,37 @@ for parameter in flow.parameters():
 LayerStepper(flow, samples=300, resolution=48)
 """
 
+_TRAINING = """
+import torch
+from nfteach import FlowDistribution, RealNVP, fit, targets
+from nfteach.widgets import TrainingReplay
+
+torch.manual_seed(0)
+base = torch.distributions.Independent(torch.distributions.Normal(torch.zeros(2), torch.ones(2)), 1)
+q = FlowDistribution(base, RealNVP(2, layers=4, hidden=(16,)))
+data = targets.make("two moons").sample((400,))
+history = fit(q, data[:300], validation=data[300:], steps=120, lr=1e-2, snapshots=9, seed=0, progress=False)
+TrainingReplay(q, history, data, samples=300, resolution=48)
+"""
+
+_POSTERIOR = """
+import torch
+from nfteach import Planar, Stack, fit, targets
+from nfteach.widgets import PosteriorReplay
+
+torch.manual_seed(0)
+target, flow = targets.make("u1"), Stack(*(Planar(2) for _ in range(4)))
+base = torch.distributions.Independent(torch.distributions.Normal(torch.zeros(2), torch.ones(2)), 1)
+
+def free_energy(flow):
+    z = base.sample((128,))
+    x, ladj = flow.call_and_ladj(z)
+    return (base.log_prob(z) - ladj + target.energy(x)).mean()
+
+history = fit(flow, loss=free_energy, steps=200, lr=2e-2, snapshots=9, seed=0, progress=False)
+PosteriorReplay(flow, history, target, resolution=48)
+"""
+
 _NADE = """
 import torch
 from nfteach import NADE
@@ -85,6 +116,8 @@ GALLERY: dict[str, str] = {
     "NADEStepper": _NADE,
     "PlanarExplorer": "from nfteach.widgets import PlanarExplorer\n\nPlanarExplorer()",
     "LayerStepper": _LAYERS,
+    "TrainingReplay": _TRAINING,
+    "PosteriorReplay": _POSTERIOR,
     "CouplingExplorer": "from nfteach.widgets import CouplingExplorer\n\nCouplingExplorer()",
     "MaskExplorer": "from nfteach.widgets import MaskExplorer\n\nMaskExplorer()",
     "LatentExplorer": _LATENTS,

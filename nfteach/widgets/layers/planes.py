@@ -122,8 +122,11 @@ def checked_extent(extent: Any) -> Extent:
 
 
 def square_around(points: Tensor) -> Extent:
-    """A square that holds nearly all of the points (frames, N, 2) of every frame."""
+    """A square that holds nearly all of the points (frames, N, D) of every frame; of every two dimensions, if D > 2."""
     finite = points.nan_to_num(0.0).clamp(-FAR, FAR).numpy()
     low, high = np.quantile(finite, 0.005, axis=1).min(0), np.quantile(finite, 0.995, axis=1).max(0)
+    if points.shape[-1] > 2:
+        low, high = np.full(2, low.min()), np.full(2, high.max())
     middle, half = (low + high) / 2, 0.55 * float((high - low).max()) or 1.0
-    return (middle[0] - half, middle[0] + half, middle[1] - half, middle[1] + half)
+    left, bottom, right, top = (float(end) for end in (*(middle - half), *(middle + half)))
+    return (left, right, bottom, top)

@@ -1,9 +1,11 @@
-"""The layer stepper: what each layer of a stack does to the plane, and how the log-determinants add up."""
+"""The layer stepper: what each layer of a stack does to space, and how the log-determinants add up."""
 
 from __future__ import annotations
 
 import copy
-from typing import Any, NamedTuple
+import math
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -12,57 +14,64 @@ from torch.distributions import Distribution
 
 from nfteach.flows import Flow, Stack
 from nfteach.plots.grid import grid_lines
-from nfteach.widgets.bases import plane_base
-from nfteach.widgets.controls import slider
+from nfteach.widgets.controls import integer, slider
 from nfteach.widgets.explorer import Explorer
-from nfteach.widgets.layers.picture import LayersPicture
+from nfteach.widgets.layers.passage import Passage, base_of, densities, passage, patterns, through
+from nfteach.widgets.layers.picture import Gap, LayersPicture, View
+from nfteach.widgets.layers.planes import FAR, centres, checked_extent, square_around
+from nfteach.widgets.layers.target import Aim
 from nfteach.widgets.live import LiveFigure
 
 __all__ = ["LayerStepper"]
 
 _REACH = 3.0  # of the grid before the first layer, and of the probe's sliders
-_FAR = 1e4  # where lines that run off to infinity are cut
-
-
-class _Passage(NamedTuple):
-    """The probe on its way through the stack, one entry a frame: position, layer's J, product so far, log-dets."""
-
-    x: Tensor  # (K + 1, 2)
-    J: Tensor  # (K + 1, 2, 2), the identity before the first layer
-    product: Tensor  # (K + 1, 2, 2)
-    ladj: Tensor  # (K + 1,), 0 before the first layer
-    running: Tensor  # (K + 1,)
+_SLICE = 40  # cells along each side at most, where the density must be made anew for each probe
+_FOR_GAP = 4000  # samples
 
 
 class LayerStepper(Explorer):
-    r"""Step through a stack of flows of the plane: after each layer its samples, its grid, its density, its Jacobian.
+    r"""Step through a stack of flows: after each layer its samples, its grid, its density, its Jacobian.
 
     Frame 0 is the base; frame k is what the first k layers make of it, x_k = f_k(... f_1(z)). The density after k
     layers is log q_k(x) = log p(z) - sum of log\|det J_j\| for j up to k, with z found by inverting those layers. At a
     probe z that you choose, the Jacobian of layer k, at its own input x_{k-1}, stands beside the product
-    J_k ... J_1 of all so far, and a chart adds their log-determinants up.
+    J_k ... J_1 of all so far, and a chart adds their log-determinants up. Entries that are 0 or 1 by construction are
+    grey with a dot and yellow with a 1.
+
+    In more dimensions than two you choose two, i and j. Samples are seen in these two. The grid is that of the plane
+    through the probe in which only z_i and z_j vary; what the layers make of that surface is seen in x_i and x_j. The
+    density is that of the points that share all other coordinates with the probe's image: a slice of q_k. Up to six
+    dimensions the Jacobians are in numbers, beyond in colours.
 
     All frames travel to the browser once; its slider, buttons and arrow keys need no kernel. Only a new probe does.
 
     Args:
-        flow: a stack of layers on the plane, z to x. A copy is taken, in evaluation mode: what is trained later does
-            not show.
-        base: the distribution of z, on the plane; standard normal by default.
-        data: (N, 2), drawn in grey behind the samples: what the flow was trained on.
+        flow: a stack of layers, z to x, in D dimensions, at least two. A copy is taken, in evaluation mode: what is
+            trained later does not show. Without a layer's inverse there is no density from that layer on, and the
+            picture says so.
+        base: the distribution of z; standard normal by default.
+        data: (N, D), drawn in grey behind the samples: what the flow was trained on.
+        target: what the flow was aimed at by its free energy, if it was: an energy or a distribution of
+            :mod:`nfteach.targets`, or a function, log p of points (N, D) up to a constant. Then the gap of the ELBO
+            after each layer is shown, E[log q_k - log p] over samples of q_k, which is KL(q_k||p); where log Z is not
+            known (a function, in more than two dimensions), the free energy.
         samples: how many points are drawn from the base. Their colour is their z_1, all the way through.
         extent: (left, right, bottom, top) that is shown; by default a square around the samples at all layers.
-        resolution: cells along each side of the density.
-        probe: where the probe begins, (z_1, z_2).
+        resolution: cells along each side of the density; in more than two dimensions at most 40.
+        probe: where the probe begins, (z_1, z_2), or all D numbers: z_i and z_j move, the others stay. By default 0.6
+            and -0.4 in turns.
         layer: the frame to begin with; by default the last.
 
-    Controls (for :meth:`set`): ``probe_1``, ``probe_2``; and ``layer``, the frame, from 0 to K.
+    Controls (for :meth:`set`): ``probe_1``, ``probe_2``, which are z_i and z_j; if D > 2, ``i`` and ``j``, counted from
+    1; and ``layer``, the frame, from 0 to K. The probe can also be dragged in the picture: in two dimensions at any
+    layer, if the layers before can be inverted; in more, before the first.
 
     The readout, at the probe: ``layer``; ``layer's log|det|``, ``running log|det|`` (the sum so far) and
-    ``product's log|det|`` (of the 2 x 2 matrix on the right), in nats; ``sign of det``; ``log q`` there, in nats.
+    ``product's log|det|`` (of the matrix on the right), in nats; ``sign of det``; ``log q`` there, in nats. With a
+    target: ``ELBO gap`` (or ``free energy``) and its ``standard error``, in nats.
 
     Raises:
-        ValueError: if ``flow`` is no ``Stack`` of the plane, a layer can't be inverted, or another argument does not
-            fit.
+        ValueError: if ``flow`` is no ``Stack`` of vectors, or another argument does not fit.
 
     Example:
         >>> from nfteach import Planar, Stack
@@ -72,7 +81,8 @@ class LayerStepper(Explorer):
         '2 of 3: Planar'
     """
 
-    help = "Press play, or focus the slider below the picture and use the arrow keys. Then move the probe."
+    help = "Press play, or focus the slider below the picture and use the arrow keys. Then move the probe, or drag it."
+    handles = {name: ("probe_1", "probe_2") for name in ("probe", "probe_in_grid", "probe_in_density")}  # noqa: RUF012
 
     def __init__(
         self,
@@ -80,39 +90,50 @@ class LayerStepper(Explorer):
         *,
         base: Distribution | None = None,
         data: Tensor | None = None,
+        target: Any = None,
         samples: int = 500,
         extent: tuple[float, float, float, float] | None = None,
         resolution: int = 96,
-        probe: tuple[float, float] = (0.6, -0.4),
+        probe: Sequence[float] | None = None,
         layer: int | None = None,
     ) -> None:
-        _check_flow(flow)
+        self.dim = _dimensions(flow)
         self.flow = copy.deepcopy(flow).cpu().double().eval().requires_grad_(False)
-        self._base = plane_base(base)
-        if len(probe) != 2:
-            raise ValueError(f"probe must be two numbers, (z_1, z_2), but is {probe!r}")
+        self._base = base_of(base, self.dim)
+        self._rest = _probe_of(probe, self.dim)
+        self._resolution = resolution if self.dim == 2 else min(resolution, _SLICE)
+        square = (-_REACH, _REACH, -_REACH, _REACH)
+        self._lines = torch.from_numpy(grid_lines(None, square, lines=11, points=51)).double()
         # The global generator stays where it was: the same points each time, whatever ran before.
         with torch.no_grad(), torch.random.fork_rng(devices=[]):
             torch.manual_seed(0)
-            points = self._through(self._base.sample((samples,)).double())
-            square = (-_REACH, _REACH, -_REACH, _REACH)
-            grid = self._through(torch.from_numpy(grid_lines(None, square, lines=11, points=51)).double())
-            self._picture = LayersPicture(
-                points.numpy(),
-                grid.nan_to_num(0.0).clamp(-_FAR, _FAR).numpy(),
-                _square_around(points) if extent is None else extent,
-                None if data is None else torch.as_tensor(data).detach().cpu().numpy(),
-                _ladj_range(self.flow, points[0]),
-            )
-            densities = self._densities(torch.from_numpy(self._picture.pixels(resolution)))
-            self._picture.densities = densities.exp().nan_to_num(0.0, posinf=0.0).numpy()
-        super().__init__(probe_1=float(probe[0]), probe_2=float(probe[1]))
+            z = self._base.sample((samples,)).double()
+            self._points = through(self.flow, z)
+            if not self._points.isfinite().all():
+                raise ValueError("flow takes samples of the base to infinity or NaN, which can't be shown")
+            shown = square_around(self._points) if extent is None else checked_extent(extent)
+            self._data = None if data is None else _checked_data(data, self.dim)
+            behind = None if self._data is None else self._data[:, :2]
+            gap = None if target is None else self._gap(Aim(target, self.dim, None if extent is None else shown), shown)
+            ladj_range = _ladj_range(self.flow, z)
+            self._structure = tuple(part.numpy() for part in patterns(self.flow, z))
+            last, begin = len(self.flow), z[:, 0].numpy()
+            self._picture = LayersPicture(begin, self.dim, last, shown, behind, ladj_range, gap)
+            pixels = torch.from_numpy(self._picture.pixels(self._resolution)).reshape(-1, 2)
+            self._pixels = pixels.expand(last + 1, -1, 2)
+            self._view = self._viewed(self._rest, [0, 1], None) if self.dim == 2 else None
+        super().__init__(probe_1=self._rest[0].item(), probe_2=self._rest[1].item())
         self.set(layer=len(flow) if layer is None else layer)
 
     def build_controls(self) -> dict[str, Any]:
+        if self.dim == 2:
+            names = ("probe z\u2081", "probe z\u2082")
+            return {f"probe_{k}": slider(name, -_REACH, _REACH, 0.0) for k, name in enumerate(names, start=1)}
         return {
-            "probe_1": slider("probe z\u2081", -_REACH, _REACH, 0.0),
-            "probe_2": slider("probe z\u2082", -_REACH, _REACH, 0.0),
+            "i": integer("across, i", 1, self.dim, 1),
+            "j": integer("up, j", 1, self.dim, 2),
+            "probe_1": slider("probe z\u1d62", -_REACH, _REACH, 0.0),
+            "probe_2": slider("probe z\u2c7c", -_REACH, _REACH, 0.0),
         }
 
     def build_live(self) -> LiveFigure:
@@ -132,13 +153,36 @@ class LayerStepper(Explorer):
         if layer is not None:
             self.live.frame = layer
 
+    def dragged(self, name: str, x: float, y: float) -> dict[str, Any]:
+        """Where the probe must begin to be at x, y after the layers shown: through their inverses."""
+        k = self.live.frame
+        if k:
+            if self.dim > 2:
+                raise ValueError(
+                    "in more than two dimensions the probe is dragged before the first layer: go to layer 0"
+                )
+            try:
+                with torch.no_grad():
+                    point = torch.tensor([x, y], dtype=torch.float64)
+                    x, y = self.flow[:k].inverse_and_ladj(point)[0].tolist()
+            except Exception as error:  # a layer that is not ours may raise anything
+                raise ValueError(f"the probe can't be brought back through these layers: {error}") from error
+            if not (math.isfinite(x) and math.isfinite(y)):
+                raise ValueError("the probe can't be brought back from there: its beginning would be at infinity")
+        return super().dragged(name, x, y)
+
     def compute(self, state: dict[str, Any]) -> dict[str, Any]:
-        probe = torch.tensor([state["probe_1"], state["probe_2"]], dtype=torch.float64)
-        way = self._passage(probe)
+        axes = [state.get("i", 1) - 1, state.get("j", 2) - 1]
+        if axes[0] == axes[1]:
+            raise ValueError(f"two dimensions are shown, but i and j are both {axes[0] + 1}; move one of them")
+        probe = self._rest.clone()
+        probe[axes] = torch.tensor([state["probe_1"], state["probe_2"]], dtype=probe.dtype)
+        way = passage(self.flow, probe)
+        view = self._view or self._viewed(probe, axes, way)
         log_q = self._base.log_prob(probe) - way.running
         by_product = torch.linalg.slogdet(way.product)
         names = ["base", *(type(layer).__name__ for layer in self.flow)]
-        frames = self._picture.frames(way.x, way.J, way.product, way.ladj, way.running)
+        frames = self._picture.frames(way, view, self._structure, axes)
         for k, frame in enumerate(frames):
             frame["label"] = names[k]
             frame["readout"] = {
@@ -148,9 +192,43 @@ class LayerStepper(Explorer):
                 "product's log|det|": (by_product.logabsdet[k].item(), "nats"),
                 "sign of det": int(by_product.sign[k]),
                 "log q": (log_q[k].item(), "nats"),
+                **self._gap_words(k),
             }
         self.live.set_frames(frames)
-        return {}
+        return {"data": self._data[:2000, axes]} if self._data is not None and self.dim > 2 else {}
+
+    def _viewed(self, probe: Tensor, axes: list[int], way: Passage | None) -> View:
+        """Samples, grid and density in two dimensions, through a probe (D,); ``way`` is not needed if D = 2."""
+        lines = probe.expand(*self._lines.shape[:2], -1).clone()
+        lines[..., axes] = self._lines
+        grid = through(self.flow, lines)[..., axes].nan_to_num(0.0).clamp(-FAR, FAR)
+        points = self._pixels
+        if way is not None:
+            points = way.x[:, None].expand(-1, points.shape[1], -1).clone()
+            points[..., axes] = self._pixels
+        logs, excuses = densities(self.flow, self._base, points)
+        density = logs.exp().nan_to_num(0.0, posinf=0.0).reshape(len(logs), self._resolution, self._resolution)
+        return View(self._points[..., axes].numpy(), grid.numpy(), density.double().numpy(), excuses)
+
+    def _gap(self, aim: Aim, shown: tuple[float, float, float, float]) -> Gap:
+        """E[log q_k - log p] + log Z after each layer; the samples have their log q from the pass that made them."""
+        z = self._base.sample((_FOR_GAP,)).double()
+        steps = self.flow.steps(z)
+        running = torch.stack([z.new_zeros(len(z)), *(step.running_ladj for step in steps)])
+        x = torch.stack([z, *(step.output for step in steps)])
+        each = self._base.log_prob(z) - running - aim.log_prob(x) + (aim.log_z or 0.0)
+        contours = None
+        if self.dim == 2:
+            contours = aim.log_prob(torch.from_numpy(centres(shown, 96))).exp().nan_to_num(0.0, posinf=0.0).numpy()
+        whole = aim.log_z is not None
+        return Gap(each.mean(1).numpy(), (each.std(1) / math.sqrt(_FOR_GAP)).numpy(), whole, contours)
+
+    def _gap_words(self, k: int) -> dict[str, Any]:
+        gap = self._picture.gap
+        if gap is None:
+            return {}
+        name = "ELBO gap, KL(q‖p)" if gap.whole else "free energy"
+        return {name: (float(gap.mean[k]), "nats"), "its standard error": (float(gap.error[k]), "nats")}
 
     def _panel(self) -> Any:
         panel = super()._panel()
@@ -160,69 +238,42 @@ class LayerStepper(Explorer):
             control.layout.width = "300px"
         return panel
 
-    def _through(self, z: Tensor) -> Tensor:
-        """(K + 1, ..., 2): z and where each layer takes it."""
-        return torch.stack([z, *(step.output for step in self.flow.steps(z))])
 
-    def _densities(self, pixels: Tensor) -> Tensor:
-        """log q_k at the pixels (rows, columns, 2), for every k: (K + 1, rows, columns)."""
-        # Each x_k has a grid of its own to pull back: K (K + 1) / 2 inversions. For colours float32 will do.
-        flow, pixels = copy.deepcopy(self.flow).float(), pixels.float()
-        logs = [self._base.log_prob(pixels)]
-        for k in range(1, len(flow) + 1):
-            z, ladj = pixels, 0.0
-            for index in reversed(range(k)):
-                layer = flow[index]
-                try:
-                    z, step = layer.inverse_and_ladj(z)
-                except (ValueError, TypeError) as error:
-                    name = f"layer {index + 1} ({type(layer).__name__})"
-                    raise ValueError(f"flow: {name} can't be inverted, which the density needs: {error}") from error
-                ladj = ladj + step
-            logs.append(self._base.log_prob(z.nan_to_num()) + ladj)
-        return torch.stack(logs)
-
-    def _passage(self, probe: Tensor) -> _Passage:
-        """The probe on its way, with Jacobians by autograd."""
-        one = torch.eye(2, dtype=probe.dtype)
-        x, J, product, ladj = [probe], [one], [one], [probe.new_zeros(())]
-        for step in self.flow.steps(probe):
-            with torch.enable_grad():
-                J.append(torch.autograd.functional.jacobian(step.layer, step.input))
-            x.append(step.output)
-            product.append(J[-1] @ product[-1])
-            ladj.append(step.ladj)
-            if not (step.output.isfinite().all() and J[-1].isfinite().all()):
-                name = type(step.layer).__name__
-                raise ValueError(f"layer {step.index + 1} ({name}) takes the probe to infinity; move the probe")
-        stacked = (torch.stack(part) for part in (x, J, product, ladj))
-        return _Passage(*stacked, running=torch.stack(ladj).cumsum(0))
-
-
-def _check_flow(flow: Any) -> None:
+def _dimensions(flow: Any) -> int:
     if not isinstance(flow, Stack):
         advice = "; try Stack(flow)" if isinstance(flow, Flow) else ""
         raise ValueError(f"flow must be a Stack of layers, but is a {type(flow).__name__}{advice}")
-    if flow.event_shape != (2,):
+    if len(flow.event_shape) != 1 or flow.dim < 2:
         raise ValueError(
-            f"flow must be a Stack on the plane, D = 2, but its events have the shape {tuple(flow.event_shape)}; "
-            "flow.steps(x) gives the layers' numbers in any number of dimensions"
+            "flow must be a Stack on vectors of at least two dimensions, but its events have the shape "
+            f"{tuple(flow.event_shape)}"
         )
+    return flow.dim
 
 
-def _square_around(points: Tensor) -> tuple[float, float, float, float]:
-    """A square that holds nearly all of the points (K + 1, N, 2) of every frame."""
-    finite = points.nan_to_num(0.0).clamp(-_FAR, _FAR).numpy()
-    low, high = np.quantile(finite, 0.005, axis=1).min(0), np.quantile(finite, 0.995, axis=1).max(0)
-    middle, half = (low + high) / 2, 0.55 * float((high - low).max()) or 1.0
-    return (middle[0] - half, middle[0] + half, middle[1] - half, middle[1] + half)
+def _probe_of(probe: Sequence[float] | None, dim: int) -> Tensor:
+    given = [] if probe is None else [float(number) for number in probe]
+    if probe is not None and len(given) not in (2, dim):
+        wanted = "two numbers, (z_1, z_2)" if dim == 2 else f"two numbers, (z_1, z_2), or {dim}"
+        raise ValueError(f"probe must be {wanted}, but is {probe!r}")
+    rest = torch.tensor([0.6, -0.4] * (dim // 2 + 1), dtype=torch.float64)[:dim]
+    rest[: len(given)] = torch.tensor(given, dtype=torch.float64)
+    return rest
+
+
+def _checked_data(data: Any, dim: int) -> np.ndarray:
+    points = torch.as_tensor(data).detach().cpu().numpy()
+    if points.ndim != 2 or points.shape[1] != dim:
+        what = "points of the plane, (N, 2)" if dim == 2 else f"points (N, {dim})"
+        raise ValueError(f"data must be {what}, but has the shape {points.shape}")
+    return points
 
 
 def _ladj_range(flow: Stack, z: Tensor) -> tuple[float, float]:
-    """Where nearly all log-dets of samples (N, 2) lie, of layers and running ones, zero included."""
+    """Where nearly all log-dets of samples (N, D) lie, of layers and running ones, zero included."""
     steps = flow.steps(z)
     values = torch.cat([part for step in steps for part in (step.ladj, step.running_ladj)]).nan_to_num(0.0)
-    low, high = np.quantile(values.clamp(-100, 100).numpy(), [0.01, 0.99])
+    low, high = np.quantile(values.clamp(-100, 100).numpy(), [0.002, 0.998])
     low, high = min(low, 0.0), max(high, 0.0)
     margin = 0.08 * (high - low) or 0.5
     return low - margin, high + margin

@@ -46,7 +46,7 @@ class ReplayPicture:
     def __init__(self, extent: Extent, titles: tuple[str, str, str]) -> None:
         self.extent = extent
         self.figure = Figure(figsize=SIZE, facecolor="white")
-        self.planes = [plane_at(self.figure, 0.42 + 2.9 * k, 2.45, 2.55, extent, t) for k, t in enumerate(titles)]
+        self.planes = [plane_at(self.figure, 0.47 + 2.9 * k, 2.5, 2.45, extent, t) for k, t in enumerate(titles)]
         self.chart = axes_at(self.figure, 0.75, 0.5, 7.7, 1.35)
         self._moving: dict[str, Any] = {}
 

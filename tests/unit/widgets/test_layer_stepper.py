@@ -46,6 +46,12 @@ def small(flow: Stack, **options) -> LayerStepper:
     return LayerStepper(flow, samples=40, resolution=16, **options)
 
 
+def entries(shown):
+    """The matrix, with its marks for 0 and 1 by construction taken back."""
+    values = shown["values"]
+    return np.where(np.abs(values) > 5e5, values > 0, values)
+
+
 @pytest.mark.parametrize("name", STACKS)
 def test_every_frame_agrees_with_autograd_of_the_layers_so_far(name):
     flow = STACKS[name]
@@ -69,7 +75,7 @@ def test_every_frame_agrees_with_autograd_of_the_layers_so_far(name):
         assert readout["log q"] == pytest.approx(log_p - expected.logabsdet.item(), abs=TIGHT)
         before = expected.logabsdet.item()
         shown = stepper.live._frame_values[k]["parts"]
-        np.testing.assert_allclose(shown["product"]["values"], J.numpy(), atol=TIGHT)
+        np.testing.assert_allclose(entries(shown["product"]), J.numpy(), atol=TIGHT)
         np.testing.assert_allclose(shown["probe"]["points"][0], (whole[:k](z) if k else z).numpy(), atol=TIGHT)
 
 
@@ -79,8 +85,8 @@ def test_the_jacobian_of_a_layer_is_taken_at_its_own_input():
     x = torch.tensor([0.4, 0.9], dtype=torch.float64)
     for k, layer in enumerate(stepper.flow, start=1):
         J = torch.eye(2, dtype=torch.float64) + torch.outer(layer.u_hat(), layer.terms(x)["psi"])
-        shown = stepper.live._frame_values[k]["parts"]["J"]["values"]
-        np.testing.assert_allclose(shown, J.detach().numpy(), atol=TIGHT)
+        shown = stepper.live._frame_values[k]["parts"]["J"]
+        np.testing.assert_allclose(entries(shown), J.detach().numpy(), atol=TIGHT)
         x = layer(x)
 
 
@@ -88,7 +94,7 @@ def test_the_jacobian_of_a_layer_is_taken_at_its_own_input():
 def test_the_density_of_every_frame_holds_all_the_mass(name):
     stepper = LayerStepper(STACKS[name], samples=40, resolution=220, extent=(-25, 25, -25, 25))
     cell = (50 / 220) ** 2
-    masses = stepper._picture.densities.sum(axis=(1, 2)) * cell
+    masses = stepper._view.densities.sum(axis=(1, 2)) * cell
     # Where layers squeeze the plane, a peak is only a few cells wide: a few per cent.
     assert masses == pytest.approx(np.ones(len(masses)), abs=0.06)
 
@@ -106,7 +112,7 @@ def test_the_density_of_a_frame_is_that_of_its_layers():
             if part is not None:
                 back = torch.autograd.functional.jacobian(part.inv, point)
                 log_q = base.log_prob(part.inv(point)) + back.slogdet().logabsdet
-            density = stepper._picture.densities[k, row, column]
+            density = stepper._view.densities[k, row, column]
             assert density == pytest.approx(log_q.exp().item(), rel=1e-3, abs=1e-6)  # float32 makes the picture
 
 
@@ -180,7 +186,7 @@ class Reciprocal(Flow):
     inverse_and_ladj = call_and_ladj
 
 
-class OneWay(Flow):
+class Stretch(Flow):
     """A layer without an inverse."""
 
     def call_and_ladj(self, x):
@@ -198,22 +204,14 @@ def test_an_error_is_shown_and_clears():
     assert stepper.readout["layer's log|det|"] == pytest.approx(2 * math.log(2))
 
 
-def folding() -> Stack:
-    layer = Planar(2, constrained=False)
-    with torch.no_grad():
-        layer.w.copy_(torch.tensor([2.0, 0.0]))
-        layer.u.copy_(torch.tensor([-1.0, 0.0]))
-    return Stack(Planar(2), layer)
-
-
 @pytest.mark.parametrize(
     ("make", "words"),
     [
         (lambda: LayerStepper(Planar(2)), r"flow must be a Stack of layers, but is a Planar; try Stack\(flow\)"),
         (lambda: LayerStepper(torch.nn.Linear(2, 2)), "flow must be a Stack of layers, but is a Linear"),
-        (lambda: small(Stack(Planar(3))), r"flow must be a Stack on the plane, D = 2, but .* \(3,\)"),
-        (lambda: small(folding()), r"flow: layer 2 \(Planar\) can't be inverted.*w.u must be at least -1"),
-        (lambda: small(Stack(OneWay(2))), r"flow: layer 1 \(OneWay\) can't be inverted"),
+        (lambda: small(Stack(Planar(1))), r"flow must be a Stack on vectors of at least two dimensions, but .* \(1,\)"),
+        (lambda: small(Stack(Stretch((1, 2, 2)))), r"flow must be a Stack on vectors .* \(1, 2, 2\)"),
+        (lambda: small(STACKS["planar"], target="u1"), "target must have log_prob"),
         (lambda: small(STACKS["planar"], base=Normal(0.0, 1.0)), "base must draw one point of the plane"),
         (lambda: small(STACKS["planar"], base=MultivariateNormal(torch.zeros(3), torch.eye(3))), "base must draw"),
         (lambda: small(STACKS["planar"], base="normal"), "base must be a torch distribution, but is a str"),
@@ -233,5 +231,5 @@ def test_what_does_not_fit_is_refused_in_words(make, words):
 def test_a_base_of_bounded_support_is_drawn_inside_and_out():
     base = Uniform(torch.full((2,), -1.0), torch.full((2,), 1.0), validate_args=False)
     stepper = small(STACKS["planar"], base=base, extent=(-8.0, 8.0, -8.0, 8.0))
-    assert np.isfinite(stepper._picture.densities).all()
-    assert stepper._picture.densities.min() == 0
+    assert np.isfinite(stepper._view.densities).all()
+    assert stepper._view.densities.min() == 0

@@ -1,0 +1,259 @@
+"""The layer stepper in more dimensions than two, without inverses, with a target, and with a probe that is dragged."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from torch.distributions import Independent, MultivariateNormal, Normal, kl_divergence
+
+from nfteach.flows import AffineCoupling, Flow, Permutation, Planar, RealNVP, Stack
+from nfteach.targets import u1
+from nfteach.widgets.layers.matrices import NUMBERS_UP_TO
+from nfteach.widgets.layers.stepper import LayerStepper
+
+TIGHT = 1e-9
+
+
+def wild(flow: Stack, by: float = 0.4) -> Stack:
+    torch.manual_seed(5)
+    with torch.no_grad():
+        for parameter in flow.parameters():
+            parameter.add_(by * torch.randn_like(parameter))
+    return flow
+
+
+class Scale(Flow):
+    """x times some numbers; without an inverse if ``one_way``."""
+
+    def __init__(self, scale, one_way=False):
+        super().__init__(len(scale))
+        self.register_buffer("scale", torch.tensor(scale))
+        self.one_way = one_way
+
+    def call_and_ladj(self, x):
+        return x * self.scale, self.scale.abs().log().sum().expand(x.shape[:-1])
+
+    def inverse_and_ladj(self, y):
+        if self.one_way:
+            raise ValueError("nobody wrote it")
+        return y / self.scale, -self.scale.abs().log().sum().expand(y.shape[:-1])
+
+
+def folding() -> Planar:
+    layer = Planar(2, constrained=False)
+    with torch.no_grad():
+        layer.w.copy_(torch.tensor([2.0, 0.0]))
+        layer.u.copy_(torch.tensor([-1.0, 0.0]))
+    return layer
+
+
+FIVE = wild(Stack(Planar(5), Permutation([2, 0, 4, 1, 3]), *RealNVP(5, layers=2, hidden=(8,))))
+
+
+def small(flow, **options):
+    return LayerStepper(flow, **({"samples": 40, "resolution": 12} | options))
+
+
+def entries(shown):
+    """The matrix, with its marks for 0 and 1 by construction taken back."""
+    return np.where(np.abs(shown["values"]) > 5e5, shown["values"] > 0, shown["values"])
+
+
+@pytest.mark.parametrize(("dim", "i", "j"), [(3, 1, 3), (5, 4, 2), (9, 9, 1), (24, 7, 20)])
+def test_the_numbers_are_right_in_any_number_of_dimensions(dim, i, j):
+    flow = wild(Stack(Planar(dim), *RealNVP(dim, layers=2, hidden=(8,))), 0.2)
+    stepper = small(flow, probe=[0.1 * k for k in range(dim)])
+    stepper.set(i=i, j=j, probe_1=1.3, probe_2=-0.8)
+    z = torch.arange(dim, dtype=torch.float64) * 0.1
+    z[i - 1], z[j - 1] = 1.3, -0.8
+    for k in range(len(flow) + 1):
+        stepper.set(layer=k)
+        part = stepper.flow[:k] if k else torch.nn.Identity()
+        J = torch.autograd.functional.jacobian(part, z)
+        expected = J.slogdet()
+        numbers, shown = stepper.readout, stepper.live._frame_values[k]["parts"]
+        assert numbers["product's log|det|"] == pytest.approx(expected.logabsdet.item(), abs=TIGHT)
+        assert numbers["running log|det|"] == pytest.approx(expected.logabsdet.item(), abs=TIGHT)
+        assert numbers["sign of det"] == expected.sign.item()
+        log_p = Normal(0.0, 1.0).log_prob(z).sum().item()
+        assert numbers["log q"] == pytest.approx(log_p - expected.logabsdet.item(), abs=1e-6)
+        np.testing.assert_allclose(entries(shown["product"]), J.numpy(), atol=TIGHT)
+        np.testing.assert_allclose(shown["probe"]["points"][0], part(z)[[i - 1, j - 1]].numpy(), atol=TIGHT)
+    assert stepper.error == ""
+
+
+def test_samples_and_grid_are_seen_in_the_two_dimensions():
+    stepper = small(FIVE, data=torch.arange(50.0).reshape(10, 5), probe=(0.1, 0.2, 0.3, 0.4, 0.5))
+    stepper.set(i=4, j=2, probe_1=0.0, probe_2=1.0)
+    for k, value in enumerate(stepper.live._frame_values):
+        parts = value["parts"]
+        np.testing.assert_allclose(parts["samples"]["points"], stepper._points[k][:, [3, 1]].numpy())
+        # The corner of the grid: z_4 = z_2 = -3, the others where the probe is.
+        z = torch.tensor([0.1, -3.0, 0.3, -3.0, 0.5], dtype=torch.float64)
+        image = stepper.flow[:k](z) if k else z
+        np.testing.assert_allclose(parts["grid"]["segments"][0, 0], image[[3, 1]].numpy(), atol=1e-9)
+    shown = stepper.live._moving["data"].artist.get_offsets()
+    np.testing.assert_array_equal(np.asarray(shown), np.arange(50.0).reshape(10, 5)[:, [3, 1]])
+
+
+def test_the_slice_is_the_density_of_points_that_share_the_other_coordinates():
+    stepper = small(FIVE, extent=(-3.0, 3.0, -3.0, 3.0), probe=(0.1, 0.2, 0.3, 0.4, 0.5))
+    stepper.set(i=3, j=5, probe_1=0.3, probe_2=0.5)
+    z = torch.tensor([0.1, 0.2, 0.3, 0.4, 0.5], dtype=torch.float64)
+    for k, value in enumerate(stepper.live._frame_values):
+        x = stepper.flow[:k](z) if k else z
+        for row, column in ((0, 0), (3, 8), (11, 5)):
+            point = x.clone()
+            point[2], point[4] = -3 + 0.5 * (column + 0.5), -3 + 0.5 * (row + 0.5)
+            back, log_det = point, 0.0
+            if k:
+                J = torch.autograd.functional.jacobian(stepper.flow[:k].inv, point)
+                back, log_det = stepper.flow[:k].inv(point), J.slogdet().logabsdet.item()
+            q = (Normal(0.0, 1.0).log_prob(back).sum() + log_det).exp().item()
+            root = value["parts"]["density"]["values"][row, column]
+            assert root**2 == pytest.approx(q, rel=1e-3, abs=1e-9)  # float32 makes the picture
+
+
+def test_the_same_dimension_twice_is_said_and_clears():
+    stepper = small(FIVE)
+    stepper.set(i=2, j=2)
+    assert stepper.error == "two dimensions are shown, but i and j are both 2; move one of them"
+    stepper.set(j=1)
+    assert stepper.error == ""
+    for i, j in ((1, 5), (5, 1)):
+        for probe in (-3.0, 3.0):
+            stepper.set(i=i, j=j, probe_1=probe, probe_2=-probe)
+            assert stepper.error == ""
+
+
+@pytest.mark.parametrize("dim", [2, 4, NUMBERS_UP_TO + 3])
+def test_entries_by_construction_are_marked(dim):
+    mask = torch.arange(dim) < dim // 2
+    flow = wild(Stack(AffineCoupling(mask, hidden=(16, 16)), Permutation(list(reversed(range(dim)))), Planar(dim)))
+    frames = small(flow).live._frame_values
+    where = [
+        np.where(np.abs(value["parts"]["J"]["values"]) > 5e5, value["parts"]["J"]["values"], 0) for value in frames
+    ]
+    eye = np.eye(dim) > 0
+    kept = mask.numpy()
+    np.testing.assert_array_equal(where[0] > 0, eye)
+    np.testing.assert_array_equal(where[0] < 0, ~eye)
+    np.testing.assert_array_equal(where[1] > 0, eye & kept)
+    np.testing.assert_array_equal(where[1] < 0, (kept[:, None] | ~kept[None, :]) & ~eye)
+    np.testing.assert_array_equal(where[2] > 0, np.fliplr(np.eye(dim)) > 0)
+    assert not where[3].any()  # planar: dense
+    if dim <= NUMBERS_UP_TO:
+        words = np.array(small(flow, layer=0).live._moving["J"].artists[1].get_text())
+        assert words == "1"
+
+
+def test_free_entries_keep_their_numbers_and_colours():
+    stepper = small(Stack(Scale([3.0, -0.25])), layer=1)
+    J = stepper.live._moving["J"]
+    assert [text.get_text() for text in J.artists[1:]] == ["3.00", "·", "·", "-0.25"]
+    index = J.told(stepper.live._frame_values[1]["parts"]["J"]["values"])["index"]
+    assert index[0, 0] == 253  # the end of the scale
+    assert (index[0, 1], index[1, 0]) == (254, 254)
+    assert index[1, 1] == int(256 * (2 - 0.25) / 4 * 253.9 / 256)
+
+
+@pytest.mark.parametrize(
+    ("flow", "first", "words"),
+    [
+        (
+            Stack(Planar(2), folding(), Planar(2)),
+            2,
+            "layer 2 (Planar) can't be inverted, which q needs: this map folds",
+        ),
+        (Stack(Scale([2.0, 1.0, 1.0], one_way=True)), 1, "layer 1 (Scale) can't be inverted, which q needs: nobody"),
+    ],
+)
+def test_without_an_inverse_there_is_all_but_the_density(flow, first, words):
+    stepper = small(flow)
+    assert stepper.error == ""
+    for k, value in enumerate(stepper.live._frame_values):
+        parts = value["parts"]
+        assert parts["density"]["visible"] == (k < first)
+        said = parts["excuse"]["text"].replace("\n", " ")
+        assert said.startswith(f"no density: {words}") if k >= first else said == ""
+    assert stepper.live.static_png()
+
+
+def test_the_gap_of_gaussians_is_their_divergence():
+    flow = Stack(Scale([0.5, 2.0]), Scale([2.0, 0.5]), Scale([0.7, 0.6]))
+    p = MultivariateNormal(torch.tensor([0.3, 0.0]), torch.diag(torch.tensor([1.0, 0.5])))
+    stepper = small(flow, target=p)
+    scale = torch.ones(2)
+    for k in range(4):
+        if k:
+            scale = scale * flow[k - 1].scale
+        stepper.set(layer=k)
+        numbers = stepper.readout
+        q = MultivariateNormal(torch.zeros(2), torch.diag(scale**2))
+        expected = kl_divergence(q, p).item()
+        assert numbers["ELBO gap, KL(q‖p)"] == pytest.approx(expected, abs=5 * numbers["its standard error"])
+        shown = stepper.live._frame_values[k]["parts"]["gap here"]["points"][0]
+        assert shown.tolist() == [k, numbers["ELBO gap, KL(q‖p)"]]
+
+
+def test_the_gap_to_an_energy_has_its_normaliser():
+    flow = wild(Stack(*[Planar(2) for _ in range(3)]))
+    stepper = small(flow, target=u1())
+    side = torch.arange(-5.5, 5.5, 0.02, dtype=torch.float64) + 0.01
+    z = torch.cartesian_prod(side, side)
+    log_base = Normal(0.0, 1.0).log_prob(z).sum(-1)
+    for k in range(4):
+        x, ladj = stepper.flow[:k].call_and_ladj(z) if k else (z, torch.zeros(len(z)))
+        each = log_base - ladj + u1().energy(x) + u1().log_normaliser
+        expected = (log_base.exp() * each).sum().item() * 0.02**2
+        stepper.set(layer=k)
+        numbers = stepper.readout
+        assert numbers["ELBO gap, KL(q‖p)"] == pytest.approx(expected, abs=5 * numbers["its standard error"])
+
+
+def test_without_log_z_it_is_the_free_energy():
+    flow = wild(Stack(Planar(3), Planar(3)))
+    stepper = small(flow, target=lambda x: -x.square().sum(-1) / 2 + 7)
+    stepper.set(layer=0)
+    # E[log q - log p] for q the standard normal: minus log Z.
+    expected = -7 - 1.5 * math.log(2 * math.pi)
+    assert stepper.readout["free energy"] == pytest.approx(expected, abs=1e-5)
+    known = small(flow, target=Independent(Normal(torch.zeros(3), torch.ones(3)), 1), layer=0)
+    assert known.readout["ELBO gap, KL(q‖p)"] == pytest.approx(0, abs=1e-6)
+
+
+@pytest.mark.parametrize("layer", [0, 1, 3])
+def test_a_dragged_probe_lands_where_it_was_dropped(layer):
+    stepper = small(wild(Stack(*[Planar(2) for _ in range(3)])), layer=layer)
+    z = torch.tensor([0.5, 0.7], dtype=torch.float64)
+    goal = (stepper.flow[:layer](z) if layer else z).tolist()
+    stepper.set(**stepper.dragged("probe", *goal))
+    assert stepper.state == {"probe_1": pytest.approx(0.5), "probe_2": pytest.approx(0.7)}
+    shown = stepper.live._frame_values[layer]["parts"]["probe"]["points"][0]
+    np.testing.assert_allclose(shown, goal, atol=1e-6)
+
+
+def test_where_it_cannot_be_dragged_it_says_so():
+    stepper = small(Stack(Planar(2), folding()))
+    with pytest.raises(ValueError, match="can't be brought back through these layers: this map folds"):
+        stepper.dragged("probe", 0.0, 0.0)
+    stepper.set(layer=0)
+    assert stepper.dragged("probe", 0.25, 9.0) == {"probe_1": 0.25, "probe_2": 3.0}
+    with pytest.raises(ValueError, match="go to layer 0"):
+        small(FIVE).dragged("probe", 0.0, 0.0)
+
+
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (lambda: small(FIVE, data=torch.zeros(4, 2)), r"data must be points \(N, 5\), but has the shape \(4, 2\)"),
+        (lambda: small(FIVE, probe=(1.0, 2.0, 3.0)), r"probe must be two numbers, \(z_1, z_2\), or 5, but is"),
+        (lambda: small(FIVE, base=Normal(torch.zeros(2), 1.0)), r"base must draw one point of 5 dimensions"),
+        (lambda: small(FIVE, target=lambda x: x), "target must give one log-density a point"),
+        (lambda: small(FIVE).set(i=6), "i must be a whole number from 1 to 5, but is 6"),
+    ],
+)
+def test_what_does_not_fit_is_refused_in_words(make, words):
+    with pytest.raises(ValueError, match=words):
+        make()
