@@ -16,11 +16,10 @@ from nfteach.widgets.explorer import Explorer
 from nfteach.widgets.live import LiveFigure
 from nfteach.widgets.routes.costs import COSTS
 from nfteach.widgets.routes.models import AtProbe, Route, untrained_routes
-from nfteach.widgets.routes.picture import MOST_D, RoutesPicture
+from nfteach.widgets.routes.picture import MOST, MOST_D, RoutesPicture
 
 __all__ = ["RoutesExplorer"]
 
-MOST = 4  # models that the picture has room for
 POINTS = 2000  # of the data, over which log q is averaged
 CAPTION = "Random weights, not trained: these densities have not seen the orange points. Hand in models of your own."
 

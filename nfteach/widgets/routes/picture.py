@@ -16,9 +16,10 @@ from nfteach.widgets.routes.costs import COSTS
 from nfteach.widgets.routes.models import AtProbe, Route
 from nfteach.widgets.triangular.cells import FONT, JacobianCells, marked, number
 
-__all__ = ["MOST_D", "RoutesPicture"]
+__all__ = ["MOST", "MOST_D", "RoutesPicture"]
 
 SIZE = (8.8, 5.85)  # inches: below the controls on a laptop's screen
+MOST = 4  # models that the picture has room for
 MOST_D = 3072  # dimensions, of a colour image with 32 x 32 pixels
 BACK = 12  # nats below the highest, where a log-density is drawn no darker
 WORD = {"fontsize": FONT, "color": palette.INK}
@@ -57,7 +58,7 @@ class RoutesPicture:
         for k, route in enumerate(routes):
             left = 0.42 + k * wide + max(0.0, (wide - 2.95) / 2)
             moving |= self._plane(k, route, left, 5.37 - side, side, data)
-            moving |= self._numbers(k, route, left, 5.37 - side, 0.43 if len(routes) < 4 else 0.36)
+            moving |= self._numbers(k, route, left, 5.37 - side, len(routes) == MOST)
         moving |= self._costs()
         self._likelihoods(data)
         self._text(0.1, 5.72, caption, color=palette.MUTED)
@@ -87,16 +88,17 @@ class RoutesPicture:
         dot = {"s": 60, "facecolors": "white", "edgecolors": palette.INK, "linewidths": 1.5, "zorder": 6}
         return {f"density {k}": image, f"probe {k}": ax.scatter([], [], **dot)}
 
-    def _numbers(self, k: int, route: Route, left: float, top: float, cell: float) -> dict[str, Any]:
-        """J with cells of a side in inches, the names of its structure above, and beside it how log q adds up."""
-        self._text(left - 0.2, top - 0.42, f"J of x \u2192 z: {route.structure.name}")
-        self._text(left - 0.2, top - 0.6, route.layers, color=palette.MUTED)
-        ax = self._axes(left - 0.18, top - 0.72 - 2 * cell, 2 * cell, 2 * cell)
-        across, look = left + 2 * cell - 0.08, {"va": "top", "linespacing": 1.25}
-        self._text(across, top - 0.72, "log p(z)\n+ log|det|\n= log q(x)\nslogdet\nparameters", **look)
+    def _numbers(self, k: int, route: Route, left: float, top: float, narrow: bool) -> dict[str, Any]:
+        """J, the names of its structure above, and beside it how log q adds up; all closer together if ``narrow``."""
+        cell, edge, last = (0.4, left - 0.3, "param.") if narrow else (0.43, left - 0.18, "parameters")
+        self._text(edge - 0.02, top - 0.42, f"J of x \u2192 z: {route.structure.name}")
+        self._text(edge - 0.02, top - 0.6, route.layers, color=palette.MUTED)
+        ax = self._axes(edge, top - 0.72 - 2 * cell, 2 * cell, 2 * cell)
+        across, look = edge + 2 * cell + 0.1, {"va": "top", "linespacing": 1.25}
+        self._text(across, top - 0.72, f"log p(z)\n+ log|det|\n= log q(x)\nslogdet\n{last}", **look)
         return {
             f"J {k}": JacobianCells(ax, (2, 2)),
-            f"numbers {k}": self._text(across + (1.38 if cell > 0.4 else 1.24), top - 0.72, "", ha="right", **look),
+            f"numbers {k}": self._text(across + (1.12 if narrow else 1.38), top - 0.72, "", ha="right", **look),
         }
 
     def _costs(self) -> dict[str, Any]:

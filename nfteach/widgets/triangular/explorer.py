@@ -203,7 +203,7 @@ class TriangularExplorer(Explorer):
             frame["label"], frame["readout"] = "nothing is known", dict(readout)
             if d:
                 row, column = f.rows[d - 1], f.columns[d - 1]
-                frame["label"] = f"of {self.dim}: x{subscript(column)}"
+                frame["label"] = f"x{subscript(column)}"
                 frame["readout"] |= {
                     "found": f"{d} of {self.dim}: x{subscript(column)}",
                     "x_d": local.back[column],
@@ -285,9 +285,8 @@ def _scale_of(data: Tensor) -> Scale:
 
 
 def _limits(logs: Tensor) -> tuple[float, float]:
-    """Where nearly all log-diagonals (N, D) and their running sums lie, zero included."""
+    """Where log-diagonals (N, D) and their running sums lie, zero included, with room for what a push adds."""
     values = torch.cat([logs, logs.cumsum(1)]).nan_to_num(0.0).clamp(-100, 100).numpy()
-    low, high = np.quantile(values, [0.02, 0.98])
-    low, high = min(float(low), -0.5), max(float(high), 0.5)
+    low, high = min(float(values.min()), -0.5), max(float(values.max()), 0.5)
     margin = 0.15 * (high - low)
     return low - margin, high + margin
