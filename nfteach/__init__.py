@@ -10,6 +10,7 @@ _HOME = {
     "AffineCoupling": "flows",
     "Flow": "flows",
     "FlowDistribution": "flows",
+    "ImageRealNVP": "flows",
     "JacobianReport": "jacobian",
     "NADE": "flows",
     "Permutation": "flows",

@@ -4,6 +4,7 @@ from .distribution import FlowDistribution
 from .flow import Flow, InverseFlow, Permutation, Stack, Step
 from .images import Squeeze, channel_mask, checkerboard_mask, squeeze, unsqueeze
 from .mixture import Mixture
+from .multiscale import ConvConditioner, FactorOut, ImageRealNVP
 from .nade import NADE, NADEStep
 from .orderings import pixel_ordering
 from .pixels import Logit, bits_per_dim, dequantise, quantise
@@ -16,8 +17,11 @@ __all__ = [
     "RNADE",
     "AffineCoupling",
     "BatchNorm",
+    "ConvConditioner",
+    "FactorOut",
     "Flow",
     "FlowDistribution",
+    "ImageRealNVP",
     "InverseFlow",
     "Logit",
     "Mixture",

@@ -7,7 +7,20 @@ from collections.abc import Callable
 import torch
 from torch import nn
 
-from nfteach.flows import RNADE, AffineCoupling, BatchNorm, Flow, Permutation, Planar, RealNVP, Stack, half_mask
+from nfteach.flows import (
+    RNADE,
+    AffineCoupling,
+    BatchNorm,
+    ConvConditioner,
+    FactorOut,
+    Flow,
+    Permutation,
+    Planar,
+    RealNVP,
+    Stack,
+    checkerboard_mask,
+    half_mask,
+)
 
 
 def wild(flow: Flow, generator: torch.Generator, scale: float = 1.0) -> Flow:
@@ -32,6 +45,11 @@ def _own_conditioner(dim: int) -> AffineCoupling:
     return AffineCoupling(mask, conditioner=nn.Sequential(nn.Linear(dim - 1, 5), nn.SiLU(), nn.Linear(5, 2)))
 
 
+def _convolutional(dim: int) -> AffineCoupling:
+    mask = checkerboard_mask(1, 1, dim)
+    return AffineCoupling(mask, conditioner=ConvConditioner(mask, (1, 1, dim), hidden=3))
+
+
 def _triangular(dim: int) -> Flow:
     return RNADE(dim, 6, 3, torch.randperm(dim, generator=torch.Generator().manual_seed(dim))).as_flow()
 
@@ -48,6 +66,8 @@ FLOWS: dict[str, tuple[int, Callable[[int], Flow]]] = {
     "coupling, no hidden layer": (2, lambda dim: AffineCoupling(half_mask(dim), hidden=())),
     "coupling, additive": (2, lambda dim: AffineCoupling(half_mask(dim), hidden=(8,), additive=True)),
     "coupling, own conditioner": (2, _own_conditioner),
+    "coupling, convolutional": (2, _convolutional),
+    "factor out": (2, lambda dim: FactorOut(half_mask(dim, flip=True), Planar(dim // 2))),
     "triangular map": (1, _triangular),
     "batch norm": (1, BatchNorm),
     "real nvp": (2, lambda dim: RealNVP(dim, layers=3, hidden=(8,))),
