@@ -20,7 +20,7 @@ from nfteach.widgets.live import LiveFigure
 __all__ = ["LatentExplorer"]
 
 GRID = 51  # values of t at which everything is known beforehand: those that the slider has
-_TRIED = 6  # pairs of images that tell how far log q is shown
+_TRIED = 4  # pairs of images that tell how far log q is shown
 _T = torch.linspace(0, 1, GRID, dtype=torch.float64)
 
 
@@ -140,7 +140,7 @@ class LatentExplorer(Explorer):
         with torch.no_grad():
             for k in range(min(_TRIED, len(pixels) - 1)):
                 try:
-                    ways = self._between(k, k + 1, 1.0).ways.values()
+                    ways = self._ways(k, k + 1, 1.0, _T[::10])[0].values()
                 except ValueError:  # told when it is shown
                     break
                 log_q = [*log_q[k == 0 :], *(float(end) for way in ways for end in way.log_q.aminmax())]

@@ -9,7 +9,8 @@ from torch import Tensor, nn
 from torch.distributions import ComposeTransform, Distribution, Independent, Normal, TransformedDistribution
 
 from nfteach.flows import FlowDistribution
-from nfteach.jacobian.twin import twins
+from nfteach.jacobian.adapt import adapt
+from nfteach.jacobian.twin import own_dtype, twins
 from nfteach.widgets.handed_in import HandedIn, copy_of
 
 __all__ = ["GivenImages"]
@@ -18,7 +19,7 @@ _DRAWN = 500  # samples of the base, for their norms
 
 
 class GivenImages:
-    """The density of images x = f(z), flattened to (N, D), in float64. A copy of the flow is taken.
+    """The density of images x = f(z), flattened to (N, D). A copy of the flow is taken, which works in its own dtype.
 
     Args:
         flow: z -> x: a distribution made of a base and transforms, a ``Flow``, a ``torch.distributions.Transform``, a
@@ -44,7 +45,7 @@ class GivenImages:
             torch.manual_seed(0)
             self.drawn = self.base.sample((_DRAWN,)).double().reshape(_DRAWN, self.dim)
         self.mean = _mean_of(self.base, self.dim)
-        self._f = _callable_with(flow, self.drawn[:3], shape)
+        self._f = _callable_with(flow, self.drawn[:2], shape)
         if not self._f.invertible:
             raise ValueError(f"flow must have an inverse, to find the latents of images, but {self._f.name} has none")
 
@@ -63,7 +64,20 @@ class GivenImages:
 
 
 class _WithLadj(HandedIn):
-    """Both directions with their log-dets: as the map tells them or, where it does not, by autograd."""
+    """Both directions with their log-dets: as the map tells them or, where it does not, by autograd.
+
+    In the map's own dtype, for speed: in float32 a convolutional flow takes a third of the time.
+    """
+
+    def __init__(self, transform: Any, points: Tensor) -> None:
+        super().__init__(transform, points)
+        (transform,) = twins(transform)
+        own = own_dtype(transform, otherwise=self._dtype)
+        if own != self._dtype:
+            if isinstance(transform, nn.Module):
+                transform.eval()
+            self._f, self._dtype = adapt(transform, points.to(own), dtype=None, manner=self._f.manner), own
+            self.forward(points[:2])
 
     def forward_and_ladj(self, z: Tensor) -> tuple[Tensor, Tensor]:
         x, told = self._called("", lambda: self._f(z.to(self._dtype)))

@@ -25,7 +25,7 @@ class MaskExplorer(Explorer):
     so that they can be followed (a flow would change it); their colour tells what a step does with them: they pass
     (yellow), are changed (green), or are latent (blue). Letters mark the 2 x 2 block that the next squeeze cuts up.
 
-    Below, the step's Jacobian, D x D with the latents last: of a coupling, in the order of the dimensions and with
+    Below, the step's Jacobian, D x D with the latents first: of a coupling, in the order of the dimensions and with
     those that pass first, which makes it block triangular whatever the mask; of a squeeze, the permutation matrix that
     it is, and the identity that is left when the rows are put back. Zeros are found by autograd, with networks s and t
     drawn at random (above 1,024 dimensions they follow from the mask).
@@ -149,13 +149,12 @@ class MaskExplorer(Explorer):
 
     def _told(self, stage: Stage, look: Look, pixel: int) -> dict[str, Any]:
         changed = 0 if stage.mask is None else int((~stage.mask).sum())
-        alive = int(np.prod(stage.after))
         return {
             "shape before": _written(stage.before),
-            "shape after": _written(stage.after) if alive else "none",
-            "pass": alive - changed,
+            "shape after": _written(stage.after) if stage.after[0] else "none",
+            "pass": len(self.image) - stage.gone - changed,
             "changed": changed,
-            "latent": len(self.image) - alive,
+            "latent": stage.gone,
             "pixel before": _place(stage.from_pixels, stage.before, pixel),
             "pixel after": _place(stage.to_pixels, stage.after, pixel),
             "log|det J|": (look.log_det, "nats"),
@@ -211,7 +210,7 @@ def _ring() -> np.ndarray:
 def _statuses(stage: Stage) -> np.ndarray:
     """(D,): what happens to each place of the vector, as it is after the step."""
     statuses = np.full(len(stage.to_pixels), GONE)
-    statuses[: int(np.prod(stage.after))] = PLAIN if stage.mask is None else np.where(stage.mask, PASSES, CHANGED)
+    statuses[stage.gone :] = PLAIN if stage.mask is None else np.where(stage.mask, PASSES, CHANGED)
     return statuses
 
 
@@ -222,20 +221,19 @@ def _blocks(stages: list[Stage], pixel: int) -> list[list[int]]:
     """
     found: dict[int, list[int]] = {0: []}
     for stage in stages:
-        place = int((stage.from_pixels == pixel).nonzero()[0][0])
-        if stage.name == "squeeze" and place < stage.alive:
-            c, i, j = np.unravel_index(place, stage.before)
-            rows, columns = i // 2 * 2 + np.array([0, 0, 1, 1]), j // 2 * 2 + np.array([0, 1, 0, 1])
-            found[stage.scale] = stage.from_pixels[np.ravel_multi_index((c, rows, columns), stage.before)].tolist()
+        tensor = stage.from_pixels[len(stage.from_pixels) - stage.alive :].reshape(stage.before)
+        if stage.name == "squeeze" and (tensor == pixel).any():
+            c, i, j = np.argwhere(tensor == pixel)[0]
+            found[stage.scale] = tensor[c, i // 2 * 2 : i // 2 * 2 + 2, j // 2 * 2 : j // 2 * 2 + 2].ravel().tolist()
     return [found[max(scale for scale in found if scale <= stage.scale)] for stage in stages]
 
 
 def _place(pixels: np.ndarray, shape: Shape, pixel: int) -> str:
     """Where a pixel is, counted from 1."""
-    place = int((pixels == pixel).nonzero()[0][0])
-    if place >= np.prod(shape):
+    found = np.argwhere(pixels[len(pixels) - int(np.prod(shape)) :].reshape(shape) == pixel)
+    if not len(found):
         return "latent"
-    c, i, j = np.unravel_index(place, shape)
+    c, i, j = found[0]
     return f"channel {c + 1}, ({i + 1}, {j + 1})"
 
 
@@ -255,6 +253,6 @@ def _words(stage: Stage, D: int) -> str:
     return {
         "the image": "Every pixel is a dimension.\nNothing has happened yet.",
         "squeeze": "Each 2 × 2 block of pixels\nbecomes four channels. Nothing\nelse happens: |det J| = 1.",
-        "factor out": "The second half of the channels\nis done: latent. The first half\ngoes on. No value changes.",
+        "factor out": "The first half of the channels\nis done: latent. The second half\ngoes on. No value changes.",
         "all is latent": f"What was left joins them: z has\nas many dimensions, {D}, as the\nimage had.",
     }[stage.name]

@@ -66,7 +66,7 @@ class MaskPicture:
 
     def _latent_tiles(self, latents: Sequence[Shape]) -> list[tuple[Shape, int]]:
         """The oldest first, each as wide as there is room for."""
-        return [(shape, _wide_columns(shape, self._side)) for shape in reversed(latents)]
+        return [(shape, _wide_columns(shape, self._side)) for shape in latents]
 
     def _places_after(self, stage: Stage) -> np.ndarray:
         """(D, 2): where the pixels are that the vector holds after the step, in half cells."""
@@ -74,9 +74,9 @@ class MaskPicture:
         for shape, columns in self._latent_tiles(stage.latents):
             parts.append(_cells(shape, columns) + np.array([2 * self._step, top]))
             top += _extent(shape, columns)[1] + 2
-        return np.concatenate(
-            [self._tensor_places(stage.after, 1) if stage.after[0] else np.zeros((0, 2)), *parts[::-1]]
-        )
+        if stage.after[0]:
+            parts.append(self._tensor_places(stage.after, 1))
+        return np.concatenate(parts)
 
     def _sheets(self, figure: Figure) -> dict[str, Any]:
         width, height = 2 * self._step + self._side, self._side
@@ -159,17 +159,17 @@ class MaskPicture:
         stage, last = self.stages[index], index == len(self.stages) - 1
         by_pixel = np.empty(self.D, dtype=int)
         by_pixel[stage.to_pixels] = statuses
-        alive, places = int(np.prod(stage.after)), self.places[index]
+        gone, places = stage.gone, self.places[index]
         codes = _codes(statuses, self.image[stage.to_pixels])
         shape = " × ".join(map(str, stage.after))
-        count, titles = self.D - alive, {"squeeze": "J, rows put back"}
+        titles = {"squeeze": "J, rows put back"}
         return {
             "image": self._painted(self.home, _codes(by_pixel, self.image)),
-            "tensor": self._painted(places[:alive] - (self._step, 0), codes[:alive]),
-            "latent": self._painted(places[alive:] - (2 * self._step, 0), codes[alive:]),
+            "tensor": self._painted(places[gone:] - (self._step, 0), codes[gone:]),
+            "latent": self._painted(places[:gone] - (2 * self._step, 0), codes[:gone]),
             "image title": f"the image, {' × '.join(map(str, self.stages[0].before))}",
             "tensor title": "nothing is left" if last else f"now {shape}",
-            "latent title": f"latent: {count} of {self.D}",
+            "latent title": f"latent: {gone} of {self.D}",
             "J": _pooled(kinds),
             "sorted": _pooled(kinds[look.rows][:, look.columns]),
             "J title": "J as it is",

@@ -21,11 +21,11 @@ _MEASURED = 1024  # dimensions up to which J is found by autograd: beyond, that 
 
 
 class Stage(NamedTuple):
-    """One step. A vector (D,) is the tensor, flattened, and after it what is latent already, the newest first.
+    """One step. A vector (D,) is what is latent already, the oldest first, and after it the tensor, flattened.
 
     ``before`` and ``after`` are the tensor's shapes; ``from_pixels`` and ``to_pixels`` (D,) tell for each place of the
     vector before and after which pixel of the image is there; ``latents`` are the shapes of what is latent afterwards,
-    the newest first; ``mask`` (C * H * W,) is that of a coupling, True for what passes, else None.
+    the oldest first; ``mask`` (C * H * W,) is that of a coupling, True for what passes, else None.
     """
 
     name: str
@@ -39,8 +39,13 @@ class Stage(NamedTuple):
 
     @property
     def alive(self) -> int:
-        """How many dimensions the tensor had before the step; all others were latent."""
+        """How many dimensions the tensor had before the step, which are the last; all others were latent."""
         return int(np.prod(self.before))
+
+    @property
+    def gone(self) -> int:
+        """How many dimensions are latent after the step, which are the first."""
+        return len(self.to_pixels) - int(np.prod(self.after))
 
 
 class Look(NamedTuple):
@@ -86,15 +91,16 @@ def stages_of(shape: Shape, scales: int) -> list[Stage]:
                 f"scales must not halve an odd side, but scale {scale} of {scales} has images of "
                 f"{shape[1]} x {shape[2]}; take fewer scales"
             )
-        squeeze, alive = Squeeze(*shape), int(np.prod(shape))
-        moved = np.concatenate([pixels[:alive][squeeze.ordering.numpy()], pixels[alive:]])
+        squeeze = Squeeze(*shape)
+        old, alive = np.split(pixels, [len(pixels) - squeeze.dim])
+        moved = np.concatenate([old, alive[squeeze.ordering.numpy()]])
         add("squeeze", squeeze.shape_out, moved)
         for flip in (False, True):
             add("channel mask, flipped" if flip else "channel mask", shape, pixels, channel_mask(*shape, flip=flip))
         half = (shape[0] // 2, *shape[1:])
-        latents = (half, *latents)  # the second half of the channels, where it stands
+        latents = (*latents, half)  # the first half of the channels, where it stands
         add("factor out", half, pixels)
-    latents = (shape, *latents)
+    latents = (*latents, shape)
     add("all is latent", (0, 0, 0), pixels)
     return stages
 
@@ -109,22 +115,22 @@ def look_at(stage: Stage, image: np.ndarray, network: str) -> tuple[np.ndarray, 
     Args:
         network: "all" lets each changed dimension see all that pass; "3 x 3" only those of the nine pixels around it.
     """
-    D, alive = len(image), stage.alive
+    D, gone = len(image), len(image) - stage.alive
     kinds = np.zeros((D, D), dtype=np.int8)
     np.fill_diagonal(kinds, LATENT)
-    np.fill_diagonal(kinds[:alive, :alive], ONE)
+    np.fill_diagonal(kinds[gone:, gone:], ONE)
     rows = columns = np.arange(D)
     layer = _layer(stage, network)
     if layer is None:
         return kinds, Look(rows, columns, D, 0.0)
-    x = torch.from_numpy(image[stage.from_pixels[:alive]]).double()
-    kinds[:alive, :alive] = _measured(layer, x) if alive <= _MEASURED else _told(stage, layer, network)
+    x = torch.from_numpy(image[stage.from_pixels[gone:]]).double()
+    kinds[gone:, gone:] = _measured(layer, x) if stage.alive <= _MEASURED else _told(stage, layer, network)
     if stage.mask is None:
-        rows = np.concatenate([layer.inverse_ordering.numpy(), rows[alive:]])
+        rows = np.concatenate([rows[:gone], gone + layer.inverse_ordering.numpy()])
     else:
-        changed = (~stage.mask).nonzero()[0]
+        changed = gone + (~stage.mask).nonzero()[0]
         kinds[changed, changed] = SCALE
-        rows = columns = np.concatenate([stage.mask.nonzero()[0], rows[alive:], changed])
+        rows = columns = np.concatenate([rows[:gone], gone + stage.mask.nonzero()[0], changed])
     return kinds, Look(rows, columns, int((kinds != ZERO).sum()), layer.call_and_ladj(x)[1].item())
 
 
