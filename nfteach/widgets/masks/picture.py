@@ -130,7 +130,7 @@ class MaskPicture:
             block = -(-self.D // DOTS)
             end = block * -(-self.D // block)
             moving[name] = ax.imshow(
-                np.zeros((2, 2)), cmap=kinds, vmin=0, vmax=5, interpolation="nearest", extent=(0, end, end, 0),
+                np.zeros((2, 2)), cmap=kinds, vmin=-0.5, vmax=4.5, interpolation="nearest", extent=(0, end, end, 0),
                 aspect="auto",
             )  # fmt: skip
             moving[f"{name} title"] = ax.text(

@@ -182,6 +182,16 @@ def test_each_cell_has_its_pixels_shade_and_the_colour_of_what_happens_to_it() -
     np.testing.assert_array_equal(np.sort(latent[latent != 255])[::4], 64 * GONE + np.sort(shade[::2].ravel()))
 
 
+def test_the_browser_paints_the_colours_that_matplotlib_draws(explorer: MaskExplorer) -> None:
+    explorer.reset()
+    for step in (1, 8):
+        explorer.set(step=step)
+        for name in ("J", "sorted", "image", "tensor", "latent"):
+            one = explorer.live._moving[name]
+            painted_there = one.place(100.0)["table"][one.payload()["index"]]
+            np.testing.assert_array_equal(painted_there, one.artist.to_rgba(one.artist.get_array(), bytes=True))
+
+
 def test_frames_and_letters_stand_on_the_pixel_and_its_block() -> None:
     image = numbered(8, 8)
     own = MaskExplorer(image, pixel=20)  # row 3, column 4: the upper right of its block
