@@ -1,5 +1,6 @@
 """Move an explorer in the page as a learner without a mouse does, and watch that it answers."""
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -7,6 +8,7 @@ from playwright.sync_api import Error, Locator, Page, expect
 
 __all__ = [
     "CHANGED",
+    "EXCUSE",
     "FRAMES",
     "ROOTS",
     "SLIDER",
@@ -20,6 +22,7 @@ __all__ = [
     "visible_error",
 ]
 
+EXCUSE = re.compile("model not found|Error displaying widget|Error creating widget|Loading widget")
 WAIT = 20_000  # milliseconds for a moved control to show
 
 # What moves: explorers, and live figures with frames that stand alone.

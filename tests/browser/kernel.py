@@ -1,11 +1,11 @@
 """The kernel behind the open notebook: asked, kept busy, and ended, as the page's application does it."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from playwright.sync_api import Page
 
-__all__ = ["STATUS", "ask", "busy", "end", "restart_and_run_all", "run_cell", "wait_for"]
-
-#: JavaScript: what the page thinks that its kernel is doing.
-STATUS = "window.jupyterapp.shell.currentWidget.sessionContext.session?.kernel?.status"
+__all__ = ["ask", "end", "keep_busy", "restart_and_run_all", "run_cell", "wait_for"]
 
 ASK = """async (expression) => {
     const kernel = window.jupyterapp.shell.currentWidget.sessionContext.session.kernel;
@@ -13,9 +13,16 @@ ASK = """async (expression) => {
     const { it } = reply.content.user_expressions;
     return it.status === 'ok' ? it.data['text/plain'] : `${it.ename}: ${it.evalue}`;
 }"""
-BUSY = """(seconds) => {
+# The kernel's status tells nothing: after each message of a widget it is idle, whatever a cell does.
+BUSY = """() => {
+    window.free = false;
     window.busy = window.jupyterapp.shell.currentWidget.sessionContext.session.kernel
-        .requestExecute({ code: `import time; time.sleep(${seconds})` }).done;
+        .requestExecute({ code: 'import time; time.sleep(60)' }).done.finally(() => { window.free = true; });
+}"""
+FREE = """async () => {
+    if (window.free) throw new Error('the kernel was free before all was done');
+    await window.jupyterapp.shell.currentWidget.sessionContext.session.kernel.interrupt();
+    await window.busy;
 }"""
 RUN = """async (index) => {
     const panel = window.jupyterapp.shell.currentWidget;
@@ -44,10 +51,13 @@ def wait_for(page: Page, expression: str, value: str) -> None:
     raise AssertionError(f"{expression} is {said}, not {value}")
 
 
-def busy(page: Page, seconds: int) -> None:
-    """Let the kernel sleep, as a cell that trains would keep it busy; `window.busy` is done when it is free again."""
-    page.evaluate(BUSY, seconds)
-    page.wait_for_function(f"{STATUS} === 'busy'")
+@contextmanager
+def keep_busy(page: Page) -> Iterator[None]:
+    """Let the kernel sleep meanwhile, as a cell that trains would keep it busy; at the end it must still be."""
+    page.evaluate(BUSY)
+    page.wait_for_timeout(300)
+    yield
+    page.evaluate(FREE)
 
 
 def end(page: Page) -> None:

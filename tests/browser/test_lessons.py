@@ -8,7 +8,7 @@ import pytest
 from lessons.source import NOTEBOOKS, discover
 from playwright.sync_api import Page, expect
 
-from tests.browser.explorers import ROOTS, move, visible_error
+from tests.browser.explorers import EXCUSE, ROOTS, move, visible_error
 
 LESSONS = [source.stem for source in discover(NOTEBOOKS)]  # fails when there is no lesson at all
 # Parts of console errors that are JupyterLab's own and say nothing about a lesson.
@@ -16,7 +16,6 @@ LESSONS = [source.stem for source in discover(NOTEBOOKS)]  # fails when there is
 HARMLESS = ('"stream.stderr" is not valid JSON',)
 WAIT = 20_000  # milliseconds for what the kernel has sent to show
 EXPLORER = re.compile(r"\w+(Explorer|Stepper)\(")  # how an explorer's text begins
-EXCUSE = re.compile("model not found|Error displaying widget|Error creating widget|Loading widget")
 
 
 @pytest.fixture(params=LESSONS)

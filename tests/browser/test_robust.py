@@ -1,0 +1,148 @@
+"""Hard times for an explorer in JupyterLab: maps that fail, windows that change, a thousand updates."""
+
+from __future__ import annotations
+
+import pytest
+from playwright.sync_api import Locator, Page, expect
+
+from tests.browser.conftest import fresh_page
+from tests.browser.explorers import CHANGED, SLIDER, in_cell, settled, visible_error
+from tests.browser.gallery import GALLERY, write_notebook
+from tests.browser.kernel import ask
+
+FRAGILE = """
+import torch
+from matplotlib.figure import Figure
+from nfteach.widgets import Explorer, LiveFigure
+from nfteach.widgets.controls import slider
+
+
+class Fragile(Explorer):
+    def build_controls(self):
+        return {"power": slider("power", -1, 1, value=0.5, step=0.5)}
+
+    def build_live(self):
+        figure = Figure(figsize=(3, 3))
+        ax = figure.add_subplot(xlim=(-3, 3), ylim=(-3, 3))
+        return LiveFigure(figure, {"points": ax.scatter([], [])}, alt="points")
+
+    def compute(self, state):
+        z = torch.linspace(-2, 2, 20)
+        x = z.abs() ** state["power"] if state["power"] else z.log()  # NaN
+        if state["power"] < 0:
+            raise RuntimeError("mat1 and mat2 shapes cannot be multiplied (20x1 and 2x2)")
+        return {"points": torch.stack([z, x], dim=1), "readout": {"power": state["power"]}}
+
+
+Fragile()
+"""
+
+SIDEBAR = "() => window.jupyterapp.commands.execute('application:toggle-left-area')"
+
+
+@pytest.mark.timeout(120)
+def test_a_map_that_fails_at_some_values_says_so_and_recovers_on_the_next_good_one(opened, page, artefacts):
+    assert opened(FRAGILE)
+    root = in_cell(page, 0)
+    canvas = root.locator("canvas")
+    good = settled(root)
+    root.locator(SLIDER).focus()
+    for key, words in (("ArrowLeft", "NaN"), ("ArrowLeft", "mat1 and mat2")):
+        page.keyboard.press(key)
+        expect(root.get_by_role("alert")).to_contain_text(words)
+        assert settled(root)["picture"] == good["picture"], "the last good picture stays, and is pale"
+        assert canvas.evaluate("(canvas) => Number(getComputedStyle(canvas).opacity)") < 0.6
+        assert "Traceback" not in page.locator(".jp-NotebookPanel:visible").inner_text()
+        root.screenshot(path=artefacts / f"{words[:3]}.png")
+    page.keyboard.press("End")
+    expect(root.get_by_role("alert")).to_have_count(0)
+    assert settled(root)["readout"] != good["readout"]
+    assert canvas.evaluate("(canvas) => getComputedStyle(canvas).opacity") == "1"
+    page.keyboard.press("Home")
+    expect(root.get_by_role("alert")).to_be_visible()
+    root.locator(".nfteach-reset").click()
+    assert settled(root) == good
+    assert page.complaints == []
+
+
+@pytest.mark.timeout(120)
+@pytest.mark.parametrize("ratio", [1, 2])
+def test_the_picture_follows_its_cell_and_stays_crisp(lab, browser, artefacts, ratio):
+    write_notebook(lab.root / "opened.ipynb", GALLERY["PlanarExplorer"])
+    with fresh_page(browser, device_scale_factor=ratio) as page:
+        lab.open(page, "opened.ipynb")
+        assert lab.run_all(page)
+        root = in_cell(page, 0)
+        began = fitted(root, ratio)
+        page.evaluate(SIDEBAR)
+        assert fitted(root, ratio) > began, "without the sidebar there is more room"
+        page.set_viewport_size({"width": 560, "height": 1000})
+        assert fitted(root, ratio) < began
+        before = settled(root)
+        root.locator(SLIDER).first.focus()
+        page.keyboard.press("PageUp")
+        page.wait_for_function(CHANGED, arg=[root.element_handle(), before])
+        root.screenshot(path=artefacts / "narrow.png")
+        page.evaluate(SIDEBAR)
+        page.set_viewport_size({"width": 1280, "height": 1000})
+        assert fitted(root, ratio) == began
+        assert page.complaints == []
+        lab.close(page)
+
+
+def fitted(root: Locator, ratio: int) -> float:
+    """The width of the picture, once it has as many pixels as the screen; nothing sticks out of the cell."""
+    root.page.wait_for_function(
+        """([root, ratio]) => {
+            const canvas = root.querySelector('canvas');
+            const [width, height] = [canvas.clientWidth, canvas.clientHeight];
+            return Math.abs(canvas.width - width * ratio) <= 1 && Math.abs(canvas.height - height * ratio) <= ratio;
+        }""",
+        arg=[root.element_handle(), ratio],
+    )
+    settled(root)
+    box, cell = (
+        root.locator("canvas").bounding_box(),
+        root.evaluate_handle("(one) => one.closest('.jp-OutputArea-output')"),
+    )
+    output = cell.as_element().bounding_box()
+    assert box["x"] + box["width"] <= output["x"] + output["width"] + 1
+    assert box["width"] > 200
+    assert visible_error(root) == ""
+    return box["width"]
+
+
+@pytest.mark.timeout(180)
+def test_in_the_browser_memory_is_flat_over_a_thousand_updates(opened, page):
+    turn = "def turn(times):\n    for k in range(times):\n        it.set(angle_w=float(k % 180), z1=(k % 100) / 50)"
+    assert opened(GALLERY["PlanarExplorer"].replace("\nPlanarExplorer()", f"\n{turn}\n\nit = PlanarExplorer()\nit"))
+    root = in_cell(page, 0)
+    meter = page.context.new_cdp_session(page)
+    for domain in ("HeapProfiler", "Performance"):
+        meter.send(f"{domain}.enable")
+    update(page, root, 200)  # what is made once is made
+    before = used(meter)
+    update(page, root, 1000)
+    after = used(meter)
+    # A picture of this explorer is 70 kB as it travels: kept, a thousand would be 70 MB.
+    assert after["JSHeapUsedSize"] - before["JSHeapUsedSize"] < 3e6, (before, after)
+    for name in ("Nodes", "JSEventListeners"):
+        assert after[name] - before[name] < 50, (name, before, after)
+    assert page.complaints == []
+
+
+def update(page: Page, root: Locator, times: int) -> None:
+    """Let the kernel update the explorer, and wait until all has arrived."""
+    assert ask(page, f"turn({times})") == "None"
+    page.wait_for_function(
+        "([canvas, seq]) => canvas.dataset.seq === seq",
+        arg=[root.locator("canvas").element_handle(), ask(page, "it.live._seq")],
+    )
+    settled(root)
+
+
+def used(meter) -> dict[str, float]:
+    """What the page holds, once the rubbish is out."""
+    for _ in range(2):
+        meter.send("HeapProfiler.collectGarbage")
+    return {one["name"]: one["value"] for one in meter.send("Performance.getMetrics")["metrics"]}
