@@ -105,6 +105,7 @@ class LiveFigure(anywidget.AnyWidget):
         self._draw_layers()
         if frames:
             self._take_frames(frames)
+            self._show_frame()
         super().__init__()
         self.on_msg(self._hear)
 
@@ -121,6 +122,8 @@ class LiveFigure(anywidget.AnyWidget):
         """
         checked = self._checked(values)
         rows = rows_of(readout) if readout is not None else None
+        if not checked and rows is None and not self._error:
+            return  # there is nothing to tell
         with self._lock:
             # Where there are frames, the browser may show another one than is known here: then all is told again.
             accept = Moving.put if len(self._stored) else Moving.take
@@ -168,12 +171,17 @@ class LiveFigure(anywidget.AnyWidget):
             ValueError: a frame that :meth:`update` would refuse; the frames before stay.
         """
         with self._lock:
-            news = self._take_frames(frames)
+            alike = self._take_frames(frames)
             self._error = ""
-            if news is None:
-                self.send_state(["_frames", "_state"])
-            else:
+            # The frame that is shown goes first: it need not wait for the others.
+            for first in (True, False) if alike else ():
+                news = [
+                    self._stored.news(k) if (k == self.frame) is first else {"artists": {}} for k in range(len(frames))
+                ]
                 self._tell({"artists": {}, "frames": news, "error": ""})
+            self._show_frame()
+            if not alike:
+                self.send_state(["_frames", "_state"])
             self._frames_seq = self._seq
 
     def refresh(self) -> None:
@@ -211,12 +219,12 @@ class LiveFigure(anywidget.AnyWidget):
         for one in self._moving.values():
             one.settle()
 
-    def _take_frames(self, frames: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]] | None:
-        news = self._stored.replace(frames, self._moving, self._checked)
-        if frames:
-            self.frame = min(self.frame, len(frames) - 1)
-            self._show_frame()
-        return news
+    def _take_frames(self, frames: Sequence[Mapping[str, Any]]) -> bool:
+        """Whether they are like those before, so that only what is new need be told."""
+        alike = self._stored.replace(frames, self._moving, self._checked)
+        if not alike:
+            self.frame = min(self.frame, max(len(frames) - 1, 0))
+        return alike
 
     @traitlets.validate("frame")
     def _valid_frame(self, proposal: Any) -> int:
@@ -251,13 +259,8 @@ class LiveFigure(anywidget.AnyWidget):
         shown = {"readout": rows_of(self._readout), "error": self._error, "seq": self._seq, "frame": self.frame}
         return {"artists": {name: one.payload() for name, one in self._moving.items()}, **shown}
 
-    @property
-    def _frame_values(self) -> list[dict[str, Any]]:
-        return self._stored.values
-
-    @property
-    def _frames_now(self) -> dict[str, Any]:
-        return self._stored.told
+    _frame_values = property(lambda live: live._stored.values)
+    _frames_now = property(lambda live: live._stored.told)
 
     def _hear(self, _: Any, content: Mapping[str, Any], __: Any) -> None:
         # A front end asks when it starts (it may have missed updates) and when the picture has come to rest

@@ -24,6 +24,9 @@ class Frames:
 
     def __init__(self, label: str) -> None:
         self.values: list[dict[str, Any]] = []
+        self._before: list[dict[str, Any]] = []
+        self._told: list[dict[str, Any]] = []
+        self._moving: Mapping[str, Moving] = {}
         self.told: dict[str, Any] = {"label": label, "list": []}
 
     def __len__(self) -> int:
@@ -34,7 +37,7 @@ class Frames:
         frames: Sequence[Mapping[str, Any]],
         moving: Mapping[str, Moving],
         check: Callable[[Mapping[str, Any]], dict[str, dict[str, Any]]],
-    ) -> list[dict[str, Any]] | None:
+    ) -> bool:
         """Take new frames; the old ones stay if a new one is refused.
 
         Args:
@@ -43,7 +46,8 @@ class Frames:
             check: what an update does to values.
 
         Returns:
-            What of each frame is new to the browser; None if it must be told all of them.
+            Whether there are as many as before, of the same artists. Then the browser need only be told what is new:
+            :meth:`news`, to be asked of every frame.
 
         Raises:
             ValueError: a frame that an update would refuse.
@@ -58,18 +62,21 @@ class Frames:
             except ValueError as error:
                 raise ValueError(f"frame {index}: {error}") from error
             told.append({"label": str(label), "error": "", "readout": written})
-        before = [value["parts"] for value in self.values]
-        after = [value["parts"] for value in values]
-        alike = [parts.keys() for parts in before] == [parts.keys() for parts in after]
-        for index, parts in enumerate(after):
-            # Most of a picture is the same when one slider moves: only the rest is made, and sent, again.
-            new = {name: p for name, p in parts.items() if not (alike and same(p, before[index][name]))}
-            told[index]["artists"] = {name: moving[name].put(p) for name, p in new.items()}
-        self.values = values
+        alike = [value["parts"].keys() for value in self.values] == [value["parts"].keys() for value in values]
+        self._before = self.values if alike else [{"parts": {}} for _ in values]
+        self._moving, self._told, self.values = moving, told, values
         if not alike:
-            self.told["list"] = told
-            return None
-        for known, new in zip(self.told["list"], told, strict=True):
-            artists = {name: {**one, **new["artists"].get(name, {})} for name, one in known["artists"].items()}
-            known |= {**new, "artists": artists}
+            self.told["list"] = [{"artists": {}} for _ in values]
+            for index in range(len(values)):
+                self.news(index)
+        return alike
+
+    def news(self, index: int) -> dict[str, Any]:
+        """What of a frame the browser is to be told: most of a picture is the same when one slider moves."""
+        before, parts = self._before[index]["parts"], self.values[index]["parts"]
+        new = {name: p for name, p in parts.items() if name not in before or not same(p, before[name])}
+        told = {**self._told[index], "artists": {name: self._moving[name].put(p) for name, p in new.items()}}
+        known = self.told["list"][index]
+        artists = {name: {**known["artists"].get(name, {}), **fresh} for name, fresh in told["artists"].items()}
+        self.told["list"][index] = {**told, "artists": known["artists"] | artists}
         return told

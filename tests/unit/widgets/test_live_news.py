@@ -137,9 +137,12 @@ def test_new_frames_send_only_what_is_new_in_them(live):
     live.frame = 1
     live.set_frames(frames(1))
     assert states == [["_frames", "_state"]]
-    (message,) = live.sent
-    assert [set(frame["artists"]) for frame in message["frames"]] == [{"samples"}] * 3
-    assert [frame["readout"] for frame in message["frames"]] == [[["k", str(k + 1), ""]] for k in range(3)]
+    first, message = live.sent
+    # The frame that is shown goes first, alone; then the others.
+    assert [set(frame["artists"]) for frame in first["frames"]] == [set(), {"samples"}, set()]
+    assert [frame.get("readout") for frame in first["frames"]] == [None, [["k", "2", ""]], None]
+    assert [set(frame["artists"]) for frame in message["frames"]] == [{"samples"}, set(), {"samples"}]
+    assert [frame.get("readout") for frame in message["frames"]] == [[["k", "1", ""]], None, [["k", "3", ""]]]
     assert live.readout == {"k": 2}
     # Who comes now is told the whole of it.
     whole = unpack(**traits(live, "_frames"))["list"]
