@@ -198,7 +198,7 @@ def _chart(ax: Axes, last: int, limits: tuple[float, float], title_size: int) ->
     ax.set(xlim=(-0.6, last + 0.6), ylim=limits)
     if ax.get_position().y0 < 0.2:
         ax.set_xlabel("layer")
-    words = r"$\log|\det J|$ at the probe [nats]"
+    words = r"$\log|\det\,J|$ at the probe [nats]"
     ax.set_title(words + ": bars, each layer; line, their sum" if title_size > FONT else words, fontsize=title_size)
     ax.axhline(0, color=palette.MUTED, linewidth=0.8, zorder=1)
     _count(ax, last)

@@ -56,7 +56,7 @@ class PosteriorReplay(Replay):
 
     The readout: ``training step``; ``free energy F`` and ``gap F + log Z``, with its ``standard error``, from samples;
     ``KL(q||p) on grid`` and ``KL(p||q) on grid``, by the sum over cells, where all of q (p) is in view; ``-log Z``;
-    ``q's mass in view``; with ``beta``, ``beta`` and ``annealed F``. All but the last two but one in nats.
+    ``q's mass in view``; with ``beta``, ``beta`` and ``annealed F``. All in nats, but for the mass and ``beta``.
 
     Raises:
         ValueError: if the history has no snapshots, the model is not of the plane or can't be sampled at the end, or

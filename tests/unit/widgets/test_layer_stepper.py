@@ -9,7 +9,7 @@ from torch.distributions import Independent, MultivariateNormal, Normal, Uniform
 
 from nfteach.flows import BatchNorm, Flow, Permutation, Planar, RealNVP, Stack
 from nfteach.widgets.layers.stepper import LayerStepper
-from nfteach.widgets.live.figure import _packed
+from tests.unit.widgets.sending import traits
 
 # The stepper computes in float64; what is compared has gone through at most a few dozen operations.
 TIGHT = 1e-9
@@ -152,7 +152,7 @@ def test_a_copy_is_shown_and_nothing_is_changed():
 def test_seventeen_frames_travel_in_half_a_megabyte():
     stepper = LayerStepper(Stack(*[Planar(2) for _ in range(16)]))
     assert len(stepper.live._frame_values) == 17
-    assert sum(len(buffer) for buffer in _packed(stepper.live._frames_now)["buffers"]) < 500_000
+    assert sum(len(buffer) for buffer in traits(stepper.live, "_frames")["buffers"]) < 500_000
 
 
 def test_layers_are_gone_through_by_set_and_by_the_browser():

@@ -9,7 +9,7 @@ import torch
 from nfteach.flows import FlowDistribution, Planar, Stack
 from nfteach.training.history import copy_state, trainable
 from nfteach.widgets import TrainingReplay
-from nfteach.widgets.live.figure import _packed
+from tests.unit.widgets.sending import traits
 from tests.unit.widgets.trained import DATA, normal, of, own_history
 
 MODELS = ["realnvp", "batch norm", "planar, by its inverse", "double", "rnade"]
@@ -181,4 +181,4 @@ def test_at_most_so_many_frames_are_shown_and_they_are_small():
     assert replay.steps == [0, 25, 50, 75, 100]
     full = TrainingReplay(model, history, DATA)
     assert len(full.steps) == 41
-    assert sum(map(len, _packed(full.live._frames_now)["buffers"])) < 1_200_000
+    assert sum(map(len, traits(full.live, "_frames")["buffers"])) < 1_200_000
