@@ -63,19 +63,22 @@ def _fetched(page: Any, lab: Lab) -> list[tuple[str, float, int]]:
 def stages_of(answer: Answer, stamps: list[tuple[str, float, int]]) -> dict[str, float]:
     """Milliseconds of each stage of one answer; what the kernel still did ``after`` it was sent; its ``bytes``.
 
-    Of several messages the largest is the one with the picture. Kernel and browser read the same machine's clock.
+    Of several messages the first with arrays is the one with the picture: of frames, the one that is shown goes first.
+    Kernel and browser read the same machine's clock.
     """
     key, seen = (answer.origin + moment / 1000 for moment in (answer.pressed, answer.answered))
     mine = [stamp for stamp in stamps if key <= stamp[1] <= seen]
     heard = next(moment for what, moment, _ in mine if what == "set_state begins")
-    size = max(size for what, _, size in mine if what == "send begins")
+    sizes = [size for what, _, size in mine if what == "send begins"]
+    size = next(filter(None, sizes), 0)
     begun, sent = (
         next(moment for what, moment, n in stamps if moment >= heard and (what, n) == (f"send {end}", size))
         for end in ("begins", "ends")
     )
     live = min(moment for what, moment, _ in mine if what in ("update begins", "set_frames begins") and moment >= heard)
     free = next(moment for what, moment, _ in stamps if what == "set_state ends" and moment >= sent)
-    arrived = max(at for at, bytes_ in answer.arrivals if bytes_ >= size and at <= answer.answered)
+    since = 1000 * (begun - answer.origin)
+    arrived = min((at for at, n in answer.arrivals if n >= size and since <= at <= answer.answered), default=since)
     moments = [key, heard, live, begun, sent, answer.origin + arrived / 1000]
     kernel = {name: 1000 * (b - a) for name, a, b in zip(STAGES, moments, moments[1:], strict=False)}
     return {**kernel, **_of_page(answer, arrived), "after": 1000 * (free - sent), "bytes": size}
