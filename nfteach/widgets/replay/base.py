@@ -57,7 +57,7 @@ class Replay(Explorer):
         for look in self.looks:
             frame = self.frame(look, state["scale"])
             frame["readout"] = {"training step": f"{look.step} of {self.last}", **frame["readout"]}
-            frames.append(frame | {"label": f"step {look.step} of {self.last}"})
+            frames.append(frame | {"label": f"step {look.step}"})
         self.live.set_frames(frames)
         return {}
 
