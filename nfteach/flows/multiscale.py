@@ -32,8 +32,8 @@ class ConvConditioner(nn.Module):
         mask: (C * H * W,) boolean, that of the coupling.
         shape: (C, H, W).
         hidden: the channels of the hidden images.
-        blocks: residual blocks, h + conv(silu(conv(silu(h)))), with a convolution of 3 x 3 and then one of 1 x 1.
-            (The paper's ReLU comes less far on the digits in as many steps.)
+        blocks: residual blocks, each h + conv(silu(h)) with a convolution of 3 x 3. The image is brought in by one of
+            3 x 3 and out by one of 1 x 1, so a pixel is told of those up to ``blocks + 1`` rows and columns away.
 
     Raises:
         ValueError: if the mask is no boolean vector of C * H * W entries, or a size is not a whole number from 1 up.
@@ -49,7 +49,7 @@ class ConvConditioner(nn.Module):
         True
     """
 
-    def __init__(self, mask: Tensor, shape: Sequence[int], hidden: int = 24, blocks: int = 1) -> None:
+    def __init__(self, mask: Tensor, shape: Sequence[int], hidden: int = 24, blocks: int = 3) -> None:
         super().__init__()
         channels, height, width = self.shape = _checked_shape(shape)
         check_sizes(hidden=hidden, blocks=blocks)
@@ -63,11 +63,8 @@ class ConvConditioner(nn.Module):
         self.register_buffer("source", torch.where(mask, mask.cumsum(0) - 1, mask.sum()))
         self.register_buffer("changed", (~mask).nonzero().squeeze(-1))
         self.first = nn.Conv2d(channels, hidden, 3, padding=1)
-        self.blocks = nn.ModuleList(
-            nn.Sequential(nn.SiLU(), nn.Conv2d(hidden, hidden, 3, padding=1), nn.SiLU(), nn.Conv2d(hidden, hidden, 1))
-            for _ in range(blocks)
-        )
-        self.last = nn.Conv2d(hidden, 2 * channels, 3, padding=1, bias=False)
+        self.blocks = nn.ModuleList(nn.Conv2d(hidden, hidden, 3, padding=1) for _ in range(blocks))
+        self.last = nn.Conv2d(hidden, 2 * channels, 1, bias=False)
         nn.init.zeros_(self.last.weight)
         self.bias = nn.Parameter(torch.zeros(2 * len(self.changed)))
 
@@ -75,8 +72,8 @@ class ConvConditioner(nn.Module):
         """s before its tanh, and t, one after the other (..., 2 (D - d)), from x_A (..., d)."""
         padded = torch.cat([kept, torch.zeros_like(kept[..., :1])], dim=-1)
         h = self.first(padded[..., self.source].reshape(-1, *self.shape))
-        for block in self.blocks:
-            h = h + block(h)
+        for convolution in self.blocks:
+            h = h + convolution(silu(h))
         images = self.last(silu(h)).reshape(*kept.shape[:-1], 2, len(self.source))
         return images[..., self.changed].flatten(-2) + self.bias
 
@@ -164,7 +161,7 @@ class ImageRealNVP(Stack):
     Args:
         shape: (C, H, W) of an image.
         scales: L.
-        couplings: of each kind at each scale; the last has one more, of its one kind.
+        couplings: of each kind at each scale; the last has one more, of its one kind. (The paper has 3, and so 4.)
         hidden: the channels of the hidden images of each coupling's network.
         blocks: the residual blocks of each network.
         alpha: of the :class:`Logit`, the last layer: x is a dequantised image, in [0, 1). ``flow[:-1]`` is without it.
@@ -198,9 +195,9 @@ class ImageRealNVP(Stack):
         self,
         shape: Sequence[int] = (1, 8, 8),
         scales: int = 2,
-        couplings: int = 3,
+        couplings: int = 2,
         hidden: int = 24,
-        blocks: int = 1,
+        blocks: int = 3,
         *,
         alpha: float = 0.05,
     ) -> None:

@@ -203,7 +203,7 @@ def test_it_learns_what_independent_pixels_cannot_know() -> None:
     # The two columns on the left are the mirror image of those on the right, up to a little noise.
     half = torch.rand(128, 4, 2)
     x = (torch.cat([half, half.flip(2)], 2) + 0.02 * torch.randn(128, 4, 4)).clamp(0, 1).flatten(1)
-    flow = ImageRealNVP((1, 4, 4), couplings=2, hidden=8)
+    flow = ImageRealNVP((1, 4, 4), hidden=8)
     q = FlowDistribution(Normal(torch.zeros(16), torch.ones(16)), flow)
     optimiser = torch.optim.Adam(flow.parameters(), lr=1e-2)
     for _ in range(30):
@@ -231,9 +231,8 @@ def test_the_conditioner_sees_b_x_and_tells_of_the_rest(shape: tuple[int, int, i
     x = draw(3, *shape)
     h = conv2d(x * mask.view(shape), network.first.weight, network.first.bias, padding=1)
     for block in network.blocks:
-        inner = conv2d(silu(h), block[1].weight, block[1].bias, padding=1)
-        h = h + conv2d(silu(inner), block[3].weight, block[3].bias)
-    s, t = conv2d(silu(h), network.last.weight, padding=1).chunk(2, dim=1)
+        h = h + conv2d(silu(h), block.weight, block.bias, padding=1)
+    s, t = conv2d(silu(h), network.last.weight).chunk(2, dim=1)
     expected = torch.cat([s[:, ~mask.view(shape)], t[:, ~mask.view(shape)]], 1) + network.bias
     torch.testing.assert_close(network(x.flatten(1)[:, mask]), expected)
     torch.testing.assert_close(network(x[0].flatten()[mask]), expected[0])
