@@ -199,7 +199,8 @@ class Cell:
             seen = self.page.evaluate("() => window.bench.changes()")
             if seen["changes"]:
                 arrivals = [(one["at"], one["size"]) for one in seen["arrivals"]]
-                return Answer(seen["origin"] / 1000, seen["pressed"], **seen["changes"][-1], arrivals=arrivals)
+                last = seen["changes"][-1]
+                return Answer(seen["origin"] / 1000, seen["pressed"], last["answered"], last["painted"], arrivals)
         raise RuntimeError(f"{self.drawn}, {self.kind}: {key} was pressed, and the picture did not change")
 
     def drag(self, seconds: float) -> Drag:
@@ -216,9 +217,9 @@ class Cell:
             self.page.wait_for_function("() => window.bench.quiet() > 700", polling=100, timeout=WAIT)
         seen = self.page.evaluate("() => { window.bench.keep = false; return window.bench.changes(); }")
         released = released or seen["released"]
-        painted = [one["painted"] for one in seen["changes"]]
-        during = [moment for moment in painted if moment <= released]
-        return Drag(1000 * len(during) / (released - began), max([0.0, *(moment - released for moment in painted)]))
+        during = [one for one in seen["changes"] if one["framed"] <= released]
+        lag = max([0.0, *(one["painted"] - released for one in seen["changes"])])
+        return Drag(1000 * len(during) / (released - began), lag)
 
     def move_mouse(self, seconds: float) -> None:
         """The handle along its track and back, as often as there is time."""

@@ -2,25 +2,16 @@
 // screen that holds it has been painted, and what it looked like.
 //
 // One clock for all variants: an answer counts once the browser has painted it. requestAnimationFrame runs just before
-// a frame is painted, and a message posted there arrives just after.
+// a frame is painted, and a message posted there arrives just after; while events rush in, maybe later. What a frame
+// shows is looked at once, however much was drawn since the last.
 
 window.bench = (() => {
   const bench = { pressed: 0, released: 0, keep: false, notes: [], arrivals: [] };
   const channel = new MessageChannel();
-  const waiting = [];
-  let painting = false; // inside a frame: what changes now is painted with it
-
+  const waiting = []; // for the end of a frame
   channel.port1.onmessage = () => {
-    painting = false;
-    for (const done of waiting.splice(0)) done();
+    for (const one of waiting.splice(0)) one.painted = performance.now();
   };
-  const frame = window.requestAnimationFrame.bind(window);
-  const begin = () => {
-    if (painting) return;
-    painting = true;
-    channel.port2.postMessage(0);
-  };
-  window.requestAnimationFrame = (callback) => frame((time) => { begin(); callback(time); });
 
   // What the eye sees of an answer. Copies of canvases are cheap; they are compared later, off the clock.
   const shots = {
@@ -45,12 +36,18 @@ window.bench = (() => {
 
   let shoot = null;
   let last = null;
+  let open = null; // what the next frame will show
   const note = () => {
-    const one = { answered: performance.now(), painted: null, shot: null };
-    bench.notes.push(one);
-    const done = () => { one.painted = performance.now(); one.shot = shoot(); };
-    if (painting) waiting.push(done);
-    else frame(() => { begin(); waiting.push(done); });
+    if (open) return;
+    const one = { answered: performance.now(), framed: null, painted: null, shot: null };
+    bench.notes.push((open = one));
+    requestAnimationFrame(() => {
+      if (open === one) open = null;
+      one.framed = performance.now();
+      one.shot = shoot();
+      waiting.push(one);
+      channel.port2.postMessage(0);
+    });
   };
 
   // Begin to watch a cell; how its answers are seen depends on what draws them.
@@ -79,6 +76,7 @@ window.bench = (() => {
       observer = new MutationObserver(callback);
       observer.observe(target, options);
     }
+    open = null;
     bench.notes = [];
     last = await digest(shoot());
   };
@@ -91,10 +89,10 @@ window.bench = (() => {
   // Every change of the picture since the last call, or since the key: when it came, when it was painted.
   bench.changes = async () => {
     const found = [];
-    for (const { answered, painted, shot } of bench.notes.splice(0)) {
-      if (shot === null) continue; // not painted yet
+    for (const { answered, framed, painted, shot } of bench.notes.splice(0)) {
+      if (shot === null) continue; // no frame shows it yet
       const now = await digest(shot);
-      if (now !== last) found.push({ answered, painted });
+      if (now !== last) found.push({ answered, framed, painted: painted ?? framed });
       last = now;
     }
     const { pressed, released, arrivals } = bench;
@@ -106,6 +104,7 @@ window.bench = (() => {
   document.addEventListener("keydown", () => {
     if (bench.keep) return;
     bench.pressed = performance.now();
+    open = null;
     bench.notes = [];
     bench.arrivals = [];
   }, true);
