@@ -295,9 +295,9 @@ class Store {
     const on = {
       "msg:custom": (content, buffers) => { this.answer(content); this.merge(unpack(content, buffers)); this.rest(); },
       "change:_scene": () => { this.take_scene(); this.tell("scene"); },
-      "change:_frames": () => { this.take_frames(); this.show_frame(); this.tell("frames"); },
+      "change:_frames": () => { this.take_frames(); this.take_frame(); this.tell("frames"); },
       "change:_state": () => { this.drag.heard = true; this.take_state(); },
-      "change:frame": () => { this.show_frame(); this.tell("frame"); },
+      "change:frame": () => { this.take_frame(); this.tell("frame"); },
       "change:handles": () => this.tell("picture"),
     };
     for (const [event, handler] of Object.entries(on)) model.on(event, handler);
@@ -321,13 +321,15 @@ class Store {
     if (state.seq < this.seq) return;
     this.merge(state);
     // The kernel may be behind the frame chosen here, or gone; else its state is the picture, updates after the frame included.
-    if (state.frame !== this.model.get("frame")) this.show_frame();
+    if (state.frame === this.model.get("frame")) return;
+    this.take_frame();
+    this.tell("picture");
   }
-  show_frame() {
+  take_frame() {
     const frame = this.frames.list[this.model.get("frame")];
-    if (frame) this.merge(frame);
+    if (frame) this.take(frame);
   }
-  merge({ artists, readout, error, seq, frames }) {
+  merge({ frames, seq, ...news }) {
     if (frames) {
       // Of each frame, what is new.
       this.frames.list = this.frames.list.map((known, i) => {
@@ -335,15 +337,21 @@ class Store {
         for (const [name, told] of Object.entries(frames[i].artists)) all[name] = { ...all[name], ...told };
         return { ...known, ...frames[i], artists: all };
       });
-      this.show_frame();
+      this.take_frame();
     }
+    this.take(news);
+    if (seq !== undefined) this.seq = seq;
+    this.tell("picture");
+  }
+  take({ artists, readout, error }) {
     for (const [name, told] of Object.entries(artists)) {
-      this.artists[name] = { ...this.artists[name], ...told, version: ++this.version };
+      const known = this.artists[name] || {};
+      // Frames share what they have in common: what is made from that is kept.
+      if (Object.entries(told).every(([part, value]) => known[part] === value)) continue;
+      this.artists[name] = { ...known, ...told, version: ++this.version };
     }
     if (readout) this.readout = readout;
     if (error !== undefined) this.error = error;
-    if (seq !== undefined) this.seq = seq;
-    this.tell("picture");
   }
   // A handle is dragged to a point of the figure. One message is under way at a time; what waits is the newest position.
   move(name, at) {
