@@ -150,6 +150,14 @@ class InverseFlow(Flow):
         self.flow = flow
 
     @property
+    def domain(self) -> constraints.Constraint:
+        return self.flow.codomain
+
+    @property
+    def codomain(self) -> constraints.Constraint:
+        return self.flow.domain
+
+    @property
     def formula(self) -> str:
         return r"-\left[" + self.flow.formula + r"\right]_{x = f^{-1}(y)}"
 
@@ -212,6 +220,14 @@ class Stack(Flow):
                 )
         super().__init__(layers[0].event_shape)
         self.layers = nn.ModuleList(layers)
+
+    @property
+    def domain(self) -> constraints.Constraint:
+        return self[0].domain
+
+    @property
+    def codomain(self) -> constraints.Constraint:
+        return self[-1].codomain
 
     def __len__(self) -> int:
         return len(self.layers)

@@ -6,7 +6,6 @@ from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor, nn
-from torch.distributions import constraints
 from torch.nn.functional import silu
 
 from .checks import check_sizes
@@ -243,10 +242,6 @@ class ImageRealNVP(Stack):
         # Known from the arguments, so not a part of the state; buffers so that they move to where the flow moves.
         self.register_buffer("scale_of", scale_of, persistent=False)
         self.register_buffer("place_of", place_of, persistent=False)
-
-    @property
-    def codomain(self) -> constraints.Constraint:
-        return self[-1].inv.domain
 
 
 def _checked_shape(shape: Sequence[int]) -> tuple[int, int, int]:

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch.distributions import Normal, Uniform
 
-from nfteach.flows import FlowDistribution, Logit, bits_per_dim, dequantise, quantise
+from nfteach.flows import FlowDistribution, Logit, Permutation, Stack, bits_per_dim, dequantise, quantise
 from nfteach.jacobian import inspect_jacobian
 
 
@@ -145,3 +145,15 @@ def test_an_alpha_that_makes_no_logit_is_refused() -> None:
         Logit(0)
     with pytest.raises(ValueError, match=r"shape \(\.\.\., 3\), but has the shape \(2,\)"):
         Logit(3)(torch.zeros(2))
+
+
+def test_an_inverse_and_a_stack_live_where_their_parts_do() -> None:
+    logit = Logit(3)
+    inside, outside = torch.tensor([0.1, 0.5, 0.9]), torch.tensor([0.1, 0.5, 1.5])
+    for flow in (logit, Stack(logit, Permutation([2, 0, 1]))):
+        assert flow.domain.check(inside)
+        assert not flow.domain.check(outside)
+        assert flow.codomain.check(outside)
+        assert flow.inv.domain.check(outside)
+        assert flow.inv.codomain.check(inside)
+        assert not flow.inv.codomain.check(outside)
