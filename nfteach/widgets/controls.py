@@ -9,6 +9,8 @@ from typing import Any
 
 import ipywidgets
 
+from nfteach.widgets.echo import QuietSlider
+
 __all__ = ["checked_value", "choice", "integer", "line_up", "nearest_value", "slider", "switch"]
 
 
@@ -16,7 +18,7 @@ def slider(
     label: str, low: float, high: float, value: float, *, step: float = 0.01, format: str = ".2f"
 ) -> ipywidgets.FloatSlider:
     """A slider over real numbers. Put the unit into the label: "angle of w (degrees)"."""
-    return ipywidgets.FloatSlider(
+    return QuietSlider(
         value, min=low, max=high, step=step, description=label, readout_format=format, continuous_update=True
     )
 
