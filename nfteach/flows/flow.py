@@ -149,13 +149,8 @@ class InverseFlow(Flow):
         super().__init__(flow.event_shape)
         self.flow = flow
 
-    @property
-    def domain(self) -> constraints.Constraint:
-        return self.flow.codomain
-
-    @property
-    def codomain(self) -> constraints.Constraint:
-        return self.flow.domain
+    domain = property(lambda self: self.flow.codomain)
+    codomain = property(lambda self: self.flow.domain)
 
     @property
     def formula(self) -> str:
@@ -221,13 +216,8 @@ class Stack(Flow):
         super().__init__(layers[0].event_shape)
         self.layers = nn.ModuleList(layers)
 
-    @property
-    def domain(self) -> constraints.Constraint:
-        return self[0].domain
-
-    @property
-    def codomain(self) -> constraints.Constraint:
-        return self[-1].codomain
+    domain = property(lambda self: self[0].domain)
+    codomain = property(lambda self: self[-1].codomain)
 
     def __len__(self) -> int:
         return len(self.layers)

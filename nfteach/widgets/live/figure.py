@@ -74,7 +74,7 @@ class LiveFigure(anywidget.AnyWidget):
     # Made when the browser asks for them, not at every update: an update is one message and no more.
     _scene = traitlets.Any().tag(sync=True, to_json=lambda _, live: _packed(live._scene_now()))
     _state = traitlets.Any().tag(sync=True, to_json=lambda _, live: _packed(live._state_now()))
-    _frames = traitlets.Any().tag(sync=True, to_json=lambda _, live: _packed(live._frames_now))
+    _frames = traitlets.Any().tag(sync=True, to_json=lambda _, live: _packed(live._stored.told))
     frame = traitlets.Int(0, help="the frame that is shown").tag(sync=True)
     handles = traitlets.Dict(help="name of a point that can be dragged -> what a drag does").tag(sync=True)
 
@@ -258,9 +258,6 @@ class LiveFigure(anywidget.AnyWidget):
     def _state_now(self) -> dict[str, Any]:
         shown = {"readout": rows_of(self._readout), "error": self._error, "seq": self._seq, "frame": self.frame}
         return {"artists": {name: one.payload() for name, one in self._moving.items()}, **shown}
-
-    _frame_values = property(lambda live: live._stored.values)
-    _frames_now = property(lambda live: live._stored.told)
 
     def _hear(self, _: Any, content: Mapping[str, Any], __: Any) -> None:
         # A front end asks when it starts (it may have missed updates) and when the picture has come to rest

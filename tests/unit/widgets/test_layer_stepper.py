@@ -74,7 +74,7 @@ def test_every_frame_agrees_with_autograd_of_the_layers_so_far(name):
         log_p = -0.5 * z.square().sum().item() - math.log(2 * math.pi)
         assert readout["log q"] == pytest.approx(log_p - expected.logabsdet.item(), abs=TIGHT)
         before = expected.logabsdet.item()
-        shown = stepper.live._frame_values[k]["parts"]
+        shown = stepper.live._stored.values[k]["parts"]
         np.testing.assert_allclose(entries(shown["product"]), J.numpy(), atol=TIGHT)
         np.testing.assert_allclose(shown["probe"]["points"][0], (whole[:k](z) if k else z).numpy(), atol=TIGHT)
 
@@ -85,7 +85,7 @@ def test_the_jacobian_of_a_layer_is_taken_at_its_own_input():
     x = torch.tensor([0.4, 0.9], dtype=torch.float64)
     for k, layer in enumerate(stepper.flow, start=1):
         J = torch.eye(2, dtype=torch.float64) + torch.outer(layer.u_hat(), layer.terms(x)["psi"])
-        shown = stepper.live._frame_values[k]["parts"]["J"]
+        shown = stepper.live._stored.values[k]["parts"]["J"]
         np.testing.assert_allclose(entries(shown), J.detach().numpy(), atol=TIGHT)
         x = layer(x)
 
@@ -118,7 +118,7 @@ def test_the_density_of_a_frame_is_that_of_its_layers():
 
 def test_samples_and_grid_are_carried_along():
     stepper = small(STACKS["mixed"])
-    frames = [value["parts"] for value in stepper.live._frame_values]
+    frames = [value["parts"] for value in stepper.live._stored.values]
     for k, layer in enumerate(stepper.flow, start=1):
         for name, part in (("samples", "points"), ("grid", "segments")):
             before, after = (torch.from_numpy(frame[name][part]) for frame in frames[k - 1 : k + 1])
@@ -128,10 +128,10 @@ def test_samples_and_grid_are_carried_along():
 def test_the_small_square_has_the_area_of_the_determinant():
     stepper = small(STACKS["planar"])
     areas = []
-    for value in stepper.live._frame_values:
+    for value in stepper.live._stored.values:
         x, y = value["parts"]["square"]["vertices"].T
         areas.append(0.5 * (x @ np.roll(y, -1) - y @ np.roll(x, -1)))
-    running = [value["readout"]["running log|det|"][0] for value in stepper.live._frame_values]
+    running = [value["readout"]["running log|det|"][0] for value in stepper.live._stored.values]
     assert np.array(areas) / areas[0] == pytest.approx(np.exp(running))
 
 
@@ -151,7 +151,7 @@ def test_a_copy_is_shown_and_nothing_is_changed():
 
 def test_seventeen_frames_travel_in_half_a_megabyte():
     stepper = LayerStepper(Stack(*[Planar(2) for _ in range(16)]))
-    assert len(stepper.live._frame_values) == 17
+    assert len(stepper.live._stored.values) == 17
     assert sum(len(buffer) for buffer in traits(stepper.live, "_frames")["buffers"]) < 500_000
 
 

@@ -72,7 +72,7 @@ def test_the_numbers_are_right_in_any_number_of_dimensions(dim, i, j):
         part = stepper.flow[:k] if k else torch.nn.Identity()
         J = torch.autograd.functional.jacobian(part, z)
         expected = J.slogdet()
-        numbers, shown = stepper.readout, stepper.live._frame_values[k]["parts"]
+        numbers, shown = stepper.readout, stepper.live._stored.values[k]["parts"]
         assert numbers["product's log|det|"] == pytest.approx(expected.logabsdet.item(), abs=TIGHT)
         assert numbers["running log|det|"] == pytest.approx(expected.logabsdet.item(), abs=TIGHT)
         assert numbers["sign of det"] == expected.sign.item()
@@ -86,7 +86,7 @@ def test_the_numbers_are_right_in_any_number_of_dimensions(dim, i, j):
 def test_samples_and_grid_are_seen_in_the_two_dimensions():
     stepper = small(FIVE, data=torch.arange(50.0).reshape(10, 5), probe=(0.1, 0.2, 0.3, 0.4, 0.5))
     stepper.set(i=4, j=2, probe_1=0.0, probe_2=1.0)
-    for k, value in enumerate(stepper.live._frame_values):
+    for k, value in enumerate(stepper.live._stored.values):
         parts = value["parts"]
         np.testing.assert_allclose(parts["samples"]["points"], stepper._points[k][:, [3, 1]].numpy())
         # The corner of the grid: z_4 = z_2 = -3, the others where the probe is.
@@ -101,7 +101,7 @@ def test_the_slice_is_the_density_of_points_that_share_the_other_coordinates():
     stepper = small(FIVE, extent=(-3.0, 3.0, -3.0, 3.0), probe=(0.1, 0.2, 0.3, 0.4, 0.5))
     stepper.set(i=3, j=5, probe_1=0.3, probe_2=0.5)
     z = torch.tensor([0.1, 0.2, 0.3, 0.4, 0.5], dtype=torch.float64)
-    for k, value in enumerate(stepper.live._frame_values):
+    for k, value in enumerate(stepper.live._stored.values):
         x = stepper.flow[:k](z) if k else z
         for row, column in ((0, 0), (3, 8), (11, 5)):
             point = x.clone()
@@ -131,7 +131,7 @@ def test_the_same_dimension_twice_is_said_and_clears():
 def test_entries_by_construction_are_marked(dim):
     mask = torch.arange(dim) < dim // 2
     flow = wild(Stack(AffineCoupling(mask, hidden=(16, 16)), Permutation(list(reversed(range(dim)))), Planar(dim)))
-    frames = small(flow).live._frame_values
+    frames = small(flow).live._stored.values
     where = [
         np.where(np.abs(value["parts"]["J"]["values"]) > 5e5, value["parts"]["J"]["values"], 0) for value in frames
     ]
@@ -152,7 +152,7 @@ def test_free_entries_keep_their_numbers_and_colours():
     stepper = small(Stack(Scale([3.0, -0.25])), layer=1)
     J = stepper.live._moving["J"]
     assert [text.get_text() for text in J.artists[1:]] == ["3.00", "·", "·", "-0.25"]
-    index = J.told(stepper.live._frame_values[1]["parts"]["J"]["values"])["index"]
+    index = J.told(stepper.live._stored.values[1]["parts"]["J"]["values"])["index"]
     assert index[0, 0] == 253  # the end of the scale
     assert (index[0, 1], index[1, 0]) == (254, 254)
     assert index[1, 1] == int(256 * (2 - 0.25) / 4 * 253.9 / 256)
@@ -172,7 +172,7 @@ def test_free_entries_keep_their_numbers_and_colours():
 def test_without_an_inverse_there_is_all_but_the_density(flow, first, words):
     stepper = small(flow)
     assert stepper.error == ""
-    for k, value in enumerate(stepper.live._frame_values):
+    for k, value in enumerate(stepper.live._stored.values):
         parts = value["parts"]
         assert parts["density"]["visible"] == (k < first)
         said = parts["excuse"]["text"].replace("\n", " ")
@@ -193,7 +193,7 @@ def test_the_gap_of_gaussians_is_their_divergence():
         q = MultivariateNormal(torch.zeros(2), torch.diag(scale**2))
         expected = kl_divergence(q, p).item()
         assert numbers["ELBO gap, KL(q‖p)"] == pytest.approx(expected, abs=5 * numbers["its standard error"])
-        shown = stepper.live._frame_values[k]["parts"]["gap here"]["points"][0]
+        shown = stepper.live._stored.values[k]["parts"]["gap here"]["points"][0]
         assert shown.tolist() == [k, numbers["ELBO gap, KL(q‖p)"]]
 
 
@@ -230,7 +230,7 @@ def test_a_dragged_probe_lands_where_it_was_dropped(layer):
     goal = (stepper.flow[:layer](z) if layer else z).tolist()
     stepper.set(**stepper.dragged("probe", *goal))
     assert stepper.state == {"probe_1": pytest.approx(0.5), "probe_2": pytest.approx(0.7)}
-    shown = stepper.live._frame_values[layer]["parts"]["probe"]["points"][0]
+    shown = stepper.live._stored.values[layer]["parts"]["probe"]["points"][0]
     np.testing.assert_allclose(shown, goal, atol=1e-6)
 
 

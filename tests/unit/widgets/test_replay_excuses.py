@@ -62,7 +62,7 @@ def replay_of(model, **options):
 
 
 def parts_of(replay, frame=-1):
-    return replay.live._frame_values[frame]["parts"]
+    return replay.live._stored.values[frame]["parts"]
 
 
 def test_a_model_that_only_draws_shows_its_samples():

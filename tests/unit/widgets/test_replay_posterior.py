@@ -94,7 +94,7 @@ def test_the_pictures_are_of_q_and_p():
     points, log_p = TARGET.grid(40)
     shown = replay.live._moving["target"].artist.get_array()
     np.testing.assert_allclose(np.asarray(shown), log_p.exp().sqrt().numpy(), atol=1e-5)
-    for step, value in zip(replay.steps, replay.live._frame_values, strict=True):
+    for step, value in zip(replay.steps, replay.live._stored.values, strict=True):
         with torch.no_grad():
             q = FlowDistribution(normal(torch.float64), at(step)).log_prob(points).exp()
         np.testing.assert_allclose(value["parts"]["density"]["values"], q.sqrt().numpy(), atol=2e-3)
@@ -104,7 +104,7 @@ def test_the_pictures_are_of_q_and_p():
 def test_the_curve_stands_on_minus_log_z():
     replay = small()
     low, high = replay._picture.chart.get_ylim()
-    for value in replay.live._frame_values:
+    for value in replay.live._stored.values:
         parts, numbers = value["parts"], value["readout"]
         foot, head = parts["now"]["points"]
         assert foot[1] == pytest.approx(-TARGET.log_normaliser)
@@ -162,7 +162,7 @@ def test_presets_go_where_they_say():
     assert replay.readout["gap F + log Z"] <= (gaps[0] + min(gaps)) / 2
     replay.preset("the end, with its tails")
     assert replay.state == {"scale": "log"}
-    limits = [value["parts"]["density"]["limits"] for value in replay.live._frame_values]
+    limits = [value["parts"]["density"]["limits"] for value in replay.live._stored.values]
     assert np.ptp(limits[0]) == pytest.approx(12)
     replay.preset("before training")
     assert replay.readout["training step"] == "0 of 200"

@@ -54,7 +54,7 @@ def test_every_number_is_that_of_the_model_at_that_step(name):
 def test_the_pictures_are_those_of_the_model_at_that_step(name):
     extent = (-5.0, 5.0, -5.0, 5.0)
     replay = small(name, extent=extent, resolution=50)
-    for step, value in zip(replay.steps, replay.live._frame_values, strict=True):
+    for step, value in zip(replay.steps, replay.live._stored.values, strict=True):
         model, parts = at(name, step), value["parts"]
         dtype = torch.float64 if name == "double" else torch.float32
         side = torch.linspace(-4.9, 4.9, 50, dtype=dtype)
@@ -125,7 +125,7 @@ def test_a_training_that_goes_on_does_not_change_the_replay():
 def test_the_curve_has_a_point_at_each_step():
     replay, (_, history) = small("realnvp"), of("realnvp")
     low, high = replay._picture.chart.get_ylim()
-    for step, value in zip(replay.steps, replay.live._frame_values, strict=True):
+    for step, value in zip(replay.steps, replay.live._stored.values, strict=True):
         x, y = value["parts"]["here"]["points"][0]
         assert x == step
         assert y == pytest.approx(np.clip(history.losses[max(step - 1, 0)], low, high))  # 60 losses: a window of one
@@ -148,7 +148,7 @@ def test_the_mean_of_losses_is_the_curve_s():
 
 def test_log_colours_show_twelve_nats():
     replay = small("realnvp", scale="log")
-    shown = replay.live._frame_values[-1]["parts"]["density"]
+    shown = replay.live._stored.values[-1]["parts"]["density"]
     low, high = shown["limits"]
     assert high - low == pytest.approx(12)
     assert shown["values"].min() >= low
