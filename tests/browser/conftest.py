@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from lessons.source import NOTEBOOKS
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Browser, ConsoleMessage, Page
 
 from tests.browser.gallery import write_notebook
 from tests.browser.lab import ROOT, Lab, chromium, jupyterlab
@@ -49,10 +49,15 @@ def fresh_page(browser: Browser, **options: Any) -> Iterator[Page]:
     context.set_default_timeout(STEP)
     page = context.new_page()
     page.complaints = []
-    page.on("console", lambda message: message.type == "error" and page.complaints.append(message.text))
+    page.on("console", lambda message: message.type == "error" and page.complaints.append(in_words(message)))
     page.on("pageerror", lambda error: page.complaints.append(f"uncaught: {error}"))
     yield page
     context.close()
+
+
+def in_words(message: ConsoleMessage) -> str:
+    """What the console says and, where something could not be loaded, from where."""
+    return f"{message.text}: {message.location['url']}" if "Failed to load" in message.text else message.text
 
 
 @pytest.fixture

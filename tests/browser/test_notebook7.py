@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from playwright.sync_api import Page, expect
 
@@ -13,6 +15,8 @@ from tests.browser.pointer import point_and_click
 
 # Sliders, handles, lists, buttons, switches; frames; a live figure that stands alone; and a question.
 NAMES = ["MapExplorer1D", "CouplingExplorer", "LayerStepper", "LiveFigure", "Prediction"]
+# What Notebook 7.6 stumbles over by itself: its settings and a command while it starts, fonts that its server refuses.
+OWN = re.compile(r"reading 'schema'|'filebrowser:open-path' not registered|status of 403 .*/static/notebook/\w+\.woff")
 CELLS = """() => window.jupyterapp.shell.currentWidget.content.widgets.map((one) =>
     one.model.sharedModel.cell_type + one.model.sharedModel.source + one.model.executionCount)"""
 
@@ -23,11 +27,14 @@ def notebook(lab, browser) -> Page:
     write_gallery(lab.root / "gallery7.ipynb", NAMES)
     with fresh_page(browser) as page:
         lab.open_in_notebook(page, "gallery7.ipynb")
-        # Notebook 7.6 stumbles over its own settings while it starts. It says nothing about a notebook.
-        page.complaints.clear()
         assert lab.run_all(page)
         yield page
         lab.close(page)
+
+
+def complaints(page: Page) -> list[str]:
+    """What the page reports as wrong, but for what is Notebook's own."""
+    return [said for said in page.complaints if not OWN.search(said)]
 
 
 @pytest.mark.timeout(120)
@@ -38,7 +45,7 @@ def test_an_explorer_is_moved_by_keyboard_and_by_mouse(notebook, artefacts, name
     move(root, artefacts / name)
     point_and_click(root, artefacts / name)
     assert notebook.evaluate(CELLS) == before, "the notebook took no key for its own"
-    assert notebook.complaints == []
+    assert complaints(notebook) == []
 
 
 @pytest.mark.timeout(60)
@@ -57,7 +64,7 @@ def test_letters_and_arrows_stay_in_the_explorer_and_shift_enter_runs_its_cell(n
     notebook.wait_for_function(f"([before]) => ({CELLS})()[0] !== before", arg=[before[0]])
     expect(root.locator(".nfteach-readout")).not_to_have_text(said)
     assert [cell[:20] for cell in notebook.evaluate(CELLS)] == [cell[:20] for cell in before], "the same cells"
-    assert notebook.complaints == []
+    assert complaints(notebook) == []
 
 
 @pytest.mark.timeout(60)
@@ -77,4 +84,4 @@ def test_a_prediction_is_answered_by_keyboard_and_by_mouse(notebook, artefacts):
     expect(told).to_contain_text("✓ Right. You chose a).")
     root.screenshot(path=artefacts / "answered.png")
     assert notebook.evaluate(CELLS) == before
-    assert notebook.complaints == []
+    assert complaints(notebook) == []
