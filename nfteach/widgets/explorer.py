@@ -31,6 +31,7 @@ class Explorer(ipywidgets.HBox):
     - ``compute(state)`` -> the arguments of ``LiveFigure.update``: arrays, and ``readout``. It runs without
       gradients, maybe in another thread than the notebook's cells: it must not use pyplot. An exception in it is
       shown to the learner in words, so raise ``ValueError`` with a sentence;
+    - ``wide``: True for a picture that needs the whole width: then the controls stand above it, not on the left;
     - ``help``: one line, what to try; ``presets``: name -> the changes from the initial state;
     - ``handles``: name of a moving scatter plot of one point -> the two sliders that move when it is dragged in the
       picture, for x and y; None for a direction that stays.
@@ -78,6 +79,7 @@ class Explorer(ipywidgets.HBox):
         ValueError: shear must be a number from -3 to 3, but is 5
     """
 
+    wide: bool = False
     help: str = ""
     presets: Mapping[str, Mapping[str, Any]] = {}
     handles: Mapping[str, tuple[str | None, str | None]] = {}
@@ -216,7 +218,11 @@ class Explorer(ipywidgets.HBox):
             words = ipywidgets.Label(self.help, layout={"width": "100%", "height": "auto"})
             words.add_class("nfteach-help")
             parts = [words, *parts]
-        return ipywidgets.VBox(parts, layout={"width": "290px", "flex": "0 0 auto"})
+        if not self.wide:
+            return ipywidgets.VBox(parts, layout={"width": "290px", "flex": "0 0 auto"})
+        for control in self.controls.values():  # beside each other where there is room
+            control.layout.width = "290px"
+        return ipywidgets.VBox(parts, layout={"width": "100%", "flex_flow": "row wrap", "align_items": "center"})
 
     def __repr__(self) -> str:
         values = ", ".join(f"{name}={_rounded(value)}" for name, value in self.state.items())

@@ -81,6 +81,7 @@ class LayerStepper(Explorer):
         '2 of 3: Planar'
     """
 
+    wide = True
     help = "Press play, or focus the slider below the picture and use the arrow keys. Then move the probe, or drag it."
     handles = {name: ("probe_1", "probe_2") for name in ("probe", "probe_in_grid", "probe_in_density")}  # noqa: RUF012
 
@@ -229,14 +230,6 @@ class LayerStepper(Explorer):
             return {}
         name = "ELBO gap, KL(q‖p)" if gap.whole else "free energy"
         return {name: (float(gap.mean[k]), "nats"), "its standard error": (float(gap.error[k]), "nats")}
-
-    def _panel(self) -> Any:
-        panel = super()._panel()
-        # Above the picture, which needs the width: controls beside each other where there is room.
-        panel.layout.width, panel.layout.flex_flow, panel.layout.align_items = "100%", "row wrap", "center"
-        for control in self.controls.values():
-            control.layout.width = "300px"
-        return panel
 
 
 def _dimensions(flow: Any) -> int:

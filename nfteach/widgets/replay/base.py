@@ -28,6 +28,7 @@ class Replay(Explorer):
         last: the steps of the whole training.
     """
 
+    wide = True
     help = "Press play, or focus the slider below the picture and use the arrow keys."
 
     def go_through(self, model: Model, history: Any, frames: int, **asked: Any) -> None:
@@ -82,14 +83,6 @@ class Replay(Explorer):
     def loss_at(self, step: int) -> float | None:
         """The loss of the last update made by then, or None before the first."""
         return float(self.losses[step - 1]) if step > 0 else None
-
-    def _panel(self) -> Any:
-        panel = super()._panel()
-        # Above the picture, which needs the width.
-        panel.layout.width, panel.layout.flex_flow, panel.layout.align_items = "100%", "row wrap", "center"
-        for control in self.controls.values():
-            control.layout.width = "300px"
-        return panel
 
 
 def check_history(history: Any) -> None:

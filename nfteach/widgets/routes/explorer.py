@@ -60,6 +60,7 @@ class RoutesExplorer(Explorer):
         (87424, 32)
     """
 
+    wide = True
     help = "Drag the white dot. Which cells of J never change? Then raise D: what if nobody had made J special?"
     presets: Mapping[str, Mapping[str, Any]] = {}
 
@@ -152,14 +153,6 @@ class RoutesExplorer(Explorer):
         if not values.isfinite().all():
             raise ValueError(f"{route.name}: here the map, its Jacobian or log q is NaN or infinite; move the probe")
         return here
-
-    def _panel(self) -> Any:
-        panel = super()._panel()
-        # Above the picture, which needs the width: controls beside each other where there is room.
-        panel.layout.width, panel.layout.flex_flow, panel.layout.align_items = "100%", "row wrap", "center"
-        for control in self.controls.values():
-            control.layout.width = "280px"
-        return panel
 
 
 def _points(data: Any) -> Tensor:

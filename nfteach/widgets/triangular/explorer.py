@@ -68,6 +68,7 @@ class TriangularExplorer(Explorer):
         1
     """
 
+    wide = True
     help = (
         "Push x_j: which z move, and which never do? Then press play: the inverse finds one x after another, "
         "in the ordering. Drag the dot on the curve."
@@ -228,14 +229,6 @@ class TriangularExplorer(Explorer):
             nothing = torch.full_like(grid, math.nan)
             return nothing, nothing
         return grid_z, (log_q - log_q.nan_to_num(-math.inf).amax(0)).exp()
-
-    def _panel(self) -> Any:
-        panel = super()._panel()
-        # Above the picture, which needs the width: controls beside each other where there is room.
-        panel.layout.width, panel.layout.flex_flow, panel.layout.align_items = "100%", "row wrap", "center"
-        for control in self.controls.values():
-            control.layout.width = "280px"
-        return panel
 
 
 def _words(f: OrderedMap, product: float, total: float, slogdet: float) -> str:
