@@ -22,7 +22,8 @@ TEST_READY := $(VENV)/.test-ready
 ROOT_FLAG = $(if $(filter 0,$(shell id -u)),--allow-root)
 
 # One thread each: two processes run side by side, and sums over several threads differ in their last digits.
-PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest
+# What exercises remember of a run of tests is not the user's own progress.
+PYTEST := OMP_NUM_THREADS=1 NFTEACH_PROGRESS="$(CURDIR)/artefacts/progress" $(BIN)/python -m pytest
 TWO_AT_ONCE := -n 2 --dist loadscope
 
 # Other people's libraries live in an environment of their own, and each is tested in a process of its own: zuko changes

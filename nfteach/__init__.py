@@ -5,7 +5,7 @@ from importlib import import_module
 __version__ = "0.1.0"
 
 # Loading torch takes a second and drawing takes another: each submodule is loaded when one of its names is first used.
-_SUBMODULES = ("datasets", "flows", "jacobian", "plots", "targets", "training", "widgets")
+_SUBMODULES = ("datasets", "exercises", "flows", "jacobian", "plots", "targets", "training", "widgets")
 _HOME = {
     "AffineCoupling": "flows",
     "Flow": "flows",

@@ -70,13 +70,15 @@ def execute(notebook: NotebookNode, folder: Path, title: str) -> Timing:
 def _clean_environment():
     """The environment of a kernel whose numbers and pictures depend on the lesson alone.
 
-    One thread, because sums over several threads are added in another order; no profile or matplotlibrc of the user.
+    One thread, because sums over several threads are added in another order; no profile, matplotlibrc or
+    progress of the user.
     """
-    with tempfile.TemporaryDirectory() as profile:
+    with tempfile.TemporaryDirectory() as profile, tempfile.TemporaryDirectory() as progress:
         style = Path(find_spec("matplotlib").origin).parent / "mpl-data" / "matplotlibrc"
         yield os.environ | {
             "IPYTHONDIR": profile,
             "MATPLOTLIBRC": str(style),
+            "NFTEACH_PROGRESS": progress,
             "OMP_NUM_THREADS": "1",
             "PYTHONHASHSEED": "0",
         }

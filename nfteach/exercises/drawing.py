@@ -1,0 +1,13 @@
+"""Random inputs of exercises."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+__all__ = ["normal"]
+
+
+def normal(generator: torch.Generator, *shape: int) -> Tensor:
+    """Standard normal numbers in float64, of that shape."""
+    return torch.randn(*shape, generator=generator, dtype=torch.float64)

@@ -1,0 +1,75 @@
+"""Mutation tests: of every exercise the answer passes, and every mistake is caught with its own message."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from nfteach.exercises import Exercise
+from nfteach.exercises.table import exercises_of, lessons
+from nfteach.exercises.verdict import State
+
+ALL = [exercise for lesson in lessons() for exercise in exercises_of(lesson)]
+MISTAKES = [(exercise, one) for exercise in ALL for one in exercise.misconceptions]
+
+
+@pytest.fixture(autouse=True)
+def progress_elsewhere(monkeypatch, tmp_path) -> None:
+    monkeypatch.setenv("NFTEACH_PROGRESS", str(tmp_path))
+
+
+def number_of(value) -> str:
+    return value.number if isinstance(value, Exercise) else value.name.replace(" ", "-")
+
+
+@pytest.mark.parametrize("exercise", ALL, ids=number_of)
+def test_the_answer_passes_a_hundred_seeds(exercise: Exercise) -> None:
+    for seed in range(100):
+        verdict = exercise.judged(exercise.answer, seed)
+        assert verdict.state is State.RIGHT, (seed, str(verdict))
+
+
+@pytest.mark.parametrize(("exercise", "mistake"), MISTAKES, ids=number_of)
+def test_a_mistake_is_caught_with_its_own_message(exercise: Exercise, mistake) -> None:
+    for seed in range(5):
+        verdict = exercise.judged(mistake.answer, seed)
+        assert (verdict.state, verdict.misconception) == (State.NOT_YET, mistake.name), (seed, str(verdict))
+        assert verdict.message == mistake.message
+
+
+@pytest.mark.parametrize("exercise", ALL, ids=number_of)
+def test_empty_and_broken_answers_are_handled(exercise: Exercise) -> None:
+    assert exercise.check(None).state is State.NOT_ATTEMPTED
+    if not exercise.arguments:
+        return
+
+    def skeleton(*arguments):
+        # your code here
+        ...
+
+    def raises(*arguments):
+        raise KeyError("no such thing")
+
+    assert exercise.check(skeleton).state is State.NOT_ATTEMPTED
+    assert "raised KeyError: 'no such thing'" in exercise.check(raises).message
+    for nonsense in ("text", torch.zeros(7, 7, 7), float("nan"), object()):
+        verdict = exercise.check(lambda *arguments, value=nonsense: value)
+        assert verdict.state is State.NOT_YET
+        assert verdict.misconception == ""
+        assert verdict.message
+
+
+@pytest.mark.parametrize("exercise", ALL, ids=number_of)
+def test_hints_and_the_solution_are_there(exercise: Exercise) -> None:
+    assert exercise.hints
+    assert len(exercise.misconceptions) >= 2
+    assert exercise.reasoning
+    assert "```python" in str(exercise.solution())
+
+
+def test_numbers_are_those_of_the_lessons() -> None:
+    assert len({exercise.number for exercise in ALL}) == len(ALL)
+    for lesson in lessons():
+        numbers = [exercise.number for exercise in exercises_of(lesson)]
+        first = str(int(lesson.__name__[-2:]))
+        assert numbers == [f"{first}.{k}" for k in range(1, len(numbers) + 1)]

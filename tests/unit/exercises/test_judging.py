@@ -1,0 +1,203 @@
+"""How an exercise judges: the three states, mistakes by name, and answers that are broken in other ways."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+import torch
+
+from nfteach.exercises import Exercise, Misconception
+from nfteach.exercises.verdict import State
+
+
+@pytest.fixture(autouse=True)
+def progress_elsewhere(monkeypatch, tmp_path) -> None:
+    monkeypatch.setenv("NFTEACH_PROGRESS", str(tmp_path / "progress.json"))
+
+
+def weighted(x, w):
+    return x @ w
+
+
+@pytest.fixture
+def inner() -> Exercise:
+    """The inner product along the last dimension, (B, D) and (D,) to (B,)."""
+
+    def cases(generator: torch.Generator, index: int):
+        D = 3 + index % 3
+        w = torch.randn(D, generator=generator).requires_grad_()
+        return torch.randn(4, D, generator=generator), w
+
+    return Exercise(
+        number="0.8",
+        title="an inner product",
+        arguments=("x", "w"),
+        returns=("the product",),
+        cases=cases,
+        truth=lambda x, w: torch.stack([sum(a * b for a, b in zip(row, w, strict=True)) for row in x]),
+        answer=weighted,
+        reasoning="Multiply and add.",
+        hints=("What is multiplied with what?", "Then add along the last dimension."),
+        misconceptions=(
+            Misconception(name="sign", message="The sign is flipped.", answer=lambda x, w: -(x @ w)),
+            Misconception(name="not w", message="w plays no role in it.", answer=lambda x, w: x.sum(-1)),
+        ),
+        gradients=True,
+        seconds=1.0,
+    )
+
+
+def skeleton(x, w):
+    """What the lesson comes with."""
+    # your code here
+    ...
+
+
+def begun(x, w):
+    total = x * w  # noqa: F841
+    ...
+
+
+def forgotten(x, w):
+    total = x @ w  # noqa: F841
+
+
+def summed_over_the_batch(x, w):
+    return (x @ w).sum()
+
+
+def raises(x, w):
+    return x @ w.reshape(7, 7)
+
+
+def never_returns(x, w):
+    while True:
+        time.sleep(0.01)
+
+
+def exits(x, w):
+    raise SystemExit
+
+
+def writes_into_its_input(x, w):
+    x *= w.detach()
+    return x.sum(-1) + 0 * w.sum()
+
+
+def test_the_right_answer_is_right_on_a_hundred_seeds(inner: Exercise) -> None:
+    for seed in range(100):
+        assert inner.judged(weighted, seed).state is State.RIGHT
+
+
+@pytest.mark.parametrize("answer", [None, ..., skeleton, begun, lambda x, w: None])
+def test_what_was_not_attempted_gets_a_quiet_reminder(inner: Exercise, answer) -> None:
+    verdict = inner.check(answer)
+    assert verdict.state is State.NOT_ATTEMPTED
+    assert str(verdict) == "Exercise 0.8: not attempted yet."
+
+
+def test_each_mistake_gets_its_own_message(inner: Exercise) -> None:
+    for one in inner.misconceptions:
+        for seed in range(20):
+            verdict = inner.judged(one.answer, seed)
+            assert (verdict.state, verdict.misconception, verdict.message) == (State.NOT_YET, one.name, one.message)
+
+
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        (forgotten, "returns nothing: is there a `return`"),
+        (summed_over_the_batch, "the product has the shape (), but should have the shape (4,)"),
+        (raises, "raised RuntimeError: shape '[7, 7]' is invalid"),
+        (never_returns, "did not come back within 1 seconds for x of shape (4, 3), w = ["),
+        (exits, "raised SystemExit"),
+        (lambda x, w: (x @ w).detach(), "no gradient flows through them"),
+        (lambda x, w: (x @ w, 1), "Return one thing, the product; what came is a tuple of 2"),
+        (lambda x, w: "x @ w", "what came is a str"),
+        (lambda x, w: x @ w / 0, "4 of 4 numbers that are NaN or infinite"),
+        (lambda x, w: x @ w > 0, "should be numbers, but it holds True and False"),
+        (lambda x, w: 3 * (x @ w), "the product at ["),
+        (3.0, "Hand in a function of x, w, without calling it; what came is 3.0"),
+    ],
+)
+def test_a_broken_answer_gets_a_sentence(inner: Exercise, answer, said: str) -> None:
+    verdict = inner.check(answer)
+    assert verdict.state is State.NOT_YET
+    assert verdict.misconception == ""
+    assert said in verdict.message
+
+
+def test_an_error_is_told_with_the_learners_own_line(inner: Exercise) -> None:
+    assert "`return x @ w.reshape(7, 7)`" in inner.check(raises).message
+
+
+def test_an_answer_that_writes_into_its_inputs_spoils_nothing(inner: Exercise) -> None:
+    assert inner.judged(writes_into_its_input, seed=3).state is State.RIGHT
+
+
+def test_an_answer_right_for_some_inputs_is_told_so(inner: Exercise) -> None:
+    verdict = inner.judged(lambda x, w: x @ w if x.shape[1] != 4 else x @ w + 1)
+    assert "It was right for 4 of 6 inputs." in verdict.message
+    assert "x of shape (4, 4)" in verdict.message
+
+
+def test_a_value_can_be_asked_for() -> None:
+    mask = Exercise(
+        number="0.7",
+        title="a mask",
+        arguments=(),
+        returns=("the mask",),
+        cases=lambda generator, index: (),
+        truth=lambda: torch.tensor([True, False, True]),
+        answer=torch.tensor([True, False, True]),
+        reasoning="Every second.",
+        hints=("Begin with True.",),
+        misconceptions=(
+            Misconception(name="flipped", message="That is the other half.", answer=torch.tensor([False, True, False])),
+        ),
+    )
+    assert mask.judged([True, False, True]).state is State.NOT_YET  # one thing, not three
+    assert mask.judged(torch.tensor([True, False, True])).state is State.RIGHT
+    assert mask.judged(torch.tensor([False, True, False])).misconception == "flipped"
+    assert mask.judged(torch.tensor([True, True, True])).message.startswith("the mask at [1] is 1, but should be 0")
+
+
+def test_a_judge_takes_more_than_one_right_answer() -> None:
+    even = Exercise(
+        number="0.6",
+        title="an even number above n",
+        arguments=("n",),
+        returns=("the number",),
+        cases=lambda generator, index: (index,),
+        truth=lambda n: n,
+        answer=lambda n: 2 * n + 2,
+        reasoning="Any will do.",
+        hints=("Double it.",),
+        misconceptions=(
+            Misconception(
+                name="odd", message="It is odd.", answer=lambda n: 2 * n + 1, fits=lambda came, n: came % 2 == 1
+            ),
+        ),
+        judge=lambda came, n: "" if came % 2 == 0 and came > n else f"{came} is not even, or not above n.",
+    )
+    assert even.judged(lambda n: 2 * n + 2).state is State.RIGHT
+    assert even.judged(lambda n: 4 * n + 2).state is State.RIGHT
+    assert even.judged(lambda n: 2 * n + 3).misconception == "odd"
+    assert "It was called with n = 0" in even.judged(lambda n: 0).message
+
+
+def test_inputs_are_fresh_each_time(inner: Exercise) -> None:
+    seen = []
+    for _ in range(2):
+        inner.judged(lambda x, w: seen.append(x.clone()) or x @ w)
+    first, second = seen[: inner.tries], seen[inner.tries :]
+    assert len(second) == inner.tries
+    assert not any(a.equal(b) for a, b in zip(first, second, strict=True))
+
+
+def test_a_verdict_is_told_by_sign_and_word(inner: Exercise) -> None:
+    shown = inner.check(raises)._repr_html_()
+    assert "\u2717" in shown
+    assert "<b>not yet</b>" in shown
+    assert "<code>return x @ w.reshape(7, 7)</code>" in shown

@@ -1,0 +1,103 @@
+"""What is remembered of exercises: across kernels, and whatever becomes of the file."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+import torch
+
+from nfteach.exercises import Exercise
+from nfteach.exercises.record import Record, progress_folder
+from nfteach.exercises.table import Progress, Row
+from nfteach.exercises.verdict import State
+
+
+@pytest.fixture(autouse=True)
+def progress_elsewhere(monkeypatch, tmp_path) -> None:
+    monkeypatch.setenv("NFTEACH_PROGRESS", str(tmp_path / "folder"))
+
+
+def double(x):
+    return 2 * x
+
+
+@pytest.fixture
+def twice() -> Exercise:
+    return Exercise(
+        number="0.9",
+        title="twice",
+        arguments=("x",),
+        returns=("y",),
+        cases=lambda generator, index: (torch.randn(3, generator=generator),),
+        truth=lambda x: x + x,
+        answer=double,
+        reasoning="Twice is $2x$.",
+        hints=("Multiply.", "By two."),
+        misconceptions=(),
+    )
+
+
+def test_it_is_remembered_by_another_kernel(twice: Exercise) -> None:
+    twice.check(None)
+    assert not progress_folder().exists()  # nothing was attempted
+    twice.check(lambda x: x)
+    assert Record("0.9").read() == {"state": "not yet", "tries": 1, "hints": 0, "solution": False}
+    twice.check(double)
+    assert Record("0.9").read()["state"] == "right"
+    twice.check(lambda x: x)
+    assert Record("0.9").read() == {"state": "right", "tries": 3, "hints": 0, "solution": False}
+
+
+def test_judging_for_a_test_is_not_remembered(twice: Exercise) -> None:
+    twice.judged(double)
+    assert not progress_folder().exists()
+
+
+def test_hints_come_one_by_one_and_the_last_stays(twice: Exercise) -> None:
+    assert [twice.hint().body for _ in range(3)] == ["Multiply.", "By two.", "By two."]
+    assert "Hint 2 of 2 for exercise 0.9" in str(twice.hint())
+    assert Record("0.9").read()["hints"] == 2
+
+
+def test_the_solution_is_shown_with_its_reasoning(twice: Exercise) -> None:
+    shown = twice.solution()
+    assert "def double(x):\n    return 2 * x" in str(shown)
+    assert shown._repr_markdown_().endswith("Twice is $2x$.")
+    assert Record("0.9").read()["solution"] is True
+
+
+@pytest.mark.parametrize("stored", ["{half a fi", "[1, 2]", '{"state": "splendid"}', "null"])
+def test_a_file_that_cannot_be_read_is_kept_aside(twice: Exercise, stored: str) -> None:
+    progress_folder().mkdir()
+    path = progress_folder() / "0.9.json"
+    path.write_text(stored)
+    twice.check(double)
+    assert Record("0.9").read() == {"state": "right", "tries": 1, "hints": 0, "solution": False}
+    assert path.with_suffix(".unreadable").read_text() == stored
+
+
+def test_other_exercises_stay_as_they_are(twice: Exercise) -> None:
+    progress_folder().mkdir()
+    (progress_folder() / "4.2.json").write_text(json.dumps({"state": "right", "tries": 5}))
+    twice.check(double)
+    assert Record("4.2").read()["tries"] == 5
+
+
+def test_where_nothing_can_be_written_it_is_judged_all_the_same(twice: Exercise, monkeypatch, tmp_path) -> None:
+    in_the_way = tmp_path / "file"
+    in_the_way.write_text("")
+    monkeypatch.setenv("NFTEACH_PROGRESS", str(in_the_way / "progress"))
+    assert twice.check(double).state is State.RIGHT
+
+
+def test_the_table_counts_and_tells() -> None:
+    rows = [
+        Row("0.1", "one", State.RIGHT, 1, 0, False),
+        Row("0.2", "two <b>", State.NOT_YET, 2, 1, True),
+        Row("1.1", "three", State.NOT_ATTEMPTED, 0, 0, False),
+    ]
+    table = Progress(rows)
+    assert str(table).splitlines()[0] == "1 of 3 exercises right"
+    assert "2 tries, 1 hint, solution seen" in str(table)
+    assert "two &lt;b&gt;" in table._repr_html_()
