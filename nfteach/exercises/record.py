@@ -26,9 +26,9 @@ def progress_folder() -> Path:
 class Record:
     """What is known of one exercise, kept in a file of its own: two notebooks at work do not overwrite each other.
 
-    It is written back at once, so that a kernel may end at any time. What is right stays right, whatever is tried later.
-    A file that can't be read is kept beside the new one under another name. Where nothing can be written, exercises are
-    judged all the same.
+    It is written back at once, so that a kernel may end at any time. What is right stays right, whatever is tried
+    later. A file that can't be read is kept beside the new one under another name. Where nothing can be written,
+    exercises are judged all the same.
 
     Args:
         number: of the exercise, such as "4.2".
