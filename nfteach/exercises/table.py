@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import importlib
+import itertools
 import pkgutil
 from dataclasses import dataclass
 from types import ModuleType
@@ -13,79 +14,79 @@ from nfteach.exercises.exercise import Exercise
 from nfteach.exercises.record import Record
 from nfteach.exercises.verdict import SIGNS, State
 
-__all__ = ["Progress", "exercises_of", "lessons", "progress"]
+__all__ = ["Entry", "Progress", "exercises_of", "lessons", "progress", "title_of"]
 
 
 @dataclass(frozen=True)
-class Row:
-    """One exercise in the table."""
+class Entry:
+    """One exercise, and what is remembered of it."""
 
+    lesson: str
     number: str
     title: str
-    state: State
-    tries: int
-    hints: int
-    solution: bool
+    state: State = State.NOT_ATTEMPTED
+    tries: int = 0
+    hints: int = 0
+    solution: bool = False
 
-    @property
-    def remarks(self) -> str:
-        """What it took, in words."""
+    def __str__(self) -> str:
         said = [f"{self.tries} {'try' if self.tries == 1 else 'tries'}"] if self.tries else []
         said += [f"{self.hints} {'hint' if self.hints == 1 else 'hints'}"] if self.hints else []
         said += ["solution seen"] if self.solution else []
-        return ", ".join(said)
+        return f"{SIGNS[self.state]} {self.number} {self.title}" + (f" ({', '.join(said)})" if said else "")
 
 
 class Progress:
-    """The table. It prints as text, and shows as HTML in a notebook."""
+    """The table, a row for each lesson. It prints as text, and shows as HTML in a notebook.
 
-    def __init__(self, rows: list[Row]) -> None:
-        self.rows = rows
+    Args:
+        entries: one for each exercise, those of a lesson one after another.
+    """
+
+    def __init__(self, entries: list[Entry]) -> None:
+        self.entries = entries
 
     @property
     def right(self) -> int:
         """How many exercises are right."""
-        return sum(row.state is State.RIGHT for row in self.rows)
+        return _right(self.entries)
 
     @property
     def head(self) -> str:
-        return f"{self.right} of {len(self.rows)} exercises right"
+        """The count, and what the signs mean."""
+        signs = ", ".join(f"{sign} {state.value}" for state, sign in SIGNS.items())
+        return f"{self.right} of {len(self.entries)} exercises right ({signs})"
 
     def __repr__(self) -> str:
-        width = max((len(row.title) for row in self.rows), default=0)
-        lines = [
-            f"{SIGNS[row.state]} {row.number:5} {row.title:{width}}  {row.state.value:17}  {row.remarks}".rstrip()
-            for row in self.rows
-        ]
-        return "\n".join([self.head, *lines])
+        lines = [self.head]
+        for lesson, entries in self._by_lesson():
+            lines += [lesson, *(f"  {entry}" for entry in entries)]
+        return "\n".join(lines)
 
     def _repr_html_(self) -> str:
         left = "style='text-align: left'"
+        head = "".join(f"<th scope='col' {left}>{word}</th>" for word in ("lesson", "right", "exercises"))
         body = "".join(
-            f"<tr><td>{SIGNS[row.state]}</td><td>{row.number}</td><td {left}>{html.escape(row.title)}</td>"
-            f"<td {left}>{row.state.value}</td><td {left}>{row.remarks}</td></tr>"
-            for row in self.rows
+            f"<tr><td {left}>{html.escape(lesson)}</td><td {left}>{_right(entries)} of {len(entries)}</td>"
+            f"<td {left}>{' &nbsp; '.join(html.escape(str(entry)) for entry in entries)}</td></tr>"
+            for lesson, entries in self._by_lesson()
         )
-        head = "".join(f"<th scope='col'>{word}</th>" for word in ("", "exercise", "what", "state", ""))
         return f"<table><caption>{self.head}</caption><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+
+    def _by_lesson(self) -> list[tuple[str, list[Entry]]]:
+        grouped = itertools.groupby(self.entries, key=lambda entry: entry.lesson)
+        return [(lesson, list(entries)) for lesson, entries in grouped]
 
 
 def progress() -> Progress:
     """Every exercise of the course, with its state as remembered on this computer."""
-    rows = []
-    for lesson in lessons():
-        for exercise in exercises_of(lesson):
-            known = Record(exercise.number).read()
-            row = Row(
-                exercise.number,
-                exercise.title,
-                State(known["state"]),
-                known["tries"],
-                known["hints"],
-                known["solution"],
-            )
-            rows.append(row)
-    return Progress(rows)
+    return Progress(
+        [
+            Entry(title_of(lesson), exercise.number, exercise.title, **_known(exercise))
+            for lesson in lessons()
+            for exercise in exercises_of(lesson)
+        ]
+    )
 
 
 def lessons() -> list[ModuleType]:
@@ -98,3 +99,17 @@ def exercises_of(lesson: ModuleType) -> list[Exercise]:
     """The exercises of a lesson's module, in order."""
     found = [value for value in vars(lesson).values() if isinstance(value, Exercise)]
     return sorted(found, key=lambda one: [int(part) for part in one.number.split(".")])
+
+
+def title_of(lesson: ModuleType) -> str:
+    """Such as "04 planar flows", from the module's first line, "Lesson 04, planar flows: psi, ..."."""
+    return lesson.__doc__.split(":")[0].removeprefix("Lesson ").replace(",", "", 1)
+
+
+def _known(exercise: Exercise) -> dict[str, object]:
+    known = Record(exercise.number).read()
+    return {name: known[name] for name in ("tries", "hints", "solution")} | {"state": State(known["state"])}
+
+
+def _right(entries: list[Entry]) -> int:
+    return sum(entry.state is State.RIGHT for entry in entries)

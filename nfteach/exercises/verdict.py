@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import enum
 import html
+import re
 from dataclasses import dataclass
 
 __all__ = ["SIGNS", "Note", "State", "Verdict"]
@@ -20,6 +21,9 @@ class State(enum.Enum):
 # Told by a sign and a word, never by colour alone; colours that can be read on white and on black.
 SIGNS = {State.NOT_ATTEMPTED: "\u25cb", State.NOT_YET: "\u2717", State.RIGHT: "\u2713"}
 _COLOURS = {State.NOT_ATTEMPTED: "#808080", State.NOT_YET: "#d55e00", State.RIGHT: "#009e73"}
+
+# *stressed*, but not the stars of 2*x*y or x**2.
+_STRESSED = re.compile(r"(?<![\w*)])\*(\w[^*]*\w|\w)\*(?![\w*(])")
 
 
 @dataclass(frozen=True)
@@ -44,7 +48,7 @@ class Verdict:
         return f"Exercise {self.number}: {self.state.value}. {self.message}".rstrip()
 
     def _repr_html_(self) -> str:
-        said = f" {_code(self.message)}" if self.message else ""
+        said = f" {_marked(self.message)}" if self.message else ""
         return (
             f'<div role="status" style="border-left: 4px solid {_COLOURS[self.state]}; padding: 2px 10px;">'
             f"{SIGNS[self.state]} <b>Exercise {self.number}</b> ({html.escape(self.title)}): "
@@ -66,7 +70,9 @@ class Note:
         return f"**{self.head}.** {self.body}" if "\n" not in self.body else f"**{self.head}**\n\n{self.body}"
 
 
-def _code(message: str) -> str:
-    """Text with `code` between backticks, as HTML."""
+def _marked(message: str) -> str:
+    """Text with `code` between backticks and *stressed* words, as HTML."""
     parts = html.escape(message).split("`")
-    return "".join(f"<code>{part}</code>" if index % 2 else part for index, part in enumerate(parts))
+    return "".join(
+        f"<code>{part}</code>" if index % 2 else _STRESSED.sub(r"<em>\1</em>", part) for index, part in enumerate(parts)
+    )

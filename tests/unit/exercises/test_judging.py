@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from nfteach.exercises import Exercise, Misconception
-from nfteach.exercises.verdict import State
+from nfteach.exercises.verdict import State, Verdict
 
 
 @pytest.fixture(autouse=True)
@@ -201,3 +201,24 @@ def test_a_verdict_is_told_by_sign_and_word(inner: Exercise) -> None:
     assert "\u2717" in shown
     assert "<b>not yet</b>" in shown
     assert "<code>return x @ w.reshape(7, 7)</code>" in shown
+
+
+def test_stressed_words_and_code_are_shown_as_such_and_products_are_left_alone() -> None:
+    verdict = Verdict("0.8", "a title", State.NOT_YET, "Not 2*x*y or tanh(a)**2 but the *right* one, `x * w`.")
+    assert "Not 2*x*y or tanh(a)**2 but the <em>right</em> one, <code>x * w</code>." in verdict._repr_html_()
+
+
+def test_the_generator_of_pytorch_is_left_as_it_was(inner: Exercise) -> None:
+    torch.manual_seed(5)
+    expected = torch.rand(3)
+    torch.manual_seed(5)
+    inner.judged(lambda x, w: x @ w + 0 * torch.randn(()))
+    assert torch.equal(torch.rand(3), expected)
+
+
+def test_inputs_are_fresh_each_time(inner: Exercise) -> None:
+    seen = []
+    for _ in range(2):
+        inner.judged(lambda x, w: seen.append(x) or x @ w)
+    half = len(seen) // 2
+    assert not any(torch.equal(one, other) for one, other in zip(seen[:half], seen[half:], strict=True))

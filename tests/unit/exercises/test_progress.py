@@ -9,7 +9,7 @@ import torch
 
 from nfteach.exercises import Exercise
 from nfteach.exercises.record import Record, progress_folder
-from nfteach.exercises.table import Progress, Row
+from nfteach.exercises.table import Entry, Progress, exercises_of, lessons, progress, title_of
 from nfteach.exercises.verdict import State
 
 
@@ -92,12 +92,31 @@ def test_where_nothing_can_be_written_it_is_judged_all_the_same(twice: Exercise,
 
 
 def test_the_table_counts_and_tells() -> None:
-    rows = [
-        Row("0.1", "one", State.RIGHT, 1, 0, False),
-        Row("0.2", "two <b>", State.NOT_YET, 2, 1, True),
-        Row("1.1", "three", State.NOT_ATTEMPTED, 0, 0, False),
+    entries = [
+        Entry("00 start here", "0.1", "one", State.RIGHT, tries=1),
+        Entry("00 start here", "0.2", "two <b>", State.NOT_YET, tries=2, hints=1, solution=True),
+        Entry("01 more", "1.1", "three"),
     ]
-    table = Progress(rows)
-    assert str(table).splitlines()[0] == "1 of 3 exercises right"
-    assert "2 tries, 1 hint, solution seen" in str(table)
+    table = Progress(entries)
+    assert str(table).splitlines()[0].startswith("1 of 3 exercises right")
+    assert "\u2717 0.2 two <b> (2 tries, 1 hint, solution seen)" in str(table)
     assert "two &lt;b&gt;" in table._repr_html_()
+    assert table._repr_html_().count("<tr>") == 3  # the head and two lessons
+    assert "1 of 2" in table._repr_html_()
+
+
+def test_progress_knows_every_lesson_and_what_was_done() -> None:
+    before = progress()
+    assert (before.right, len(before.entries)) == (0, sum(len(exercises_of(lesson)) for lesson in lessons()))
+    lesson = lessons()[0]
+    exercise = exercises_of(lesson)[0]
+    exercise.check(exercise.answer)
+    assert progress().right == 1
+    assert progress().entries[0] == Entry(title_of(lesson), exercise.number, exercise.title, State.RIGHT, tries=1)
+
+
+@pytest.mark.parametrize("lesson", lessons(), ids=lambda lesson: lesson.__name__[-2:])
+def test_a_lesson_has_a_title(lesson) -> None:
+    number, words = title_of(lesson).split(" ", 1)
+    assert number == lesson.__name__[-2:]
+    assert 0 < len(words) < 60
