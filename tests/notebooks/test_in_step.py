@@ -17,5 +17,5 @@ def test_no_notebook_is_without_a_source():
     assert [line for line in check(lessons, NOTEBOOKS, whole=True) if "no source" in line] == []
 
 
-def test_the_course_begins_at_lesson_00():
-    assert SOURCES[0].stem == "00_start_here"
+def test_the_ten_lessons_are_there():
+    assert [source.stem[:2] for source in SOURCES] == [f"{number:02}" for number in range(10)]

@@ -2,11 +2,14 @@
 
 import itertools
 import re
+from importlib import import_module
 from pathlib import Path
 
 import nbformat
 import pytest
 from lessons.source import BEGIN, END, NOTEBOOKS, SETS, discover, read_lesson
+
+from nfteach.exercises.table import exercises_of
 
 PATHS = [read_lesson(source).target(NOTEBOOKS, which) for source in discover(NOTEBOOKS) for which in SETS]
 LIMIT = 600_000  # bytes; a notebook above it is slow to open and to review
@@ -106,6 +109,15 @@ def test_links_inside_the_course_lead_somewhere(path, notebook):
 def anchor(heading: str) -> str:
     """JupyterLab's name for a heading: its text as shown, blanks turned into hyphens."""
     return re.sub(r"[*`_]", "", heading).replace(" ", "-")
+
+
+def test_every_exercise_of_the_lesson_is_judged_in_it(path, notebook):
+    # the learner's set with nothing attempted; the solved one with every answer right
+    solved = path.parent.name == "solutions"
+    verdicts = [output.data["text/plain"] for output in outputs(notebook) if "text/plain" in output.get("data", {})]
+    verdicts = [text for text in verdicts if re.match(r"Exercise \d\.\d+:", text)]
+    numbers = [exercise.number for exercise in exercises_of(import_module(f"nfteach.exercises.lesson_{path.name[:2]}"))]
+    assert verdicts == [f"Exercise {number}: {'right' if solved else 'not attempted yet'}." for number in numbers]
 
 
 def test_the_learner_finds_places_and_the_reader_solutions(path, notebook):

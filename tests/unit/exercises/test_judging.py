@@ -214,11 +214,3 @@ def test_the_generator_of_pytorch_is_left_as_it_was(inner: Exercise) -> None:
     torch.manual_seed(5)
     inner.judged(lambda x, w: x @ w + 0 * torch.randn(()))
     assert torch.equal(torch.rand(3), expected)
-
-
-def test_inputs_are_fresh_each_time(inner: Exercise) -> None:
-    seen = []
-    for _ in range(2):
-        inner.judged(lambda x, w: seen.append(x) or x @ w)
-    half = len(seen) // 2
-    assert not any(torch.equal(one, other) for one, other in zip(seen[:half], seen[half:], strict=True))
