@@ -198,7 +198,8 @@ class Exercise:
 
 
 def _source(answer: Any) -> str:
-    return textwrap.dedent(inspect.getsource(answer)) if callable(answer) else repr(answer)
+    """The source as shown to a learner: under a name without the underscore of a module's own things."""
+    return textwrap.dedent(inspect.getsource(answer)).replace("def _", "def ", 1) if callable(answer) else repr(answer)
 
 
 def _fresh(case: tuple[Any, ...]) -> tuple[Any, ...]:

@@ -67,8 +67,8 @@ class Progress:
         left = "style='text-align: left'"
         head = "".join(f"<th scope='col' {left}>{word}</th>" for word in ("lesson", "right", "exercises"))
         body = "".join(
-            f"<tr><td {left}>{html.escape(lesson)}</td><td {left}>{_right(entries)} of {len(entries)}</td>"
-            f"<td {left}>{' &nbsp; '.join(html.escape(str(entry)) for entry in entries)}</td></tr>"
+            f"<tr><td {left}>{_unbroken(lesson)}</td><td {left}>{_unbroken(f'{_right(entries)} of {len(entries)}')}</td>"
+            f"<td {left}>{' &ensp; '.join(_unbroken(str(entry)) for entry in entries)}</td></tr>"
             for lesson, entries in self._by_lesson()
         )
         return f"<table><caption>{self.head}</caption><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
@@ -113,3 +113,8 @@ def _known(exercise: Exercise) -> dict[str, object]:
 
 def _right(entries: list[Entry]) -> int:
     return sum(entry.state is State.RIGHT for entry in entries)
+
+
+def _unbroken(text: str) -> str:
+    """Text that stays on one line, as HTML."""
+    return f"<span style='white-space: nowrap'>{html.escape(text)}</span>"
