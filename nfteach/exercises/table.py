@@ -55,7 +55,7 @@ class Progress:
     def head(self) -> str:
         """The count, and what the signs mean."""
         signs = ", ".join(f"{sign} {state.value}" for state, sign in SIGNS.items())
-        return f"{self.right} of {len(self.entries)} exercises right ({signs})"
+        return f"{_score(self.entries)} exercises right ({signs})"
 
     def __repr__(self) -> str:
         lines = [self.head]
@@ -67,7 +67,7 @@ class Progress:
         left = "style='text-align: left'"
         head = "".join(f"<th scope='col' {left}>{word}</th>" for word in ("lesson", "right", "exercises"))
         body = "".join(
-            f"<tr><td {left}>{_unbroken(lesson)}</td><td {left}>{_unbroken(f'{_right(entries)} of {len(entries)}')}</td>"
+            f"<tr><td {left}>{_unbroken(lesson)}</td><td {left}>{_unbroken(_score(entries))}</td>"
             f"<td {left}>{' &ensp; '.join(_unbroken(str(entry)) for entry in entries)}</td></tr>"
             for lesson, entries in self._by_lesson()
         )
@@ -113,6 +113,10 @@ def _known(exercise: Exercise) -> dict[str, object]:
 
 def _right(entries: list[Entry]) -> int:
     return sum(entry.state is State.RIGHT for entry in entries)
+
+
+def _score(entries: list[Entry]) -> str:
+    return f"{_right(entries)} of {len(entries)}"
 
 
 def _unbroken(text: str) -> str:
