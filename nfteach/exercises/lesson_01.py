@@ -262,8 +262,8 @@ both_ways = Exercise(
     r"*subtract* it. Where you come from $x$ you know $\log|\det dz/dx|$, its negative, and *add* it. In both, "
     r"$\log p$ is asked for a point of the base's own space.",
     hints=(
-        "For the first, (8): `f.call_and_ladj(z)` gives f(z), which is not needed, and log|det dx/dz| at z.",
-        "For the second, (9): `f.inverse_and_ladj(x)` gives the point that x came from, and log|det dz/dx| at x.",
+        "For the first, (7): `f.call_and_ladj(z)` gives f(z), which is not needed, and log|det dx/dz| at z.",
+        "For the second, (8): `f.inverse_and_ladj(x)` gives the point that x came from, and log|det dz/dx| at x.",
         "The badge z -> x goes with minus, x -> z goes with plus.",
     ),
     misconceptions=(
