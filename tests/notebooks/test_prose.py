@@ -1,0 +1,311 @@
+"""What is written is spelt well, leads somewhere, and has the shape of a lesson; and each check can fail."""
+
+from __future__ import annotations
+
+import re
+import types
+from pathlib import Path
+
+import pytest
+import torch
+from lessons.source import NOTEBOOKS, discover
+
+from nfteach.exercises import Exercise
+from nfteach.exercises.table import exercises_of, lessons
+from tests.notebooks import prose, shape
+
+ROOT = Path(__file__).parents[2]
+SOURCES = discover(NOTEBOOKS)
+PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
+EXERCISES = {int(lesson.__name__[-2:]): lesson for lesson in lessons()}
+
+
+def number(source: Path) -> int:
+    return int(source.name[:2])
+
+
+def told(module: types.ModuleType) -> str:
+    """All that the exercises of a lesson say, but for their code."""
+    said = []
+    for exercise in exercises_of(module):
+        said += [exercise.title, exercise.reasoning, *exercise.hints]
+        said += [text for one in exercise.misconceptions for text in (one.name, one.message)]
+    return "\n\n".join(said)
+
+
+@pytest.fixture(params=SOURCES, ids=lambda path: path.stem)
+def source(request) -> Path:
+    return request.param
+
+
+@pytest.fixture
+def text(source: Path) -> str:
+    return source.read_text(encoding="utf-8")
+
+
+# ---- what is there -----------------------------------------------------------------------------------------------
+
+
+def test_spelling_is_british_and_right(tmp_path):
+    pages = {path.name: prose.in_markdown(path.read_text(encoding="utf-8")) for path in PAGES}
+    pages |= {path.name: prose.in_source(path.read_text(encoding="utf-8")) for path in SOURCES}
+    pages |= {module.__name__: prose.in_markdown(told(module)) for module in EXERCISES.values()}
+    complaints = prose.misspelt(pages, tmp_path)
+    assert not complaints, "\n".join(complaints)
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)
+def test_links_of_a_page_lead_somewhere(path):
+    assert prose.dead_links(path.read_text(encoding="utf-8"), path, ROOT) == []
+
+
+def test_links_of_a_lesson_lead_somewhere(source, text):
+    assert prose.dead_links(text, NOTEBOOKS / f"{source.stem}.ipynb", ROOT) == []
+
+
+def test_equations_are_numbered_in_order_and_references_find_them(source, text):
+    said = told(EXERCISES[number(source)]) if number(source) in EXERCISES else ""
+    assert shape.equations(text, number(source), [prose.in_markdown(said)]) == []
+
+
+def test_headings_checks_and_exercises_are_one_to_one(source, text):
+    assert number(source) in EXERCISES, f"there is no nfteach/exercises/lesson_{number(source):02}.py"
+    assert shape.exercises(text, EXERCISES[number(source)]) == []
+
+
+def test_a_lesson_asks_before_it_shows_and_lets_you_move_something(source, text):
+    assert shape.predictions(text) == []
+    assert shape.explorers(text) == []
+    least = 3 if number(source) else 1
+    assert len(exercises_of(EXERCISES[number(source)])) >= least
+
+
+def test_a_lesson_begins_and_closes_like_the_others(source, text):
+    closing = shape.CLOSING if number(source) else ("What to remember", "Next")
+    assert shape.sections(text, closing) == []
+
+
+def test_thirty_exercises_or_more_and_none_without_a_lesson():
+    assert sum(len(exercises_of(module)) for module in EXERCISES.values()) >= 30
+    assert EXERCISES.keys() == {number(source) for source in SOURCES}
+
+
+# ---- each check can fail -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("word", "why"),
+    [
+        ("teh", "the"),
+        ("recieve", "receive"),
+        ("color", "colour"),
+        ("normalize", "normalise"),
+        ("reparametrized", "s in place of z"),
+        ("analyze", "analyse"),
+        ("is is", "twice"),
+        ("the\nthe", "twice"),
+    ],
+)
+def test_a_wrong_word_is_found_where_it_stands(tmp_path, word, why):
+    page = f"A density has an area.\n\nThis {word} map is smooth."
+    (complaint,) = prose.misspelt({"page.md": page}, tmp_path)
+    assert complaint.startswith("page.md:3: ")
+    assert why in complaint
+
+
+@pytest.mark.parametrize(
+    "page",
+    [
+        "Normalizing flows, a normalizing flow; its size, resized; a biased, focused program; a licence.",
+        "Behaviour of the factorised, reparametrised centre. It said that that is so. And t\n\nt is a letter.",
+    ],
+)
+def test_good_words_are_left_alone(tmp_path, page):
+    assert prose.misspelt({"page.md": page}, tmp_path) == []
+
+
+def test_only_prose_is_read_and_lines_stay_where_they_were():
+    line = "`teh` $teh$ [a](teh.md) <b teh>b</b> *Of teh color: a paper*"
+    page = f"---\nteh: 1\n---\n{line}\n```python\nteh = 1\n```\n$$\nteh\n$$\nteh end\n"
+    (line,) = [number for number, line in enumerate(prose.in_markdown(page).splitlines(), 1) if "teh" in line]
+    assert line == 11
+
+
+def test_comments_and_sentences_in_cells_are_prose():
+    cell = 'legend(color="teh", loc="teh place")  # a color\nPrediction(\n    f"Which {x} teh one?")\n'
+    page = f'One.\n\n```python alt="A teh picture."\n{cell}```\n'
+    lines = prose.in_source(page).splitlines()
+    assert "A teh picture." in lines[2]
+    assert "a color" in lines[3]
+    assert "teh" not in lines[3]
+    assert " teh one?" in lines[5]
+
+
+def test_a_dead_link_is_found(tmp_path):
+    (tmp_path / "notebooks/source").mkdir(parents=True)
+    (tmp_path / "notebooks/source/01_one.md").write_text("# 01 · One\n\n## A way out\n")
+    (tmp_path / "page.md").write_text("# A page\n\n## *Two* words\n")
+    place = tmp_path / "other.md"
+    lesson = "notebooks/01_one.ipynb"
+    good = f"[a](page.md) ![b](page.md#two-words) [c]({lesson}#A-way-out) [d](https://x.org/y) [e](#here)"
+    assert prose.dead_links(f"# Here\n{good}\n`[f](nowhere.md)`\n", place, tmp_path) == []
+    bad = [
+        "page2.md",
+        "page.md#three",
+        "notebooks/02_two.ipynb",
+        "notebooks/01_one.ipynb#a-way-out",
+        "#there",
+        "../x.md",
+    ]
+    complaints = prose.dead_links("# Here\n" + " ".join(f"[g]({target})" for target in bad), place, tmp_path)
+    assert [complaint.partition(":")[0] for complaint in complaints] == bad
+
+
+def equation(tag: str) -> str:
+    return f"\n$$\nx = y\n\\tag{{{tag}}}\n$$\n\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        (equation("1") + equation("2") + "By (2), and by (1). (Uria et al. 2016, eq. 9.) $f(3)$ `g(3)` f(3)", ""),
+        (equation("3") + equation("7") + equation("6.1") + "Equation 3 and equation 6.1; equations 3 and 7.", ""),
+        (equation("1") + equation("1"), "two equations"),
+        (equation("2") + equation("1"), "(1) comes after (2)"),
+        (equation("6.2") + equation("6.1"), "(1) comes after (2)"),
+        (equation("5.1"), "this is lesson 6"),
+        (equation("A"), "neither a number"),
+        (equation("1") + "See (2).", "(2): there is no such"),
+        (equation("1") + "Differentiate equation 3.", "(3): there is no such"),
+        (equation("1") + "Equations 1 to 4.", "(4): there is no such"),
+        ('```python\nPrediction("Use (5) here?")\n```\n', "(5): there is no such"),
+    ],
+)
+def test_a_wrong_number_is_found(text, complaint):
+    found = shape.equations(text, 6)
+    assert (found == []) if not complaint else (complaint in found[0])
+
+
+def test_an_exercise_speaks_of_equations_of_its_lesson():
+    assert "(4)" in shape.equations(equation("1"), 6, ["Solve (4)."])[0]
+
+
+def lesson(names: dict[str, str]) -> types.ModuleType:
+    """A module like nfteach.exercises.lesson_06, with exercises of these names and numbers."""
+    module = types.ModuleType("nfteach.exercises.lesson_06")
+    for name, number in names.items():
+        exercise = Exercise(
+            number=number,
+            title=name,
+            arguments=("x",),
+            returns=("y",),
+            cases=lambda generator, index: (torch.ones(1),),
+            truth=lambda x: x,
+            answer=lambda x: x,
+            reasoning="",
+            hints=(),
+            misconceptions=(),
+        )
+        setattr(module, name, exercise)
+    return module
+
+
+GOOD = """\
+```python
+from nfteach.exercises import lesson_06 as exercise
+```
+
+### Exercise 6.1: one
+
+```python
+def first(x):
+    ### BEGIN SOLUTION
+    return x
+    ### END SOLUTION
+```
+
+```python tags=["nbval-check-output"]
+exercise.one.check(first)  # stuck? exercise.one.hint(), then exercise.one.solution()
+```
+
+### Exercise 6.2: two
+
+```python
+def second(x):
+    ### BEGIN SOLUTION
+    return x
+    ### END SOLUTION
+```
+
+```python tags=["nbval-check-output"]
+exercise.two.check(second)  # stuck? exercise.two.hint(), then exercise.two.solution()
+```
+"""
+
+
+def test_a_good_lesson_fits_its_exercises():
+    assert shape.exercises(GOOD, lesson({"one": "6.1", "two": "6.2"})) == []
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "complaint"),
+    [
+        ("### Exercise 6.2: two", "### Two", "the headings are ['6.1']"),
+        ("Exercise 6.2", "Exercise 6.3", "the headings are ['6.1', '6.3']"),
+        ("exercise.two.hint()", "exercise.one.hint()", "6.2: is exercise.two"),
+        ("exercise.two", "exercise.one", "6.2: is exercise.two"),
+        ("check(second)", "check(third)", "third is not written"),
+        ("  # stuck? exercise.two.hint(), then exercise.two.solution()", "", "the check cell reads"),
+        ("lesson_06 as exercise", "lesson_06", "not imported as exercise"),
+        (' tags=["nbval-check-output"]\nexercise.two', "\nexercise.two", "not tagged"),
+        ("exercise.two.check(second)", "two(second)", "have a check cell"),
+    ],
+)
+def test_a_lesson_that_does_not_fit_its_exercises_is_told(old, new, complaint):
+    assert old in GOOD
+    found = shape.exercises(GOOD.replace(old, new), lesson({"one": "6.1", "two": "6.2"}))
+    assert any(complaint in one for one in found), found
+
+
+def test_exercises_that_no_heading_names_are_told():
+    assert shape.exercises(GOOD, lesson({"one": "6.1", "two": "6.2", "three": "6.3"}))
+    assert shape.exercises(GOOD, lesson({"one": "6.2", "two": "6.1"}))
+
+
+HIDDEN = '```python jupyter={"source_hidden": true}\nPrediction("?", {"a": "b"})\n```\n\n'
+
+
+def test_missing_and_open_predictions_are_told():
+    assert shape.predictions(HIDDEN * 2) == []
+    assert "1 predictions" in shape.predictions(HIDDEN)[0]
+    assert "not hidden" in shape.predictions(HIDDEN * 2 + HIDDEN.replace("true", "false"))[0]
+    assert "begins with" in shape.predictions(HIDDEN * 2 + HIDDEN.replace("Pred", "x = 1\nPred"))[0]
+
+
+def test_a_lesson_without_an_explorer_is_told():
+    assert {"PlanarExplorer", "MapExplorer2D", "NADEStepper", "TrainingReplay"} <= shape.EXPLORERS
+    assert not {"Explorer", "Prediction", "SelfTest", "LiveFigure"} & shape.EXPLORERS
+    assert shape.explorers("```python\nPlanarExplorer()\n```\n") == []
+    assert shape.explorers("```python\nfrom nfteach.widgets import PlanarExplorer\n```\nPlanarExplorer()\n")
+
+
+SHAPE = "# 06 · Six\n\n**You will be able to** **You need** **Time:** 1 minute.\n" + "".join(
+    f"\n## {title}\n\nwords\n" for title in ("One", "What to remember", "What the paper says that we left out", "Next")
+)
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("# 06 · Six", "# Six"),
+        ("**Time:**", "Time"),
+        ("## Next", "## And then"),
+        ("## What to remember", "### What to remember"),
+        ("## What to remember\n\nwords\n", ""),
+        ("\nwords\n\n## Next", "\n## Next\n\n## More"),
+    ],
+)
+def test_a_section_that_is_missing_or_misplaced_is_told(old, new):
+    assert shape.sections(SHAPE) == []
+    assert re.search(re.escape(old), SHAPE)
+    assert shape.sections(SHAPE.replace(old, new))
