@@ -313,9 +313,9 @@ both_ways = Exercise(
 
 
 def _three_case(generator: torch.Generator, index: int) -> tuple[Tensor, float]:
-    """x (B,) from -2 to 2, and a between 1.2 and 2.2."""
+    """x (B,) from -2 to 2, and a between 1.6 and 2.6."""
     x = 4 * torch.rand(9, generator=generator, dtype=torch.float64) - 2
-    return x, 1.2 + torch.rand((), generator=generator).item()
+    return x, 1.6 + torch.rand((), generator=generator).item()
 
 
 def _normal(z: Tensor) -> Tensor:
@@ -326,7 +326,7 @@ def _given(x: Tensor, a: float) -> tuple[Tensor, Tensor, Tensor]:
     """The three as they stand in the lesson."""
     first = _normal((x - 1) / a) * a
     second = _normal(-torch.sinh(a * x)) * a * torch.cosh(a * x)
-    third = _normal(torch.asinh(x) / a) / (a * torch.cosh(a * x))
+    third = _normal(torch.sinh(x) / a) * torch.sqrt(1 + (a * x) ** 2) / a
     return first, second, third
 
 
@@ -335,8 +335,8 @@ def _repaired(x: Tensor, a: float) -> tuple[Tensor, Tensor, Tensor]:
     first = _normal(z) / a
     z = -torch.sinh(a * x)
     second = _normal(z) * a * torch.cosh(a * x)
-    z = torch.asinh(x) / a
-    third = _normal(z) / (a * torch.cosh(a * z))
+    z = torch.sinh(x) / a
+    third = _normal(z) * torch.sqrt(1 + (a * z) ** 2) / a
     return first, second, third
 
 
@@ -345,7 +345,7 @@ def _by_counting_mass(x: Tensor, a: float) -> tuple[Tensor, ...]:
     h = 1e-4
 
     def maps(z: Tensor) -> Tensor:
-        return torch.stack([1 + a * z[0], -torch.asinh(z[1]) / a, torch.sinh(a * z[2])])
+        return torch.stack([1 + a * z[0], -torch.asinh(z[1]) / a, torch.asinh(a * z[2])])
 
     # Which z lands at the ends of that interval? Bisection finds it; the second map decreases.
     ends = torch.cat([x - h, x + h]).expand(3, -1)
@@ -375,11 +375,11 @@ three_densities = Exercise(
     answer=_repaired,
     reasoning=r"The first multiplies by $dx/dz = a$ and should divide. The second multiplies, too, but by "
     r"$|dz/dx| = a \cosh(a x)$, the slope of the way back: that is right. The third divides by the right slope at the "
-    r"wrong place: $dx/dz = a \cosh(a z)$ is to be taken at $z$, and was taken at $x$.",
+    r"wrong place: $dx/dz = a / \sqrt{1 + (a z)^2}$ is to be taken at $z$, and was taken at $x$.",
     hints=(
         "Sum each of them over a fine grid of x, for one value of a. Which has the area 1?",
         r"For each of the other two write down $dx/dz$ as a function of $z$. Is it divided by? Is it taken at $z$?",
-        r"$\frac{d}{dz}(1 + a z) = a$, and $\frac{d}{dz}\sinh(a z) = a \cosh(a z)$.",
+        r"$\frac{d}{dz}(1 + a z) = a$, and $\frac{d}{dz}\operatorname{asinh}(a z) = a / \sqrt{1 + (a z)^2}$.",
     ),
     misconceptions=(
         Misconception(
