@@ -1,0 +1,635 @@
+"""Lesson 09, three routes: six broken layers, the price of both directions, a new log-det, a layer of your own."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
+
+from nfteach.exercises.drawing import normal
+from nfteach.exercises.exercise import Exercise, Misconception
+from nfteach.exercises.running import run
+from nfteach.flows import RNADE, Flow, Planar, RealNVP
+from nfteach.jacobian import ERRORS, JacobianReport, inspect_jacobian
+from nfteach.jacobian.exhibits import EXHIBITS
+
+__all__ = ["diagnosis", "gallery", "passes", "radial_log_det", "your_layer"]
+
+
+# ---- 9.1 ---------------------------------------------------------------------------------------------------------
+
+
+def _exhibit(name: str) -> tuple[nn.Module, Tensor]:
+    """A broken layer of the house of horrors, away from its initial parameters, and points to look at."""
+    layer, x = EXHIBITS[name].broken(), EXHIBITS[name].x
+    if EXHIBITS[name].perturb:
+        generator = torch.Generator().manual_seed(7)
+        with torch.no_grad():
+            for parameter in layer.parameters():
+                parameter += 0.5 * torch.randn(parameter.shape, generator=generator)
+    return layer, x
+
+
+_HUNG = {
+    "A": "planar-fold",
+    "B": "interleaved-halves",
+    "C": "inverse-sign",
+    "D": "one-branch",
+    "E": "summed-over-batch",
+    "F": "batch-statistics",
+}
+
+gallery: dict[str, tuple[nn.Module, Tensor]] = {letter: _exhibit(name) for letter, name in _HUNG.items()}
+"""The layers to diagnose, each with the points (B, D) to look at. The lesson hangs its own six here."""
+
+
+def _found(letter: str) -> frozenset[str]:
+    """The codes of the errors that the inspector finds in a layer of the gallery, as it is now."""
+    layer, x = gallery[letter]
+    state = tuple(value.detach().double().numpy().tobytes() for value in layer.state_dict().values())
+    return _inspected(layer, x, state)
+
+
+@lru_cache(maxsize=32)
+def _inspected(layer: nn.Module, x: Tensor, state: tuple[bytes, ...]) -> frozenset[str]:
+    return frozenset(one.code for one in inspect_jacobian(layer, x).findings if one.severity == "error")
+
+
+def _diagnose(name: str) -> str:
+    words = {
+        "A": "determinant-changes-sign",
+        "B": "inverse-wrong",
+        "C": "log-det-sign",
+        "D": "log-det-wrong",
+        "E": "log-det-summed-over-batch",
+        "F": "samples-coupled",
+    }
+    return words[name]
+
+
+def _wrong_word(word: Any, name: str) -> str:
+    if not isinstance(word, str):
+        return f"Return a word of the list, such as 'log-det-sign'; what came is {word!r}."
+    if word not in ERRORS | {"fine"}:
+        return f"For layer {name} you return {word!r}, which is no word of the list."
+    found = _found(name) or {"fine"}
+    if word in found:
+        return ""
+    if found == {"fine"}:
+        return f"In layer {name} nothing is wrong (any more): did you mend it? Run its cell again, as it came."
+    return f"Layer {name}: {word!r} is not what `inspect_jacobian` finds there."
+
+
+def _mistaken_for(word: str, *true: str) -> Callable[[Any, str], bool]:
+    """Whether an answer is right, or takes one of the true diagnoses, or any if none is named, for ``word``."""
+
+    def fits(came: Any, name: str) -> bool:
+        found = _found(name)
+        slipped = came == word and (not true or bool(found & set(true)))
+        return isinstance(came, str) and (came in found or slipped)
+
+    return fits
+
+
+def _instead(word: str, *true: str) -> Callable[[str], str]:
+    return lambda name: word if not true or _diagnose(name) in true else _diagnose(name)
+
+
+def _confusion(name: str, message: str, word: str, *true: str) -> Misconception:
+    return Misconception(name=name, message=message, answer=_instead(word, *true), fits=_mistaken_for(word, *true))
+
+
+diagnosis = Exercise(
+    number="9.1",
+    title="six broken layers",
+    arguments=("name",),
+    returns=("the word",),
+    cases=lambda generator, index: (sorted(gallery)[index],),
+    truth=lambda name: None,
+    answer=_diagnose,
+    judge=_wrong_word,
+    tries=len(_HUNG),
+    reasoning="A divides by the norm of w, not by its square, so w.u_hat may lie below -1: the map folds, and only the "
+    "sign of det J shows it. B takes the parts apart by turns and puts them together as halves: the way back looks for "
+    "them in the wrong places. C copied the line of the way there: the log-det of the inverse has its sign. D is right "
+    "where x is positive. E says `.sum()` where it means `.sum(-1)`. F takes its statistics from the batch, so no "
+    "sample has a map of its own.",
+    hints=(
+        "Ask four questions of each: may det J change its sign? Does the inverse undo what the layer did, step by "
+        "step? Which shape has the log-det, and what was summed? Does a row of the output look at other rows?",
+        "A, B and F have nothing wrong with the *formula* of their log-det. C, D and E have.",
+        "`inspect_jacobian(*gallery['A'])` tells. Read its verdict, then find the line.",
+    ),
+    misconceptions=(
+        _confusion(
+            "all fine",
+            "You call a layer fine. Not one of the six is: look at it with `inspect_jacobian`.",
+            "fine",
+        ),
+        _confusion(
+            "sign taken for wrong",
+            "One that you call wrong is right but for its sign, at every point. There is a word of its own for that.",
+            "log-det-wrong",
+            "log-det-sign",
+        ),
+        _confusion(
+            "summed taken for per dimension",
+            "You say per dimension where the opposite happens: too much is summed, not too little.",
+            "log-det-per-dimension",
+            "log-det-summed-over-batch",
+        ),
+        _confusion(
+            "fold taken for a wrong log-det",
+            "One layer's log|det J| is right at every point, and yet you blame it. What can a logarithm of an absolute "
+            "value not see?",
+            "log-det-wrong",
+            "determinant-changes-sign",
+        ),
+        _confusion(
+            "inverse taken for a wrong log-det",
+            "One layer that you blame for its log-det only moves dimensions about: that stretches nothing. Go there "
+            "and back instead.",
+            "log-det-wrong",
+            "inverse-wrong",
+        ),
+        _confusion(
+            "coupled samples taken for a summed log-det",
+            "One log-det that you call summed over the batch is summed over the dimensions only. It is the *map* that "
+            "looks at the batch.",
+            "log-det-summed-over-batch",
+            "samples-coupled",
+        ),
+    ),
+)
+
+
+# ---- 9.2 ---------------------------------------------------------------------------------------------------------
+
+
+class _Count(TorchFunctionMode):
+    """Counts how often a function of torch is called."""
+
+    def __init__(self, function: Callable[..., Tensor]) -> None:
+        super().__init__()
+        self.function, self.calls = function, 0
+
+    def __torch_function__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        self.calls += function is self.function
+        return function(*args, **(kwargs or {}))
+
+
+def _calls(function: Callable[..., Tensor], work: Callable[[], Any]) -> int:
+    with torch.no_grad(), _Count(function) as count:
+        work()
+    return count.calls
+
+
+def _halved(layer: Planar, x: Tensor, halvings: int) -> Tensor:
+    """z with layer(z) = x, by that many halvings, each of which asks h once; the last answer is used again."""
+    wx, wu = x @ layer.w, layer.w @ layer.u_hat()
+    low, high = wx - wu.abs(), wx + wu.abs()
+    for _ in range(halvings):
+        middle = (low + high) / 2
+        h = torch.tanh(middle + layer.b)
+        low, high = torch.where(middle + wu * h < wx, middle, low), torch.where(middle + wu * h < wx, high, middle)
+    return x - layer.u_hat() * h[:, None]
+
+
+@lru_cache(maxsize=256)
+def _counted(D: int, K: int, S: int) -> tuple[tuple[int, int], ...]:
+    """(density, sampling) of the three, by running them and counting the nonlinearity inside."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        x = torch.randn(1, D)
+        rnade, layers = RNADE(D, hidden=2, components=2), [Planar(D) for _ in range(K)]
+        couplings = RealNVP(D, layers=K, hidden=(2,))
+
+        def back_through_planar() -> None:
+            y = x
+            for layer in reversed(layers):
+                y = _halved(layer, y, S)
+
+        def through_planar() -> None:
+            y = x
+            for layer in layers:
+                y = layer(y)
+
+        return (
+            (_calls(torch.relu, lambda: rnade.log_prob(x)), _calls(torch.relu, lambda: rnade.sample((1,)))),
+            (_calls(torch.tanh, back_through_planar), _calls(torch.tanh, through_planar)),
+            (_calls(torch.tanh, lambda: couplings.inv(x)), _calls(torch.tanh, lambda: couplings(x))),
+        )
+
+
+def _sizes(generator: torch.Generator, index: int) -> tuple[int, int, int]:
+    D, K = (int(torch.randint(low, low + 5, (), generator=generator)) for low in (3, 2))
+    return D + index % 2, K, (20, 40, 60)[int(torch.randint(3, (), generator=generator))]
+
+
+def _passes(D: int, K: int, S: int) -> tuple[tuple[int, int], ...]:
+    rnade = (1, D)
+    planar = (K * S, K)
+    realnvp = (K, K)
+    return rnade, planar, realnvp
+
+
+def _price(came: Any, part: int) -> list[float] | None:
+    try:
+        return [float(value) for value in came[part]]
+    except (TypeError, ValueError, IndexError, KeyError):
+        return None
+
+
+def _mispriced(
+    name: str, message: str, *slips: tuple[int, Callable[[int, int, int], tuple[int, int]]]
+) -> Misconception:
+    """A wrong price of one model, whatever was said of the others; or one of several such prices."""
+
+    def answer(D: int, K: int, S: int) -> tuple[tuple[int, int], ...]:
+        right = list(_passes(D, K, S))
+        for part, wrong in slips:
+            right[part] = wrong(D, K, S)
+        return tuple(right)
+
+    def fits(came: Any, D: int, K: int, S: int) -> bool:
+        return any(_price(came, part) == [float(value) for value in wrong(D, K, S)] for part, wrong in slips)
+
+    return Misconception(name=name, message=message, answer=answer, fits=fits)
+
+
+passes = Exercise(
+    number="9.2",
+    title="the price of both directions",
+    arguments=("D", "K", "S"),
+    returns=("the RNADE's (density, sampling)", "the planar stack's", "the RealNVP's"),
+    cases=_sizes,
+    truth=lambda D, K, S: tuple(torch.tensor(price) for price in _counted(D, K, S)),
+    answer=_passes,
+    reasoning="RNADE: the density knows all of x, so all conditionals are computed at once; a sample's dimension d has "
+    "to wait for those before it. Planar, z to x: a sample asks each layer's h once; the density has to find z, and "
+    "each of the K searches asks h S times. RealNVP: each coupling runs its network once, in either direction.",
+    hints=(
+        "A pass has to wait for another only if it needs something that the other computes.",
+        "Density of the RNADE: which of the x before dimension d are not known yet? Sampling: the same question.",
+        "The planar stack here maps z to x. Sampling runs it as it is. For the density each layer is inverted, by a "
+        "search that asks h S times.",
+    ),
+    misconceptions=(
+        _mispriced(
+            "RNADE swapped",
+            "RNADE: you have density and sampling the wrong way round. Which of the two knows all of x beforehand?",
+            (0, lambda D, K, S: (D, 1)),
+        ),
+        _mispriced(
+            "RNADE samples at once",
+            "RNADE: you draw all dimensions at once. But each conditional needs the values drawn before it.",
+            (0, lambda D, K, S: (1, 1)),
+        ),
+        _mispriced(
+            "RNADE waits with x known",
+            "RNADE: you let the density wait for each dimension. But x is given, all of it: what is there to wait for?",
+            (0, lambda D, K, S: (D, D)),
+        ),
+        _mispriced(
+            "planar density for free",
+            "Planar: you evaluate the density as if the inverse were a formula. It is a search, in each layer.",
+            (1, lambda D, K, S: (K, K)),
+        ),
+        _mispriced(
+            "planar swapped",
+            "Planar: you have density and sampling the wrong way round. This stack maps z to x.",
+            (1, lambda D, K, S: (K, K * S)),
+        ),
+        _mispriced(
+            "K forgotten",
+            "You count one layer. There are K of them, and each waits for the one before.",
+            (2, lambda D, K, S: (1, 1)),
+            (1, lambda D, K, S: (S, 1)),
+        ),
+        _mispriced(
+            "couplings wait for every dimension",
+            "RealNVP: you invert a coupling dimension by dimension. All that its network looks at is there at once.",
+            (2, lambda D, K, S: (K, K * D)),
+        ),
+    ),
+)
+
+
+# ---- 9.3 ---------------------------------------------------------------------------------------------------------
+
+
+def _radial_case(generator: torch.Generator, index: int) -> tuple[Tensor, Tensor, float, float]:
+    """z (B, D), z0 (D,), alpha > 0, and beta > -alpha of either sign."""
+    D = 3 + index
+    alpha = 0.5 + torch.rand((), generator=generator).item()
+    share = 0.3 + 0.4 * torch.rand((), generator=generator).item()
+    return normal(generator, 4, D), normal(generator, D), alpha, alpha * (-share if index % 2 else 2 + share)
+
+
+def _radial_log_det(z: Tensor, z0: Tensor, alpha: float, beta: float) -> Tensor:
+    D = z.shape[-1]
+    r = (z - z0).norm(dim=-1)
+    c = 1 + beta / (alpha + r)
+    along = c - beta * r / (alpha + r) ** 2
+    return (D - 1) * torch.log(c) + torch.log(along)
+
+
+def _radial_by_autograd(z: Tensor, z0: Tensor, alpha: float, beta: float) -> Tensor:
+    def layer(z: Tensor) -> Tensor:
+        offset = z - z0
+        return (z + beta * offset / (alpha + (offset**2).sum(-1, keepdim=True).sqrt())).sum(0)
+
+    # Samples do not see each other, so the gradient of a sum over them holds each sample's own row.
+    J = torch.autograd.functional.jacobian(layer, z).transpose(0, 1)
+    return torch.linalg.slogdet(J).logabsdet
+
+
+def _radially(across: Callable[[int], int], slope: int) -> Callable[..., Tensor]:
+    """The right formula with ``across(D)`` factors c, and ``slope`` times the term that the slope of h brings."""
+
+    def log_det(z: Tensor, z0: Tensor, alpha: float, beta: float) -> Tensor:
+        r = (z - z0).norm(dim=-1)
+        c = 1 + beta / (alpha + r)
+        return across(z.shape[-1]) * torch.log(c) + torch.log(torch.abs(c - slope * beta * r / (alpha + r) ** 2))
+
+    return log_det
+
+
+def _at_the_output(z: Tensor, z0: Tensor, alpha: float, beta: float) -> Tensor:
+    r = (z - z0).norm(dim=-1, keepdim=True)
+    return _radial_log_det(z + beta * (z - z0) / (alpha + r), z0, alpha, beta)
+
+
+radial_log_det = Exercise(
+    number="9.3",
+    title="the log-det of a radial layer",
+    arguments=("z", "z0", "alpha", "beta"),
+    returns=("log|det J|",),
+    cases=_radial_case,
+    truth=_radial_by_autograd,
+    answer=_radial_log_det,
+    reasoning=r"With $o = z - z_0$, $c = 1 + \beta h$ and $h = 1/(\alpha + r)$, the product rule gives "
+    r"$J = c\,I + \beta\, h'\, o\, o^\top / r$, since $\partial r / \partial z = o / r$. The lemma: "
+    r"$\det J = c^{D-1} (c + \beta h' o^\top o / r) = c^{D-1} (c + \beta h' r)$, and $h' = -1/(\alpha + r)^2$.",
+    hints=(
+        r"Differentiate $z + \beta\, h(r)\, (z - z_0)$ with the product rule. How does $r$ move with $z$?",
+        r"$\partial r / \partial z = (z - z_0)^\top / r$. So $J = c I + (\text{number})\,(z - z_0)(z - z_0)^\top$ with "
+        r"$c = 1 + \beta / (\alpha + r)$.",
+        r"By (4) there are $D - 1$ factors $c$, and one factor $c - \beta r / (\alpha + r)^2$.",
+    ),
+    misconceptions=(
+        Misconception(
+            name="the same in all directions",
+            message="You stretch by c in all D directions. Towards and away from the centre, c itself changes on the "
+            "way.",
+            answer=_radially(lambda D: D - 1, 0),
+        ),
+        Misconception(
+            name="one factor c too many",
+            message="You have D factors c, and the one along the radius besides: that is D + 1 directions.",
+            answer=_radially(lambda D: D, 1),
+        ),
+        Misconception(
+            name="across counted once",
+            message="You count one direction across the radius. In D dimensions there are more.",
+            answer=_radially(lambda D: 1, 1),
+        ),
+        Misconception(
+            name="slope with the wrong sign",
+            message="The slope of 1 / (alpha + r) is negative. In your formula it is positive.",
+            answer=_radially(lambda D: D - 1, -1),
+        ),
+        Misconception(
+            name="at the output",
+            message="You take r at the layer's output. The log-det belongs to its input z.",
+            answer=_at_the_output,
+        ),
+        Misconception(
+            name="sign flipped",
+            message="The sign is flipped: this is the log-determinant of the inverse.",
+            answer=lambda *given: -_radial_log_det(*given),
+        ),
+        Misconception(
+            name="summed over the batch",
+            message="You summed over the batch. Each point has a log-determinant of its own.",
+            answer=lambda *given: _radial_log_det(*given).sum(),
+        ),
+        Misconception(
+            name="no logarithm",
+            message="That is det J. Its logarithm is asked for.",
+            answer=lambda *given: _radial_log_det(*given).exp(),
+        ),
+    ),
+)
+
+
+# ---- 9.4 ---------------------------------------------------------------------------------------------------------
+
+
+class _Look(NamedTuple):
+    """A layer with its parameters moved, as the inspector sees it, and the parameters that no gradient reaches."""
+
+    layer: Any
+    report: JacobianReport
+    unreached: list[str]
+
+
+_looks: list[_Look] = []  # the last few: the judge and the misconceptions ask about the same layers
+
+
+def _look(layer: nn.Module, dim: int) -> _Look:
+    known = next((look for look in _looks if look.layer is layer), None)
+    if known is None:
+        known = run(_moved_and_inspected, (layer, dim), seconds=20.0, given=f"{dim} dimensions")
+        _looks[:] = [*_looks[-7:], known]
+    return known
+
+
+def _moved_and_inspected(layer: nn.Module, dim: int) -> _Look:
+    moved = copy.deepcopy(layer)
+    with torch.no_grad():
+        for parameter in moved.parameters():
+            size = parameter.square().mean().sqrt() if parameter.numel() else 0.0
+            parameter += torch.randn_like(parameter) * max(float(size), 0.5) / 2
+    dtype = next((parameter.dtype for parameter in moved.parameters()), torch.get_default_dtype())
+    x = torch.randn(8, dim).to(dtype)
+    return _Look(layer, inspect_jacobian(moved, x), _unreached(moved, x))
+
+
+def _unreached(layer: nn.Module, x: Tensor) -> list[str]:
+    """The parameters that the loss of maximum likelihood does not depend on."""
+    out = layer.call_and_ladj(x) if isinstance(layer, Flow) else layer(x)
+    named = dict(layer.named_parameters())
+    if not isinstance(out, tuple) or not named:
+        return []
+    loss = (out[0] ** 2).sum() / 2 - torch.as_tensor(out[1]).sum()
+    if not loss.requires_grad:
+        return list(named)
+    gradients = torch.autograd.grad(loss, list(named.values()), allow_unused=True)
+    return [name for name, grad in zip(named, gradients, strict=True) if grad is None or not grad.any()]
+
+
+def _make_layer(dim: int) -> Flow:
+    class Chain(Flow):
+        """y_1 = x_1, y_i = x_i exp(tanh(a_i x_{i-1})) + b_i sin(x_{i-1}): each dimension listens to the one before."""
+
+        def __init__(self, dim):
+            super().__init__(dim)
+            self.a = nn.Parameter(torch.randn(dim - 1))
+            self.b = nn.Parameter(torch.randn(dim - 1))
+
+        def call_and_ladj(self, x):
+            before, s = x[..., :-1], torch.tanh(self.a * x[..., :-1])
+            y = torch.cat([x[..., :1], x[..., 1:] * torch.exp(s) + self.b * torch.sin(before)], dim=-1)
+            return y, s.sum(-1)
+
+        def inverse_and_ladj(self, y):
+            x = [y[..., 0]]
+            for i in range(self.dim - 1):
+                s = torch.tanh(self.a[i] * x[i])
+                x.append((y[..., i + 1] - self.b[i] * torch.sin(x[i])) * torch.exp(-s))
+            x = torch.stack(x, dim=-1)
+            return x, -self.call_and_ladj(x)[1]
+
+    return Chain(dim)
+
+
+def _unfit(came: Any, dim: int) -> str:
+    """What is wrong with a layer of the learner's own, in a sentence; empty if nothing is."""
+    if isinstance(came, type):
+        return "Return a layer, not its class: call it, as in `return MyLayer(dim)`."
+    if not isinstance(came, nn.Module):
+        return f"Return a layer, a `Flow` or an `nn.Module`; what came is a {type(came).__name__}."
+    if type(came).__module__.startswith("nfteach.flows"):
+        return f"{type(came).__name__} is the package's own. Write a class of your own; one layer, no stack."
+    report, unreached = _look(came, dim)[1:]
+    for finding in report.findings:
+        if finding.severity == "error":
+            return f"In {dim} dimensions, with its parameters moved, `inspect_jacobian` finds: {finding}"
+    if report.log_det is None:
+        return "The layer tells no log-det. A `Flow` returns it from `call_and_ladj`, an `nn.Module` with y."
+    if report.inverse_error is None:
+        return "The layer has no inverse: write `inverse_and_ladj(y)`, or `inverse(y)` for an `nn.Module`."
+    if report.structure.name in ("identity", "diagonal", "permutation", "orthogonal"):
+        return f"J is {report.structure.name}: such a layer can be had for nothing, and cannot do much."
+    if report.structure.name == "dense":
+        return "J is dense, with no structure that the inspector knows: its determinant would cost O(D^3)."
+    if not list(came.parameters()):
+        return "The layer has no parameters: there is nothing to train."
+    return f"No gradient of the loss reaches {', '.join(unreached)}: training would not move it." if unreached else ""
+
+
+def _with_finding(code: str) -> Callable[[Any, int], bool]:
+    return lambda came, dim: (
+        isinstance(came, nn.Module) and any(finding.code == code for finding in _look(came, dim).report.findings)
+    )
+
+
+def _with_structure(*names: str) -> Callable[[Any, int], bool]:
+    def fits(came: Any, dim: int) -> bool:
+        structure = _look(came, dim).report.structure if isinstance(came, nn.Module) else None
+        return structure is not None and structure.name in names
+
+    return fits
+
+
+class _Slip(Flow):
+    """The right layer with a slip of a kind."""
+
+    def __init__(self, dim: int, kind: str) -> None:
+        super().__init__(dim)
+        self.right, self.kind = _make_layer(dim), kind
+        self.W = nn.Parameter(torch.eye(dim) + 0.2 * torch.randn(dim, dim)) if kind == "dense" else None
+        self.s = nn.Parameter(torch.randn(dim)) if kind in ("diagonal", "cut") else None
+
+    def call_and_ladj(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        if self.kind == "dense":
+            return x @ self.W, torch.linalg.slogdet(self.W).logabsdet.expand(x.shape[:-1])
+        if self.kind == "diagonal":
+            return x * self.s.exp(), self.s.sum().expand(x.shape[:-1])
+        y, ladj = self.right.call_and_ladj(x)
+        if self.kind == "cut":
+            return y * self.s.detach().exp(), ladj + self.s.detach().sum()
+        return y, {"sign": -ladj, "batch": ladj.sum()}.get(self.kind, ladj)
+
+    def inverse_and_ladj(self, y: Tensor) -> tuple[Tensor, Tensor]:
+        if self.kind == "dense":
+            x = y @ torch.linalg.inv(self.W)
+        elif self.kind == "diagonal":
+            x = y * (-self.s).exp()
+        elif self.kind == "one round":
+            x = y - (self.right(y) - y)
+        else:
+            x = self.right.inverse_and_ladj(y * (-self.s).exp() if self.kind == "cut" else y)[0]
+        return x, -self.call_and_ladj(x)[1]
+
+
+def _slip(kind: str) -> Callable[[int], Flow]:
+    return lambda dim: _Slip(dim, kind)
+
+
+your_layer = Exercise(
+    number="9.4",
+    title="a layer of your own",
+    arguments=("dim",),
+    returns=("the layer",),
+    cases=lambda generator, index: (3 + 2 * index,),
+    truth=lambda dim: None,
+    answer=_make_layer,
+    judge=_unfit,
+    tries=2,
+    reasoning="Dimension i looks at dimension i - 1 and itself only, so J is lower triangular, and its diagonal is 1, "
+    "exp(s_2), ..., exp(s_D): the log-det is the sum of s, whatever a, b and the sine do below the diagonal. The way "
+    "back begins with x_1 = y_1, and then knows what each s and each sine were.",
+    hints=(
+        "Begin with the zeros. Which outputs may look at which inputs, so that the determinant is a short product?",
+        "A coupling, or a chain in which each dimension listens to the one before, with an increasing function of x_i "
+        "whose inverse and slope you can write down, such as exp(s) x_i + t or sinh(x_i).",
+        "The log-det is the sum of the logarithms of the slopes. For the inverse, compute what the layer computed, in "
+        "an order in which everything needed is known.",
+    ),
+    misconceptions=(
+        Misconception(
+            name="sign of the log-det",
+            message="The log-det has the wrong sign. Of y with respect to x is asked, at x.",
+            answer=_slip("sign"),
+            fits=_with_finding("log-det-sign"),
+        ),
+        Misconception(
+            name="summed over the batch",
+            message="The log-det is summed over the batch. Each sample has one of its own.",
+            answer=_slip("batch"),
+            fits=_with_finding("log-det-summed-over-batch"),
+        ),
+        Misconception(
+            name="inverse wrong",
+            message="The inverse does not lead back. Does it undo the last thing first, with s and t taken at x?",
+            answer=_slip("one round"),
+            fits=_with_finding("inverse-wrong"),
+        ),
+        Misconception(
+            name="diagonal",
+            message="J is diagonal: no dimension ever hears of another. Let one of them speak to the next.",
+            answer=_slip("diagonal"),
+            fits=_with_structure("identity", "diagonal"),
+        ),
+        Misconception(
+            name="dense",
+            message="J is dense. In D dimensions its determinant takes elimination, O(D^3): which entries could be 0?",
+            answer=_slip("dense"),
+            fits=_with_structure("dense"),
+        ),
+        Misconception(
+            name="parameters not reached",
+            message="A parameter gets no gradient: something cut the way to it, or nothing uses it. Training would "
+            "not move it.",
+            answer=_slip("cut"),
+            fits=lambda came, dim: isinstance(came, nn.Module) and bool(_look(came, dim).unreached),
+        ),
+    ),
+)
