@@ -81,7 +81,7 @@ conditional = Exercise(
     number="2.1",
     title="one conditional",
     arguments=("x", "d", "ordering", "W", "V", "b", "c"),
-    returns=("the probability",),
+    returns=("p",),
     cases=_conditional_case,
     truth=_conditional_by_hand,
     answer=_conditional,
@@ -195,7 +195,7 @@ activations = Exercise(
     number="2.2",
     title="the running update",
     arguments=("x", "ordering", "W", "c"),
-    returns=("the activations",),
+    returns=("a",),
     cases=_activations_case,
     truth=_activations_afresh,
     answer=_activations,
@@ -301,24 +301,27 @@ def _log_bernoulli(logits: Tensor, x: Tensor) -> Tensor:
     return logsigmoid((2 * x - 1) * logits)
 
 
-def _agrees(came: object, expected: Tensor) -> bool:
-    """Whether an answer is this, leaving out what depends on rounding."""
+def _agrees(came: object, expected: Tensor, case: tuple[Tensor, ...]) -> bool:
+    """Whether an answer is this, leaving out what depends on rounding, and what came out infinite where it does."""
     if not isinstance(came, Tensor) or came.shape != expected.shape:
         return False
+    came, b = came.detach().double(), case[4]
     fair = expected.abs() < _FAIR
-    return torch.allclose(came.detach().double()[fair], expected[fair], rtol=1e-4, atol=1e-4)
+    if b.abs().max() > _FAIR:
+        fair = fair & came.isfinite()
+    return torch.allclose(came[fair], expected[fair], rtol=1e-4, atol=1e-4)
 
 
 def _likely(name: str, message: str, mistake: Callable[..., Tensor]) -> Misconception:
     """A mistake that is recognised also if, on top of it, probabilities are rounded before the logarithm."""
     return Misconception(
-        name=name, message=message, answer=mistake, fits=lambda came, *case: _agrees(came, mistake(*case))
+        name=name, message=message, answer=mistake, fits=lambda came, *case: _agrees(came, mistake(*case), case)
     )
 
 
 def _is_sum_or_mean(came: object, *case: Tensor) -> bool:
     truth = _log_likelihood_by_hand(*case)
-    return _agrees(came, truth.sum()) or _agrees(came, truth.mean())
+    return _agrees(came, truth.sum(), case) or _agrees(came, truth.mean(), case)
 
 
 likelihood = Exercise(
@@ -391,7 +394,7 @@ likelihood = Exercise(
             answer=lambda x, o, *rest: torch.log(
                 torch.where(x[:, o] == 1, torch.sigmoid(_logits(x, o, *rest)), 1 - torch.sigmoid(_logits(x, o, *rest)))
             ).sum(-1),
-            fits=lambda came, *case: _agrees(came, _log_likelihood_by_hand(*case)),
+            fits=lambda came, *case: _agrees(came, _log_likelihood_by_hand(*case), case),
         ),
     ),
 )
@@ -401,8 +404,11 @@ likelihood = Exercise(
 
 
 def _sampling_case(generator: torch.Generator, index: int) -> tuple:
-    nade = _nade(generator, index)
-    return torch.rand(12, len(nade[0]), generator=generator, dtype=torch.float64), *nade
+    """The first pixel drawn is 1 with probability 0.62, neither rare nor certain."""
+    ordering, W, V, b, c = _nade(generator, index)
+    first = ordering[0]
+    b[first] = 0.5 - torch.sigmoid(c) @ V[first]
+    return torch.rand(20, len(b), generator=generator, dtype=torch.float64), ordering, W, V, b, c
 
 
 def _samples(u: Tensor, ordering: Tensor, W: Tensor, V: Tensor, b: Tensor, c: Tensor) -> Tensor:
@@ -459,11 +465,19 @@ def _not_binary(came: object, u: Tensor, *nade: Tensor) -> bool:
     return bool(((came >= 0) & (came <= 1)).all() and ((came > 0) & (came < 1)).any())
 
 
+def _unmoved_by_u(came: object, u: Tensor, o: Tensor, *rest: Tensor) -> bool:
+    """Whether the first pixel drawn changes to and fro as its uniform number grows, so that something else decided."""
+    if not isinstance(came, Tensor) or came.shape != u.shape:
+        return False
+    first = came[u[:, 0].argsort(), o[0]]
+    return int((first[1:] != first[:-1]).sum()) > 1
+
+
 sampling = Exercise(
     number="2.4",
     title="ancestral sampling",
     arguments=("u", "ordering", "W", "V", "b", "c"),
-    returns=("the samples",),
+    returns=("x",),
     cases=_sampling_case,
     truth=_samples_by_hand,
     answer=_samples,
@@ -518,6 +532,13 @@ sampling = Exercise(
             name="u of the pixel, not of the step",
             message="u is used up step by step: its column d belongs to step d, whichever pixel that is.",
             answer=lambda *case: _walk(*case, drawn=lambda p, u, d, pixel: u[:, pixel] < p),
+        ),
+        Misconception(
+            name="u not used",
+            message="The first pixel that you draw does not follow u[:, 0]: other numbers decided, perhaps some that "
+            "you drew yourself.",
+            answer=lambda u, *nade: _walk(torch.rand_like(u), *nade),
+            fits=_unmoved_by_u,
         ),
     ),
 )
