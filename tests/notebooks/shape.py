@@ -133,14 +133,15 @@ def explorers(text: str) -> list[str]:
 
 
 def sections(text: str, closing: Sequence[str] = CLOSING) -> list[str]:
-    """A title that is not the lesson's, and closing sections that are missing or out of order."""
+    """A title that is not the lesson's, and closing sections that are missing, out of order, or not at the end."""
     found = []
     titles = _headings(text, 1)
     if len(titles) != 1 or not re.fullmatch(r"\d\d · \S.*", titles[0]):
         found.append(f"the title should be one line such as '# 04 · Planar flows', but is {titles}")
     for word in ("**You will be able to**", "**You need**", "**Time:**"):
         found += [] if word in text else [f"{word} is missing"]
-    last = _headings(text, 2)[-len(closing) :]
-    if len(last) != len(closing) or not all(map(re.fullmatch, closing, last)):
-        found.append(f"the last sections are {last}, they should be {list(closing)}")
+    titles = _headings(text, 2)
+    places = [number for pattern in closing for number, title in enumerate(titles) if re.fullmatch(pattern, title)]
+    if len(places) != len(closing) or places != sorted(places) or places[-1] != len(titles) - 1:
+        found.append(f"the sections are {titles}; they should end in {list(closing)}, in this order")
     return found

@@ -135,7 +135,9 @@ def citations(text: str) -> set[tuple[str, str]]:
     """
     found = set()
     for match in _CITED.finditer(text):
-        before = re.split(r"[(|\n]", text[: match.start()])[-1]
+        *earlier, before = re.split(r"[(|\n]", text[: match.start()])
+        if not before.strip() and earlier and re.search(r"(?:19|20)\d\d $", earlier[-1]):
+            before = earlier[-1]  # "Rezende & Mohamed 2015 (eq. 14)"
         authors = list(_AUTHORS.finditer(before))
         if match["note"] or match["after"]:
             who = "note"
@@ -223,6 +225,7 @@ def test_every_equation_of_the_note_is_named_in_the_lesson_that_the_index_gives(
             {("Papamakarios 2021", "2"), ("Rezende 2015", "5")},
         ),
         ("(note eq. 1, which writes)", {("note", "1")}),
+        ("As Rezende & Mohamed 2015 (eq. 14) say.", {("Rezende 2015", "14")}),
         ("Radial flows (eq. 14), and Dinh et al. 2017 (section 3).", set()),
     ],
 )
