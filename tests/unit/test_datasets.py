@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from sklearn.datasets import load_digits, load_wine
+from sklearn.datasets import load_breast_cancer, load_digits, load_wine
 
 from nfteach import datasets
 
@@ -19,6 +19,7 @@ def test_the_splits_are_a_partition_of_the_rows():
     assert sorted(map(tuple, ours)) == sorted(map(tuple, theirs))
     assert [len(part) for part in parts(digits)] == [1197, 200, 400]
     assert [len(part) for part in parts(datasets.wine())] == [108, 35, 35]
+    assert [len(part) for part in parts(datasets.breast_cancer())] == [369, 100, 100]
 
 
 def test_labels_belong_to_their_images():
@@ -61,6 +62,22 @@ def test_wine_is_standardised_by_its_training_part_alone():
     assert (wine.train.std(0, correction=0) - 1).abs().max() < 1e-5
     assert wine.test.mean(0).abs().max() > 0.01
     assert wine.names == tuple(load_wine().feature_names)
+
+
+def test_tumours_keep_their_labels_and_names():
+    tumours = datasets.breast_cancer()
+    rows, labels = load_breast_cancer(return_X_y=True)
+    assert tumours.names == tuple(load_breast_cancer().feature_names)
+    assert tumours.train.mean(0).abs().max() < 1e-4
+    assert (tumours.train.std(0, correction=0) - 1).abs().max() < 1e-4
+    order = np.random.RandomState(0).permutation(569)
+    raw = (rows - rows[order[:369]].mean(0)) / rows[order[:369]].std(0)
+    of_parts = np.split(order, (369, 469))
+    ours = (tumours.train_labels, tumours.validation_labels, tumours.test_labels)
+    for x, y, chosen in zip(parts(tumours), ours, of_parts, strict=True):
+        assert np.abs(x.numpy() - raw[chosen]).max() < 1e-3
+        assert y.tolist() == labels[chosen].tolist()
+    assert (torch.cat([tumours.train_labels, tumours.validation_labels, tumours.test_labels]) == 0).sum() == 212
 
 
 def test_a_constant_attribute_cannot_be_standardised():
