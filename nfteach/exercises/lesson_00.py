@@ -60,6 +60,12 @@ stretched = Exercise(
             answer=lambda x, a, c: _phi((x - c) / a) * abs(a),
         ),
         Misconception(
+            name="multiplied by the slope, with its sign",
+            message="You multiplied by a. The same mass on |a| times the length: the density gets *lower*. And for a "
+            "negative a yours is negative.",
+            answer=lambda x, a, c: _phi((x - c) / a) * a,
+        ),
+        Misconception(
             name="absolute value missing",
             message="For a negative a your density is negative. A length has no sign: |a|.",
             answer=lambda x, a, c: _phi((x - c) / a) / a,

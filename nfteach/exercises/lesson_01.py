@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import torch
@@ -113,8 +114,8 @@ affine = Exercise(
         ),
         Misconception(
             name="rows for columns",
-            message="A z multiplies a *column* z, and your points are rows: you solved z A = x - c instead of "
-            "A z = x - c.",
+            message="A z multiplies a *column* z, and your points are rows. Yours is the density of the rows z A + c, "
+            "as if A were transposed.",
             answer=lambda x, A, c: _affine(x, A.T, c),
         ),
         Misconception(
@@ -124,6 +125,18 @@ affine = Exercise(
             answer=lambda x, A, c: (
                 _standard_normal(torch.linalg.solve(A, (x - c).T).T) - torch.log(torch.abs(torch.diagonal(A))).sum()
             ),
+        ),
+        Misconception(
+            name="constant of one dimension",
+            message="The constant of the normal density, half of log 2 pi, is there once. Each of the D coordinates of "
+            "z brings its own.",
+            answer=lambda x, A, c: _affine(x, A, c) + 0.5 * (len(c) - 1) * math.log(2 * math.pi),
+        ),
+        Misconception(
+            name="no constant",
+            message="The constant of the normal density is missing, half of log 2 pi in each dimension: the mass is "
+            "not 1.",
+            answer=lambda x, A, c: _affine(x, A, c) + 0.5 * len(c) * math.log(2 * math.pi),
         ),
     ),
 )
@@ -213,6 +226,11 @@ composition = Exercise(
             answer=lambda z, layers: -_composition(z, layers),
         ),
         Misconception(
+            name="first layer alone",
+            message="That is the log-determinant of the first layer alone. Does your `return` stand inside the loop?",
+            answer=lambda z, layers: layers[0].call_and_ladj(z)[1],
+        ),
+        Misconception(
             name="summed over the batch",
             message="You summed over the batch. Each point has a log-determinant of its own.",
             answer=lambda z, layers: _composition(z, layers).sum(),
@@ -269,14 +287,13 @@ both_ways = Exercise(
     misconceptions=(
         Misconception(
             name="plus in both",
-            message="You added both log-dets. The first is that of z -> x: where it is large, space is stretched, and "
-            "the density is small.",
+            message="The first has the wrong sign. Where z -> x stretches space the density falls; yours rises.",
             answer=lambda z, x, f, log_p: (log_p(z) + f.call_and_ladj(z)[1], _both_ways(z, x, f, log_p)[1]),
         ),
         Misconception(
             name="minus in both",
-            message="You subtracted both log-dets. The second is that of the way back, x -> z, whose sign is already "
-            "the other one.",
+            message="The second has the wrong sign. Where the way back, x -> z, shrinks space, the sand has been "
+            "spread thin; yours is piled up there.",
             answer=lambda z, x, f, log_p: (
                 _both_ways(z, x, f, log_p)[0],
                 log_p(f.inv(x)) - f.inverse_and_ladj(x)[1],
@@ -389,8 +406,8 @@ three_densities = Exercise(
         ),
         Misconception(
             name="rescaled",
-            message="You divided each by its area. Now all areas are 1, but the third still has the wrong *shape*: the "
-            "factor that is missing there is another one at every x.",
+            message="Divided by its area the third has the area 1, but still the wrong *shape*: the factor that is "
+            "missing there is another one at every x.",
             answer=_rescaled,
         ),
         Misconception(
