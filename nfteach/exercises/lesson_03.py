@@ -92,8 +92,13 @@ to_normal = Exercise(
         ),
         Misconception(
             name="weights not normalised",
-            message="Your weights do not add up to one: the exponentials of the logits are not divided by their sum.",
+            message="Of one mixture your weights do not add up to one. The exponentials of its K logits have to be "
+            "divided by their sum.",
             answer=lambda x, logits, mu, log_sigma: ndtri(_cdf(x, logits.exp(), mu, log_sigma.exp())),
+            fits=lambda came, x, logits, mu, log_sigma: any(
+                same(came, ndtri(_cdf(x, weights, mu, log_sigma.exp())), 1e-4)
+                for weights in (logits.exp(), torch.softmax(logits, 0))
+            ),
         ),
         Misconception(
             name="weights forgotten",
@@ -224,8 +229,8 @@ log_det = Exercise(
         ),
         Misconception(
             name="no absolute value",
-            message="Some diagonals hold negative numbers, and those have no logarithm. What of |det J| is lost if "
-            "you forget their signs?",
+            message="You took the logarithm of a negative number. |det J| does not depend on signs: where can you drop "
+            "them?",
             answer=lambda J: _diagonal(J).log().sum(-1),
             fits=_without_absolute_value,
         ),
@@ -295,6 +300,20 @@ def _inverse_by_numbers(z: Tensor, conditionals: _Conditionals, ordering: list[i
     return torch.tensor(points, dtype=torch.float64)
 
 
+def _with_parameters_of_zero(came: object, z: Tensor, conditionals: _Conditionals, ordering: list[int]) -> bool:
+    """All at once, in a loop that goes backwards, or in one that collects columns and leaves x as it is."""
+    x = conditionals(torch.zeros_like(z)).from_normal(z)
+    return same(came, x, 1e-4) or same(came, x[:, ordering], 1e-4)
+
+
+def _forwards(came: object, z: Tensor, conditionals: _Conditionals, ordering: list[int]) -> bool:
+    """With the parameters from z, or column by column in the ordering."""
+    x = torch.zeros_like(z)
+    for i in ordering:
+        x[:, i] = conditionals(x).to_normal(z)[:, i]
+    return same(came, conditionals(z).to_normal(z), 1e-4) or same(came, x, 1e-4)
+
+
 inverse = Exercise(
     number="3.3",
     title="the inverse, one dimension after another",
@@ -316,9 +335,10 @@ inverse = Exercise(
     misconceptions=(
         Misconception(
             name="parameters not updated",
-            message="You solved all D equations with the same parameters. Those of a conditional depend on the x "
-            "before it, which has to be found first.",
+            message="You solved every equation with the parameters that follow from x = 0. Those of a conditional "
+            "depend on the x before it: it has to be found, and to stand in its column, before you ask.",
             answer=lambda z, conditionals, ordering: conditionals(torch.zeros_like(z)).from_normal(z),
+            fits=_with_parameters_of_zero,
         ),
         Misconception(
             name="parameters from z",
@@ -347,8 +367,9 @@ inverse = Exercise(
         ),
         Misconception(
             name="the map forwards",
-            message="You applied the map x to z once more. What is asked for is the way back, `from_normal`.",
+            message="You applied the map x to z. What is asked for is the way back, `from_normal`.",
             answer=lambda z, conditionals, ordering: conditionals(z).to_normal(z),
+            fits=_forwards,
         ),
     ),
 )
