@@ -88,11 +88,11 @@ psi = Exercise(
 
 
 def _folded_layer(generator: torch.Generator, index: int) -> tuple[Tensor, Tensor, Tensor, float]:
-    """As above, but with w.u = -2: the determinant is negative at some points, here at the first, and positive at
-    others, here at the last, far away from the plane."""
+    """As above, but with w.u = -2: the determinant is negative at some points, here at the first, near the plane,
+    and positive at others, here at the last, far away from it."""
     z, w, u, b = _layer(generator, index)
     unit = w / (w @ w)
-    z[0] -= (z[0] @ w + b) * unit
+    z[0] += (0.5 - z[0] @ w - b) * unit
     z[-1] += (3.0 - z[-1] @ w - b) * unit
     return z, w, u + (-2.0 - w @ u) * unit, b
 
@@ -141,9 +141,9 @@ log_det = Exercise(
             answer=lambda z, w, u, b: -_ladj(z, w, u, b),
         ),
         Misconception(
-            name="summed over the batch",
-            message="You summed over the batch. Each point has a log-determinant of its own.",
-            answer=lambda z, w, u, b: _ladj(z, w, u, b).sum(),
+            name="product of the diagonal",
+            message="That is the product of J's diagonal. J is full, so its determinant is another number.",
+            answer=lambda z, w, u, b: torch.log(torch.abs(1 + _psi(z, w, b) * u)).sum(-1),
         ),
         Misconception(
             name="no logarithm",
@@ -152,7 +152,7 @@ log_det = Exercise(
         ),
         Misconception(
             name="the identity forgotten",
-            message="Where is the 1? Without it this is the determinant of nothing: u psi^T has rank one.",
+            message="Where is the 1? It comes from the identity in J = I + u psi^T.",
             answer=lambda z, w, u, b: torch.log(torch.abs((1 - torch.tanh(z @ w + b) ** 2) * (w @ u))),
         ),
     ),
@@ -223,7 +223,7 @@ u_hat = Exercise(
         Misconception(
             name="clamped",
             message="You moved u only where w.u is below -1, to the edge: there log|det J| is minus infinity. m is "
-            "smooth, and moves every u a little.",
+            "smooth, and moves u on both sides of -1.",
             answer=lambda u, w: u + ((w @ u).clamp(min=-1) - w @ u) * w / (w @ w),
         ),
     ),
