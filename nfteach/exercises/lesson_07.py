@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from nfteach.exercises.comparing import as_tensors, difference, misfit
+from nfteach.exercises.comparing import as_tensors, misfit
 from nfteach.exercises.drawing import normal
 from nfteach.exercises.exercise import Exercise, Misconception
 from nfteach.flows import AffineCoupling, Flow, Planar, alternating_mask
@@ -53,7 +53,15 @@ def _judged_masks(came: Any, D: int, K: int) -> str:
     dtype = as_tensors(came)[0].dtype
     if dtype != torch.bool:
         return f"A mask holds True and False, and yours is {dtype}."
-    return difference(came, right, name, 0.0)
+    wrong = (as_tensors(came)[0] != right).nonzero().tolist()
+    if not wrong:
+        return ""
+    layer, dimension = wrong[0]
+    does, should = ("change", "pass") if right[layer, dimension] else ("pass", "change")
+    return (
+        f"Layer {layer} {does}{'es' if does == 'pass' else 's'} dimension {dimension}, and should {should} it. "
+        f"({right.numel() - len(wrong)} of {right.numel()} entries are right.)"
+    )
 
 
 def _boolean(came: Any, D: int, K: int) -> bool:
@@ -63,6 +71,15 @@ def _boolean(came: Any, D: int, K: int) -> bool:
 def _are_numbers(came: Any, D: int, K: int) -> bool:
     number = isinstance(came, Tensor) and came.dtype != torch.bool and came.shape == (K, D)
     return number and torch.equal(came != 0, _masks_by_loop(D, K))
+
+
+def _are_halves(came: Any, D: int, K: int) -> bool:
+    if not _boolean(came, D, K):
+        return False
+    split = [torch.arange(D) < half for half in (D // 2, (D + 1) // 2)]
+    return any(torch.equal(came[0], row) or torch.equal(came[0], ~row) for row in split) and torch.equal(
+        came[1:], ~came[:-1]
+    )
 
 
 def _not_opposites(came: Any, D: int, K: int) -> bool:
@@ -120,9 +137,10 @@ masks = Exercise(
         ),
         Misconception(
             name="halves",
-            message="These are halves, the first D // 2 dimensions against the others. They alternate, but asked for "
-            "is every *other* dimension.",
+            message="These are halves, the first dimensions against the last. They alternate, but asked for is every "
+            "*other* dimension.",
             answer=lambda D, K: torch.stack([(torch.arange(D) < D // 2) != (k % 2 == 1) for k in range(K)]),
+            fits=_are_halves,
         ),
         Misconception(
             name="the first layer changes everything",
@@ -232,6 +250,11 @@ composed = Exercise(
             answer=_last_only,
         ),
         Misconception(
+            name="the first layer only",
+            message="That is the log-det of the first layer alone. Does your loop end too early, with a return inside?",
+            answer=lambda layers, z: layers[0].call_and_ladj(z)[1],
+        ),
+        Misconception(
             name="multiplied",
             message="You multiplied the log-dets. Determinants multiply; what do their logarithms do?",
             answer=_multiplied,
@@ -336,6 +359,14 @@ filament = Exercise(
             ),
         ),
         Misconception(
+            name="disc by disc",
+            message="You measured what is outside of each disc, and added that up. A point counts once, and only if it "
+            "is outside of them all.",
+            answer=lambda log_q, points, cell, centres, radius: sum(
+                _outside(log_q, points, cell, centre[None], radius) for centre in centres
+            ),
+        ),
+        Misconception(
             name="squared distance",
             message="You compared the squared distance with the radius itself. Square both, or neither.",
             answer=lambda log_q, points, cell, centres, radius: _outside(log_q, points, cell, centres, radius**0.5),
@@ -348,12 +379,15 @@ filament = Exercise(
 
 
 def _normalised(generator: torch.Generator, index: int) -> tuple[Tensor, Tensor, Tensor, float]:
-    """x (B, D), gamma (D,) of both signs, var (D,) small and large, and an eps that can be seen beside them."""
+    """x (B, D), gamma (D,) of both signs, var (D,) small and large, and an eps that can be seen beside them.
+
+    B is D + 2: were it D, an answer for each dimension would have the right shape.
+    """
     D = 3 + index
     gamma = torch.rand(D, generator=generator, dtype=torch.float64) + 0.4
     gamma[::2] *= -1.3
     var = normal(generator, D).exp() * 0.3
-    return 2 * normal(generator, 3, D), gamma, var, 0.02 + 0.1 * torch.rand((), generator=generator).item()
+    return 2 * normal(generator, D + 2, D), gamma, var, 0.02 + 0.1 * torch.rand((), generator=generator).item()
 
 
 def _batch_norm_ladj(x: Tensor, gamma: Tensor, var: Tensor, eps: float) -> Tensor:
