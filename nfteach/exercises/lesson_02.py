@@ -126,6 +126,19 @@ conditional = Exercise(
             answer=lambda x, d, o, W, V, b, c: torch.sigmoid(_logit(x, torch.arange(d), d, W, V, b, c)),
         ),
         Misconception(
+            name="every pixel seen",
+            message="The hidden units see the whole image. In step d only d pixels are known.",
+            answer=lambda x, d, o, *rest: torch.sigmoid(_logit(x, torch.arange(len(o)), o[d], *rest)),
+        ),
+        Misconception(
+            name="p of what the pixel is",
+            message="Where the pixel is 0 you gave the probability of that. Asked for is the probability that it is 1, "
+            "whatever it turns out to be.",
+            answer=lambda x, d, o, *rest: torch.where(
+                x[:, o[d]] == 1, _conditional(x, d, o, *rest), 1 - _conditional(x, d, o, *rest)
+            ),
+        ),
+        Misconception(
             name="step for pixel",
             message="You took row d of V and entry d of b. d is the step; the pixel asked for in that step is another.",
             answer=lambda x, d, o, W, V, b, c: torch.sigmoid(_logit(x, o[:d], d, W, V, b, c)),
@@ -235,6 +248,24 @@ activations = Exercise(
             name="the ordering ignored",
             message="You added the columns in raster order. They come in the order in which the pixels are seen.",
             answer=lambda x, o, W, c: _activations_afresh(x, torch.arange(len(o)), W, c),
+        ),
+        Misconception(
+            name="one pixel's column, another pixel",
+            message="You multiplied the column of one pixel by another pixel. One of your two indices is the number of "
+            "the step.",
+            answer=lambda x, o, W, c: _activations_afresh(x[:, o.argsort()], o, W, c),
+            fits=lambda came, x, o, W, c: any(
+                same(came, mixed, 1e-4)
+                for mixed in (
+                    _activations_afresh(x[:, o.argsort()], o, W, c),
+                    _activations_afresh(x, o, W[:, o.argsort()], c),
+                )
+            ),
+        ),
+        Misconception(
+            name="in the pixels' places",
+            message="The numbers are right, but each stands in the row of its pixel. The rows follow the steps.",
+            answer=lambda x, o, W, c: _activations_afresh(x, o, W, c)[:, o.argsort()],
         ),
         Misconception(
             name="the column without its pixel",
@@ -387,6 +418,28 @@ likelihood = Exercise(
             "hence the logarithm.",
             lambda x, o, *rest: _log_bernoulli(_logits(x, o, *rest), x[:, o]).sum(-1).exp(),
         ),
+        _likely(
+            "0 and 1 swapped",
+            "You gave the black pixels the term of a white one, and the white pixels that of a black one.",
+            lambda x, o, *rest: _log_bernoulli(_logits(x, o, *rest), 1 - x[:, o]).sum(-1),
+        ),
+        _likely(
+            "black pixels only",
+            "Only the black pixels add a term. A white pixel tells something, too: it has the probability 1 - p.",
+            lambda x, o, *rest: (x[:, o] * logsigmoid(_logits(x, o, *rest))).sum(-1),
+        ),
+        _likely(
+            "1 minus the logarithm",
+            "For a white pixel you took 1 - log p. The logarithm of 1 - p is another number.",
+            lambda x, o, *rest: torch.where(
+                x[:, o] == 1, logsigmoid(_logits(x, o, *rest)), 1 - logsigmoid(_logits(x, o, *rest))
+            ).sum(-1),
+        ),
+        _likely(
+            "never updated",
+            "Every pixel is scored with the first activation, c, as if the pixels were independent.",
+            lambda x, o, *rest: _log_bernoulli(_logits(0 * x, o, *rest), x[:, o]).sum(-1),
+        ),
         Misconception(
             name="log of a rounded probability",
             message="Right for ordinary images. But where the model is certain of a pixel and wrong, its probability "
@@ -527,6 +580,11 @@ sampling = Exercise(
             name="black and white swapped",
             message="Your pixels are 1 where u is above p: that happens with probability 1 - p.",
             answer=lambda *case: _walk(*case, drawn=lambda p, u, d, pixel: u[:, d] > p),
+        ),
+        Misconception(
+            name="u against the logit",
+            message="You compared u with the logit, which may be any number. A probability is what u has to lie below.",
+            answer=lambda *case: _walk(*case, drawn=lambda p, u, d, pixel: u[:, d] < p.logit()),
         ),
         Misconception(
             name="u of the pixel, not of the step",

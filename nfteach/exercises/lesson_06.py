@@ -137,12 +137,27 @@ forward = Exercise(
             answer=lambda x, mask, s, t: _changed(x, mask, lambda x_a, x_b: (x_b + t(x_a)) * torch.exp(s(x_a))),
         ),
         Misconception(
+            name="the first d dimensions",
+            message="You took the first d dimensions for those that pass. Which ones pass, the mask says.",
+            answer=lambda x, mask, s, t: _forward(x, _first(mask), s, t),
+        ),
+        Misconception(
+            name="nothing where x passes",
+            message="Where x passes you left zeros. Those numbers have to be in y, as they are.",
+            answer=lambda x, mask, s, t: _part(_forward(x, mask, s, t), mask, 0.0),
+        ),
+        Misconception(
             name="only x_B returned",
             message="That is y_B alone. y has D dimensions, also those that pass.",
             answer=lambda x, mask, s, t: _forward(x, mask, s, t)[..., ~mask],
         ),
     ),
 )
+
+
+def _first(mask: Tensor) -> Tensor:
+    """The mask of as many dimensions, all of them in front."""
+    return mask.sort(descending=True).values
 
 
 def _joined(y: Tensor, mask: Tensor) -> Tensor:
@@ -183,8 +198,8 @@ inverse = Exercise(
     misconceptions=(
         Misconception(
             name="sign of s",
-            message="You took t away, and then multiplied by exp(s) once more. To undo a factor, its sign in the "
-            "exponent has to turn.",
+            message="You took t away, and then multiplied by exp(s) once more (to divide by exp(-s) is the same). To "
+            "undo the factor, divide by it.",
             answer=lambda y, mask, s, t: _changed(y, mask, lambda y_a, y_b: (y_b - t(y_a)) * torch.exp(s(y_a))),
         ),
         Misconception(
@@ -217,6 +232,11 @@ inverse = Exercise(
             message="The numbers are right, but x has A in front and B behind. Each dimension has to stay in its "
             "place.",
             answer=lambda y, mask, s, t: _joined(_inverse(y, mask, s, t), mask),
+        ),
+        Misconception(
+            name="the first d dimensions",
+            message="You took the first d dimensions for those that pass. Which ones pass, the mask says.",
+            answer=lambda y, mask, s, t: _inverse(y, _first(mask), s, t),
         ),
         Misconception(
             name="forward once more",
@@ -296,6 +316,11 @@ log_det = Exercise(
             name="s of the part that changes",
             message="s was handed the dimensions where the mask is False, those that change. It sees those that pass.",
             answer=lambda x, mask, s: _log_det(x, ~mask, s),
+        ),
+        Misconception(
+            name="the first d dimensions",
+            message="You took the first d dimensions for those that pass. Which ones pass, the mask says.",
+            answer=lambda x, mask, s: _log_det(x, _first(mask), s),
         ),
         Misconception(
             name="ones added",
@@ -378,13 +403,19 @@ blocks = Exercise(
             name="sorted",
             message="The blocks are right for the order 'passed first'. In J the dimensions stay where the mask has "
             "them.",
-            answer=lambda mask: _blocks(mask.sort(descending=True).values),
+            answer=lambda mask: _blocks(_first(mask)),
         ),
         Misconception(
             name="transposed",
             message="Rows and columns are swapped. Row i belongs to output i, and column j to the input that is "
             "pushed.",
             answer=lambda mask: _blocks(mask).T,
+        ),
+        Misconception(
+            name="only below the diagonal",
+            message="You left out what stands above the diagonal. J is triangular as it stands only if the dimensions "
+            "that pass come first.",
+            answer=lambda mask: _blocks(mask).tril(),
         ),
         Misconception(
             name="the block forgotten",
