@@ -348,8 +348,9 @@ unsqueeze = Exercise(
 class _Scale:
     """y_i = a x_i + b tanh(x_i) + c x_(i - 1), of as many dimensions as come in, with its log-det."""
 
-    def __init__(self, name: str, a: float, b: float, c: float) -> None:
-        self.__name__ = name
+    __name__ = "function"  # what messages call it
+
+    def __init__(self, a: float, b: float, c: float) -> None:
         self.a, self.b, self.c = a, b, c
 
     def __call__(self, x: Tensor) -> tuple[Tensor, Tensor]:
@@ -362,8 +363,8 @@ class _Scale:
 def _two_scales(generator: torch.Generator, index: int) -> tuple[Tensor, _Scale, _Scale]:
     """x (B, D) with D = 4, 5, 6, ... and two maps whose log-dets are neither alike nor near zero."""
     a, b = (0.3 + 0.2 * torch.rand(4, generator=generator)).split(2)
-    first = _Scale("first", 0.3 * a[0].item(), b[0].item(), 0.7)
-    second = _Scale("second", 3 + a[1].item(), 1 + b[1].item(), -0.6)
+    first = _Scale(0.3 * a[0].item(), b[0].item(), 0.7)
+    second = _Scale(3 + a[1].item(), 1 + b[1].item(), -0.6)
     return normal(generator, 4, 4 + index), first, second
 
 
@@ -412,6 +413,11 @@ def _without_what_left(x: Tensor, first: Callable, second: Callable) -> Tensor:
 def _sign_flipped(x: Tensor, first: Callable, second: Callable) -> Tensor:
     log_p1, log_p2, first_ladj, second_ladj = _pieces(x, first, second)
     return log_p1 + log_p2 - first_ladj - second_ladj
+
+
+def _without_the_first(x: Tensor, first: Callable, second: Callable) -> Tensor:
+    log_p1, log_p2, _, second_ladj = _pieces(x, first, second)
+    return log_p1 + log_p2 + second_ladj
 
 
 def _without_the_second(x: Tensor, first: Callable, second: Callable) -> Tensor:
@@ -470,6 +476,11 @@ factor_out = Exercise(
             name="sign flipped",
             message="You subtract the log-dets. These maps go from x to z, and there they are added.",
             answer=_sign_flipped,
+        ),
+        Misconception(
+            name="first log-det left out",
+            message="The first scale's log-det is missing. It moves all of the numbers, those that leave as well.",
+            answer=_without_the_first,
         ),
         Misconception(
             name="second log-det left out",
