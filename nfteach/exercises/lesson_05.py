@@ -15,7 +15,7 @@ from nfteach.exercises.drawing import normal
 from nfteach.exercises.exercise import Exercise, Misconception
 from nfteach.flows import Planar, Stack
 
-__all__ = ["divergences", "free_energy", "mean_field", "modes"]
+__all__ = ["both_divergences", "free_energy", "mean_field", "modes"]
 
 LogDensity = Callable[[Tensor], Tensor]
 
@@ -354,7 +354,7 @@ def _times(pair: tuple[Tensor, Tensor], factor: float) -> tuple[Tensor, Tensor]:
     return pair[0] * factor, pair[1] * factor
 
 
-divergences = Exercise(
+both_divergences = Exercise(
     number="5.3",
     title="both divergences",
     arguments=("log_q", "log_p", "cell"),
