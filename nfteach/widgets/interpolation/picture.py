@@ -21,6 +21,7 @@ STOPS = 11  # images in a strip
 _HALF = 0.5 / (STOPS - 1)  # of the room that a stop has along t
 PAPER, PEN = 0.93, 0.1  # lightness of the lowest and the highest value
 COLORS = {"line": palette.FORWARD, "circle": palette.BASE, "mix": palette.DATA}
+STYLES = {"line": "--", "circle": "-", "mix": ":"}  # no curve is told by its colour alone
 NAMES = {"line": "straight line", "circle": "great circle", "mix": "pixel mix", "samples": "samples"}
 ALT = (
     "Two real images, a and b, and between them the image at t on the path through the latents beside the mix of "
@@ -87,6 +88,9 @@ class LatentPicture:
                 -_HALF - 0.012, row + 0.5, words, ha="right", va="center", fontsize=FONT,
                 color=COLORS.get(name, palette.INK),
             )  # fmt: skip
+            if name in STYLES:  # the curves' key
+                key = [-_HALF - 0.09, -_HALF - 0.014], [row + 0.82] * 2
+                ax.plot(*key, STYLES[name], color=COLORS[name], linewidth=1.8, clip_on=False)
         frame = Rectangle((0, 0), 1, 1, fill=False, edgecolor=palette.HIGHLIGHT, linewidth=2, zorder=4, clip_on=False)
         moving["frame"] = ax.add_patch(frame)
         moving["marker"] = ax.scatter([], [], s=70, marker="v", zorder=5, clip_on=False, **_dot())
@@ -102,7 +106,7 @@ class LatentPicture:
             ax.tick_params(labelsize=FONT, length=2, pad=2)
             ax.spines[["top", "right"]].set_visible(False)
             for name, color in COLORS.items():
-                moving[f"{prefix} {name}"] = ax.plot([], [], color=color, linewidth=1.8)[0]
+                moving[f"{prefix} {name}"] = ax.plot([], [], STYLES[name], color=color, linewidth=1.8)[0]
             moving[f"{prefix} point"] = ax.scatter([], [], s=55, zorder=5, clip_on=False, **_dot())
         ax.set_ylim(0, 1.25 * high)
         ax.axhspan(low, high, color=palette.MUTED, alpha=0.18, linewidth=0)
