@@ -152,8 +152,8 @@ diagnosis = Exercise(
         ),
         _confusion(
             "inverse taken for a wrong log-det",
-            "One layer that you blame for its log-det only moves dimensions about: that stretches nothing. Go there "
-            "and back instead.",
+            "One layer's log-det is right at every point, and yet you blame it: only the order of its outputs is new, "
+            "and that stretches nothing. Go there and back instead.",
             "log-det-wrong",
             "inverse-wrong",
         ),
