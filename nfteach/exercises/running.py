@@ -60,7 +60,7 @@ def run(answer: Callable[..., Any], arguments: tuple[Any, ...], *, seconds: floa
 
 def _in_words(error: BaseException, given: str) -> str:
     """The error, the learner's line in which it arose, and the arguments."""
-    told = f"{type(error).__name__}: {error}".rstrip(": ")
+    told = f"{type(error).__name__}: {error}".rstrip(": .")
     return f"Your code raised {told}.{_where(error)} It was called with {given}."
 
 
