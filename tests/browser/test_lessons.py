@@ -15,7 +15,7 @@ LESSONS = [source.stem for source in discover(NOTEBOOKS)]  # fails when there is
 # Seen once on a busy machine: a line of stderr that the page could not take apart. None of it is the course's doing.
 HARMLESS = ('"stream.stderr" is not valid JSON',)
 WAIT = 20_000  # milliseconds for what the kernel has sent to show
-EXPLORER = re.compile(r"\w+(Explorer|Stepper|Replay)\(")  # how an explorer's text begins
+EXPLORER = re.compile(r"\w+(Explorer|Stepper|Replay)\w*\(")  # how an explorer's text begins
 
 
 @pytest.fixture(params=LESSONS)
