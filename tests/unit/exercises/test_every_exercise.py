@@ -13,11 +13,6 @@ ALL = [exercise for lesson in lessons() for exercise in exercises_of(lesson)]
 MISTAKES = [(exercise, one) for exercise in ALL for one in exercise.misconceptions]
 
 
-@pytest.fixture(autouse=True)
-def progress_elsewhere(monkeypatch, tmp_path) -> None:
-    monkeypatch.setenv("NFTEACH_PROGRESS", str(tmp_path))
-
-
 def number_of(value) -> str:
     return value.number if isinstance(value, Exercise) else value.name.replace(" ", "-")
 

@@ -11,11 +11,6 @@ from nfteach.exercises import Exercise, Misconception
 from nfteach.exercises.verdict import State, Verdict
 
 
-@pytest.fixture(autouse=True)
-def progress_elsewhere(monkeypatch, tmp_path) -> None:
-    monkeypatch.setenv("NFTEACH_PROGRESS", str(tmp_path / "progress.json"))
-
-
 def weighted(x, w):
     return x @ w
 

@@ -13,11 +13,6 @@ from nfteach.exercises.table import Entry, Progress, exercises_of, lessons, prog
 from nfteach.exercises.verdict import State
 
 
-@pytest.fixture(autouse=True)
-def progress_elsewhere(monkeypatch, tmp_path) -> None:
-    monkeypatch.setenv("NFTEACH_PROGRESS", str(tmp_path / "folder"))
-
-
 def double(x):
     return 2 * x
 
