@@ -26,21 +26,22 @@ ROOT_FLAG = $(if $(filter 0,$(shell id -u)),--allow-root)
 PYTEST := OMP_NUM_THREADS=1 NFTEACH_PROGRESS="$(CURDIR)/artefacts/progress" $(BIN)/python -m pytest
 TWO_AT_ONCE := -n 2 --dist loadscope
 
-# Other people's libraries live in an environment of their own, and each is tested in a process of its own: zuko changes
-# torch.distributions for all.
+# Other people's libraries live in an environment of their own, for tests and for benchmarks, and each is run in a process
+# of its own: zuko changes torch.distributions for all.
 PEERS_VENV ?= $(VENV)-peers
 PEERS_BIN := $(PEERS_VENV)/bin
 PEERS_READY := $(PEERS_VENV)/.peers-ready
 PEERS ?= environment nflows normflows pyro zuko docs
 PEERS_PIP = $(PEERS_BIN)/python -m pip install $(PIP_OPTIONS) -c constraints-peers.txt
+BENCHMARKS := $(PEERS_BIN)/python -m benchmarks
 
-# So does what the explorers are timed against; there JupyterLab runs, too.
+# What the explorers are timed against has another; there JupyterLab runs, too.
 BENCH_VENV ?= $(VENV)-bench
 BENCH_BIN := $(BENCH_VENV)/bin
 BENCH_READY := $(BENCH_VENV)/.bench-ready
 
 .DEFAULT_GOAL := help
-.PHONY: help lab test test-unit test-nbval test-notebooks test-browser test-peers browser bench bench-widgets bench-jacobian lint format notebooks constraints clean
+.PHONY: help lab test test-unit test-nbval test-notebooks test-browser test-peers browser bench bench-quick bench-widgets results lint format notebooks constraints clean
 
 help: ## this list
 	@awk -F ':[^#]*## ' '/^[a-z-]+:.*## / { printf "  make %-14s  %s\n", $$1, $$2 }' Makefile
@@ -73,14 +74,18 @@ test-peers: $(PEERS_READY) ## the microscope on layers of zuko, nflows, normflow
 browser: $(TEST_READY) ## find a Chromium, or install one
 	@sh tools/ensure_browser.sh $(BIN)/python
 
-bench: bench-widgets bench-jacobian ## both benchmarks
+bench: $(PEERS_READY) ## the papers' results, speed beside other libraries (DATA=folder; BENCH_OPTIONS="--help", "--fresh nade")
+	$(BENCHMARKS) $(if $(DATA),--data "$(DATA)") $(BENCH_OPTIONS)
+
+bench-quick: $(PEERS_READY) ## every benchmark of `make bench`, small and short: does it run?
+	$(BENCHMARKS) --quick
+
+results: $(PEERS_READY) ## put the tables and pictures of the last `make bench` into docs/results.md
+	$(PEERS_BIN)/python -m benchmarks.publish
 
 bench-widgets: $(BENCH_READY) ## slider to pixels in each explorer, beside interact and ipympl (BENCH_OPTIONS="--quick", "--help")
 	@sh tools/ensure_browser.sh $(BENCH_BIN)/python
 	$(BENCH_BIN)/python -m benchmarks.widgets $(BENCH_OPTIONS)
-
-bench-jacobian: $(TEST_READY) ## a Jacobian by each route
-	$(BIN)/python -m benchmarks.jacobian
 
 lint: $(TEST_READY) ## ruff: rules and layout
 	$(BIN)/ruff check .
@@ -119,11 +124,11 @@ $(TEST_READY): pyproject.toml constraints.txt | $(BIN)/python
 	@$(if $(CPU_ONLY),$(BIN)/python tools/check_torch.py)
 	@touch $(LAB_READY) $@
 
-# Only what the layers need: nflows asks for TensorBoard and matplotlib too, for training logs and pictures that are not
+# Only what the layers and the benchmarks' pictures and data need: nflows asks for TensorBoard and matplotlib too, for training logs and pictures that are not
 # used here, so it comes without what it asks for. nflows and normflows are built from source, by the pinned setuptools.
 $(PEERS_READY): constraints.txt constraints-peers.txt | $(PEERS_BIN)/python
 	@echo "Installing zuko, nflows, normflows and Pyro into $(PEERS_VENV): a minute or two, once."
-	$(PEERS_PIP) torch numpy tqdm zuko pyro-ppl setuptools pytest pytest-timeout hypothesis
+	$(PEERS_PIP) torch numpy tqdm matplotlib scikit-learn zuko pyro-ppl setuptools pytest pytest-timeout hypothesis
 	$(PEERS_PIP) --no-deps --no-build-isolation --use-pep517 nflows normflows
 	$(PEERS_PIP) --no-deps -e .
 	@touch $@
