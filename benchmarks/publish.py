@@ -31,9 +31,8 @@ def section(record: dict) -> str:
     versions = ", ".join(f"{package} {number}" for package, number in record["versions"].items())
     took = f"{record['seconds'] / 60:.0f} minutes" if record["seconds"] >= 120 else f"{record['seconds']:.0f} s"
     where = f"{machine['processor']}, {machine['cores']} cores, {machine['memory GiB']} GiB, {machine['system']}"
-    provenance = (
-        f"`{record['command']}`, {record['date']}, {took} on {where}; {versions}. [All numbers](results/{name}.json)"
-    )
+    command = record["command"]
+    how = f"`{command}`, {record['date']}, {took} on {where}; {versions}. [All numbers](results/{name}.json)"
     return "\n\n".join([picture, *(Table(**table).markdown() for table in record["tables"]), how]) + "\n"
 
 
