@@ -173,3 +173,27 @@ def test_a_fold_with_a_part_missing_is_refused_in_words(tmp_path):
     np.savez(path, something=np.zeros((3, 2)))
     with pytest.raises(ValueError, match=r"must hold fold1_train.*but holds something"):
         datasets.load_folds(path)
+
+
+@pytest.mark.parametrize(
+    ("replaced", "complaint"),
+    [
+        ({"fold2_test": np.zeros((8, 4))}, r"must be \(N, D\), with one D.*fold2_test \(8, 4\)"),
+        ({"fold1_valid": np.zeros((2, 3, 3))}, r"must be \(N, D\).*fold1_valid \(2, 3, 3\)"),
+        ({"fold2_train": np.full((5, 3), np.inf)}, r"fold2_train .* has inf at \[0, 0\]"),
+        ({"fold1_test": np.full((5, 3), 1j)}, "fold1_test .* must hold real numbers, but holds complex128"),
+    ],
+    ids=["width", "cube", "infinite", "complex"],
+)
+def test_folds_of_a_wrong_shape_or_kind_are_refused_in_words(tmp_path, replaced, complaint):
+    path = tmp_path / "folds.npz"
+    arrays = {f"fold{k}_{part}": np.zeros((n, 3), np.float32) for k in (1, 2) for part, n in PARTS}
+    np.savez(path, **arrays | replaced)
+    with pytest.raises(ValueError, match=complaint):
+        datasets.load_folds(path)
+
+
+def test_what_else_a_file_holds_does_not_matter(binary_file):
+    # The MADE repository's own files also keep the sizes, as arrays without dimensions.
+    data = datasets.load_binary(binary_file(inputsize=np.array(5), train_length=np.array(20)))
+    assert data.dim == 5
