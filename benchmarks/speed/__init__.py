@@ -1,0 +1,1 @@
+"""How fast the models are beside other libraries', and NADE beside its own slower forms."""

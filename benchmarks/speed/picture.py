@@ -1,0 +1,67 @@
+"""The picture: ratios as dots with their quartiles around the line at 1, and NADE's growth."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Sequence
+from typing import Any
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter
+
+from nfteach.plots.palette import BASE, DATA, FORWARD, INK, MUTED
+
+from .turns import verdict
+
+__all__ = ["draw"]
+
+
+def draw(results: dict[str, Any], threads: Sequence[int]) -> Figure:
+    """One panel of ratios for each number of threads, and one of NADE's three ways."""
+    words = list(dict.fromkeys(row["words"] for row in results["rows"] if verdict(row["ms"])["ratio"]))
+    figure = Figure(figsize=(13, 1.6 + 0.26 * max(len(words), 12)), layout="constrained")
+    axes = figure.subplots(1, len(threads) + 1, width_ratios=[*[1] * len(threads), 0.9])
+    for ax, number in zip(axes, threads, strict=False):
+        ratios(ax, [row for row in results["rows"] if row["threads"] == number], words, named=ax is axes[0])
+        ax.set_title(f"{number} thread{'s' * (number > 1)}")
+    growth(axes[-1], results["nade"])
+    return figure
+
+
+def ratios(ax: Axes, rows: list[dict], words: list[str], *, named: bool) -> None:
+    for row in rows:
+        found = verdict(row["ms"])
+        if not found["ratio"]:
+            continue
+        low, median, high = found["ratio"]
+        place = words.index(row["words"])
+        colour = FORWARD if median <= 1 else DATA
+        ax.plot([low, high], [place, place], color=colour, lw=2)
+        ax.plot(median, place, "o", color=colour, ms=6)
+        ax.annotate(f"{median:.2f}", (high, place), (5, 0), textcoords="offset points", va="center", fontsize=8)
+    ax.axvline(1, color=INK, lw=1)
+    ax.set_xscale("log")
+    ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    ax.margins(x=0.15)
+    ax.set_ylim(len(words) - 0.5, -0.5)
+    ax.set_yticks(range(len(words)), words if named else [""] * len(words), fontsize=8)
+    ax.grid(axis="x", color=MUTED, alpha=0.25)
+    ax.set_xlabel("our time / the fastest other's: median, quartiles")
+
+
+def growth(ax: Axes, nade: dict) -> None:
+    dims = nade["dims"]
+    for (name, colour), marker in zip(
+        {"all at once": FORWARD, "step by step": BASE, "from scratch": DATA}.items(), "os^", strict=True
+    ):
+        values = [statistics.median(way["ms"][name]) for way in nade["ways"]]
+        ax.loglog(dims, values, marker=marker, color=colour, label=name)
+    ax.set_xticks(dims, [str(dim) for dim in dims])
+    ax.minorticks_off()
+    ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    ax.grid(color=MUTED, alpha=0.25)
+    ax.set_xlabel("D")
+    ax.set_ylabel("ms")
+    ax.set_title(f"NADE's density, H = {nade['hidden']}, batch {nade['batch']}, 1 thread")
+    ax.legend(frameon=False)

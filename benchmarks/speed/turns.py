@@ -1,0 +1,77 @@
+"""Taking turns: what else the machine does hits all alike, and ratios are taken round by round."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from random import Random
+from time import perf_counter
+
+from benchmarks.peers.actor import Actor
+
+from .bench import Bench
+from .rows import OURS, Row
+
+__all__ = ["Contest", "in_turns", "quartiles", "verdict"]
+
+
+class Contest:
+    """The libraries, each in a process of its own, which starts when the library is first wanted."""
+
+    def __init__(self) -> None:
+        self._actors: dict[str, Actor] = {}
+        self._exits = ExitStack()
+
+    def __enter__(self) -> Contest:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._exits.close()
+
+    def compare(self, row: Row, threads: int, seconds: float, turn: float) -> dict:
+        """One row: parameters and the rounds' milliseconds by library."""
+        actors = {library: self._actor(library) for library in row.libraries}
+        parameters = {library: actor.ask("prepare", row, threads, turn) for library, actor in actors.items()}
+        times = in_turns({library: lambda actor=actor: actor.ask("turn") for library, actor in actors.items()}, seconds)
+        for actor in actors.values():
+            actor.ask("clear")
+        return {"parameters": parameters, "ms": {name: [1e3 * s for s in taken] for name, taken in times.items()}}
+
+    def _actor(self, library: str) -> Actor:
+        if library not in self._actors:
+            self._actors[library] = self._exits.enter_context(Actor(Bench, library))
+        return self._actors[library]
+
+
+def in_turns(contest: Mapping[str, Callable[[], float]], seconds: float, fewest: int = 3) -> dict[str, list[float]]:
+    """What each says when asked, one number a round, for about so many seconds.
+
+    Args:
+        contest: by name, what is asked.
+        seconds: no round begins after them.
+        fewest: how many rounds there are at least.
+    """
+    said: dict[str, list[float]] = {name: [] for name in contest}
+    order, shuffle = list(contest), Random(0).shuffle
+    start = perf_counter()
+    while len(said[order[0]]) < fewest or perf_counter() - start < seconds:
+        shuffle(order)  # nobody always has the same one before it
+        for name in order:
+            said[name].append(contest[name]())
+    return said
+
+
+def quartiles(one: list[float], other: list[float]) -> list[float]:
+    """The lower quartile, the median and the upper quartile of one over the other, round by round."""
+    ratios = [a / b for a, b in zip(one, other, strict=True)]
+    return statistics.quantiles(ratios, n=4, method="inclusive")
+
+
+def verdict(ms: dict[str, list[float]]) -> dict:
+    """Who is the fastest of the others, in the median, and our ratio to it; None where nobody else is."""
+    medians = {name: statistics.median(taken) for name, taken in ms.items()}
+    others = [name for name in ms if name != OURS]
+    fastest = min(others, key=medians.__getitem__, default=None)
+    ratio = quartiles(ms[OURS], ms[fastest]) if fastest else None
+    return {"medians": medians, "fastest": fastest, "ratio": ratio, "rounds": len(ms[OURS])}
