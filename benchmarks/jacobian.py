@@ -1,4 +1,4 @@
-"""How fast the inspector takes Jacobians, beside torch's own ways: `python -m benchmarks.jacobian`.
+"""How fast the inspector takes Jacobians, beside torch's own ways.
 
 The map is four affine couplings away from their initial parameters; J (B, D, D) at B points. The others, each as its
 documentation shows it and in the form that suits independent points best:
@@ -18,33 +18,34 @@ Then: the time of a whole report beside that of its Jacobian, and the peak memor
 
 from __future__ import annotations
 
-import argparse
-import json
-import resource
 import statistics
-import subprocess
 import sys
 from collections.abc import Callable
-from pathlib import Path
-from random import Random
-from time import perf_counter, process_time
-from timeit import timeit
+from typing import Any
 
 import torch
+from matplotlib.figure import Figure
 from torch import Tensor
 from torch.autograd.functional import jacobian as functional
 from torch.func import jacfwd, jacrev, vmap
 
+from benchmarks.frame import Benchmark, Run, Table
+from benchmarks.timing import in_turns, peak_memory, quartiles, ratio
 from nfteach.flows import AffineCoupling, Stack
 from nfteach.jacobian import inspect_jacobian
 from nfteach.jacobian.adapt import adapt
 from nfteach.jacobian.autograd import jacobian
 from nfteach.jacobian.rng import seeded
+from nfteach.plots import palette
 
-__all__ = ["main"]
+__all__ = ["Jacobian"]
 
-SETTINGS = [(2, 128), (8, 128), (64, 32), (128, 8), (784, 4)]
-REPORT, LARGE = (64, 32), (784, 4)
+# (D, B). D = 784 is large enough for all ways to be bound by the same arithmetic: the limit is on smaller D.
+SETTINGS, LARGE = [(2, 128), (8, 128), (64, 32), (128, 8), (784, 4)], 784
+THREADS, DTYPES, SECONDS = [1, 2], ["float64", "float32"], 20.0
+QUICK_SETTINGS, QUICK_SECONDS = [(2, 128), (64, 8)], 0.5
+REPORT = (64, 32)
+PEAK, QUICK_PEAK = (784, 4), (64, 4)
 # What is asked for: our time over the fastest other's (D < 784), a report's over its Jacobian's, gigabytes.
 RATIO_LIMIT, REPORT_LIMIT, MEMORY_LIMIT = 1.1, 20.0, 2.0
 
@@ -52,7 +53,8 @@ RATIO_LIMIT, REPORT_LIMIT, MEMORY_LIMIT = 1.1, 20.0, 2.0
 def couplings(D: int, dtype: torch.dtype) -> Stack:
     """Four affine couplings, hidden (64, 64), every parameter moved at random."""
     generator = torch.Generator().manual_seed(0)
-    flow = Stack(*[AffineCoupling(torch.arange(D) % 2 == layer % 2) for layer in range(4)])
+    with seeded(0):
+        flow = Stack(*[AffineCoupling(torch.arange(D) % 2 == layer % 2) for layer in range(4)])
     with torch.no_grad():
         for parameter in flow.parameters():
             parameter.add_(0.1 * torch.randn(parameter.shape, generator=generator))
@@ -94,26 +96,8 @@ def check(contest: dict[str, Callable[[], Tensor]], dtype: torch.dtype) -> None:
             raise SystemExit(f"{name} gives another Jacobian than ours")
 
 
-def in_turns(contest: dict[str, Callable[[], object]], seconds: float) -> dict[str, list[float]]:
-    """Milliseconds, one number a round; at least five rounds."""
-    clock = process_time if torch.get_num_threads() == 1 else perf_counter
-    times: dict[str, list[float]] = {name: [] for name in contest}
-    order, shuffle = list(contest), Random(0).shuffle
-    start = perf_counter()
-    while len(times[order[0]]) < 5 or perf_counter() - start < seconds:
-        shuffle(order)  # nobody always has the same one before it
-        for name in order:
-            times[name].append(1e3 * timeit(contest[name], timer=clock, number=1))
-    return times
-
-
-def quartiles(times: dict[str, list[float]], one: str, other: str) -> list[float]:
-    """The lower quartile, the median and the upper quartile of one's time over the other's, round by round."""
-    return statistics.quantiles([a / b for a, b in zip(times[one], times[other], strict=True)], n=4)
-
-
-def compare(threads: int, dtype: torch.dtype, D: int, B: int, seconds: float) -> dict:
-    """One row of the table, printed."""
+def compare(threads: int, dtype: torch.dtype, D: int, B: int, seconds: float) -> dict[str, Any]:
+    """One row of the table: quartiles of ms by each way, the fastest other, and our ratio to it."""
     torch.set_num_threads(threads)
     contest = ways(couplings(D, dtype), points(D, B, dtype))
     check(contest, dtype)
@@ -121,79 +105,165 @@ def compare(threads: int, dtype: torch.dtype, D: int, B: int, seconds: float) ->
         times = in_turns(contest, seconds)
     medians = {name: statistics.median(values) for name, values in times.items()}
     fastest = min((name for name in contest if name != "ours"), key=medians.__getitem__)
-    low, median, high = quartiles(times, "ours", fastest)
-    setting = f"{threads}, {str(dtype).removeprefix('torch.')}, ({D}, {B})"
-    columns = "".join(f"{value:12.2f} ms" for value in medians.values())
-    print(f"{setting:24}{columns}   {median:.2f} ({low:.2f} to {high:.2f}) of {fastest}", flush=True)
-    return {"setting": setting, "D": D, "ms": medians, "fastest": fastest, "ratio": [low, median, high]}
+    return {
+        "ms": {name: quartiles(values) for name, values in times.items()},
+        "fastest": fastest,
+        "ratio": ratio(times, "ours", fastest),
+    }
 
 
-def report_over_jacobian(seconds: float) -> list[float]:
+def report_over_jacobian(D: int, B: int, seconds: float) -> list[float]:
     """The time of a report and its text over that of its Jacobian, on one thread: the median between its quartiles."""
     torch.set_num_threads(1)
-    D, B = REPORT
     flow, x = couplings(D, torch.float32), points(D, B, torch.float32)
     f = adapt(flow, x)
     contest = {"report": lambda: str(inspect_jacobian(flow, x)), "Jacobian": lambda: jacobian(f, x.double())}
     for call in contest.values():
         call()  # warms up
-    return quartiles(in_turns(contest, seconds), "report", "Jacobian")
+    return ratio(in_turns(contest, seconds), "report", "Jacobian")
 
 
-def peak_memory() -> list[float]:
-    """Gigabytes that a fresh process held at most: once all was imported, and after a report at D = 784."""
-    # Called before anything large is done here: on Linux a child's peak starts from its parent's.
-    command = [sys.executable, "-m", "benchmarks.jacobian", "--peak"]
-    return [float(word) for word in subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout.split()]
+def report(D: int, B: int) -> Callable[[], str]:
+    """A report, ready to be made; in a process of its own."""
+    return lambda: str(inspect_jacobian(couplings(D, torch.float32), points(D, B, torch.float32)))
 
 
-def print_peak() -> None:
-    """What the fresh process does."""
+class Jacobian(Benchmark):
+    """Our Jacobian beside the others', a report beside its Jacobian, and what a report holds."""
 
-    def gigabytes() -> float:
-        unit = 1 if sys.platform == "darwin" else 1024
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e9
+    name = "jacobian"
 
-    before, (D, B) = gigabytes(), LARGE
-    str(inspect_jacobian(couplings(D, torch.float32), points(D, B, torch.float32)))
-    print(before, gigabytes())
+    def measure(self, run: Run) -> dict[str, Any]:
+        settings, seconds = (QUICK_SETTINGS, QUICK_SECONDS) if run.quick else (SETTINGS, SECONDS)
+        rows = [
+            (threads, dtype, D, B)
+            for threads in (THREADS[:1] if run.quick else THREADS)
+            for dtype in (DTYPES[:1] if run.quick else DTYPES)
+            for D, B in settings
+        ]
+        run.expect(len(rows) + 2)
+        D, B = QUICK_PEAK if run.quick else PEAK
+        peak = run.job(
+            "peak memory of a report",
+            lambda: {"bytes": peak_memory(report, D, B)},
+            lambda result: f"{result['bytes'][1] / 1e9:.2f} GB",
+            D=D,
+            B=B,
+        )
+        threads = torch.get_num_threads()
+        try:
+            measured = [self._row(run, *row, seconds) for row in rows]
+            whole = self._report(run, *REPORT, seconds)
+        finally:
+            torch.set_num_threads(threads)
+        return {"rows": measured, "report": whole, "peak": {"D": D, "B": B, **peak}}
+
+    def _row(self, run: Run, threads: int, dtype: str, D: int, B: int, seconds: float) -> dict[str, Any]:
+        setting = {"threads": threads, "dtype": dtype, "D": D, "B": B}
+        row = run.job(
+            f"{threads} {'thread' if threads == 1 else 'threads'}, {dtype}, D = {D}, B = {B}",
+            lambda: compare(threads, getattr(torch, dtype), D, B, seconds),
+            lambda row: f"{row['ratio'][1]:.2f} of {row['fastest']}",
+            seconds=seconds,
+            **setting,
+        )
+        return setting | row
+
+    def _report(self, run: Run, D: int, B: int, seconds: float) -> dict[str, Any]:
+        result = run.job(
+            "report over Jacobian",
+            lambda: {"ratio": report_over_jacobian(D, B, seconds)},
+            lambda result: f"{result['ratio'][1]:.1f}",
+            D=D,
+            B=B,
+            seconds=seconds,
+        )
+        return {"D": D, "B": B, **result}
+
+    def tables(self, results: dict[str, Any]) -> list[Table]:
+        rows = results["rows"]
+        worst = max((row for row in rows if row["D"] < LARGE), key=lambda row: row["ratio"][1])
+        whole, peak = results["report"], results["peak"]
+        before, most = (bytes_ / 1e9 for bytes_ in peak["bytes"])
+        return [
+            Table(
+                "Jacobians J (B, D, D) of four affine couplings: ms",
+                ["threads, dtype, (D, B)", *rows[0]["ms"], "ours / the fastest other", "which"],
+                [
+                    [
+                        _setting(row),
+                        *(f"{median:.2f}" for _, median, _ in row["ms"].values()),
+                        _spread(row["ratio"], 2),
+                        row["fastest"],
+                    ]
+                    for row in rows
+                ],
+                "Medians. The ratio was taken round by round: its median, and its quartiles in brackets.",
+            ),
+            Table(
+                "What is asked for",
+                ["", "measured", "limit"],
+                [
+                    [
+                        f"ours / the fastest other, D < {LARGE}, at worst",
+                        _spread(worst["ratio"], 2),
+                        f"{RATIO_LIMIT:g}",
+                    ],
+                    [
+                        f"a report and its text / its Jacobian, (D, B) = ({whole['D']}, {whole['B']})",
+                        _spread(whole["ratio"], 1),
+                        f"{REPORT_LIMIT:g}",
+                    ],
+                    [
+                        f"peak memory of a report, (D, B) = ({peak['D']}, {peak['B']}), GB",
+                        f"{most:.2f}, of which {before:.2f} before it began",
+                        f"{MEMORY_LIMIT:g}",
+                    ],
+                ],
+            ),
+        ]
+
+    def picture(self, results: dict[str, Any]) -> Figure:
+        rows = results["rows"]
+        figure = Figure(figsize=(9, 2.2 + 0.3 * len(rows)), layout="constrained")
+        ax = figure.subplots()
+        for place, row in enumerate(rows):
+            ours = row["ms"]["ours"][1]
+            ratios = [ours / median for name, (_, median, _) in row["ms"].items() if name != "ours"]
+            ax.plot(ratios, [place] * len(ratios), "o", color=palette.MUTED, markersize=4)
+            low, median, high = row["ratio"]
+            ax.plot([low, high], [place, place], color=palette.DATA, linewidth=2)
+            ax.plot(median, place, "D", color=palette.DATA, markersize=6)
+        ax.plot([], [], "D-", color=palette.DATA, label="the fastest of the others, with quartiles")
+        ax.plot([], [], "o", color=palette.MUTED, markersize=4, label="each of the others")
+        ax.axvline(1, color=palette.INK, linewidth=1)
+        ax.axvline(RATIO_LIMIT, color=palette.HIGHLIGHT, linestyle="--", label=f"limit, D < {LARGE}")
+        ax.set_xscale("log")
+        ticks = [tick for tick in (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5) if _within(tick, ax.get_xlim())]
+        ax.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
+        ax.minorticks_off()
+        ax.set_yticks(range(len(rows)), [_setting(row) for row in rows])
+        ax.set_ylim(len(rows) - 0.5, -0.5)
+        ax.set_xlabel("our time over theirs: left of the black line ours is the faster")
+        ax.set_title("The inspector's Jacobian beside torch's own ways: threads, dtype, (D, B)")
+        ax.grid(axis="x", color=palette.ZERO)
+        ax.spines[["top", "right"]].set_visible(False)
+        figure.legend(loc="outside lower center", ncols=3, frameon=False)
+        return figure
 
 
-def main() -> None:
-    """Measure, print, write JSON where asked."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seconds", type=float, default=20.0, help="for each setting (default: 20)")
-    parser.add_argument("--threads", type=int, nargs="+", default=[1, 2], help="how many (default: 1 2)")
-    parser.add_argument("--quick", action="store_true", help="one thread, float64, 3 seconds for each setting")
-    parser.add_argument("--json", type=Path, help="also write the numbers to this file")
-    parser.add_argument("--peak", action="store_true", help=argparse.SUPPRESS)
-    options = parser.parse_args()
-    if options.peak:
-        return print_peak()
-    seconds = 3.0 if options.quick else options.seconds
-    before, peak = peak_memory()
-    names = ways(couplings(2, torch.float64), points(2, 1, torch.float64))
-    print(f"{'threads, dtype, (D, B)':24}" + "".join(f"{name:>15}" for name in names) + "   ours / the fastest other")
-    rows = [
-        compare(threads, dtype, D, B, seconds)
-        for threads in ([1] if options.quick else options.threads)
-        for dtype in ([torch.float64] if options.quick else [torch.float64, torch.float32])
-        for D, B in SETTINGS
-    ]
-    worst = max((row for row in rows if row["D"] < 784), key=lambda row: row["ratio"][1])
-    report = report_over_jacobian(seconds)
-    print(
-        f"\nours / the fastest other, D < 784, at worst: {worst['ratio'][1]:.2f}, limit {RATIO_LIMIT:g}",
-        f"report and its text / its Jacobian, (D, B) = {REPORT}: {report[1]:.1f} ({report[0]:.1f} to {report[2]:.1f}), "
-        f"limit {REPORT_LIMIT:g}",
-        f"peak memory of a report, (D, B) = {LARGE}: {peak:.2f} GB, of which {before:.2f} GB before it began; "
-        f"limit {MEMORY_LIMIT:g} GB",
-        sep="\n",
-    )
-    if options.json:
-        whole = {"Jacobians": rows, "report over Jacobian": report, "GB before and at most": [before, peak]}
-        options.json.write_text(json.dumps(whole, indent=1))
+def _setting(row: dict[str, Any]) -> str:
+    return f"{row['threads']}, {row['dtype']}, ({row['D']}, {row['B']})"
+
+
+def _within(value: float, ends: tuple[float, float]) -> bool:
+    return ends[0] <= value <= ends[1]
+
+
+def _spread(three: list[float], digits: int) -> str:
+    low, median, high = (f"{value:.{digits}f}" for value in three)
+    return f"{median} ({low} to {high})"
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(Jacobian().main(__doc__))

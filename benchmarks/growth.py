@@ -1,0 +1,348 @@
+"""What grows with D, and how fast: density, sampling, Jacobian and memory of the three models.
+
+The models are those of lesson 09: an RNADE (16 hidden units, mixtures of 3), 8 planar layers that map z to x, and a
+RealNVP of 8 couplings (16 hidden units). The weights are random, and of a size that suits D. Measured are, for D from 4
+to 512:
+
+- density and sampling, of a batch, and of one point alone, which tells how long its passes have to wait for each
+  other: lesson 09 counts them, here they are timed;
+- the log-det by the structure of J, together with the map, as every flow gives it;
+- the Jacobian by autograd, as the inspector takes it, and the log-det of that by elimination (slogdet). It must be the
+  same number. This and the structure's are in float64. RNADE is looked at from x to z; the layers from z to x, in the
+  direction of their formula.
+
+All on one thread, by the processor's clock. What is compared takes turns, round by round; numbers are medians, with
+quartiles. Growth is an exponent p, time ~ D^p, fitted to the medians of the four largest D (a straight line through
+logarithms), with the standard error of that fit. What is expected of it is the count of multiply-adds. Small arrays are
+slower than their count, since each call of PyTorch costs the same few microseconds; large ones may outgrow a cache.
+
+Memory is, first, the most bytes in tensors that were alive at the same time, without the parameters and the points.
+That is counted, exact to the byte however small; a process's own peak moves in whole pages, and knows nothing of what
+fits in the room that imports have left. For the largest D the peak of a fresh process stands beside it.
+"""
+
+from __future__ import annotations
+
+import math
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from matplotlib.figure import Figure
+from torch import Tensor, nn
+from torch.distributions import Independent, Normal
+
+from benchmarks.frame import Benchmark, Run, Table
+from benchmarks.timing import allocated, exponent, in_turns, peak_memory, quartiles, ratio
+from nfteach import RNADE, FlowDistribution, Planar, RealNVP, Stack
+from nfteach.flows import Flow
+from nfteach.jacobian.adapt import adapt
+from nfteach.jacobian.autograd import jacobian
+from nfteach.jacobian.rng import seeded
+from nfteach.plots import palette
+
+__all__ = ["Growth"]
+
+LAYERS, HIDDEN, COMPONENTS = 8, 16, 3
+SIZES, QUICK_SIZES = (4, 8, 16, 32, 64, 128, 256, 512), (4, 12, 36)
+LARGE = 4  # as many of the largest sizes tell the exponent
+#: Points in a batch; of a full Jacobian there are D^2 numbers for each.
+BATCH, FEW = 1000, 4
+# Seconds and least rounds of each contest, of which a job has three.
+TURNS, QUICK_TURNS = (1.5, 5), (0.05, 3)
+
+#: The colours, marks of lesson 09.
+LOOKS = {"RNADE": (palette.BASE, "o"), "planar": (palette.DATA, "s"), "RealNVP": (palette.FORWARD, "^")}
+
+#: The operations, and how many points each is given.
+POINTS = {"density": BATCH, "sampling": BATCH, "log-det, structure": BATCH, "Jacobian": FEW, "log-det, slogdet": FEW}
+
+#: By model and operation: the exponent of time expected, that of memory, and why.
+EXPECTED = {
+    ("RNADE", "density"): ("1", "1", "D conditionals, H (1 + 3 K) multiply-adds each, all at once"),
+    ("RNADE", "sampling"): ("1", "1", "D steps of the same length, one after another"),
+    ("RNADE", "log-det, structure"): ("1", "1", "the density, and a search for each z_d, all at once"),
+    ("planar", "density"): ("0 to 1", "1", "K searches for one number (0); around each, w.x and x - u h (1)"),
+    ("planar", "sampling"): ("1", "1", "K times w.z and z + u h: 2 D multiply-adds"),
+    ("planar", "log-det, structure"): ("1", "1", "the map, and 1 + u.psi once a layer"),
+    ("RealNVP", "density"): ("1", "1", "K networks: D/2 inputs, H hidden, D outputs"),
+    ("RealNVP", "sampling"): ("1", "1", "the same networks, the other way round"),
+    ("RealNVP", "log-det, structure"): ("1", "1", "the map, and D/2 terms to add once a layer"),
+} | {
+    (model, name): expected
+    for model in LOOKS
+    for name, expected in {
+        "Jacobian": ("2", "2", "D backward passes that cost D each; D^2 numbers"),
+        "log-det, slogdet": ("3", "2", "elimination: D^3 / 3 multiply-adds, in a copy of J"),
+    }.items()
+}
+
+#: Passes of one point, one after another, and the exponent that they make.
+PASSES = {
+    ("RNADE", "density"): ("1", "0"),
+    ("RNADE", "sampling"): ("D", "1"),
+    ("planar", "density"): (f"{LAYERS} searches", "0"),
+    ("planar", "sampling"): (f"{LAYERS}", "0"),
+    ("RealNVP", "density"): (f"{LAYERS}", "0"),
+    ("RealNVP", "sampling"): (f"{LAYERS}", "0"),
+}
+
+
+def planar(D: int) -> Stack:
+    """Planar layers whose w and u have a length of about 2 at any D, so that no search is harder than another."""
+    layers = [Planar(D) for _ in range(LAYERS)]
+    for layer in layers:
+        for vector in (layer.u, layer.w):
+            nn.init.normal_(vector, std=2 / math.sqrt(D))
+    return Stack(*layers)
+
+
+def build(name: str, D: int) -> tuple[RNADE | FlowDistribution, Flow]:
+    """The model of that name in D dimensions, and its map: x -> z of the RNADE, z -> x of the others."""
+    with seeded(D):
+        if name == "RNADE":
+            rnade = RNADE(D, HIDDEN, COMPONENTS)
+            return rnade, rnade.as_flow()
+        flow = planar(D) if name == "planar" else RealNVP(D, LAYERS, (HIDDEN,))
+    return FlowDistribution(Independent(Normal(torch.zeros(D), 1.0), 1), flow), flow
+
+
+def points(B: int, D: int) -> Tensor:
+    """(B, D), standard normal."""
+    return torch.randn(B, D, generator=torch.Generator().manual_seed(1))
+
+
+def both_ways(name: str, D: int, B: int) -> dict[str, Callable[[], Tensor]]:
+    """Density and sampling of B points."""
+    model, _ = build(name, D)
+    x = points(B, D)
+    return {"density": torch.no_grad()(lambda: model.log_prob(x)), "sampling": lambda: _sample(model, B)}
+
+
+@torch.no_grad()
+def _sample(model: RNADE | FlowDistribution, B: int) -> Tensor:
+    return model.sample((B,))
+
+
+def determinants(name: str, D: int) -> dict[str, Callable[[], Tensor]]:
+    """The log-det by the structure, of BATCH points, and the Jacobian of the first FEW of them."""
+    x = points(BATCH, D).double()
+    f = adapt(build(name, D)[1], x)
+    return {
+        "log-det, structure": torch.no_grad()(lambda: f(x)[1]),
+        "Jacobian": lambda: jacobian(f, x[:FEW])[0],
+    }
+
+
+def elimination(J: Tensor) -> dict[str, Callable[[], Tensor]]:
+    """The log-det of J (FEW, D, D)."""
+    return {"log-det, slogdet": lambda: torch.linalg.slogdet(J)[1]}
+
+
+def operation(name: str, D: int, what: str) -> Callable[[], Tensor]:
+    """One of them, ready to be called; in a process of its own. It has been done once in few dimensions before."""
+
+    def ready(D: int) -> Callable[[], Tensor]:
+        if what == "log-det, slogdet":  # any matrix will do, and to make J takes more than its elimination does
+            return elimination(points(FEW * D, D).double().view(FEW, D, D))[what]
+        return (determinants(name, D) if what in ("Jacobian", "log-det, structure") else both_ways(name, D, BATCH))[
+            what
+        ]
+
+    ready(4)()
+    return ready(D)
+
+
+def measure(name: str, D: int, seconds: float, rounds: int) -> dict[str, Any]:
+    """All of one model at one D: quartiles of ms, ratios round by round, bytes in tensors.
+
+    Raises:
+        SystemExit: if elimination and structure do not give the same log-dets.
+    """
+    by_model = determinants(name, D)
+    by_hand = elimination(by_model["Jacobian"]())
+    contests = {"batch": both_ways(name, D, BATCH), "alone": both_ways(name, D, 1), "log-det": by_model | by_hand}
+    apart = (by_hand["log-det, slogdet"]() - by_model["log-det, structure"]()[:FEW]).abs().max().item()
+    if apart > 1e-8 * D:
+        raise SystemExit(f"{name}, D = {D}: slogdet and the structure's log-det are {apart:.1g} nats apart")
+    bytes_ = {what: allocated(work) for key in ("batch", "log-det") for what, work in contests[key].items()}
+    for work in contests["alone"].values():
+        work()  # warms up, as the count has done with the others
+    times = {key: in_turns(contest, seconds, rounds) for key, contest in contests.items()}
+    det = times["log-det"]
+    dense = [(a + b) / FEW for a, b in zip(det["Jacobian"], det["log-det, slogdet"], strict=True)]
+    per_point = {"dense": dense, "structure": [ms / BATCH for ms in det["log-det, structure"]]}
+    return {
+        "ms": {key: {what: quartiles(values) for what, values in some.items()} for key, some in times.items()},
+        "bytes": bytes_,
+        "sampling over density, alone": ratio(times["alone"], "sampling", "density"),
+        "sampling over density, batch": ratio(times["batch"], "sampling", "density"),
+        "dense over structure": ratio(per_point, "dense", "structure"),
+        "nats apart": apart,
+    }
+
+
+def microseconds(results: dict[str, Any], name: str, what: str, alone: bool = False) -> list[list[float]]:
+    """The quartiles of one operation at each D, in microseconds a point."""
+    key = "alone" if alone else "batch" if what in ("density", "sampling") else "log-det"
+    scale = 1e3 / (1 if alone else POINTS[what])
+    return [[scale * ms for ms in row["ms"][key][what]] for row in results["models"][name]]
+
+
+def growth(results: dict[str, Any], values: list[float]) -> str:
+    """The exponent at the largest D, with its standard error."""
+    p, error = exponent(results["sizes"][-LARGE:], values[-LARGE:])
+    return f"{p:.2f} ± {error:.2f}"
+
+
+class Growth(Benchmark):
+    """Exponents of time and memory, beside those that counting gives."""
+
+    name = "growth"
+
+    def measure(self, run: Run) -> dict[str, Any]:
+        torch.set_num_threads(1)
+        sizes, turns = (QUICK_SIZES, QUICK_TURNS) if run.quick else (SIZES, TURNS)
+        fresh = [(name, what) for name in LOOKS for what in POINTS]
+        if run.quick:  # each costs the time to import PyTorch
+            fresh = fresh[:1]
+        run.expect(len(LOOKS) * len(sizes) + len(fresh))
+        shapes = {"layers": LAYERS, "hidden": HIDDEN, "components": COMPONENTS, "points": POINTS}
+        # Processes before tensors: where the system adds the parent's peak to a child's, it is still small.
+        processes: dict[str, dict[str, list[int]]] = {name: {} for name in LOOKS}
+        for name, what in fresh:
+            processes[name][what] = run.job(
+                f"peak of {name}, {what}",
+                lambda name=name, what=what: {"bytes": peak_memory(operation, name, sizes[-1], what)},
+                lambda result: f"{_more(result['bytes']):.1f} MB more than before it",
+                D=sizes[-1],
+                **shapes,
+            )["bytes"]
+        models = {
+            name: [
+                run.job(
+                    f"{name}, D = {D}",
+                    lambda name=name, D=D: measure(name, D, *turns),
+                    lambda result: f"Jacobian {result['ms']['log-det']['Jacobian'][1]:.3g} ms",
+                    D=D,
+                    turns=turns,
+                    **shapes,
+                )
+                for D in sizes
+            ]
+            for name in LOOKS
+        }
+        return {"sizes": list(sizes), "models": models, "processes": processes}
+
+    def tables(self, results: dict[str, Any]) -> list[Table]:
+        sizes, models = results["sizes"], results["models"]
+        first, D = sizes[0], sizes[-1]
+        apart = max(row["nats apart"] for rows in models.values() for row in rows)
+        time, memory = ["time ~ D^", "expected", f"µs a point, D = {D}"], ["memory ~ D^", "expected", f"MB, D = {D}"]
+        ends = [f"µs, D = {first}", f"µs, D = {D}"]
+        return [
+            Table(
+                f"Growth with D, from {sizes[-LARGE:][0]} to {D}, in batches",
+                ["", *time, *memory, "process MB", "because"],
+                [self._growth_row(results, name, what) for name in LOOKS for what in POINTS],
+                f"One thread. A batch has {BATCH} points; that of Jacobians and for slogdet has {FEW}. MB: the most in "
+                "tensors at one time; process MB: by how much it raised the peak of a fresh process. ± is the fit's "
+                f"standard error. The structure's log-det and slogdet differed by {apart:.0e} nats at most.",
+            ),
+            Table(
+                "One point alone: passes that wait for each other",
+                ["", "passes", *time[:2], *ends, "sampling / density, alone", "in a batch"],
+                [self._alone_row(results, name, what) for name, what in PASSES],
+                f"The last columns: at D = {D}, with the rounds' quartiles. In a batch the one pass of an RNADE's "
+                "density is about as much work as the D of its sampling; what it saves a single point is the waiting.",
+            ),
+            Table(
+                "One log-det: the Jacobian by autograd and its elimination, over the structure's formula, in time",
+                ["", *(f"D = {size}" for size in sizes)],
+                [[name, *(_spread(row["dense over structure"]) for row in models[name])] for name in LOOKS],
+                "The structure's time includes that of the map. A point each; median and quartiles of the rounds.",
+            ),
+        ]
+
+    def _growth_row(self, results: dict[str, Any], name: str, what: str) -> list[str]:
+        times = microseconds(results, name, what)
+        bytes_ = [row["bytes"][what] for row in results["models"][name]]
+        time_expected, memory_expected, why = EXPECTED[name, what]
+        process = results["processes"][name].get(what)
+        return [
+            f"{name}: {what}",
+            growth(results, [median for _, median, _ in times]),
+            time_expected,
+            _spread(times[-1]),
+            growth(results, bytes_),
+            memory_expected,
+            f"{bytes_[-1] / 1e6:.3g}",
+            f"{_more(process):.3g}" if process else "",
+            why,
+        ]
+
+    def _alone_row(self, results: dict[str, Any], name: str, what: str) -> list[str]:
+        times = microseconds(results, name, what, alone=True)
+        passes, expected = PASSES[name, what]
+        last, hows = results["models"][name][-1], ("alone", "batch")
+        ratios = [_spread(last[f"sampling over density, {how}"]) if what == "sampling" else "" for how in hows]
+        growing = growth(results, [median for _, median, _ in times])
+        return [f"{name}: {what}", passes, growing, expected, _spread(times[0]), _spread(times[-1]), *ratios]
+
+    def picture(self, results: dict[str, Any]) -> Figure:
+        figure = Figure(figsize=(10.5, 8.4), layout="constrained")
+        ((density, sampling), (determinant, memory)) = figure.subplots(2, 2)
+        sizes = results["sizes"]
+        for ax, what in ((density, "density"), (sampling, "sampling")):
+            for name in LOOKS:
+                _line(ax, sizes, microseconds(results, name, what), name)
+                _line(ax, sizes, microseconds(results, name, what, alone=True), name, "--")
+            _dress(ax, sizes, f"{what.capitalize()}: whole lines in a batch of {BATCH}, dashed alone", "µs a point")
+        density.sharey(sampling)
+        for name in LOOKS:
+            for what, style in (("Jacobian", "-"), ("log-det, slogdet", "--"), ("log-det, structure", ":")):
+                _line(determinant, sizes, microseconds(results, name, what), name, style)
+            for what, style in (("Jacobian", "-"), ("density", "--"), ("sampling", ":")):
+                kilobytes = [row["bytes"][what] / POINTS[what] / 1e3 for row in results["models"][name]]
+                _line(memory, sizes, [[value] * 3 for value in kilobytes], name, style)
+        _dress(determinant, sizes, "Jacobian; dashed slogdet of it; dotted the structure's log-det", "µs a point")
+        _dress(memory, sizes, "Memory: Jacobian; dashed density; dotted sampling", "kB in tensors a point")
+        handles = [density.plot([], [], color=c, marker=m, label=name)[0] for name, (c, m) in LOOKS.items()]
+        density.legend(handles=handles, frameon=False)
+        return figure
+
+
+def _line(ax: Any, sizes: list[int], values: list[list[float]], name: str, style: str = "-") -> None:
+    """Medians, with a band between the quartiles."""
+    colour, mark = LOOKS[name]
+    low, median, high = zip(*values, strict=True)
+    ax.loglog(sizes, median, style, color=colour, marker=mark, markersize=5, linewidth=1.5)
+    ax.fill_between(sizes, low, high, color=colour, alpha=0.2, linewidth=0)
+
+
+def _dress(ax: Any, sizes: list[int], title: str, unit: str) -> None:
+    ax.set(xlabel="D", ylabel=unit, xticks=sizes, xticklabels=sizes)
+    ax.set_title(title, fontsize=10)
+    ax.minorticks_off()
+    ax.grid(color=palette.ZERO)
+    ax.spines[["top", "right"]].set_visible(False)
+
+
+def _spread(quartiles_: list[float]) -> str:
+    low, median, high = quartiles_
+    return f"{_digits(median)} ({_digits(low)} to {_digits(high)})"
+
+
+def _digits(value: float) -> str:
+    """Three digits, without an exponent."""
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
+
+
+def _more(process: list[int]) -> float:
+    """MB that the process held at most, over what it had held before."""
+    return (process[1] - process[0]) / 1e6
+
+
+if __name__ == "__main__":
+    sys.exit(Growth().main(__doc__))
