@@ -1,0 +1,1 @@
+"""Figure 3 of the planar flows' paper, measured: `python -m benchmarks.planar`."""

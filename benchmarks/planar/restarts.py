@@ -1,0 +1,114 @@
+"""Small flows of the plane, several of one kind side by side: restarts that are trained at the price of little more
+than one, because most of a step's time goes into calling operations, not into the arithmetic."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from nfteach.flows import Flow, Planar, RealNVP, Stack
+from nfteach.flows.planar import one_plus_m, tanh_and_slope, u_hat
+
+__all__ = ["Couplings", "Planars", "Restarts"]
+
+
+class Restarts(nn.Module, ABC):
+    """R flows of one form that start from different parameters, and never hear of each other.
+
+    Args:
+        flows: the package's own; their parameters are copied.
+    """
+
+    def __init__(self, flows: Sequence[Flow]) -> None:
+        super().__init__()
+        self.restarts = len(flows)
+
+    @property
+    def count(self) -> int:
+        """The parameters of each of the flows."""
+        return sum(parameter.numel() for parameter in self.parameters()) // self.restarts
+
+    @abstractmethod
+    def forward(self, z: Tensor) -> tuple[Tensor, Tensor]:
+        """z (R, N, 2) -> x (R, N, 2) and log|det dx/dz| (R, N)."""
+
+    @abstractmethod
+    def flow(self, index: int) -> Flow:
+        """One of them as a flow of the package, in float64: it can be inverted."""
+
+
+class Planars(Restarts):
+    """R stacks of K planar layers, equations 10 to 12 of Rezende & Mohamed (2015), 5 K parameters each."""
+
+    def __init__(self, restarts: int, layers: int) -> None:
+        flows = [Stack(*[Planar(2) for _ in range(layers)]) for _ in range(restarts)]
+        super().__init__(flows)
+        self.layers = layers
+        for name in ("w", "u", "b"):
+            stacked = torch.stack([torch.stack([getattr(flow[k], name) for flow in flows]) for k in range(layers)])
+            setattr(self, name, nn.Parameter(stacked.detach()))  # (K, R, 2), (K, R, 2) and (K, R)
+
+    def forward(self, z: Tensor) -> tuple[Tensor, Tensor]:
+        moves = u_hat(self.u, self.w)
+        slopes = []
+        # baddbmm: the sum and the product over R pairs of matrices in one call.
+        for w, move, b in zip(self.w[..., None], moves[..., None, :], self.b[..., None, None], strict=True):
+            h, slope = tanh_and_slope(torch.baddbmm(b, z, w))
+            slopes.append(slope)
+            z = torch.baddbmm(z, h, move)
+        slope, wu = torch.stack(slopes)[..., 0], (self.w * self.u).sum(-1, keepdim=True)
+        # As in Planar: 1 + u_hat.psi is the sum of two positive terms.
+        return z, ((1 - slope) + slope * one_plus_m(wu)).log().sum(0)
+
+    def flow(self, index: int) -> Flow:
+        flow = Stack(*[Planar(2) for _ in range(self.layers)]).double().requires_grad_(False)
+        for k, layer in enumerate(flow):
+            for name in ("w", "u", "b"):
+                getattr(layer, name).copy_(getattr(self, name)[k, index])
+        return flow
+
+
+class Couplings(Restarts):
+    """R RealNVPs of the plane, equations 4 to 8 of Dinh et al. (2017): a coupling whose network has one hidden layer of
+    H has 4 H + 3 parameters, and one without a hidden layer has 5, as many as a planar layer."""
+
+    def __init__(self, restarts: int, layers: int, hidden: Sequence[int]) -> None:
+        flows = [RealNVP(2, layers, hidden) for _ in range(restarts)]
+        super().__init__(flows)
+        self.layers, self.hidden = layers, tuple(hidden)
+        names = dict(flows[0][0].named_parameters())
+        self.stacked = nn.ParameterDict(
+            {
+                name.replace(".", " "): torch.stack(
+                    [torch.stack([flow[k].get_parameter(name) for flow in flows]) for k in range(layers)]
+                ).detach()
+                for name in names
+            }
+        )  # scale (K, R, 1), the networks' weights (K, R, outputs, inputs) and biases (K, R, outputs)
+        self.networks = [2 * i for i in range(len(self.hidden) + 1)]  # between them are the ReLUs
+
+    def forward(self, z: Tensor) -> tuple[Tensor, Tensor]:
+        x, total = list(z.split(1, dim=-1)), 0.0
+        scales = self.stacked["scale"][..., None]
+        weights = [self.stacked[f"conditioner {i} weight"].mT for i in self.networks]
+        biases = [self.stacked[f"conditioner {i} bias"][..., None, :] for i in self.networks]
+        for k in range(self.layers):
+            kept, changed = k % 2, 1 - k % 2
+            h = torch.baddbmm(biases[0][k], x[kept], weights[0][k])
+            for weight, bias in zip(weights[1:], biases[1:], strict=True):
+                h = torch.baddbmm(bias[k], h.relu(), weight[k])
+            raw, t = h.split(1, dim=-1)
+            s = scales[k] * torch.tanh(raw)
+            x[changed] = torch.addcmul(t, x[changed], s.exp())
+            total = total + s
+        return torch.cat(x, dim=-1), total[..., 0]
+
+    def flow(self, index: int) -> Flow:
+        flow = RealNVP(2, self.layers, self.hidden).double().requires_grad_(False)
+        for k, layer in enumerate(flow):
+            for name, parameter in layer.named_parameters():
+                parameter.copy_(self.stacked[name.replace(".", " ")][k, index])
+        return flow
