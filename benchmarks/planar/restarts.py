@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from nfteach.flows import Flow, Planar, RealNVP, Stack
-from nfteach.flows.planar import one_plus_m, tanh_and_slope, u_hat
+from nfteach.flows.planar import one_plus_m
 
 __all__ = ["Couplings", "Planars", "Restarts"]
 
@@ -52,16 +52,20 @@ class Planars(Restarts):
             setattr(self, name, nn.Parameter(stacked.detach()))  # (K, R, 2), (K, R, 2) and (K, R)
 
     def forward(self, z: Tensor) -> tuple[Tensor, Tensor]:
-        moves = u_hat(self.u, self.w)
-        slopes = []
+        # u_hat of appendix A.1 for all layers of all flows at once, as nfteach.flows.planar.u_hat has it for one.
+        wu = (self.w * self.u).sum(-1, keepdim=True)
+        raised = one_plus_m(wu)
+        moves = self.u + (raised - 1 - wu) * self.w / (self.w * self.w).sum(-1, keepdim=True)
+        activations = []
         # baddbmm: the sum and the product over R pairs of matrices in one call.
         for w, move, b in zip(self.w[..., None], moves[..., None, :], self.b[..., None, None], strict=True):
-            h, slope = tanh_and_slope(torch.baddbmm(b, z, w))
-            slopes.append(slope)
+            h = torch.tanh(torch.baddbmm(b, z, w))
             z = torch.baddbmm(z, h, move)
-        slope, wu = torch.stack(slopes)[..., 0], (self.w * self.u).sum(-1, keepdim=True)
-        # As in Planar: 1 + u_hat.psi is the sum of two positive terms.
-        return z, ((1 - slope) + slope * one_plus_m(wu)).log().sum(0)
+            activations.append(h)
+        h = torch.stack(activations)[..., 0]
+        slope = 1 - h * h
+        # 1 + u_hat.psi = (1 - h') + h' (1 + w.u_hat), a sum of two positive terms.
+        return z, (h * h + slope * raised).log().sum(0)
 
     def flow(self, index: int) -> Flow:
         flow = Stack(*[Planar(2) for _ in range(self.layers)]).double().requires_grad_(False)
