@@ -1,0 +1,143 @@
+"""Tables and the picture."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import mean, stdev
+from typing import Any
+
+from matplotlib.figure import Figure
+
+from benchmarks.frame import Table
+from nfteach.plots import palette
+
+__all__ = ["draw", "tables"]
+
+
+@dataclass(frozen=True)
+class Model:
+    """How a model is named and drawn, and what the paper has for it or its neighbour."""
+
+    key: str
+    name: str
+    colour: str
+    marker: str
+    paper: float
+    paper_name: str
+    aim: str = ""
+
+
+#: The paper's numbers: Uria, Murray & Larochelle (2013), table 1, red wine; nats.
+MODELS = (
+    Model("Gaussian", "Gaussian", palette.MUTED, "s", -13.18, "Gaussian"),
+    Model("mixture", "mixture of Gaussians", palette.BASE, "^", -10.19, "mixture of factor analysers"),
+    Model("RNADE", "RNADE", palette.DATA, "o", -9.36, "RNADE-MoG", "-9.6 or better"),
+)
+WORDS = {
+    "ordering": "ordering",
+    "components": "components K",
+    "weight_decay": "weight decay",
+    "min_sigma": "floor under sigma",
+}
+
+
+def tables(results: dict[str, Any]) -> list[Table]:
+    """The test, what was tried, and the rows that repeat."""
+    return [_scores(results), _trials(results), _repeats(results)]
+
+
+def spread(values: Sequence[float]) -> str:
+    """The mean, and its standard error if there are values to take it from."""
+    if len(values) < 2:
+        return f"{mean(values):.2f}"
+    return f"{mean(values):.2f} ± {stdev(values) / len(values) ** 0.5:.2f}"
+
+
+def _scores(results: dict[str, Any]) -> Table:
+    """The test parts, beside the paper."""
+    folds, rows = results["folds"], []
+    for model in MODELS:
+        scores = [mean(fold["test"][model.key]) for fold in folds] if len(folds) > 1 else folds[0]["test"][model.key]
+        paper = [f"{model.paper_name} {model.paper:.2f}", model.aim] if _red(results) else ["", ""]
+        rows.append([model.name, spread(scores), *paper])
+    over = f"the {len(folds)} folds" if len(folds) > 1 else "the rows of the one test part"
+    counts = [fold["mixture"][0] for fold in folds]
+    return Table(
+        f"{results['data'].capitalize()}: mean log-likelihood of the test parts (nats, standardised data)",
+        ["model", "ours", "paper", "to reach"],
+        rows,
+        f"± is the standard error over {over}. Chosen on the validation part, fitted again to training and validation "
+        f"part, tested once. Components chosen for the mixtures: {', '.join(map(str, sorted(counts)))}.",
+    )
+
+
+def _trials(results: dict[str, Any]) -> Table:
+    """What was tried for RNADE, and how much hung on it."""
+    folds, rows = results["folds"], []
+    for place, first in enumerate(folds[0]["trials"]):
+        trials = [fold["trials"][place] for fold in folds]
+        for column, value in enumerate(first["values"]):
+            scores = [trial["scores"][column] for trial in trials]
+            behind = [max(trial["scores"]) - score for score, trial in zip(scores, trials, strict=True)]
+            count = sum(trial["chosen"] == value for trial in trials)
+            rows.append([f"{WORDS[first['of']]}: {value}", f"{mean(scores):.2f}", spread(behind), f"{count}"])
+    steps = sorted(fold["RNADE"]["steps"] for fold in folds)
+    gaps = results["gaps"]
+    return Table(
+        "RNADE on the validation parts: what was tried, each with the best of what stands above it",
+        ["tried", "log-likelihood (nats)", "behind its fold's best (nats)", "folds that chose it"],
+        rows,
+        "Trained on the training part alone, stopped at the best step. Until it is tried, a value is that of the first "
+        f"model. The chosen models were fitted again with {steps[0]} to {steps[-1]} steps. The floor is in standard "
+        f"deviations of an attribute; neighbouring values of an attribute are {min(gaps):.3f} to {max(gaps):.3f} of "
+        "them apart (median over its values), so that a much narrower component can single out one value.",
+    )
+
+
+def _repeats(results: dict[str, Any]) -> Table:
+    """Test rows that were among those fitted to, and the others."""
+    tests = [fold["test"] for fold in results["folds"]]
+
+    def cell(key: str, repeated: bool) -> str:
+        chosen = [
+            [score for score, seen in zip(test[key], test["seen"], strict=True) if seen == repeated] for test in tests
+        ]
+        return spread([mean(scores) for scores in chosen if scores]) if any(chosen) else "none"
+
+    share = mean(seen for test in tests for seen in test["seen"])
+    return Table(
+        "Test rows that occur, digit by digit, among the rows fitted to, and new ones: mean log-likelihood (nats)",
+        ["model", f"repeated rows ({share:.0%})", f"new rows ({1 - share:.0%})"],
+        [[model.name, cell(model.key, True), cell(model.key, False)] for model in MODELS],
+        "The folds are the authors': the paper's means are over rows of both kinds." if _red(results) else "",
+    )
+
+
+def draw(results: dict[str, Any]) -> Figure:
+    """The score of each model on the test part of each fold, and the paper's means as lines."""
+    figure = Figure(figsize=(8.4, 4.6), layout="constrained")
+    axes = figure.subplots()
+    numbers = range(1, len(results["folds"]) + 1)
+    for model in MODELS:
+        scores = [mean(fold["test"][model.key]) for fold in results["folds"]]
+        label = f"{model.name} (mean {mean(scores):.2f})"
+        axes.plot(numbers, scores, model.marker, color=model.colour, label=label)
+        if _red(results):
+            axes.axhline(model.paper, color=model.colour, linestyle="--", linewidth=1, zorder=0)
+            text = f"paper's mean,\n{model.paper_name.replace(' of ', ' of' + chr(10))}: {model.paper:.2f}"
+            where = {"xy": (1.01, model.paper), "xycoords": ("axes fraction", "data")}
+            axes.annotate(text, **where, va="center", fontsize="small", color=palette.INK)
+    axes.set_xticks(numbers)
+    axes.set_xlim(0.5, len(numbers) + 0.5)
+    axes.set_xlabel("fold")
+    axes.set_ylabel("mean test log-likelihood (nats)")
+    axes.set_title(f"{results['data'].capitalize()}, standardised")
+    axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.14), ncols=3, frameon=False)
+    axes.spines[["top", "right"]].set_visible(False)
+    return figure
+
+
+def _red(results: dict[str, Any]) -> bool:
+    """Whether these are the paper's data."""
+    return results["data"] == "red wine"
