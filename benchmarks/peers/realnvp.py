@@ -21,19 +21,20 @@ linear layers. "First, second; swapped" wants an even number of dimensions.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-__all__ = ["BUILDERS", "build"]
+__all__ = ["BUILDERS", "VARIANTS", "Model", "build"]
 
 
 def build(library: str, dim: int, layers: int, hidden: tuple[int, ...]) -> nn.Module:
-    """The model of :data:`BUILDERS`; call it in a process of its own, since it imports the library.
+    """The model of :data:`BUILDERS` or :data:`VARIANTS`; call it in a process of its own, since it imports the library.
 
     Args:
-        library: a key of :data:`BUILDERS`.
+        library: a key of one of them.
         dim: D, even.
         layers: K, the number of couplings.
         hidden: the widths of the hidden layers (ReLU) of each coupling's network.
@@ -42,7 +43,7 @@ def build(library: str, dim: int, layers: int, hidden: tuple[int, ...]) -> nn.Mo
         a module with ``log_prob(x)``, (N, D) to (N,) in nats, and ``sample(n)``, (n, D) without gradients. Its
         parameters are all trainable.
     """
-    return BUILDERS[library](dim, layers, hidden)
+    return (BUILDERS | VARIANTS)[library](dim, layers, hidden)
 
 
 class Model(nn.Module):
@@ -101,8 +102,12 @@ def normflows(dim: int, layers: int, hidden: tuple[int, ...]) -> Model:
     return Theirs()
 
 
-def nflows(dim: int, layers: int, hidden: tuple[int, ...]) -> Model:
-    """Its SimpleRealNVP, with a plain network in place of the residual one."""
+def nflows(dim: int, layers: int, hidden: tuple[int, ...], *, bounded: bool = True) -> Model:
+    """Its SimpleRealNVP, with a plain network in place of the residual one.
+
+    Its scales are at most 1.001 from x to z, so no volume grows on the way: q is nowhere above
+    1.001^(layers * dim / 2) times the base's peak, (2 pi)^(-dim / 2). With ``bounded=False`` they are exp(s) instead.
+    """
     from nflows.distributions import StandardNormal
     from nflows.flows import Flow
     from nflows.nn.nets import MLP
@@ -112,11 +117,18 @@ def nflows(dim: int, layers: int, hidden: tuple[int, ...]) -> Model:
         def forward(self, inputs: Tensor, context: Any = None) -> Tensor:
             return super().forward(inputs)
 
+    class Exponential(AffineCouplingTransform):
+        def _scale_and_shift(self, transform_params: Tensor) -> tuple[Tensor, Tensor]:
+            shift, log_scale = transform_params.chunk(2, dim=1)
+            return log_scale.exp(), shift
+
+    coupling = AffineCouplingTransform if bounded else Exponential
+
     class Theirs(Model):
         def __init__(self) -> None:
             super().__init__()
             couplings = [
-                AffineCouplingTransform(torch.arange(dim) % 2 != k % 2, lambda n, m: Network((n,), (m,), list(hidden)))
+                coupling(torch.arange(dim) % 2 != k % 2, lambda n, m: Network((n,), (m,), list(hidden)))
                 for k in range(layers)
             ]
             self.q = Flow(CompositeTransform(couplings), StandardNormal([dim]))
@@ -183,4 +195,9 @@ BUILDERS: dict[str, Callable[[int, int, tuple[int, ...]], nn.Module]] = {
     "nflows": nflows,
     "zuko": zuko,
     "pyro": pyro,
+}
+
+#: To tell why one of them differs: the same with one thing changed.
+VARIANTS: dict[str, Callable[[int, int, tuple[int, ...]], nn.Module]] = {
+    "nflows, exp": partial(nflows, bounded=False),
 }

@@ -1,0 +1,1 @@
+"""RealNVP on the plane beside four libraries, and on digits: `python -m benchmarks.realnvp`."""

@@ -1,0 +1,48 @@
+"""RealNVP on the plane beside normflows, nflows, zuko and Pyro, and on digits.
+
+The plane: RealNVPs with as many parameters, as each library's users build them (benchmarks/peers/realnvp.py), are
+trained on the distributions of nfteach.targets. Each library lives in a process of its own, where one plain loop of
+torch trains its model: the same data, batches, steps, step sizes and clipping for all. Nothing is tuned for one of
+them. Of each training, the parameters with the lowest validation loss are tested, once, on 20,000 points. The true
+densities are known, so their own log-likelihood of the same points stands beside: what no model can beat but by
+chance. Two libraries are called equal within noise if their means over seeds lie at most three standard errors of the
+difference apart.
+
+Digits: the multi-scale RealNVP of Dinh et al. (2017) in bits per dimension, on scikit-learn's digits, 8 x 8 pixels of
+17 levels with uniform dequantisation and the logit of section 4.1. Step size and weight decay are chosen on validation,
+and so is the moment to stop. Beside it, a flat RealNVP with about as many parameters, Gaussians of pixels and of
+logits, and independent pixels. There is no paper's figure for these images.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+import torch
+from matplotlib.figure import Figure
+
+from benchmarks.frame import Benchmark, Run, Table
+
+from . import digits, plane
+from .picture import draw
+
+__all__ = ["RealNVPs"]
+
+
+class RealNVPs(Benchmark):
+    name = "realnvp"
+
+    def measure(self, run: Run) -> dict[str, Any]:
+        torch.set_num_threads(1)
+        return {"plane": plane.measure(run), "digits": digits.measure(run)}
+
+    def tables(self, results: dict[str, Any]) -> list[Table]:
+        return plane.tables(results["plane"]) + digits.tables(results["digits"])
+
+    def picture(self, results: dict[str, Any]) -> Figure:
+        return draw(results)
+
+
+if __name__ == "__main__":
+    sys.exit(RealNVPs().main(__doc__))

@@ -1,0 +1,64 @@
+"""The picture of the RealNVP benchmark."""
+
+from __future__ import annotations
+
+import statistics
+from typing import Any
+
+from matplotlib.figure import Figure
+
+from nfteach.plots import palette
+
+from .plane import error, gaps
+
+__all__ = ["draw"]
+
+#: Ours stands out; the others are told apart by colour and marker.
+STYLES = [
+    (palette.DATA, "o"),
+    (palette.BASE, "s"),
+    (palette.FORWARD, "^"),
+    (palette.MUTED, "v"),
+    (palette.INVERSE, "D"),
+    (palette.HIGHLIGHT, "P"),
+]
+
+
+def draw(results: dict[str, Any]) -> Figure:
+    """Left, what each library lacks of the true density, by target; right, bits per dimension on digits."""
+    figure = Figure(figsize=(10.5, 4.6), layout="constrained")
+    left, right = figure.subplots(1, 2, width_ratios=[1.5, 1])
+    trained = results["plane"]["trained"]
+    libraries = list(next(iter(trained.values())))
+    for k, (library, (colour, marker)) in enumerate(zip(libraries, STYLES, strict=True)):
+        rows = [gaps(by_library[library]) for by_library in trained.values()]
+        left.errorbar(
+            [statistics.fmean(row) for row in rows],
+            [place + 0.11 * (k - (len(libraries) - 1) / 2) for place in range(len(rows))],
+            xerr=[error(row) for row in rows],
+            fmt=marker,
+            color=colour,
+            markersize=5,
+            capsize=2,
+            label=library if k else f"{library} (ours)",
+        )
+    left.axvline(0, color=palette.INK, linewidth=1)
+    left.set_yticks(range(len(trained)), list(trained))
+    left.invert_yaxis()
+    left.set(
+        title="Plane: test log-likelihood less the true density's",
+        xlabel="nats; mean and standard error over seeds; the true density is at 0",
+    )
+    left.legend(loc="upper left", fontsize=8)
+    left.grid(axis="x", color=palette.ZERO)
+    rows = dict(sorted(results["digits"]["rows"].items(), key=lambda item: -item[1]["bits"]))
+    for place, (name, row) in enumerate(rows.items()):
+        colour = palette.DATA if "RealNVP" in name else palette.MUTED
+        right.errorbar(row["bits"], place, xerr=row["error"], fmt="o", color=colour, capsize=3)
+        right.annotate(f"{row['bits']:.2f}", (row["bits"], place), (0, 6), textcoords="offset points", ha="center")
+    right.set_yticks(range(len(rows)), list(rows))
+    right.set_ylim(len(rows) - 0.5, -0.6)
+    right.margins(x=0.1)
+    right.set(title="Digits, test", xlabel="bits/dim, standard error over images; lower is better")
+    right.grid(axis="x", color=palette.ZERO)
+    return figure
