@@ -10,11 +10,12 @@ standardised data, as in table 1 of Uria, Murray & Larochelle (2013). Beside RNA
 
 In each fold all is chosen on the validation part, after training on the training part alone. For the mixture: the
 number of components, and what is added to the variances. For an RNADE with 50 hidden units, as in the paper: the
-ordering of the attributes, the number K of Gaussians in a conditional, the weight decay, and the floor under sigma, one
-after another, each with the best of those before. Training is by Adam with a constant step size; what is scored is an
-average over the last steps, and the number of steps is chosen on the validation part, too. Then, as in the paper, the
-chosen model is fitted afresh to training and validation part together, both standardised by their own mean and
-deviation; RNADE for as many passes over the data as were best before. The test part is looked at once, by that model.
+ordering of the attributes, the number K of Gaussians in a conditional, the weight decay, the step size, and the floor
+under sigma, one after another, each with the best of those before. Training is by Adam with a constant step size; what
+is scored is an average over the last steps, and the number of steps is chosen on the validation part, too. Then, as in
+the paper, the chosen model is fitted afresh to training and validation part together, both standardised by their own
+mean and deviation; RNADE for as many passes over the data as were best before. The test part is looked at once, by that
+model.
 
 The attributes are rounded, and a quarter of the rows occur more than once. The likelihood of narrow components at
 values that repeat has no bound, but for the floor. So the tables say which floor was chosen and what the others scored

@@ -22,15 +22,16 @@ __all__ = ["MIXTURES", "SEARCH", "Fold", "best_of", "seen", "together"]
 
 #: The values tried for an RNADE, row after row; K as in the paper.
 SEARCH: dict[str, tuple] = {
-    "ordering": ("stored", "reversed", "shuffled 1", "shuffled 2"),
+    "ordering": ("stored", "reversed", "shuffled 1"),
     "components": (2, 5, 10, 20),
-    "weight_decay": (0.03, 0.1, 0.3),
+    "weight_decay": (0.1, 0.3),
+    "lr": (0.02, 0.05),
     "min_sigma": (1e-4, 1e-3, 1e-2, 5e-2),
 }
 #: (components, what is added to each variance) of the mixtures tried.
-MIXTURES = [(count, added) for count in (1, 2, 3, 4, 6, 8, 12, 16) for added in (1e-4, 1e-3, 1e-2)]
+MIXTURES = [(count, added) for count in (1, 2, 3, 4, 6, 8, 12, 16) for added in (1e-3, 1e-2)]
 #: At most so many steps; from one look at the validation part to the next; looks without a better score, then stop.
-STEPS, EVERY, PATIENCE = 1000, 10, 20
+STEPS, EVERY, PATIENCE = 1000, 10, 15
 
 
 class Fold:
@@ -97,7 +98,8 @@ class Fold:
         """Trained on the training part, stopped by the validation part; done once for each setting."""
         if setting not in self.tried:
             limits = {"steps": self.steps, "validate_every": EVERY, "patience": PATIENCE}
-            words = "{ordering}, K={components}, decay={weight_decay:g}, floor={min_sigma:g}".format(**asdict(setting))
+            words = "{ordering}, K={components}, decay={weight_decay:g}, lr={lr:g}, floor={min_sigma:g}"
+            words = words.format(**asdict(setting))
             work = partial(self._train, setting, limits)
             self.tried[setting] = self._job(words, work, _validation, **asdict(setting), **limits, **self._fixed())
         return self.tried[setting]

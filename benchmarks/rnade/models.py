@@ -18,7 +18,7 @@ from nfteach.training import History, fit
 __all__ = ["FIXED", "Averaged", "Setting", "gaussian", "mixture_log_prob", "ordering_of", "rnade", "train"]
 
 #: The same in all trainings of an RNADE; hidden units and rows in a batch as in the paper.
-FIXED: dict[str, Any] = {"hidden": 50, "batch_size": 100, "lr": 0.05, "max_grad_norm": 10.0, "memory": 10}
+FIXED: dict[str, Any] = {"hidden": 50, "batch_size": 100, "max_grad_norm": 10.0, "memory": 10}
 
 
 @dataclass(frozen=True)
@@ -28,6 +28,7 @@ class Setting:
     ordering: str = "stored"
     components: int = 10
     weight_decay: float = 0.1
+    lr: float = 0.05
     min_sigma: float = 1e-3
 
 
@@ -93,7 +94,7 @@ def train(x: Tensor, setting: Setting, *, seed: int, steps: int, bars: bool, **w
         x,
         steps=steps,
         batch_size=FIXED["batch_size"],
-        lr=FIXED["lr"],
+        lr=setting.lr,
         max_grad_norm=FIXED["max_grad_norm"],
         optimizer=_decaying(density, setting.weight_decay),
         seed=seed,

@@ -38,6 +38,7 @@ WORDS = {
     "ordering": "ordering",
     "components": "components K",
     "weight_decay": "weight decay",
+    "lr": "step size",
     "min_sigma": "floor under sigma",
 }
 

@@ -1,0 +1,135 @@
+"""The benchmark of RNADE: what it averages, what it chooses by, and what it says; on made-up data, with few steps."""
+
+import argparse
+import json
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from benchmarks.frame import Run
+from benchmarks.rnade import models, report
+from benchmarks.rnade.__main__ import RedWine, gaps
+from benchmarks.rnade.folds import Fold, best_of, seen, together
+from benchmarks.rnade.models import FIXED, Averaged, Setting
+from nfteach.datasets import Dataset
+from nfteach.flows import RNADE
+
+SEARCH = {"components": (1, 2), "min_sigma": (1e-3, 1e-1)}
+SHORT = {"search": SEARCH, "mixtures": [(1, 1e-3), (2, 1e-3)], "steps": 20}
+
+
+def rows(count: int, seed: int) -> torch.Tensor:
+    """(count, 3), neither centred nor of deviation one, rounded."""
+    x = torch.randn(count, 3, generator=torch.Generator().manual_seed(seed))
+    return (x * torch.tensor([1.0, 5.0, 0.2]) + 7).round(decimals=1)
+
+
+def fold(test_seed: int = 2) -> Dataset:
+    return Dataset(rows(60, 0), rows(20, 1), rows(20, test_seed), (3,))
+
+
+@pytest.fixture
+def run(tmp_path):
+    return Run("rnade", argparse.Namespace(out=tmp_path, quick=True, fresh=False))
+
+
+def test_the_average_is_scored_and_the_parameters_are_trained():
+    model = Averaged(RNADE(2, 3, 2))
+    x = torch.zeros(4, 2)
+    with torch.no_grad():
+        model.density.b_mu += 1
+        assert torch.equal(model.train().log_prob(x), model.density.log_prob(x))
+        assert torch.equal(model.eval().log_prob(x), model.average.log_prob(x))
+    assert not any(parameter.requires_grad for parameter in model.average.parameters())
+
+
+def test_the_average_forgets_the_first_steps():
+    model, values = Averaged(torch.nn.Linear(1, 1)), []
+    for step in range(1, 401):
+        torch.nn.init.constant_(model.density.weight, step)
+        model.update(step, 0.0)
+        values.append(model.average.weight.item())
+    # A weight that grows by one a step is averaged to its value of 400 / (memory + 1) steps ago.
+    assert values[-1] == pytest.approx(400 * FIXED["memory"] / (FIXED["memory"] + 1), rel=0.01)
+
+
+def test_orderings():
+    assert models.ordering_of("stored", 4).tolist() == [0, 1, 2, 3]
+    assert models.ordering_of("reversed", 4).tolist() == [3, 2, 1, 0]
+    shuffled = models.ordering_of("shuffled 1", 11)
+    assert sorted(shuffled.tolist()) == list(range(11)) != shuffled.tolist()
+    assert torch.equal(shuffled, models.ordering_of("shuffled 1", 11))
+
+
+def test_only_weights_decay():
+    density = models.rnade(3, Setting())
+    optimizer = models._decaying(density, 0.5)(list(density.parameters()), lr=0.1)
+    decayed = {id(p) for group in optimizer.param_groups if group["weight_decay"] for p in group["params"]}
+    assert {name for name, p in density.named_parameters() if id(p) in decayed} == {"W", "V_alpha", "V_mu", "V_sigma"}
+    assert sum(len(group["params"]) for group in optimizer.param_groups) == len(list(density.parameters()))
+
+
+def test_the_gaussian_is_that_of_maximum_likelihood():
+    x = rows(60, 0)
+    entropy = 0.5 * (3 * math.log(2 * math.pi * math.e) + np.linalg.slogdet(np.cov(x.double().T, bias=True))[1])
+    assert models.gaussian(x).log_prob(x.double()).mean().item() == pytest.approx(-entropy)
+    assert models.mixture_log_prob(x, x, 1, 0.0).mean().item() == pytest.approx(-entropy)
+
+
+def test_all_that_is_fitted_to_is_standardised():
+    raw, whole = fold(), together(fold())
+    assert len(whole.train) == 80
+    assert whole.train.mean(0).tolist() == pytest.approx([0, 0, 0], abs=1e-4)
+    assert whole.train.std(0, correction=0).tolist() == pytest.approx([1, 1, 1], abs=1e-4)
+    fitted = torch.cat([raw.train, raw.validation])
+    back = whole.test * fitted.std(0, correction=0) + fitted.mean(0)
+    assert torch.allclose(back, raw.test, atol=1e-4)
+
+
+def test_rows_seen_gaps_and_ties():
+    x = torch.tensor([[0.0, 1.0], [2.0, 3.0]])
+    assert seen(torch.tensor([[2.0, 3.0], [3.0, 2.0]]), x).tolist() == [True, False]
+    assert gaps(torch.tensor([[0.0, 5.0], [2.0, 5.5], [2.0, 6.0], [0.0, 6.5]])) == pytest.approx([2, 0.5 / 0.3125**0.5])
+    assert best_of(["a", "b", "c"], [1.0, 3.0, 3.0]) == "b"
+
+
+def test_the_test_part_has_no_say_in_what_is_chosen(run):
+    one, other = Fold(run, 1, fold(2), **SHORT).result(), Fold(run, 2, fold(3), **SHORT)
+    other.number = 1  # the seed, too
+    other = other.result()
+    assert {key: one[key] for key in ("mixture", "RNADE", "trials")} == {
+        key: other[key] for key in ("mixture", "RNADE", "trials")
+    }
+    assert one["test"]["RNADE"] != other["test"]["RNADE"]
+
+
+def test_the_search_keeps_the_best_of_each_row(run):
+    result = Fold(run, 1, fold(), **SHORT).result()
+    for trial in result["trials"]:
+        assert trial["chosen"] == best_of(trial["values"], trial["scores"]) == result["RNADE"][trial["of"]]
+    first, second = result["trials"]
+    assert second["scores"][0] == max(first["scores"])  # where the second begins
+
+
+def test_from_the_file_to_tables_and_picture(tmp_path, capsys):
+    data = fold()
+    parts = {"train": data.train, "valid": data.validation, "test": data.test}
+    np.savez(tmp_path / "red_wine.npz", **{f"fold{k}_{part}": x.numpy() for k in (1, 2) for part, x in parts.items()})
+    assert RedWine().main(None, ["--quick", "--data", str(tmp_path), "--out", str(tmp_path)]) == 0
+    assert (tmp_path / "quick/rnade.png").stat().st_size > 1000
+    results = json.loads((tmp_path / "quick/rnade.json").read_text())["results"]
+    scores, trials, repeats = report.tables(results)
+    assert [row[0] for row in scores.rows] == ["Gaussian", "mixture of Gaussians", "RNADE"]
+    assert [row[2].split()[-1] for row in scores.rows] == ["-13.18", "-10.19", "-9.36"]
+    assert len(trials.rows) == 10
+    assert len(repeats.rows) == 3
+    out = capsys.readouterr().out
+    assert "[18 of 18]" in out
+    assert "±" in out
+
+
+def test_a_missing_file_is_told_in_one_sentence(tmp_path, capsys):
+    assert RedWine().main(None, ["--quick", "--data", str(tmp_path), "--out", str(tmp_path)]) == 2
+    assert "there is no file" in capsys.readouterr().err
