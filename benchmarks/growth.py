@@ -23,135 +23,26 @@ fits in the room that imports have left. For the largest D the peak of a fresh p
 
 from __future__ import annotations
 
-import math
 import sys
-from collections.abc import Callable
 from typing import Any
 
 import torch
 from matplotlib.figure import Figure
-from torch import Tensor, nn
-from torch.distributions import Independent, Normal
 
 from benchmarks.frame import Benchmark, Run, Table
+from benchmarks.routes import EXPECTED, NAMES, PASSES, POINTS, SHAPES, both_ways, determinants, elimination, operation
 from benchmarks.timing import allocated, exponent, in_turns, peak_memory, quartiles, ratio
-from nfteach import RNADE, FlowDistribution, Planar, RealNVP, Stack
-from nfteach.flows import Flow
-from nfteach.jacobian.adapt import adapt
-from nfteach.jacobian.autograd import jacobian
-from nfteach.jacobian.rng import seeded
 from nfteach.plots import palette
 
 __all__ = ["Growth"]
 
-LAYERS, HIDDEN, COMPONENTS = 8, 16, 3
 SIZES, QUICK_SIZES = (4, 8, 16, 32, 64, 128, 256, 512), (4, 12, 36)
 LARGE = 4  # as many of the largest sizes tell the exponent
-#: Points in a batch; of a full Jacobian there are D^2 numbers for each.
-BATCH, FEW = 1000, 4
 # Seconds and least rounds of each contest, of which a job has three.
 TURNS, QUICK_TURNS = (1.5, 5), (0.05, 3)
 
-#: The colours, marks of lesson 09.
+#: Colours and marks, those of lesson 09.
 LOOKS = {"RNADE": (palette.BASE, "o"), "planar": (palette.DATA, "s"), "RealNVP": (palette.FORWARD, "^")}
-
-#: The operations, and how many points each is given.
-POINTS = {"density": BATCH, "sampling": BATCH, "log-det, structure": BATCH, "Jacobian": FEW, "log-det, slogdet": FEW}
-
-#: By model and operation: the exponent of time expected, that of memory, and why.
-EXPECTED = {
-    ("RNADE", "density"): ("1", "1", "D conditionals, H (1 + 3 K) multiply-adds each, all at once"),
-    ("RNADE", "sampling"): ("1", "1", "D steps of the same length, one after another"),
-    ("RNADE", "log-det, structure"): ("1", "1", "the density, and a search for each z_d, all at once"),
-    ("planar", "density"): ("0 to 1", "1", "K searches for one number (0); around each, w.x and x - u h (1)"),
-    ("planar", "sampling"): ("1", "1", "K times w.z and z + u h: 2 D multiply-adds"),
-    ("planar", "log-det, structure"): ("1", "1", "the map, and 1 + u.psi once a layer"),
-    ("RealNVP", "density"): ("1", "1", "K networks: D/2 inputs, H hidden, D outputs"),
-    ("RealNVP", "sampling"): ("1", "1", "the same networks, the other way round"),
-    ("RealNVP", "log-det, structure"): ("1", "1", "the map, and D/2 terms to add once a layer"),
-} | {
-    (model, name): expected
-    for model in LOOKS
-    for name, expected in {
-        "Jacobian": ("2", "2", "D backward passes that cost D each; D^2 numbers"),
-        "log-det, slogdet": ("3", "2", "elimination: D^3 / 3 multiply-adds, in a copy of J"),
-    }.items()
-}
-
-#: Passes of one point, one after another, and the exponent that they make.
-PASSES = {
-    ("RNADE", "density"): ("1", "0"),
-    ("RNADE", "sampling"): ("D", "1"),
-    ("planar", "density"): (f"{LAYERS} searches", "0"),
-    ("planar", "sampling"): (f"{LAYERS}", "0"),
-    ("RealNVP", "density"): (f"{LAYERS}", "0"),
-    ("RealNVP", "sampling"): (f"{LAYERS}", "0"),
-}
-
-
-def planar(D: int) -> Stack:
-    """Planar layers whose w and u have a length of about 2 at any D, so that no search is harder than another."""
-    layers = [Planar(D) for _ in range(LAYERS)]
-    for layer in layers:
-        for vector in (layer.u, layer.w):
-            nn.init.normal_(vector, std=2 / math.sqrt(D))
-    return Stack(*layers)
-
-
-def build(name: str, D: int) -> tuple[RNADE | FlowDistribution, Flow]:
-    """The model of that name in D dimensions, and its map: x -> z of the RNADE, z -> x of the others."""
-    with seeded(D):
-        if name == "RNADE":
-            rnade = RNADE(D, HIDDEN, COMPONENTS)
-            return rnade, rnade.as_flow()
-        flow = planar(D) if name == "planar" else RealNVP(D, LAYERS, (HIDDEN,))
-    return FlowDistribution(Independent(Normal(torch.zeros(D), 1.0), 1), flow), flow
-
-
-def points(B: int, D: int) -> Tensor:
-    """(B, D), standard normal."""
-    return torch.randn(B, D, generator=torch.Generator().manual_seed(1))
-
-
-def both_ways(name: str, D: int, B: int) -> dict[str, Callable[[], Tensor]]:
-    """Density and sampling of B points."""
-    model, _ = build(name, D)
-    x = points(B, D)
-    return {"density": torch.no_grad()(lambda: model.log_prob(x)), "sampling": lambda: _sample(model, B)}
-
-
-@torch.no_grad()
-def _sample(model: RNADE | FlowDistribution, B: int) -> Tensor:
-    return model.sample((B,))
-
-
-def determinants(name: str, D: int) -> dict[str, Callable[[], Tensor]]:
-    """The log-det by the structure, of BATCH points, and the Jacobian of the first FEW of them."""
-    x = points(BATCH, D).double()
-    f = adapt(build(name, D)[1], x)
-    return {
-        "log-det, structure": torch.no_grad()(lambda: f(x)[1]),
-        "Jacobian": lambda: jacobian(f, x[:FEW])[0],
-    }
-
-
-def elimination(J: Tensor) -> dict[str, Callable[[], Tensor]]:
-    """The log-det of J (FEW, D, D)."""
-    return {"log-det, slogdet": lambda: torch.linalg.slogdet(J)[1]}
-
-
-def operation(name: str, D: int, what: str) -> Callable[[], Tensor]:
-    """One of them, ready to be called; in a process of its own. It has been done once in few dimensions before."""
-
-    def ready(D: int) -> Callable[[], Tensor]:
-        if what == "log-det, slogdet":  # any matrix will do, and to make J takes more than its elimination does
-            return elimination(points(FEW * D, D).double().view(FEW, D, D))[what]
-        return (determinants(name, D) if what in ("Jacobian", "log-det, structure") else both_ways(name, D, BATCH))[
-            what
-        ]
-
-    ready(4)()
-    return ready(D)
 
 
 def measure(name: str, D: int, seconds: float, rounds: int) -> dict[str, Any]:
@@ -162,8 +53,12 @@ def measure(name: str, D: int, seconds: float, rounds: int) -> dict[str, Any]:
     """
     by_model = determinants(name, D)
     by_hand = elimination(by_model["Jacobian"]())
-    contests = {"batch": both_ways(name, D, BATCH), "alone": both_ways(name, D, 1), "log-det": by_model | by_hand}
-    apart = (by_hand["log-det, slogdet"]() - by_model["log-det, structure"]()[:FEW]).abs().max().item()
+    contests = {
+        "batch": both_ways(name, D, POINTS["density"]),
+        "alone": both_ways(name, D, 1),
+        "log-det": by_model | by_hand,
+    }
+    apart = (by_hand["log-det, slogdet"]() - by_model["log-det, structure"]()[: POINTS["Jacobian"]]).abs().max().item()
     if apart > 1e-8 * D:
         raise SystemExit(f"{name}, D = {D}: slogdet and the structure's log-det are {apart:.1g} nats apart")
     bytes_ = {what: allocated(work) for key in ("batch", "log-det") for what, work in contests[key].items()}
@@ -171,8 +66,8 @@ def measure(name: str, D: int, seconds: float, rounds: int) -> dict[str, Any]:
         work()  # warms up, as the count has done with the others
     times = {key: in_turns(contest, seconds, rounds) for key, contest in contests.items()}
     det = times["log-det"]
-    dense = [(a + b) / FEW for a, b in zip(det["Jacobian"], det["log-det, slogdet"], strict=True)]
-    per_point = {"dense": dense, "structure": [ms / BATCH for ms in det["log-det, structure"]]}
+    dense = [(a + b) / POINTS["Jacobian"] for a, b in zip(det["Jacobian"], det["log-det, slogdet"], strict=True)]
+    per_point = {"dense": dense, "structure": [ms / POINTS["log-det, structure"] for ms in det["log-det, structure"]]}
     return {
         "ms": {key: {what: quartiles(values) for what, values in some.items()} for key, some in times.items()},
         "bytes": bytes_,
@@ -204,20 +99,19 @@ class Growth(Benchmark):
     def measure(self, run: Run) -> dict[str, Any]:
         torch.set_num_threads(1)
         sizes, turns = (QUICK_SIZES, QUICK_TURNS) if run.quick else (SIZES, TURNS)
-        fresh = [(name, what) for name in LOOKS for what in POINTS]
+        fresh = [(name, what) for name in NAMES for what in POINTS]
         if run.quick:  # each costs the time to import PyTorch
             fresh = fresh[:1]
-        run.expect(len(LOOKS) * len(sizes) + len(fresh))
-        shapes = {"layers": LAYERS, "hidden": HIDDEN, "components": COMPONENTS, "points": POINTS}
+        run.expect(len(NAMES) * len(sizes) + len(fresh))
         # Processes before tensors: where the system adds the parent's peak to a child's, it is still small.
-        processes: dict[str, dict[str, list[int]]] = {name: {} for name in LOOKS}
+        processes: dict[str, dict[str, list[int]]] = {name: {} for name in NAMES}
         for name, what in fresh:
             processes[name][what] = run.job(
                 f"peak of {name}, {what}",
                 lambda name=name, what=what: {"bytes": peak_memory(operation, name, sizes[-1], what)},
                 lambda result: f"{_more(result['bytes']):.1f} MB more than before it",
                 D=sizes[-1],
-                **shapes,
+                **SHAPES,
             )["bytes"]
         models = {
             name: [
@@ -227,11 +121,11 @@ class Growth(Benchmark):
                     lambda result: f"Jacobian {result['ms']['log-det']['Jacobian'][1]:.3g} ms",
                     D=D,
                     turns=turns,
-                    **shapes,
+                    **SHAPES,
                 )
                 for D in sizes
             ]
-            for name in LOOKS
+            for name in NAMES
         }
         return {"sizes": list(sizes), "models": models, "processes": processes}
 
@@ -245,10 +139,11 @@ class Growth(Benchmark):
             Table(
                 f"Growth with D, from {sizes[-LARGE:][0]} to {D}, in batches",
                 ["", *time, *memory, "process MB", "because"],
-                [self._growth_row(results, name, what) for name in LOOKS for what in POINTS],
-                f"One thread. A batch has {BATCH} points; that of Jacobians and for slogdet has {FEW}. MB: the most in "
-                "tensors at one time; process MB: by how much it raised the peak of a fresh process. ± is the fit's "
-                f"standard error. The structure's log-det and slogdet differed by {apart:.0e} nats at most.",
+                [self._growth_row(results, name, what) for name in NAMES for what in POINTS],
+                f"One thread. A batch has {POINTS['density']} points; that of Jacobians and for slogdet has "
+                f"{POINTS['Jacobian']}. MB: the most in tensors at one time; process MB: by how much it raised the "
+                "peak of a fresh process. ± is the fit's standard error. The log-dets, by structure and by slogdet, "
+                f"differed by {apart:.0e} nats at most.",
             ),
             Table(
                 "One point alone: passes that wait for each other",
@@ -260,7 +155,7 @@ class Growth(Benchmark):
             Table(
                 "One log-det: the Jacobian by autograd and its elimination, over the structure's formula, in time",
                 ["", *(f"D = {size}" for size in sizes)],
-                [[name, *(_spread(row["dense over structure"]) for row in models[name])] for name in LOOKS],
+                [[name, *(_spread(row["dense over structure"]) for row in models[name])] for name in NAMES],
                 "The structure's time includes that of the map. A point each; median and quartiles of the rounds.",
             ),
         ]
@@ -292,24 +187,33 @@ class Growth(Benchmark):
 
     def picture(self, results: dict[str, Any]) -> Figure:
         figure = Figure(figsize=(10.5, 8.4), layout="constrained")
-        ((density, sampling), (determinant, memory)) = figure.subplots(2, 2)
-        sizes = results["sizes"]
-        for ax, what in ((density, "density"), (sampling, "sampling")):
-            for name in LOOKS:
+        (density, sampling), (determinant, memory) = figure.subplots(2, 2)
+        density.sharey(sampling)
+        sizes, many = results["sizes"], POINTS["density"]
+        for name in NAMES:
+            for ax, what in ((density, "density"), (sampling, "sampling")):
                 _line(ax, sizes, microseconds(results, name, what), name)
                 _line(ax, sizes, microseconds(results, name, what, alone=True), name, "--")
-            _dress(ax, sizes, f"{what.capitalize()}: whole lines in a batch of {BATCH}, dashed alone", "µs a point")
-        density.sharey(sampling)
-        for name in LOOKS:
             for what, style in (("Jacobian", "-"), ("log-det, slogdet", "--"), ("log-det, structure", ":")):
                 _line(determinant, sizes, microseconds(results, name, what), name, style)
             for what, style in (("Jacobian", "-"), ("density", "--"), ("sampling", ":")):
                 kilobytes = [row["bytes"][what] / POINTS[what] / 1e3 for row in results["models"][name]]
                 _line(memory, sizes, [[value] * 3 for value in kilobytes], name, style)
-        _dress(determinant, sizes, "Jacobian; dashed slogdet of it; dotted the structure's log-det", "µs a point")
-        _dress(memory, sizes, "Memory: Jacobian; dashed density; dotted sampling", "kB in tensors a point")
-        handles = [density.plot([], [], color=c, marker=m, label=name)[0] for name, (c, m) in LOOKS.items()]
-        density.legend(handles=handles, frameon=False)
+            colour, mark = LOOKS[name]
+            density.plot([], [], color=colour, marker=mark, label=name)
+        for ax, title in {
+            density: f"Density. Solid: in a batch of {many}; dashed: alone",
+            sampling: f"Sampling. Solid: in a batch of {many}; dashed: alone",
+            determinant: "Solid: Jacobian; dashed: slogdet of it; dotted: log-det by the structure",
+            memory: "Memory. Solid: Jacobian; dashed: density; dotted: sampling",
+        }.items():
+            ax.set(xlabel="D", xticks=sizes, xticklabels=sizes)
+            ax.set_ylabel("kB in tensors a point" if ax is memory else "µs a point")
+            ax.set_title(title, fontsize=10)
+            ax.minorticks_off()
+            ax.grid(color=palette.ZERO)
+            ax.spines[["top", "right"]].set_visible(False)
+        density.legend(frameon=False)
         return figure
 
 
@@ -319,14 +223,6 @@ def _line(ax: Any, sizes: list[int], values: list[list[float]], name: str, style
     low, median, high = zip(*values, strict=True)
     ax.loglog(sizes, median, style, color=colour, marker=mark, markersize=5, linewidth=1.5)
     ax.fill_between(sizes, low, high, color=colour, alpha=0.2, linewidth=0)
-
-
-def _dress(ax: Any, sizes: list[int], title: str, unit: str) -> None:
-    ax.set(xlabel="D", ylabel=unit, xticks=sizes, xticklabels=sizes)
-    ax.set_title(title, fontsize=10)
-    ax.minorticks_off()
-    ax.grid(color=palette.ZERO)
-    ax.spines[["top", "right"]].set_visible(False)
 
 
 def _spread(quartiles_: list[float]) -> str:

@@ -6,7 +6,7 @@ import math
 import pytest
 import torch
 
-from benchmarks import growth, jacobian, timing
+from benchmarks import growth, jacobian, routes, timing
 from benchmarks.growth import Growth
 from benchmarks.jacobian import Jacobian
 from nfteach.jacobian import inspect_jacobian
@@ -103,41 +103,41 @@ def test_a_fresh_process_tells_what_it_held():
 # ---- growth --------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", growth.LOOKS)
+@pytest.mark.parametrize("name", routes.NAMES)
 def test_the_three_maps_are_what_they_are_called(name):
-    report = inspect_jacobian(growth.build(name, 6)[1], growth.points(5, 6))
+    report = inspect_jacobian(routes.build(name, 6)[1], routes.points(5, 6))
     assert report.ok
     assert name != "RNADE" or report.structure.name == "lower triangular"
 
 
-@pytest.mark.parametrize("name", growth.LOOKS)
+@pytest.mark.parametrize("name", routes.NAMES)
 def test_a_model_is_the_same_each_time_and_nobody_elses_dice_are_thrown(name):
     state = torch.get_rng_state()
-    one, other = (growth.both_ways(name, 5, 3)["density"]() for _ in range(2))
+    one, other = (routes.both_ways(name, 5, 3)["density"]() for _ in range(2))
     assert torch.equal(one, other)
     assert one.shape == (3,)
     assert not one.requires_grad
     assert torch.equal(torch.get_rng_state(), state)
 
 
-@pytest.mark.parametrize("name", growth.LOOKS)
+@pytest.mark.parametrize("name", routes.NAMES)
 def test_elimination_and_structure_tell_the_same(name):
-    contest = growth.determinants(name, 7)
-    by_elimination = growth.elimination(contest["Jacobian"]())["log-det, slogdet"]()
-    torch.testing.assert_close(by_elimination, contest["log-det, structure"]()[: growth.FEW])
+    contest = routes.determinants(name, 7)
+    by_elimination = routes.elimination(contest["Jacobian"]())["log-det, slogdet"]()
+    torch.testing.assert_close(by_elimination, contest["log-det, structure"]()[: routes.FEW])
 
 
 def test_the_memory_of_a_density_grows_with_d_and_that_of_a_jacobian_with_its_square():
     sizes = [64, 128, 256]
-    ways = [growth.both_ways("planar", D, 10) | growth.determinants("planar", D) for D in sizes]
+    ways = [routes.both_ways("planar", D, 10) | routes.determinants("planar", D) for D in sizes]
     density, dense = ([timing.allocated(way[what]) for way in ways] for what in ("density", "Jacobian"))
     assert timing.exponent(sizes, density)[0] == pytest.approx(1, abs=0.1)
     assert timing.exponent(sizes, dense)[0] == pytest.approx(2, abs=0.1)
 
 
 def test_every_operation_has_an_expectation():
-    assert set(growth.EXPECTED) == {(name, what) for name in growth.LOOKS for what in growth.POINTS}
-    assert set(growth.PASSES) == {(name, what) for name in growth.LOOKS for what in ("density", "sampling")}
+    assert set(routes.EXPECTED) == {(name, what) for name in routes.NAMES for what in routes.POINTS}
+    assert set(routes.PASSES) == {(name, what) for name in routes.NAMES for what in ("density", "sampling")}
 
 
 def run(benchmark, out, *options):
@@ -149,7 +149,8 @@ def run(benchmark, out, *options):
 
 
 def test_growth_runs(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(growth, "BATCH", 20)
+    monkeypatch.setattr(routes, "BATCH", 20)
+    monkeypatch.setitem(routes.POINTS, "density", 20)
     monkeypatch.setattr(growth, "QUICK_SIZES", (2, 4, 8))
     monkeypatch.setattr(growth, "QUICK_TURNS", (0.0, 2))
     monkeypatch.setattr(growth, "peak_memory", lambda *_: [1 * MEGABYTE, 3 * MEGABYTE])  # tried above
