@@ -1,0 +1,1 @@
+"""NADE on binary sets, beside the table of its paper: `python -m benchmarks.nade`."""

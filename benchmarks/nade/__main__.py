@@ -1,0 +1,151 @@
+"""NADE on binary sets: `python -m benchmarks.nade --data FOLDER`.
+
+Each .npz file of the folder that holds train_data, valid_data and test_data, (N, D) of 0 and 1, is one set; files of
+another layout are passed over. Without a folder, scikit-learn's digits stand in, binarised. Scores are mean
+log-likelihoods of the test part in nats, as in the table on binary UCI sets of Uria et al. (2016), for
+
+- NADE with one fixed ordering;
+- EoNADE: one order-agnostic NADE, whose probability is averaged over 16 random orderings drawn beforehand;
+- independent attributes with their frequencies in the training part (one 0 and one 1 added), which need no training.
+
+A model starts from small weights, and biases b that give the attributes' frequencies. It is trained by Adam in small
+batches; after each step the weights are drawn towards zero by a step of an L1 penalty, which keeps few strong
+connections in favour of many weak ones. Scored is a running average of the parameters over recent steps.
+
+Every choice is made on the validation part: when to stop, hidden units, penalty, and, for the fixed ordering, whether
+it is the order of the data or a random one. The second table lists what was tried. The test part is looked at by what
+was chosen, and by the same with two other seeds, to show the spread between trainings; these choose nothing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import sys
+import zipfile
+from dataclasses import asdict
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from matplotlib.figure import Figure
+
+from benchmarks.frame import Benchmark, DataMissing, Run, Table
+from nfteach.datasets import Dataset, digits, load_binary
+
+from . import report
+from .models import RECIPE, Setting, blank, chosen, estimate, independent, score, train
+
+__all__ = ["AGNOSTIC", "FIXED", "BinarySets"]
+
+KEYS = {"train_data", "valid_data", "test_data"}
+SEEDS = (0, 1, 2)
+FIXED = [
+    Setting(hidden, penalty, ordering, rate=5e-3, epochs=40)
+    for hidden, penalty, ordering in [(100, 0.1, "data"), (100, 0.03, "data"), (100, 0.1, "random"), (200, 0.1, "data")]
+]
+AGNOSTIC = [Setting(200, penalty, "all", rate=2e-3, epochs=300) for penalty in (0.03, 0.1)]
+
+
+class BinarySets(Benchmark):
+    """Test log-likelihoods of NADE and EoNADE, set by set, beside the paper's."""
+
+    name = "nade"
+    data = True
+
+    def measure(self, run: Run) -> dict[str, Any]:
+        torch.set_num_threads(1)
+        sets = self._sets(run)
+        grids = {"NADE": FIXED, "EoNADE": AGNOSTIC}
+        if run.quick:
+            grids = {model: [quickened(setting) for setting in grid[:2]] for model, grid in grids.items()}
+        run.expect(len(sets) * sum(len(grid) + 2 * len(SEEDS) - 1 for grid in grids.values()))
+        return {name: self._set(run, name, data, grids) for name, data in sets.items()}
+
+    def _sets(self, run: Run) -> dict[str, Dataset]:
+        folder = run.options.data
+        if folder is None:
+            print("nade: no --data, so scikit-learn's digits stand in for the paper's sets")
+            return {"digits": digits()}
+        if not folder.is_dir():
+            raise DataMissing(f"nade: there is no folder {folder}; name the one that holds the sets with --data")
+        files = [file for file in sorted(folder.glob("*.npz")) if report.known(file.stem) or KEYS & arrays(file)]
+        if not files:
+            raise DataMissing(f"nade: no .npz file in {folder} holds {', '.join(sorted(KEYS))}")
+        return {file.stem: run.load(load_binary, file) for file in files}
+
+    def _set(self, run: Run, name: str, data: Dataset, grids: dict[str, list[Setting]]) -> dict[str, Any]:
+        alone = torch.distributions.Bernoulli(independent(data.train)).log_prob(data.test).sum(-1)
+        parts = {"train": len(data.train), "validation": len(data.validation), "test": len(data.test)}
+        return {
+            "D": data.dim,
+            **parts,
+            "independent": estimate(alone),
+            "models": {model: self._model(run, name, data, model, grid) for model, grid in grids.items()},
+        }
+
+    def _model(self, run: Run, name: str, data: Dataset, model: str, grid: list[Setting]) -> dict[str, Any]:
+        common = {"data": fingerprint(data), **RECIPE}
+
+        def trained(setting: Setting, seed: int) -> tuple[Path, dict]:
+            key = f"{name}, {model} {setting}, seed {seed}"
+            file = run.file(key, ".pt")
+
+            def work() -> dict:
+                nade, how = train(data, setting, seed, run.bars)
+                torch.save(nade.state_dict(), file)
+                return how
+
+            say = "validation {validation:.2f} nats after {epoch:.0f} epochs".format_map
+            return file, run.job(key, work, say, setting=asdict(setting), seed=seed, **common)
+
+        def tested(file: Path, setting: Setting) -> dict:
+            nade = blank(data.train, setting, seed=0)
+            nade.load_state_dict(torch.load(file, weights_only=True))
+            return estimate(score(nade, data.test))
+
+        tried = [trained(setting, SEEDS[0]) for setting in grid]
+        candidates = [{**asdict(setting), **how} for setting, (_, how) in zip(grid, tried, strict=True)]
+        best = chosen(candidates)
+        files = [tried[best][0], *(trained(grid[best], seed)[0] for seed in SEEDS[1:])]
+        tests = [
+            run.job(
+                f"{name}, {model}, test, seed {seed}",
+                partial(tested, file, grid[best]),
+                "{mean:.2f} ± {error:.2f} nats".format_map,
+                setting=asdict(grid[best]),
+                seed=seed,
+                **common,
+            )
+            for seed, file in zip(SEEDS, files, strict=True)
+        ]
+        return {"candidates": candidates, "chosen": best, "tests": tests}
+
+    def tables(self, results: dict[str, Any]) -> list[Table]:
+        return report.tables(results)
+
+    def picture(self, results: dict[str, Any]) -> Figure:
+        return report.picture(results)
+
+
+def quickened(setting: Setting) -> Setting:
+    return Setting(16, setting.penalty, setting.ordering, setting.rate, epochs=3)
+
+
+def arrays(file: Path) -> set[str]:
+    """The names of the arrays in an .npz file; none if it is not whole."""
+    try:
+        with zipfile.ZipFile(file) as stored:
+            return {entry.removesuffix(".npy") for entry in stored.namelist()}
+    except (OSError, zipfile.BadZipFile):
+        return set()
+
+
+def fingerprint(data: Dataset) -> str:
+    """Says whether a file still holds what it held at an earlier run."""
+    parts = torch.cat([data.train, data.validation, data.test]).to(torch.uint8)
+    return hashlib.sha256(parts.numpy().tobytes() + repr(data).encode()).hexdigest()[:16]
+
+
+if __name__ == "__main__":
+    sys.exit(BinarySets().main(__doc__))
