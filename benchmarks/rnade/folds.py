@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
-from statistics import mean
+from statistics import mean, stdev
 from typing import Any
 
 import torch
@@ -18,7 +18,7 @@ from nfteach.datasets import Dataset
 
 from .models import FIXED, Setting, gaussian, mixture_log_prob, rnade, train
 
-__all__ = ["MIXTURES", "SEARCH", "Fold", "best_of", "seen", "together"]
+__all__ = ["MIXTURES", "SEARCH", "Fold", "best_of", "seen", "summary", "together"]
 
 #: The values tried for an RNADE, row after row; K as in the paper.
 SEARCH: dict[str, tuple] = {
@@ -71,7 +71,7 @@ class Fold:
         chosen = {**asdict(setting), "steps": steps, **self._fixed()}
         self._job("chosen RNADE", partial(self._refit, setting, steps), _fitted, **chosen)
         test = self._job("test", partial(self._test, mixture, setting), _tested, mixture=mixture, **chosen)
-        return {"mixture": mixture, "RNADE": chosen, "trials": trials, "test": test}
+        return {"mixture": mixture, "RNADE": chosen, "trials": trials, "test": summary(test)}
 
     def _job(self, what: str, work: Callable[[], dict], say: Callable[[dict], str], **settings) -> dict:
         return self.run.job(f"fold {self.number}, {what}", work, say, data=self.digest, **settings)
@@ -146,6 +146,21 @@ def seen(rows: Tensor, others: Tensor) -> Tensor:
     """Which of ``rows`` (M, D) occur among ``others`` (N, D), digit by digit: (M,), bool."""
     known = set(map(tuple, others.tolist()))
     return torch.tensor([tuple(row) in known for row in rows.tolist()])
+
+
+def summary(test: dict[str, list]) -> dict[str, Any]:
+    """What is told of a test: how many rows it has, and which share of them was seen; of each model's log q the mean
+    over all rows with its standard error, and the means over the rows seen and over new ones, None if there are none.
+    """
+
+    def of(values: list[float]) -> dict[str, float | None]:
+        repeated = [value for value, known in zip(values, test["seen"], strict=True) if known]
+        new = [value for value, known in zip(values, test["seen"], strict=True) if not known]
+        means = {"repeated": mean(repeated) if repeated else None, "new": mean(new) if new else None}
+        return {"mean": mean(values), "error": stdev(values) / len(values) ** 0.5, **means}
+
+    seen = mean(map(float, test["seen"]))
+    return {"rows": len(test["seen"]), "share": seen, **{name: of(test[name]) for name in test if name != "seen"}}
 
 
 def best_of(tried: list, scores: list[float]) -> Any:

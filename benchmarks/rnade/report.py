@@ -50,18 +50,20 @@ def tables(results: dict[str, Any]) -> list[Table]:
 
 def spread(values: Sequence[float]) -> str:
     """The mean, and its standard error if there are values to take it from."""
-    if len(values) < 2:
-        return f"{mean(values):.2f}"
-    return f"{mean(values):.2f} ± {stdev(values) / len(values) ** 0.5:.2f}"
+    error = f" ± {stdev(values) / len(values) ** 0.5:.2f}" if len(values) > 1 else ""
+    return f"{mean(values):.2f}{error}"
 
 
 def _scores(results: dict[str, Any]) -> Table:
     """The test parts, beside the paper."""
     folds, rows = results["folds"], []
     for model in MODELS:
-        scores = [mean(fold["test"][model.key]) for fold in folds] if len(folds) > 1 else folds[0]["test"][model.key]
+        tests = [fold["test"][model.key] for fold in folds]
+        ours = spread([test["mean"] for test in tests])
+        if len(folds) == 1:
+            ours += f" ± {tests[0]['error']:.2f}"
         paper = [f"{model.paper_name} {model.paper:.2f}", model.aim] if _red(results) else ["", ""]
-        rows.append([model.name, spread(scores), *paper])
+        rows.append([model.name, ours, *paper])
     over = f"the {len(folds)} folds" if len(folds) > 1 else "the rows of the one test part"
     counts = [fold["mixture"][0] for fold in folds]
     return Table(
@@ -89,10 +91,10 @@ def _trials(results: dict[str, Any]) -> Table:
         "RNADE on the validation parts: what was tried, each with the best of what stands above it",
         ["tried", "log-likelihood (nats)", "behind its fold's best (nats)", "folds that chose it"],
         rows,
-        "Trained on the training part alone, stopped at the best step. Until it is tried, a value is that of the first "
-        f"model. The chosen models were fitted again with {steps[0]} to {steps[-1]} steps. The floor is in standard "
-        f"deviations of an attribute; neighbouring values of an attribute are {min(gaps):.3f} to {max(gaps):.3f} of "
-        "them apart (median over its values), so that a much narrower component can single out one value.",
+        "Trained on the training part alone, stopped at the best step. Choosing among orderings is our addition. The "
+        f"chosen models were fitted again with {steps[0]} to {steps[-1]} steps. The floor is in standard deviations of "
+        f"an attribute; neighbouring values of an attribute are {min(gaps):.3f} to {max(gaps):.3f} of them apart "
+        "(median over its values), so that a much narrower component can single out one value.",
     )
 
 
@@ -100,17 +102,15 @@ def _repeats(results: dict[str, Any]) -> Table:
     """Test rows that were among those fitted to, and the others."""
     tests = [fold["test"] for fold in results["folds"]]
 
-    def cell(key: str, repeated: bool) -> str:
-        chosen = [
-            [score for score, seen in zip(test[key], test["seen"], strict=True) if seen == repeated] for test in tests
-        ]
-        return spread([mean(scores) for scores in chosen if scores]) if any(chosen) else "none"
+    def cell(key: str, kind: str) -> str:
+        means = [test[key][kind] for test in tests if test[key][kind] is not None]
+        return spread(means) if means else "none"
 
-    share = mean(seen for test in tests for seen in test["seen"])
+    share = sum(test["rows"] * test["share"] for test in tests) / sum(test["rows"] for test in tests)
     return Table(
         "Test rows that occur, digit by digit, among the rows fitted to, and new ones: mean log-likelihood (nats)",
         ["model", f"repeated rows ({share:.0%})", f"new rows ({1 - share:.0%})"],
-        [[model.name, cell(model.key, True), cell(model.key, False)] for model in MODELS],
+        [[model.name, cell(model.key, "repeated"), cell(model.key, "new")] for model in MODELS],
         "The folds are the authors': the paper's means are over rows of both kinds." if _red(results) else "",
     )
 
@@ -121,7 +121,7 @@ def draw(results: dict[str, Any]) -> Figure:
     axes = figure.subplots()
     numbers = range(1, len(results["folds"]) + 1)
     for model in MODELS:
-        scores = [mean(fold["test"][model.key]) for fold in results["folds"]]
+        scores = [fold["test"][model.key]["mean"] for fold in results["folds"]]
         label = f"{model.name} (mean {mean(scores):.2f})"
         axes.plot(numbers, scores, model.marker, color=model.colour, label=label)
         if _red(results):
@@ -133,7 +133,7 @@ def draw(results: dict[str, Any]) -> Figure:
     axes.set_xlim(0.5, len(numbers) + 0.5)
     axes.set_xlabel("fold")
     axes.set_ylabel("mean test log-likelihood (nats)")
-    axes.set_title(f"{results['data'].capitalize()}, standardised")
+    axes.set_title(f"{results['data'].capitalize()}, standardised: the test part of each fold")
     axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.14), ncols=3, frameon=False)
     axes.spines[["top", "right"]].set_visible(False)
     return figure

@@ -11,7 +11,7 @@ import torch
 from benchmarks.frame import Run
 from benchmarks.rnade import models, report
 from benchmarks.rnade.__main__ import RedWine, gaps
-from benchmarks.rnade.folds import Fold, best_of, seen, together
+from benchmarks.rnade.folds import Fold, best_of, seen, summary, together
 from benchmarks.rnade.models import FIXED, Averaged, Setting
 from nfteach.datasets import Dataset
 from nfteach.flows import RNADE
@@ -95,6 +95,13 @@ def test_rows_seen_gaps_and_ties():
     assert best_of(["a", "b", "c"], [1.0, 3.0, 3.0]) == "b"
 
 
+def test_rows_seen_and_new_ones_are_scored_apart():
+    told = summary({"seen": [True, False, False], "RNADE": [-1.0, -2.0, -6.0]})
+    assert told["share"] == pytest.approx(1 / 3)
+    assert told["RNADE"] == pytest.approx({"mean": -3, "error": 7**0.5 / 3**0.5, "repeated": -1, "new": -4})
+    assert summary({"seen": [False, False], "RNADE": [0.0, 1.0]})["RNADE"]["repeated"] is None
+
+
 def test_the_test_part_has_no_say_in_what_is_chosen(run):
     one, other = Fold(run, 1, fold(2), **SHORT).result(), Fold(run, 2, fold(3), **SHORT)
     other.number = 1  # the seed, too
@@ -113,7 +120,8 @@ def test_the_search_keeps_the_best_of_each_row(run):
     assert second["scores"][0] == max(first["scores"])  # where the second begins
 
 
-def test_from_the_file_to_tables_and_picture(tmp_path, capsys):
+def test_from_the_file_to_tables_and_picture(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("benchmarks.rnade.__main__.SEARCH", {"ordering": ("stored", "reversed")})
     data = fold()
     parts = {"train": data.train, "valid": data.validation, "test": data.test}
     np.savez(tmp_path / "red_wine.npz", **{f"fold{k}_{part}": x.numpy() for k in (1, 2) for part, x in parts.items()})
@@ -123,10 +131,10 @@ def test_from_the_file_to_tables_and_picture(tmp_path, capsys):
     scores, trials, repeats = report.tables(results)
     assert [row[0] for row in scores.rows] == ["Gaussian", "mixture of Gaussians", "RNADE"]
     assert [row[2].split()[-1] for row in scores.rows] == ["-13.18", "-10.19", "-9.36"]
-    assert len(trials.rows) == 10
+    assert len(trials.rows) == 2
     assert len(repeats.rows) == 3
     out = capsys.readouterr().out
-    assert "[18 of 18]" in out
+    assert "[10 of 10]" in out
     assert "±" in out
 
 
