@@ -286,8 +286,8 @@ class Permutation(Flow):
 
     def call_and_ladj(self, x: Tensor) -> tuple[Tensor, Tensor]:
         x = self.check_input(x)
-        return x[..., self.ordering], x.new_zeros(x.shape[:-1])
+        return x.index_select(-1, self.ordering), x.new_zeros(x.shape[:-1])
 
     def inverse_and_ladj(self, y: Tensor) -> tuple[Tensor, Tensor]:
         y = self.check_input(y)
-        return y[..., self.inverse_ordering], y.new_zeros(y.shape[:-1])
+        return y.index_select(-1, self.inverse_ordering), y.new_zeros(y.shape[:-1])

@@ -40,18 +40,23 @@ def u_hat(u: Tensor, w: Tensor) -> Tensor:
     """u moved along w until w.u_hat = m(w.u) > -1, where m(a) = -1 + log(1 + e^a).
 
     Args:
-        u, w: (..., D).
+        u, w: (D,).
 
     Returns:
-        u_hat (..., D) = u + (m(w.u) - w.u) w / ||w||^2. (Divided by the *squared* norm.) Where w = 0, u itself.
+        u_hat (D,) = u + (m(w.u) - w.u) w / ||w||^2. (Divided by the *squared* norm.) Where w = 0, u itself.
 
     References:
         Rezende & Mohamed (2015), appendix A.1, https://arxiv.org/abs/1505.05770
     """
-    wu = (w * u).sum(-1, keepdim=True)
-    squared_norm = (w * w).sum(-1, keepdim=True)
-    squared_norm = torch.where(squared_norm == 0, 1.0, squared_norm)
-    return u + (one_plus_m(wu) - 1 - wu) * w / squared_norm
+    return u_hat_and_one_plus_wu(u, w)[0]
+
+
+def u_hat_and_one_plus_wu(u: Tensor, w: Tensor) -> tuple[Tensor, Tensor]:
+    """u_hat and 1 + w.u_hat, both (D,) and () for u, w (D,); the latter without the rounding of a dot product."""
+    wu, squared_norm = w @ u, w @ w
+    raised, still = one_plus_m(wu), squared_norm == 0
+    step = (raised - 1 - wu) / (squared_norm + still)  # plus one where w = 0, so that u_hat is u there
+    return u + step * w, torch.where(still, torch.ones_like(wu), raised)
 
 
 class Planar(Flow):
@@ -108,16 +113,18 @@ class Planar(Flow):
 
     def u_hat(self) -> Tensor:
         """The direction (D,) that the map uses: u_hat of appendix A.1, or u itself if not ``constrained``."""
-        return u_hat(self.u, self.w) if self.constrained else self.u
+        return self._direction()[0]
 
     def call_and_ladj(self, x: Tensor) -> tuple[Tensor, Tensor]:
         z = self.check_input(x)
         h, slope = ACTIVATIONS[self.activation](z @ self.w + self.b)
-        return z + self.u_hat() * h[..., None], self._ladj(slope)
+        u, one_plus_wu = self._direction()
+        return z + u * h[..., None], _log_det(slope, one_plus_wu)
 
     def inverse_and_ladj(self, y: Tensor) -> tuple[Tensor, Tensor]:
         y = self.check_input(y)
-        wu = self._one_plus_wu() - 1
+        u, one_plus_wu = self._direction()
+        wu = one_plus_wu - 1
         if not self.constrained and bool(wu < -1):
             raise ValueError(f"this map folds and has no inverse: w.u must be at least -1, but is {wu.item():.4g}")
         wy = y @ self.w
@@ -130,31 +137,26 @@ class Planar(Flow):
         low, high = self._bracket(wy, wu)
         alpha = increasing_root(value_and_slope, low, high)
         h, slope = activation(alpha + self.b)
-        return y - self.u_hat() * h[..., None], -self._ladj(slope)
+        return y - u * h[..., None], -_log_det(slope, one_plus_wu)
 
     def terms(self, x: Tensor) -> dict[str, Tensor]:
         z = self.check_input(x)
         _, slope = ACTIVATIONS[self.activation](z @ self.w + self.b)
         psi = slope[..., None] * self.w
-        u_psi = psi @ self.u_hat()
+        u, one_plus_wu = self._direction()
         return {
             "w.z + b": z @ self.w + self.b,
             "h'(w.z + b)": slope,
             "psi": psi,
-            "u_hat": self.u_hat(),
-            "w.u_hat": self.w @ self.u_hat(),
-            "det = 1 + u_hat.psi": 1 + u_psi,
-            "log|det J|": self._ladj(slope),
+            "u_hat": u,
+            "w.u_hat": self.w @ u,
+            "det = 1 + u_hat.psi": 1 + psi @ u,
+            "log|det J|": _log_det(slope, one_plus_wu),
         }
 
-    def _ladj(self, slope: Tensor) -> Tensor:
-        # 1 + u.psi = 1 + h' w.u = (1 - h') + h' (1 + w.u): for u_hat a sum of two positive terms, which keeps its
-        # digits where the map nearly folds.
-        return torch.log(torch.abs((1 - slope) + slope * self._one_plus_wu()))
-
-    def _one_plus_wu(self) -> Tensor:
-        wu = self.w @ self.u
-        return torch.where(self.w @ self.w == 0, 1.0, one_plus_m(wu)) if self.constrained else 1 + wu
+    def _direction(self) -> tuple[Tensor, Tensor]:
+        """The direction u (D,) that the map uses, and 1 + w.u ()."""
+        return u_hat_and_one_plus_wu(self.u, self.w) if self.constrained else (self.u, 1 + self.w @ self.u)
 
     def _bracket(self, wy: Tensor, wu: Tensor) -> tuple[Tensor, Tensor]:
         """Bounds of alpha, the root of alpha + wu h(alpha + b) = wy."""
@@ -163,3 +165,9 @@ class Planar(Flow):
         # Leaky ReLU: two lines. The root lies on one of them, so between the roots of both (0.01 and 1 are its slopes).
         steep, flat = ((wy - slope * wu * self.b) / (1 + slope * wu) for slope in (1.0, 0.01))
         return torch.minimum(steep, flat), torch.maximum(steep, flat)
+
+
+def _log_det(slope: Tensor, one_plus_wu: Tensor) -> Tensor:
+    """log|1 + u.psi| = log|1 + h' w.u|, elementwise, for the slopes h'."""
+    # (1 - h') + h' (1 + w.u): for u_hat a sum of two positive terms, which keeps its digits where the map nearly folds.
+    return torch.log(torch.abs((1 - slope) + slope * one_plus_wu))

@@ -96,23 +96,23 @@ class AffineCoupling(Flow):
 
     def call_and_ladj(self, x: Tensor) -> tuple[Tensor, Tensor]:
         x = self.check_input(x)
-        x_a, x_b = x[..., self.kept], x[..., self.changed]
+        x_a, x_b = x.index_select(-1, self.kept), x.index_select(-1, self.changed)
         s, t = self.scale_and_shift(x_a)
         y_b = x_b * torch.exp(s) + t
-        return torch.cat([x_a, y_b], dim=-1)[..., self.joined], s.sum(-1)
+        return torch.cat([x_a, y_b], dim=-1).index_select(-1, self.joined), s.sum(-1)
 
     def inverse_and_ladj(self, y: Tensor) -> tuple[Tensor, Tensor]:
         y = self.check_input(y)
-        y_a, y_b = y[..., self.kept], y[..., self.changed]
+        y_a, y_b = y.index_select(-1, self.kept), y.index_select(-1, self.changed)
         s, t = self.scale_and_shift(y_a)
         x_b = (y_b - t) * torch.exp(-s)
-        return torch.cat([y_a, x_b], dim=-1)[..., self.joined], -s.sum(-1)
+        return torch.cat([y_a, x_b], dim=-1).index_select(-1, self.joined), -s.sum(-1)
 
     def terms(self, x: Tensor) -> dict[str, Tensor]:
         x = self.check_input(x)
-        s, t = self.scale_and_shift(x[..., self.kept])
+        s, t = self.scale_and_shift(x.index_select(-1, self.kept))
         return {
-            "x_A": x[..., self.kept],
+            "x_A": x.index_select(-1, self.kept),
             "s(x_A)": s,
             "t(x_A)": t,
             "det = exp(sum s)": s.sum(-1).exp(),
