@@ -20,6 +20,7 @@ linear layers. "First, second; swapped" wants an even number of dimensions.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -62,13 +63,26 @@ class Model(nn.Module):
         raise NotImplementedError
 
 
-def nfteach(dim: int, layers: int, hidden: tuple[int, ...]) -> Model:
-    from nfteach.flows import FlowDistribution, RealNVP
+def nfteach(dim: int, layers: int, hidden: tuple[int, ...], *, wide: bool = False) -> Model:
+    """Its RealNVP; with ``wide=True`` the scales are zuko's, exp of s softly clipped, in place of exp(c tanh s)."""
+    from nfteach.flows import AffineCoupling, FlowDistribution, RealNVP, Stack, alternating_mask
+
+    class Wide(AffineCoupling):
+        def __init__(self, mask: Tensor) -> None:
+            super().__init__(mask, hidden)
+            del self.scale
+
+        def scale_and_shift(self, kept: Tensor) -> tuple[Tensor, Tensor]:
+            raw, t = self.conditioner(kept).chunk(2, dim=-1)
+            return raw / (1 + raw.abs() / math.log(1000)), t
 
     class Ours(Model):
         def __init__(self) -> None:
             super().__init__()
-            self.flow = RealNVP(dim, layers, hidden)
+            if wide:
+                self.flow = Stack(*[Wide(alternating_mask(dim, flip=k % 2 == 1)) for k in range(layers)])
+            else:
+                self.flow = RealNVP(dim, layers, hidden)
             self.q = FlowDistribution(torch.distributions.Normal(torch.zeros(dim), torch.ones(dim)), self.flow)
 
         def log_prob(self, x: Tensor) -> Tensor:
@@ -199,5 +213,6 @@ BUILDERS: dict[str, Callable[[int, int, tuple[int, ...]], nn.Module]] = {
 
 #: To tell why one of them differs: the same with one thing changed.
 VARIANTS: dict[str, Callable[[int, int, tuple[int, ...]], nn.Module]] = {
+    "nfteach, wide": partial(nfteach, wide=True),
     "nflows, exp": partial(nflows, bounded=False),
 }

@@ -13,15 +13,16 @@ from .plane import error, gaps
 
 __all__ = ["draw"]
 
-#: Ours stands out; the others are told apart by colour and marker.
-STYLES = [
-    (palette.DATA, "o"),
-    (palette.BASE, "s"),
-    (palette.FORWARD, "^"),
-    (palette.MUTED, "v"),
-    (palette.INVERSE, "D"),
-    (palette.HIGHLIGHT, "P"),
-]
+#: A colour for each library, a marker for each variant.
+STYLES = {
+    "nfteach": (palette.DATA, "o"),
+    "nfteach, wide": (palette.DATA, "x"),
+    "normflows": (palette.BASE, "s"),
+    "nflows": (palette.FORWARD, "^"),
+    "nflows, exp": (palette.FORWARD, "1"),
+    "zuko": (palette.INVERSE, "D"),
+    "pyro": (palette.HIGHLIGHT, "P"),
+}
 
 
 def draw(results: dict[str, Any]) -> Figure:
@@ -30,24 +31,25 @@ def draw(results: dict[str, Any]) -> Figure:
     left, right = figure.subplots(1, 2, width_ratios=[1.5, 1])
     trained = results["plane"]["trained"]
     libraries = list(next(iter(trained.values())))
-    for k, (library, (colour, marker)) in enumerate(zip(libraries, STYLES, strict=True)):
+    for k, library in enumerate(libraries):
+        colour, marker = STYLES[library]
         rows = [gaps(by_library[library]) for by_library in trained.values()]
         left.errorbar(
             [statistics.fmean(row) for row in rows],
-            [place + 0.11 * (k - (len(libraries) - 1) / 2) for place in range(len(rows))],
+            [place + 0.1 * (k - (len(libraries) - 1) / 2) for place in range(len(rows))],
             xerr=[error(row) for row in rows],
             fmt=marker,
             color=colour,
             markersize=5,
             capsize=2,
-            label=library if k else f"{library} (ours)",
+            label=library,
         )
     left.axvline(0, color=palette.INK, linewidth=1)
     left.set_yticks(range(len(trained)), list(trained))
     left.invert_yaxis()
     left.set(
         title="Plane: test log-likelihood less the true density's",
-        xlabel="nats; mean and standard error over seeds; the true density is at 0",
+        xlabel="nats, mean and standard error over seeds",
     )
     left.legend(loc="upper left", fontsize=8)
     left.grid(axis="x", color=palette.ZERO)
@@ -55,10 +57,10 @@ def draw(results: dict[str, Any]) -> Figure:
     for place, (name, row) in enumerate(rows.items()):
         colour = palette.DATA if "RealNVP" in name else palette.MUTED
         right.errorbar(row["bits"], place, xerr=row["error"], fmt="o", color=colour, capsize=3)
-        right.annotate(f"{row['bits']:.2f}", (row["bits"], place), (0, 6), textcoords="offset points", ha="center")
+        right.annotate(f"{row['bits']:.2f}", (row["bits"], place), (0, 7), textcoords="offset points", ha="center")
     right.set_yticks(range(len(rows)), list(rows))
     right.set_ylim(len(rows) - 0.5, -0.6)
     right.margins(x=0.1)
-    right.set(title="Digits, test", xlabel="bits/dim, standard error over images; lower is better")
+    right.set(title="Digits, test", xlabel="bits/dim; lower is better")
     right.grid(axis="x", color=palette.ZERO)
     return figure

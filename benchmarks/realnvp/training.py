@@ -62,7 +62,7 @@ class Trainer:
         curve, broke = [], None
         for step, points in zip(range(1, steps + 1), batches(train, batch, seed), strict=False):
             adam.zero_grad()
-            loss = -model.log_prob(points).mean()
+            loss = -log_prob(model, points).mean()
             if not loss.isfinite():
                 broke = step
                 break
@@ -92,6 +92,16 @@ def batches(data: Tensor, size: int, seed: int) -> Iterator[Tensor]:
         yield from (data[rows] for rows in order.split(size) if len(rows) == size)
 
 
+def log_prob(model: torch.nn.Module, x: Tensor) -> Tensor:
+    """log q(x) (N,); NaN for all where a library's base refuses the NaN that some point came to."""
+    try:
+        return model.log_prob(x)
+    except ValueError as error:
+        if "within the support" not in str(error):
+            raise
+        return x.new_full((len(x),), math.nan)
+
+
 def mean_log_prob(model: torch.nn.Module, x: Tensor) -> float:
     with torch.no_grad():
-        return torch.cat([model.log_prob(rows) for rows in x.split(5000)]).double().mean().item()
+        return torch.cat([log_prob(model, rows) for rows in x.split(5000)]).double().mean().item()
