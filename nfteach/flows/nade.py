@@ -17,13 +17,27 @@ from .orderings import as_ordering
 __all__ = ["NADE", "NADEStep"]
 
 
-def running_activations(c: Tensor, columns: Tensor) -> Tensor:
-    """All a_d at once, (..., D, H), from a_1 = c (H,) and the columns (..., D, H) that are added one by one.
+BLOCK = 16
 
-    The recurrence a_{d+1} = a_d + column_d is a cumulative sum; the last column is never needed.
+
+def activation_blocks(start: Tensor, x: Tensor, columns: Tensor) -> Iterator[tuple[slice, Tensor]]:
+    """All activations a_d, a block of steps at a time: which steps, and their a (steps, N, H).
+
+    The recurrence a_{d+1} = a_d + column_d x_d is a cumulative sum. Within a block it is a product with a triangular
+    matrix of ones, which processors do much faster; the cost stays O(D H), and a block stays in their cache.
+
+    Args:
+        start: (H,) or (D, H), added to every a_d.
+        x: (N, D), along the ordering.
+        columns: (D, H), along the ordering.
     """
-    start = c.expand(*columns.shape[:-2], 1, -1)
-    return torch.cat([start, columns[..., :-1, :]], -2).cumsum(-2)
+    a, start = x.new_zeros(len(x), columns.shape[1]), start.expand_as(columns)
+    for first in range(0, len(columns), BLOCK):
+        block = slice(first, first + BLOCK)
+        own = x[:, block]
+        before = own.new_ones(own.shape[1], own.shape[1]).tril(-1)  # (steps, steps), whether k < d
+        yield block, (before[:, None] * own) @ columns[block] + (a + start[block, None])
+        a = a + own @ columns[block]
 
 
 class NADEStep(NamedTuple):
@@ -218,8 +232,13 @@ class NADE(nn.Module):
 
     def _logits(self, x: Tensor, ordering: Tensor) -> Tensor:
         """The logits of all conditionals, (..., D) along the ordering."""
-        a = running_activations(self.c, self._columns(x[..., ordering], ordering))
-        return (torch.sigmoid(a) * self.V[ordering]).sum(-1) + self.b[ordering]
+        start, V = self.c, self.V[ordering]
+        if self.M is not None:
+            M = self.M.T[ordering]
+            start = start + M.cumsum(0) - M  # of the pixels before
+        blocks = activation_blocks(start, x.reshape(-1, self.dim)[:, ordering], self.W.T[ordering])
+        logits = torch.cat([(torch.sigmoid(a) @ V[block, :, None]).squeeze(-1) for block, a in blocks])  # (D, N)
+        return logits.T.reshape(x.shape) + self.b[ordering]
 
     def _walk(self, shape: torch.Size, choose: Callable[[int, Tensor], Tensor], ordering: Tensor) -> Iterator[NADEStep]:
         """The steps along the ordering; ``choose`` gives the value (...) of a pixel, given its probability."""

@@ -13,7 +13,7 @@ from torch.special import ndtr, ndtri
 from .checks import check_sizes
 from .flow import Flow
 from .mixture import Mixture, log_normal
-from .nade import running_activations
+from .nade import activation_blocks
 from .orderings import as_ordering
 
 __all__ = ["RNADE", "RNADEStep", "TriangularMap"]
@@ -114,22 +114,25 @@ class RNADE(nn.Module):
 
     def conditionals(self, x: Tensor) -> Mixture:
         """The mixtures q(x_i | the dimensions before i): a :class:`Mixture` of shape (..., D), in the data's order."""
-        x = self.check_input(x)
-        a = running_activations(self.c, x[..., self.ordering, None] * self.W.T[self.ordering])
-        a = a[..., self.ordering.argsort(), :]
-        return self._mixtures(torch.relu(self.rho[:, None] * a))
+        x, o = self.check_input(x), self.ordering
+        V, b = self._outputs()
+        rho, V = self.rho[o, None, None], V[o].mT
+        blocks = activation_blocks(self.c, x.reshape(-1, self.dim)[:, o], self.W.T[o])
+        outputs = torch.cat([torch.relu(rho[block] * a) @ V[block] for block, a in blocks])  # (D, N, 3 K)
+        outputs = outputs.index_select(0, o.argsort()).transpose(0, 1) + b
+        return self._mixture(outputs.reshape(*x.shape, 3 * self.components))
 
     def steps(self, x: Tensor) -> list[RNADEStep]:
         """One :class:`RNADEStep` per dimension, in the ordering, for x (..., D)."""
         x = self.check_input(x)
-        return list(self._walk(x.shape[:-1], lambda index, conditional: x[..., index]))
+        return list(self._steps(x.shape[:-1], lambda index, conditional: x[..., index]))
 
     @torch.no_grad()
     def sample_steps(
         self, sample_shape: Sequence[int] = (), *, generator: torch.Generator | None = None
     ) -> list[RNADEStep]:
         """One :class:`RNADEStep` per dimension of a new sample, each dimension drawn given those before it."""
-        return list(self._walk(torch.Size(sample_shape), lambda index, conditional: conditional.sample(generator)))
+        return list(self._steps(torch.Size(sample_shape), lambda index, conditional: conditional.sample(generator)))
 
     @torch.no_grad()
     def sample(self, sample_shape: Sequence[int] = (), *, generator: torch.Generator | None = None) -> Tensor:
@@ -143,34 +146,43 @@ class RNADE(nn.Module):
         """This density as a flow x -> z to a standard normal z; the parameters are shared."""
         return TriangularMap(self)
 
-    def _mixtures(self, h: Tensor, indices: slice = slice(None)) -> Mixture:
-        """The conditionals (..., D) of the dimensions ``indices``, from their h (..., D, H)."""
+    def _outputs(self) -> tuple[Tensor, Tensor]:
+        """The weights (D, 3 K, H) and biases (D, 3 K) of alpha, mu and sigma, one below the other."""
+        return torch.cat([self.V_alpha, self.V_mu, self.V_sigma], 1), torch.cat(
+            [self.b_alpha, self.b_mu, self.b_sigma], 1
+        )
 
-        def linear(V: Tensor, b: Tensor) -> Tensor:
-            return torch.einsum("...dh,dkh->...dk", h, V[indices]) + b[indices]
-
-        log_alpha = torch.log_softmax(linear(self.V_alpha, self.b_alpha), -1)
+    def _mixture(self, outputs: Tensor) -> Mixture:
+        """The conditionals (...) of such outputs (..., 3 K)."""
+        logits, mu, log_sigma = outputs.chunk(3, -1)
         # Capped at e^10: an outlier gets a huge sigma, the next value is a worse outlier, and so on to infinity.
-        sigma = torch.exp(linear(self.V_sigma, self.b_sigma).clamp(max=10)) + self.min_sigma
-        return Mixture(log_alpha, linear(self.V_mu, self.b_mu), sigma)
+        sigma = torch.exp(log_sigma.clamp(max=10)) + self.min_sigma
+        return Mixture(torch.log_softmax(logits, -1), mu, sigma)
 
-    def _walk(self, shape: torch.Size, choose: Callable[[int, Mixture], Tensor]) -> Iterator[RNADEStep]:
-        """The steps along the ordering; ``choose`` gives the value (...) of a dimension, given its conditional."""
-        a, running = self.c.expand(*shape, self.hidden), self.c.new_zeros(shape)
-        for position, index in enumerate(self.ordering.tolist()):
+    def _recurrence(
+        self, shape: torch.Size, choose: Callable[[int, Mixture], Tensor]
+    ) -> Iterator[tuple[int, Tensor, Tensor, Mixture, Tensor]]:
+        """Index, a, h, conditional and value (...) along the ordering; ``choose`` gives the value."""
+        a, (V, b) = self.c.expand(*shape, self.hidden), self._outputs()
+        for index in self.ordering.tolist():
             h = torch.relu(self.rho[index] * a)
-            mixtures = self._mixtures(h[..., None, :], slice(index, index + 1))
-            conditional = Mixture(*(parameter[..., 0, :] for parameter in mixtures))
+            conditional = self._mixture(h @ V[index].T + b[index])
             value = choose(index, conditional)
+            yield index, a, h, conditional, value
+            a = a + value[..., None] * self.W[:, index]
+
+    def _steps(self, shape: torch.Size, choose: Callable[[int, Mixture], Tensor]) -> Iterator[RNADEStep]:
+        """The recurrence's steps, scored."""
+        running = self.c.new_zeros(shape)
+        for position, (index, a, h, conditional, value) in enumerate(self._recurrence(shape, choose)):
             log_prob = conditional.log_density(value)
             running = running + log_prob
             yield RNADEStep(position, index, a, h, conditional, value, log_prob, running)
-            a = a + value[..., None] * self.W[:, index]
 
     def _values(self, shape: torch.Size, choose: Callable[[int, Mixture], Tensor]) -> Tensor:
         """x (*shape, D), its dimensions chosen one after another."""
-        values = torch.stack([step.value for step in self._walk(shape, choose)], -1)
-        return values[..., self.ordering.argsort()]
+        values = torch.stack([value for *_, value in self._recurrence(shape, choose)], -1)
+        return values.index_select(-1, self.ordering.argsort())
 
 
 class TriangularMap(Flow):
