@@ -30,14 +30,18 @@ def draw(results: dict[str, Any]) -> Figure:
     figure = Figure(figsize=(10.5, 4.6), layout="constrained")
     left, right = figure.subplots(1, 2, width_ratios=[1.5, 1])
     trained = results["plane"]["trained"]
-    libraries = list(next(iter(trained.values())))
+    libraries = [library for library in STYLES if any(library in by_library for by_library in trained.values())]
     for k, library in enumerate(libraries):
         colour, marker = STYLES[library]
-        rows = [gaps(by_library[library]) for by_library in trained.values()]
+        rows = {
+            place: gaps(by_library[library])
+            for place, by_library in enumerate(trained.values())
+            if library in by_library
+        }
         left.errorbar(
-            [statistics.fmean(row) for row in rows],
-            [place + 0.1 * (k - (len(libraries) - 1) / 2) for place in range(len(rows))],
-            xerr=[error(row) for row in rows],
+            [statistics.fmean(row) for row in rows.values()],
+            [place + 0.1 * (k - (len(libraries) - 1) / 2) for place in rows],
+            xerr=[error(row) for row in rows.values()],
             fmt=marker,
             color=colour,
             markersize=5,

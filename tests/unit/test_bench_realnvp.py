@@ -74,7 +74,7 @@ def test_noise_is_what_three_standard_errors_hold():
     _, near, far = tables[1].rows[0]
     assert far.endswith("*")
     assert not near.endswith("*")
-    assert "near 0, far 1" in tables[1].note
+    assert "near 0 of 1, far 1 of 1" in tables[1].note
 
 
 def test_flat_and_multi_scale_have_about_as_many_parameters():
