@@ -17,11 +17,11 @@ from .orderings import as_ordering
 __all__ = ["NADE", "NADEStep"]
 
 
-BLOCK = 16
+BLOCK = 16  #: steps that are taken at once
 
 
-def activation_blocks(start: Tensor, x: Tensor, columns: Tensor) -> Iterator[tuple[slice, Tensor]]:
-    """All activations a_d, a block of steps at a time: which steps, and their a (steps, N, H).
+def activation_blocks(start: Tensor, x: Tensor, columns: Tensor) -> Iterator[Tensor]:
+    """All activations a_d, (steps, N, H) for each ``BLOCK`` of steps: what ``tensor.split(BLOCK)`` is for a tensor.
 
     The recurrence a_{d+1} = a_d + column_d x_d is a cumulative sum. Within a block it is a product with a triangular
     matrix of ones, which processors do much faster; the cost stays O(D H), and a block stays in their cache.
@@ -31,13 +31,13 @@ def activation_blocks(start: Tensor, x: Tensor, columns: Tensor) -> Iterator[tup
         x: (N, D), along the ordering.
         columns: (D, H), along the ordering.
     """
-    a, start = x.new_zeros(len(x), columns.shape[1]), start.expand_as(columns)
-    for first in range(0, len(columns), BLOCK):
-        block = slice(first, first + BLOCK)
-        own = x[:, block]
-        before = own.new_ones(own.shape[1], own.shape[1]).tril(-1)  # (steps, steps), whether k < d
-        yield block, (before[:, None] * own) @ columns[block] + (a + start[block, None])
-        a = a + own @ columns[block]
+    a = x.new_zeros(len(x), columns.shape[1])
+    # split, as the gradient of each slice would be a tensor of full size
+    parts = (x.split(BLOCK, 1), columns.split(BLOCK), start.expand_as(columns).split(BLOCK))
+    for x, columns, start in zip(*parts, strict=True):
+        before = x.new_ones(x.shape[1], x.shape[1]).tril(-1)  # (steps, steps), whether k < d
+        yield (before[:, None] * x) @ columns + (a + start[:, None])
+        a = a + x @ columns
 
 
 class NADEStep(NamedTuple):
@@ -237,8 +237,9 @@ class NADE(nn.Module):
             M = self.M.T[ordering]
             start = start + M.cumsum(0) - M  # of the pixels before
         blocks = activation_blocks(start, x.reshape(-1, self.dim)[:, ordering], self.W.T[ordering])
-        logits = torch.cat([(torch.sigmoid(a) @ V[block, :, None]).squeeze(-1) for block, a in blocks])  # (D, N)
-        return logits.T.reshape(x.shape) + self.b[ordering]
+        parts = zip(blocks, V[..., None].split(BLOCK), strict=True)
+        logits = torch.cat([torch.sigmoid(a) @ V for a, V in parts])  # (D, N, 1)
+        return logits.squeeze(-1).T.reshape(x.shape) + self.b[ordering]
 
     def _walk(self, shape: torch.Size, choose: Callable[[int, Tensor], Tensor], ordering: Tensor) -> Iterator[NADEStep]:
         """The steps along the ordering; ``choose`` gives the value (...) of a pixel, given its probability."""
