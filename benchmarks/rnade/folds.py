@@ -64,14 +64,26 @@ class Fold:
 
     def result(self) -> dict[str, Any]:
         """The choices by validation, and then the test."""
-        mixture = self._job("mixtures of Gaussians", self._try_mixtures, _validation, tried=self.mixtures)["chosen"]
+        mixtures = self._job("mixtures of Gaussians", self._try_mixtures, _validation, tried=self.mixtures)
+        mixture = mixtures["chosen"]
         setting, trials = self._search()
+        validation = {
+            "Gaussian": gaussian(self.parts.train).log_prob(self.parts.validation.double()).mean().item(),
+            "mixture": mixtures["validation"],
+            "RNADE": self.tried[setting]["validation"],
+        }
         # As many passes over the data as were best; there is more of it now.
         steps = max(round(self.tried[setting]["steps"] * len(self.all.train) / len(self.parts.train)), 1)
         chosen = {**asdict(setting), "steps": steps, **self._fixed()}
         self._job("chosen RNADE", partial(self._refit, setting, steps), _fitted, **chosen)
         test = self._job("test", partial(self._test, mixture, setting), _tested, mixture=mixture, **chosen)
-        return {"mixture": mixture, "RNADE": chosen, "trials": trials, "test": summary(test)}
+        return {
+            "mixture": mixture,
+            "RNADE": chosen,
+            "trials": trials,
+            "validation": validation,
+            "test": summary(test),
+        }
 
     def _job(self, what: str, work: Callable[[], dict], say: Callable[[dict], str], **settings) -> dict:
         return self.run.job(f"fold {self.number}, {what}", work, say, data=self.digest, **settings)

@@ -130,7 +130,7 @@ def test_from_the_file_to_tables_and_picture(tmp_path, capsys, monkeypatch):
     results = json.loads((tmp_path / "quick/rnade.json").read_text())["results"]
     scores, trials, repeats = report.tables(results)
     assert [row[0] for row in scores.rows] == ["Gaussian", "mixture of Gaussians", "RNADE"]
-    assert [row[2].split()[-1] for row in scores.rows] == ["-13.18", "-10.19", "-9.36"]
+    assert [row[3].split()[-1] for row in scores.rows] == ["-13.18", "-10.19", "-9.36"]
     assert len(trials.rows) == 2
     assert len(repeats.rows) == 3
     out = capsys.readouterr().out
