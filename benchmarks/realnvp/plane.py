@@ -28,7 +28,7 @@ LIBRARIES = {
     "pyro": ("pyro",),
 }
 #: A process takes seconds to start. The speed benchmark's quick run builds the RealNVPs of the others.
-IN_QUICK = ("nfteach", "normflows", "nflows")
+IN_QUICK = ("nfteach", "nflows")
 #: A difference of means within so many standard errors is called noise. Over three seeds each (4 degrees of freedom)
 #: it is so for 96 in 100 pairs of equal models.
 NOISE = 3.0
@@ -181,9 +181,10 @@ def tables(results: dict[str, Any]) -> list[Table]:
             against,
             f"± the standard error of the difference, of {seeds} seeds each. Within noise: at most {NOISE:g} of it; "
             f"beyond that, a star. Stars: {', '.join(apart)}. Above zero, ours is better. The variants change one "
-            f"thing and tell what it does. nflows' couplings scale by sigmoid(s + 2) + 0.001, so no volume grows from x "
-            f"to z, and log q stays below about -log(2 pi) = -1.84 nats also where the target is higher; 'nflows, exp' "
-            f"has exp(s) in its place. Ours scale by exp(c tanh s), as in the paper, with c = 1 at first, so a coupling "
-            f"scales by at most e before its c has grown; 'nfteach, wide' has zuko's exp of a softly clipped s instead.",
+            "thing and tell what it does. nflows' couplings scale by sigmoid(s + 2) + 0.001, so no volume grows from "
+            "x to z, and log q stays below about -log(2 pi) = -1.84 nats also where the target is higher; "
+            "'nflows, exp' has exp(s) in its place. Ours scale by exp(c tanh s), as in the paper, with c = 1 at first, "
+            "so a coupling scales by at most e before its c has grown; 'nfteach, wide' has zuko's exp of a softly "
+            "clipped s instead.",
         ),
     ]
