@@ -8,13 +8,15 @@ log-likelihoods of the test part in nats, as in the table on binary UCI sets of 
 - EoNADE: one order-agnostic NADE, whose probability is averaged over 16 random orderings drawn beforehand;
 - independent attributes with their frequencies in the training part (one 0 and one 1 added), which need no training.
 
-A model starts from small weights, and biases b that give the attributes' frequencies. It is trained by Adam in small
-batches; after each step the weights are drawn towards zero by a step of an L1 penalty, which keeps few strong
-connections in favour of many weak ones. Scored is a running average of the parameters over recent steps.
+Biases b start from the attributes' frequencies. Training is by Adam in small batches; scored is a running average of
+the parameters over recent steps. With a fixed ordering the weights start small, and after each step of Adam they are
+drawn towards zero by a step of an L1 penalty: it keeps few strong connections in favour of many weak ones. The
+order-agnostic loss sees one random cut of each row, and is so noisy that this would hold back all weights; there they
+start larger, and without a penalty.
 
-Every choice is made on the validation part: when to stop, hidden units, penalty, and, for the fixed ordering, whether
-it is the order of the data or a random one. The second table lists what was tried. The test part is looked at by what
-was chosen, and by the same with two other seeds, to show the spread between trainings; these choose nothing.
+All is chosen on the validation part: when to stop, the penalty, the step size, and, for the fixed ordering, whether it
+is that of the data or a random one. The second table lists what was tried. The test part is looked at by what was
+chosen; for NADE also by the same setting trained from two more seeds, which shows the spread and chooses nothing.
 """
 
 from __future__ import annotations
@@ -22,7 +24,7 @@ from __future__ import annotations
 import hashlib
 import sys
 import zipfile
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -39,12 +41,15 @@ from .models import RECIPE, Setting, blank, chosen, estimate, independent, score
 __all__ = ["AGNOSTIC", "FIXED", "BinarySets"]
 
 KEYS = {"train_data", "valid_data", "test_data"}
-SEEDS = (0, 1, 2)
+#: The first is that of all that is tried; with the others the chosen setting is trained again.
+SEEDS = {"NADE": (0, 1, 2), "EoNADE": (0,)}
 FIXED = [
-    Setting(hidden, penalty, ordering, rate=5e-3, epochs=40)
-    for hidden, penalty, ordering in [(100, 0.1, "data"), (100, 0.03, "data"), (100, 0.1, "random"), (200, 0.1, "data")]
+    Setting(100, 0.03, "data", rate=1e-2, epochs=40),
+    Setting(100, 0.1, "data", rate=1e-2, epochs=40),
+    Setting(100, 0.1, "data", rate=5e-3, epochs=50),
+    Setting(100, 0.03, "random", rate=1e-2, epochs=40),
 ]
-AGNOSTIC = [Setting(200, penalty, "all", rate=2e-3, epochs=300) for penalty in (0.03, 0.1)]
+AGNOSTIC = [Setting(500, 0.0, "all", rate, epochs=250, batch=100, start=3.0) for rate in (5e-3, 1e-2)]
 
 
 class BinarySets(Benchmark):
@@ -59,7 +64,7 @@ class BinarySets(Benchmark):
         grids = {"NADE": FIXED, "EoNADE": AGNOSTIC}
         if run.quick:
             grids = {model: [quickened(setting) for setting in grid[:2]] for model, grid in grids.items()}
-        run.expect(len(sets) * sum(len(grid) + 2 * len(SEEDS) - 1 for grid in grids.values()))
+        run.expect(len(sets) * sum(len(grid) + 2 * len(SEEDS[model]) - 1 for model, grid in grids.items()))
         return {name: self._set(run, name, data, grids) for name, data in sets.items()}
 
     def _sets(self, run: Run) -> dict[str, Dataset]:
@@ -86,6 +91,7 @@ class BinarySets(Benchmark):
 
     def _model(self, run: Run, name: str, data: Dataset, model: str, grid: list[Setting]) -> dict[str, Any]:
         common = {"data": fingerprint(data), **RECIPE}
+        first, *others = SEEDS[model]
 
         def trained(setting: Setting, seed: int) -> tuple[Path, dict]:
             key = f"{name}, {model} {setting}, seed {seed}"
@@ -104,10 +110,10 @@ class BinarySets(Benchmark):
             nade.load_state_dict(torch.load(file, weights_only=True))
             return estimate(score(nade, data.test))
 
-        tried = [trained(setting, SEEDS[0]) for setting in grid]
+        tried = [trained(setting, first) for setting in grid]
         candidates = [{**asdict(setting), **how} for setting, (_, how) in zip(grid, tried, strict=True)]
         best = chosen(candidates)
-        files = [tried[best][0], *(trained(grid[best], seed)[0] for seed in SEEDS[1:])]
+        files = [tried[best][0], *(trained(grid[best], seed)[0] for seed in others)]
         tests = [
             run.job(
                 f"{name}, {model}, test, seed {seed}",
@@ -117,7 +123,7 @@ class BinarySets(Benchmark):
                 seed=seed,
                 **common,
             )
-            for seed, file in zip(SEEDS, files, strict=True)
+            for seed, file in zip(SEEDS[model], files, strict=True)
         ]
         return {"candidates": candidates, "chosen": best, "tests": tests}
 
@@ -129,7 +135,7 @@ class BinarySets(Benchmark):
 
 
 def quickened(setting: Setting) -> Setting:
-    return Setting(16, setting.penalty, setting.ordering, setting.rate, epochs=3)
+    return replace(setting, hidden=16, epochs=3)
 
 
 def arrays(file: Path) -> set[str]:

@@ -31,10 +31,9 @@ __all__ = [
 ]
 
 ORDERINGS = 16  # of EoNADE
-BATCH, DECAY, PATIENCE = 20, 0.99, 10
-START = 0.1  # weights begin at this part of NADE's own
+DECAY, PATIENCE = 0.99, 10
 #: What is the same for all that is trained.
-RECIPE = {"batch": BATCH, "decay": DECAY, "patience": PATIENCE, "start": START, "orderings": ORDERINGS}
+RECIPE = {"decay": DECAY, "patience": PATIENCE, "orderings": ORDERINGS}
 
 
 @dataclass(frozen=True)
@@ -47,6 +46,8 @@ class Setting:
         ordering: ``"data"``, ``"random"``, or ``"all"`` for an order-agnostic NADE.
         rate: Adam's step size.
         epochs: at most.
+        batch: rows of a step.
+        start: weights begin at so much of NADE's own.
     """
 
     hidden: int
@@ -54,13 +55,15 @@ class Setting:
     ordering: str
     rate: float
     epochs: int
+    batch: int = 20
+    start: float = 0.1
 
     @property
     def agnostic(self) -> bool:
         return self.ordering == "all"
 
     def __str__(self) -> str:
-        return f"H={self.hidden} L1={self.penalty:g} {self.ordering}"
+        return f"H={self.hidden} L1={self.penalty:g} rate={self.rate:g} {self.ordering}"
 
 
 class ShrinkingAdam(torch.optim.Adam):
@@ -103,9 +106,9 @@ def independent(x: Tensor) -> Tensor:
     return (x.sum(0) + 1) / (len(x) + 2)
 
 
-def blank(train: Tensor, setting: Setting, seed: int) -> NADE:
-    """A NADE before its training, for rows (N, D)."""
-    dim = train.shape[-1]
+def blank(x: Tensor, setting: Setting, seed: int) -> NADE:
+    """A NADE before it is trained on rows x (N, D)."""
+    dim = x.shape[-1]
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         # One random ordering for all seeds: it is part of the setting.
@@ -113,8 +116,8 @@ def blank(train: Tensor, setting: Setting, seed: int) -> NADE:
         nade = NADE(dim, setting.hidden, ordering, order_agnostic=setting.agnostic)
     with torch.no_grad():
         for parameter in nade.parameters():
-            parameter.mul_(START)
-        nade.b.copy_(independent(train).logit())
+            parameter.mul_(setting.start)
+        nade.b.copy_(independent(x).logit())
     return nade
 
 
@@ -128,7 +131,7 @@ def train(data: Dataset, setting: Setting, seed: int, bars: bool) -> tuple[NADE,
             loss=lambda model, x: losses(model.trained, x).mean(),
             validation=lambda model: looked_at(model.average, data.validation),
             epochs=setting.epochs,
-            batch_size=BATCH,
+            batch_size=setting.batch,
             lr=setting.rate,
             optimizer=partial(ShrinkingAdam, penalty=setting.penalty),
             patience=PATIENCE,
@@ -137,7 +140,7 @@ def train(data: Dataset, setting: Setting, seed: int, bars: bool) -> tuple[NADE,
             callback=model.update,
         )
     )
-    epoch = max(len(data.train) // BATCH, 1)
+    epoch = max(len(data.train) // setting.batch, 1)
     return model.average, {
         "validation": score(model.average, data.validation).mean().item(),
         "epoch": history.best_step / epoch,
@@ -154,7 +157,7 @@ def looked_at(nade: NADE, x: Tensor) -> float:
     """The validation loss, for x (N, D): of an order-agnostic NADE by the same random cuts at each look."""
     if not nade.order_agnostic:
         return -score(nade, x).mean().item()
-    rows, source = x.repeat(8, 1), generator(1)
+    rows, source = x.repeat(4, 1), generator(1)
     return nade.order_agnostic_loss(rows, source).mean().item()
 
 

@@ -64,10 +64,19 @@ def tables(results: dict[str, Any]) -> list[Table]:
         for model, result in found["models"].items()
         for k, candidate in enumerate(result["candidates"])
     ]
-    columns = ["set, model", "hidden", "L1", "ordering", "best epoch", "validation [nats]", "test, 3 seeds [nats]"]
+    columns = [
+        "set, model",
+        "hidden",
+        "L1",
+        "step size",
+        "ordering",
+        "best epoch",
+        "validation [nats]",
+        "test [nats]",
+    ]
     why = (
-        "*: chosen, for the highest mean log-likelihood of the validation part. Test: of the chosen alone, mean ± "
-        "standard deviation over three trainings from different seeds, the first of which is in the table above."
+        "*: chosen, for the highest mean log-likelihood of the validation part. Test: of the chosen alone; of NADE "
+        "the mean ± standard deviation over three trainings, the first of which is in the table above."
     )
     return [
         Table("NADE: mean log-likelihood of the test part [nats]", heads, rows, note),
@@ -81,7 +90,7 @@ def words(estimated: dict[str, float]) -> str:
 
 def spread(tests: list[dict[str, float]]) -> str:
     means = [test["mean"] for test in tests]
-    return f"{mean(means):.2f} ± {stdev(means):.2f}"
+    return f"{mean(means):.2f} ± {stdev(means):.2f}" if len(means) > 1 else f"{means[0]:.2f}"
 
 
 def picture(results: dict[str, Any]) -> Figure:
