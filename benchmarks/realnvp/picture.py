@@ -55,7 +55,7 @@ def draw(results: dict[str, Any]) -> Figure:
         title="Plane: test log-likelihood less the true density's",
         xlabel="nats, mean and standard error over seeds",
     )
-    left.legend(loc="upper left", fontsize=8)
+    figure.legend(loc="outside lower center", ncols=len(libraries), frameon=False)
     left.grid(axis="x", color=palette.ZERO)
     rows = dict(sorted(results["digits"]["rows"].items(), key=lambda item: -item[1]["bits"]))
     for place, (name, row) in enumerate(rows.items()):
