@@ -55,6 +55,7 @@ def tables(results: dict[str, Any]) -> list[Table]:
             f"{name}, {model}",
             f"{candidate['hidden']}",
             f"{candidate['penalty']:g}",
+            f"{candidate['rate']:g}",
             candidate["ordering"],
             f"{candidate['epoch']:.0f} of {candidate['epochs']}",
             f"{candidate['validation']:.2f}" + (" *" if k == result["chosen"] else ""),
