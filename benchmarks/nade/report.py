@@ -112,9 +112,9 @@ def draw_scores(ax: Axes, name: str, found: dict[str, Any]) -> None:
         lines += [("mixture of Bernoullis, paper", mob, None), ("RBM, paper", rbm, None), ("NADE, paper", nade, None)]
     else:
         lines += [("independent attributes", found["independent"]["mean"], found["independent"]["error"])]
-    lines += [("NADE", ours["NADE"]["mean"], ours["NADE"]["error"])]
+    lines += [("NADE, ours", ours["NADE"]["mean"], ours["NADE"]["error"])]
     lines += [("EoNADE, paper", eonade, None)] if known(name) else []
-    lines += [("EoNADE", ours["EoNADE"]["mean"], ours["EoNADE"]["error"])]
+    lines += [("EoNADE, ours", ours["EoNADE"]["mean"], ours["EoNADE"]["error"])]
     for height, (_, value, error) in enumerate(reversed(lines)):
         colour, marker = (palette.DATA, "o") if error is not None else (palette.BASE, "D")
         ax.errorbar(value, height, xerr=error, color=colour, marker=marker, markersize=6, capsize=4)
@@ -122,7 +122,7 @@ def draw_scores(ax: Axes, name: str, found: dict[str, Any]) -> None:
         ax.annotate(text, (value, height), (0, 7), textcoords="offset points", ha="center", fontsize=8.5)
     ax.set_yticks(range(len(lines)), [label for label, *_ in reversed(lines)])
     ax.set(title=f"{name}: test part", xlabel="mean log-likelihood [nats]", ylim=(-0.5, len(lines) - 0.2))
-    ax.margins(x=0.14)
+    ax.margins(x=0.18)
     ax.grid(axis="x", color=palette.ZERO)
     ax.set_axisbelow(True)
     ax.spines[["top", "right"]].set_visible(False)
@@ -140,5 +140,5 @@ def draw_curves(ax: Axes, name: str, result: dict[str, Any]) -> None:
     values = sorted(value for candidate in candidates for _, value in candidate["curve"])
     low, high = values[len(values) // 8], values[-1]  # the first epochs lie far below
     ax.set(ylim=(low - 0.05 * (high - low), high + 0.05 * (high - low)) if high > low else None)
-    ax.set(title=f"{name}: validation part", xlabel="epoch", ylabel="mean log-likelihood [nats]")
+    ax.set(title=f"{name}: validation part, NADE", xlabel="epoch", ylabel="mean log-likelihood [nats]")
     ax.spines[["top", "right"]].set_visible(False)
