@@ -20,7 +20,6 @@ linear layers. "First, second; swapped" wants an even number of dimensions.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -63,26 +62,18 @@ class Model(nn.Module):
         raise NotImplementedError
 
 
-def nfteach(dim: int, layers: int, hidden: tuple[int, ...], *, wide: bool = False) -> Model:
-    """Its RealNVP; with ``wide=True`` the scales are zuko's, exp of s softly clipped, in place of exp(c tanh s)."""
-    from nfteach.flows import AffineCoupling, FlowDistribution, RealNVP, Stack, alternating_mask
-
-    class Wide(AffineCoupling):
-        def __init__(self, mask: Tensor) -> None:
-            super().__init__(mask, hidden)
-            del self.scale
-
-        def scale_and_shift(self, kept: Tensor) -> tuple[Tensor, Tensor]:
-            raw, t = self.conditioner(kept).chunk(2, dim=-1)
-            return raw / (1 + raw.abs() / math.log(1000)), t
+def nfteach(dim: int, layers: int, hidden: tuple[int, ...], *, zeros: bool = False) -> Model:
+    """Its RealNVP; with ``zeros=True`` it starts as the identity, as normflows does: zeros in each last layer."""
+    from nfteach.flows import FlowDistribution, RealNVP
 
     class Ours(Model):
         def __init__(self) -> None:
             super().__init__()
-            if wide:
-                self.flow = Stack(*[Wide(alternating_mask(dim, flip=k % 2 == 1)) for k in range(layers)])
-            else:
-                self.flow = RealNVP(dim, layers, hidden)
+            self.flow = RealNVP(dim, layers, hidden)
+            if zeros:
+                for coupling in self.flow:
+                    nn.init.zeros_(coupling.conditioner[-1].weight)
+                    nn.init.zeros_(coupling.conditioner[-1].bias)
             self.q = FlowDistribution(torch.distributions.Normal(torch.zeros(dim), torch.ones(dim)), self.flow)
 
         def log_prob(self, x: Tensor) -> Tensor:
@@ -213,6 +204,6 @@ BUILDERS: dict[str, Callable[[int, int, tuple[int, ...]], nn.Module]] = {
 
 #: To tell why one of them differs: the same with one thing changed.
 VARIANTS: dict[str, Callable[[int, int, tuple[int, ...]], nn.Module]] = {
-    "nfteach, wide": partial(nfteach, wide=True),
+    "nfteach, zeros": partial(nfteach, zeros=True),
     "nflows, exp": partial(nflows, bounded=False),
 }

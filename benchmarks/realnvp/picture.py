@@ -16,7 +16,7 @@ __all__ = ["draw"]
 #: A colour for each library, a marker for each variant.
 STYLES = {
     "nfteach": (palette.DATA, "o"),
-    "nfteach, wide": (palette.DATA, "x"),
+    "nfteach, zeros": (palette.DATA, "x"),
     "normflows": (palette.BASE, "s"),
     "nflows": (palette.FORWARD, "^"),
     "nflows, exp": (palette.FORWARD, "1"),

@@ -21,7 +21,7 @@ __all__ = ["LIBRARIES", "NOISE", "OURS", "difference", "gaps", "measure", "table
 OURS = "nfteach"
 #: By process; the variants tell why their library differs.
 LIBRARIES = {
-    "nfteach": ("nfteach", "nfteach, wide"),
+    "nfteach": ("nfteach", "nfteach, zeros"),
     "normflows": ("normflows",),
     "nflows": ("nflows", "nflows, exp"),
     "zuko": ("zuko",),
@@ -183,8 +183,8 @@ def tables(results: dict[str, Any]) -> list[Table]:
             f"beyond that, a star. Stars: {', '.join(apart)}. Above zero, ours is better. The variants change one "
             "thing and tell what it does. nflows' couplings scale by sigmoid(s + 2) + 0.001, so no volume grows from "
             "x to z, and log q stays below about -log(2 pi) = -1.84 nats also where the target is higher; "
-            "'nflows, exp' has exp(s) in its place. Ours scale by exp(c tanh s), as in the paper, with c = 1 at first, "
-            "so a coupling scales by at most e before its c has grown; 'nfteach, wide' has zuko's exp of a softly "
-            "clipped s instead.",
+            "'nflows, exp' has exp(s) in its place. Our networks start as torch starts linear layers; those of "
+            "'nfteach, zeros' start with zeros in the last layer, as normflows' do, so that the flow starts as the "
+            "identity.",
         ),
     ]
