@@ -123,6 +123,7 @@ def draw_scores(ax: Axes, name: str, found: dict[str, Any]) -> None:
     ax.set_yticks(range(len(lines)), [label for label, *_ in reversed(lines)])
     ax.set(title=f"{name}: test part", xlabel="mean log-likelihood [nats]", ylim=(-0.5, len(lines) - 0.2))
     ax.margins(x=0.18)
+    ax.locator_params(axis="x", nbins=5)
     ax.grid(axis="x", color=palette.ZERO)
     ax.set_axisbelow(True)
     ax.spines[["top", "right"]].set_visible(False)
