@@ -8,7 +8,7 @@ from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from nfteach.plots.palette import BASE, DATA, FORWARD, INK, MUTED
 
@@ -42,12 +42,15 @@ def ratios(ax: Axes, rows: list[dict], words: list[str], *, named: bool) -> None
         ax.annotate(f"{median:.2f}", (high, place), (5, 0), textcoords="offset points", va="center", fontsize=8)
     ax.axvline(1, color=INK, lw=1)
     ax.set_xscale("log")
+    ax.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5), numticks=12))
     ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    ax.xaxis.set_minor_formatter(NullFormatter())
+    ax.tick_params(axis="x", labelsize=8)
     ax.margins(x=0.15)
     ax.set_ylim(len(words) - 0.5, -0.5)
     ax.set_yticks(range(len(words)), words if named else [""] * len(words), fontsize=8)
     ax.grid(axis="x", color=MUTED, alpha=0.25)
-    ax.set_xlabel("our time / the fastest other's: median, quartiles")
+    ax.set_xlabel("our time / the fastest other's")
 
 
 def growth(ax: Axes, nade: dict) -> None:
@@ -60,8 +63,9 @@ def growth(ax: Axes, nade: dict) -> None:
     ax.set_xticks(dims, [str(dim) for dim in dims])
     ax.minorticks_off()
     ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    ax.tick_params(labelsize=8)
     ax.grid(color=MUTED, alpha=0.25)
     ax.set_xlabel("D")
-    ax.set_ylabel("ms")
-    ax.set_title(f"NADE's density, H = {nade['hidden']}, batch {nade['batch']}, 1 thread")
+    ax.set_ylabel("ms, 1 thread")
+    ax.set_title(f"NADE's density, H = {nade['hidden']}, batch {nade['batch']}")
     ax.legend(frameon=False)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from random import Random
 from time import perf_counter
@@ -31,17 +32,20 @@ class Contest:
 
     def compare(self, row: Row, threads: int, seconds: float, turn: float) -> dict:
         """One row: parameters and the rounds' milliseconds by library."""
-        actors = {library: self._actor(library) for library in row.libraries}
+        actors = self._start(row.libraries)
         parameters = {library: actor.ask("prepare", row, threads, turn) for library, actor in actors.items()}
         times = in_turns({library: lambda actor=actor: actor.ask("turn") for library, actor in actors.items()}, seconds)
         for actor in actors.values():
             actor.ask("clear")
         return {"parameters": parameters, "ms": {name: [1e3 * s for s in taken] for name, taken in times.items()}}
 
-    def _actor(self, library: str) -> Actor:
-        if library not in self._actors:
-            self._actors[library] = self._exits.enter_context(Actor(Bench, library))
-        return self._actors[library]
+    def _start(self, libraries: list[str]) -> dict[str, Actor]:
+        """Their processes, by library; those that are wanted for the first time are started side by side."""
+        new = [library for library in libraries if library not in self._actors]
+        with ThreadPoolExecutor() as pool:
+            for library, actor in zip(new, pool.map(lambda library: Actor(Bench, library), new), strict=True):
+                self._actors[library] = self._exits.enter_context(actor)
+        return {library: self._actors[library] for library in libraries}
 
 
 def in_turns(contest: Mapping[str, Callable[[], float]], seconds: float, fewest: int = 3) -> dict[str, list[float]]:
