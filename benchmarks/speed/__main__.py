@@ -39,7 +39,8 @@ DIMS, HIDDEN, BATCH = (16, 32, 64, 128, 256, 512, 1024), 64, 64
 LARGE = 256  # exponents are fitted from here on, where the sizes count and no longer the number of operations
 MODELS = (
     "The autoregressive densities differ: ours is RNADE, with D hidden layers of H units; the others are MADE, with "
-    "one for all dimensions: two products of matrices where RNADE has D times as many nonlinearities, but D passes to draw."
+    "one for all dimensions: two products of matrices where RNADE has D times as many nonlinearities, but D passes to "
+    "draw."
 )
 GROWTH = {"all at once": "1", "step by step": "1", "from scratch": "2"}
 
