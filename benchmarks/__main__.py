@@ -8,6 +8,7 @@ run has done is not done again.
 from __future__ import annotations
 
 import argparse
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -45,8 +46,8 @@ def main() -> int:
             code = subprocess.run(command).returncode
         except KeyboardInterrupt:
             return 130
-        if code == 130:
-            return code
+        if code in (130, -signal.SIGINT):  # told so by the benchmark, or ended before it could
+            return 130
         status = status or code
     return status
 

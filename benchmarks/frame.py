@@ -262,7 +262,7 @@ def machine() -> dict[str, Any]:
 def versions() -> dict[str, str]:
     """Of Python, PyTorch, this package, and the peers that are installed; none of them is imported for it."""
     found = {"python": platform.python_version(), "torch": torch.__version__}
-    for name in ("numpy", "nfteach", "normflows", "nflows", "zuko", "pyro-ppl"):
+    for name in ("numpy", "scikit-learn", "nfteach", "normflows", "nflows", "zuko", "pyro-ppl"):
         try:
             found[name] = version(name)
         except PackageNotFoundError:
