@@ -17,27 +17,25 @@ from .orderings import as_ordering
 __all__ = ["NADE", "NADEStep"]
 
 
-BLOCK = 16  #: steps that are taken at once
+def running_activations(start: Tensor, x: Tensor, columns: Tensor) -> Tensor:
+    """All activations a_d at once, (D, N, H), steps first.
 
-
-def activation_blocks(start: Tensor, x: Tensor, columns: Tensor) -> Iterator[Tensor]:
-    """All activations a_d, (steps, N, H) for each ``BLOCK`` of steps: what ``tensor.split(BLOCK)`` is for a tensor.
-
-    The recurrence a_{d+1} = a_d + column_d x_d is a cumulative sum. Within a block it is a product with a triangular
-    matrix of ones, which processors do much faster; the cost stays O(D H), and a block stays in their cache.
+    The recurrence a_{d+1} = a_d + column_d x_d is a cumulative sum. Within 16 steps it is taken as a product with a
+    triangular matrix of ones, which processors do much faster than sums one by one; the cost stays O(D H).
 
     Args:
         start: (H,) or (D, H), added to every a_d.
         x: (N, D), along the ordering.
         columns: (D, H), along the ordering.
     """
-    a = x.new_zeros(len(x), columns.shape[1])
+    a, blocks = x.new_zeros(len(x), columns.shape[1]), []
     # split, as the gradient of each slice would be a tensor of full size
-    parts = (x.split(BLOCK, 1), columns.split(BLOCK), start.expand_as(columns).split(BLOCK))
+    parts = (x.split(16, 1), columns.split(16), start.expand_as(columns).split(16))
     for x, columns, start in zip(*parts, strict=True):
         before = x.new_ones(x.shape[1], x.shape[1]).tril(-1)  # (steps, steps), whether k < d
-        yield (before[:, None] * x) @ columns + (a + start[:, None])
+        blocks.append((before[:, None] * x) @ columns + (a + start[:, None]))
         a = a + x @ columns
+    return torch.cat(blocks)
 
 
 class NADEStep(NamedTuple):
@@ -236,10 +234,9 @@ class NADE(nn.Module):
         if self.M is not None:
             M = self.M.T[ordering]
             start = start + M.cumsum(0) - M  # of the pixels before
-        blocks = activation_blocks(start, x.reshape(-1, self.dim)[:, ordering], self.W.T[ordering])
-        parts = zip(blocks, V[..., None].split(BLOCK), strict=True)
-        logits = torch.cat([torch.sigmoid(a) @ V for a, V in parts])  # (D, N, 1)
-        return logits.squeeze(-1).T.reshape(x.shape) + self.b[ordering]
+        a = running_activations(start, x.reshape(-1, self.dim)[:, ordering], self.W.T[ordering])  # (D, N, H)
+        logits = (torch.sigmoid(a) @ V[..., None]).squeeze(-1)
+        return logits.T.reshape(x.shape) + self.b[ordering]
 
     def _walk(self, shape: torch.Size, choose: Callable[[int, Tensor], Tensor], ordering: Tensor) -> Iterator[NADEStep]:
         """The steps along the ordering; ``choose`` gives the value (...) of a pixel, given its probability."""

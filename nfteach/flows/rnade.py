@@ -13,7 +13,7 @@ from torch.special import ndtr, ndtri
 from .checks import check_sizes
 from .flow import Flow
 from .mixture import Mixture, log_normal
-from .nade import BLOCK, activation_blocks
+from .nade import running_activations
 from .orderings import as_ordering
 
 __all__ = ["RNADE", "RNADEStep", "TriangularMap"]
@@ -116,9 +116,8 @@ class RNADE(nn.Module):
         """The mixtures q(x_i | the dimensions before i): a :class:`Mixture` of shape (..., D), in the data's order."""
         x, o = self.check_input(x), self.ordering
         V, b = self._outputs()
-        blocks = activation_blocks(self.c, x.reshape(-1, self.dim)[:, o], self.W.T[o])
-        parts = zip(blocks, self.rho[o, None, None].split(BLOCK), V[o].mT.split(BLOCK), strict=True)
-        outputs = torch.cat([torch.relu(rho * a) @ V for a, rho, V in parts])  # (D, N, 3 K)
+        a = running_activations(self.c, x.reshape(-1, self.dim)[:, o], self.W.T[o])  # (D, N, H)
+        outputs = torch.relu(self.rho[o, None, None] * a) @ V[o].mT  # (D, N, 3 K)
         outputs = outputs.index_select(0, o.argsort()).transpose(0, 1) + b
         return self._mixture(outputs.reshape(*x.shape, 3 * self.components))
 
