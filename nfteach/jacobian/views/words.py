@@ -200,8 +200,9 @@ def structure_lines(report: JacobianReport) -> list[str]:
     if s is None:
         return ["J is nowhere finite, so nothing can be said."]
     free = s.dim**2 - int(s.zero.sum()) - int((s.one & ~s.zero).sum())
+    looked_at = "At the one point" if s.points == 1 else f"Over all {s.points} points"
     lines = [
-        f"Over all {s.points} points: {counted(int(s.zero.sum()), 'entry is', 'entries are')} always 0, "
+        f"{looked_at}: {counted(int(s.zero.sum()), 'entry is', 'entries are')} always 0, "
         f"{counted(int(s.one.sum()), 'is', 'are')} always 1, {counted(free, 'is', 'are')} free.",
         s.how,
     ]
