@@ -152,7 +152,7 @@ class PlanarFlows(Benchmark):
                 result = row[kind]
                 low, high = min(result["restarts"]), max(result["restarts"])
                 label = f"{row['energy'].upper()}, {kind}, {form(result)}"
-                sampled = f"{result['samples']['kl']:.4f} +- {result['samples']['error']:.4f}"
+                sampled = f"{result['samples']['kl']:.4f} ± {result['samples']['error']:.4f}"
                 spread = f"{statistics.median(result['restarts']):.3f} ({low:.3f} to {high:.3f})"
                 checks.append([label, f"{result['kl']:.4f}", sampled, f"{result['outside']:.0e}", spread])
                 errors.append(abs(result["kl"] - result["half"]))
