@@ -49,7 +49,10 @@ FIXED = [
     Setting(100, 0.1, "data", rate=5e-3, epochs=50),
     Setting(100, 0.03, "random", rate=1e-2, epochs=40),
 ]
-AGNOSTIC = [Setting(500, 0.0, "all", rate, epochs=600, batch=100, start=3.0) for rate in (5e-3, 1e-2)]
+AGNOSTIC = [
+    Setting(500, penalty, "all", rate, epochs=600, batch=100, start=3.0)
+    for penalty, rate in ((0.0, 5e-3), (0.0, 1e-2), (0.01, 5e-3), (0.03, 5e-3))
+]
 
 
 class BinarySets(Benchmark):
