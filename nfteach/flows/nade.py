@@ -17,25 +17,41 @@ from .orderings import as_ordering
 __all__ = ["NADE", "NADEStep"]
 
 
-def running_activations(start: Tensor, x: Tensor, columns: Tensor) -> Tensor:
-    """All activations a_d at once, (D, N, H), steps first.
+BLOCK = 16  #: steps whose columns are summed at once
+LARGEST = 2**19  #: numbers in the activations of a part: more would outgrow a processor's cache
 
-    The recurrence a_{d+1} = a_d + column_d x_d is a cumulative sum. Within 16 steps it is taken as a product with a
-    triangular matrix of ones, which processors do much faster than sums one by one; the cost stays O(D H).
+
+def running_activations(start: Tensor, x: Tensor, columns: Tensor) -> tuple[int, Iterator[Tensor]]:
+    """All activations a_d, (D, N, H), steps first, in parts; small ones come in a single part.
+
+    The recurrence a_{d+1} = a_d + column_d x_d is a cumulative sum. Within a block of steps it is taken as a product
+    with a triangular matrix of ones, which processors do much faster than sums one by one; the cost stays O(D H).
 
     Args:
         start: (H,) or (D, H), added to every a_d.
         x: (N, D), along the ordering.
         columns: (D, H), along the ordering.
+
+    Returns:
+        The number of steps in a part, for ``tensor.split``, and the parts (steps, N, H).
     """
-    a, blocks = x.new_zeros(len(x), columns.shape[1]), []
-    # split, as the gradient of each slice would be a tensor of full size
-    parts = (x.split(16, 1), columns.split(16), start.expand_as(columns).split(16))
-    for x, columns, start in zip(*parts, strict=True):
-        before = x.new_ones(x.shape[1], x.shape[1]).tril(-1)  # (steps, steps), whether k < d
-        blocks.append((before[:, None] * x) @ columns + (a + start[:, None]))
-        a = a + x @ columns
-    return torch.cat(blocks)
+    blocks = max(1, LARGEST // (BLOCK * max(1, len(x)) * columns.shape[1]))  # in a part
+
+    def parts() -> Iterator[Tensor]:
+        a, part = x.new_zeros(len(x), columns.shape[1]), []
+        # split, as the gradient of each slice would be a tensor of full size
+        split = (x.split(BLOCK, 1), columns.split(BLOCK), start.expand_as(columns).split(BLOCK))
+        for own, weights, first in zip(*split, strict=True):
+            before = own.new_ones(own.shape[1], own.shape[1]).tril(-1)  # (steps, steps), whether k < d
+            part.append((before[:, None] * own) @ weights + (a + first[:, None]))
+            a = a + own @ weights
+            if len(part) == blocks:
+                yield torch.cat(part)
+                part = []
+        if part:
+            yield torch.cat(part)
+
+    return blocks * BLOCK, parts()
 
 
 class NADEStep(NamedTuple):
@@ -234,9 +250,9 @@ class NADE(nn.Module):
         if self.M is not None:
             M = self.M.T[ordering]
             start = start + M.cumsum(0) - M  # of the pixels before
-        a = running_activations(start, x.reshape(-1, self.dim)[:, ordering], self.W.T[ordering])  # (D, N, H)
-        logits = (torch.sigmoid(a) @ V[..., None]).squeeze(-1)
-        return logits.T.reshape(x.shape) + self.b[ordering]
+        steps, parts = running_activations(start, x.reshape(-1, self.dim)[:, ordering], self.W.T[ordering])
+        logits = torch.cat([torch.sigmoid(a) @ V for a, V in zip(parts, V[..., None].split(steps), strict=True)])
+        return logits.squeeze(-1).T.reshape(x.shape) + self.b[ordering]
 
     def _walk(self, shape: torch.Size, choose: Callable[[int, Tensor], Tensor], ordering: Tensor) -> Iterator[NADEStep]:
         """The steps along the ordering; ``choose`` gives the value (...) of a pixel, given its probability."""

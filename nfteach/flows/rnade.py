@@ -116,8 +116,9 @@ class RNADE(nn.Module):
         """The mixtures q(x_i | the dimensions before i): a :class:`Mixture` of shape (..., D), in the data's order."""
         x, o = self.check_input(x), self.ordering
         V, b = self._outputs()
-        a = running_activations(self.c, x.reshape(-1, self.dim)[:, o], self.W.T[o])  # (D, N, H)
-        outputs = torch.relu(self.rho[o, None, None] * a) @ V[o].mT  # (D, N, 3 K)
+        steps, parts = running_activations(self.c, x.reshape(-1, self.dim)[:, o], self.W.T[o])
+        parts = zip(parts, self.rho[o, None, None].split(steps), V[o].mT.split(steps), strict=True)
+        outputs = torch.cat([torch.relu(rho * a) @ V for a, rho, V in parts])  # (D, N, 3 K)
         outputs = outputs.index_select(0, o.argsort()).transpose(0, 1) + b
         return self._mixture(outputs.reshape(*x.shape, 3 * self.components))
 

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from nfteach.flows import NADE, pixel_ordering
+from nfteach.flows import nade as module
 
 EXACT = {"rtol": 1e-11, "atol": 1e-11}  # sums of some hundred float64 terms
 
@@ -259,6 +260,23 @@ def test_far_saturated_conditionals_stay_finite() -> None:
     assert log_prob.isfinite().all()
     log_prob.sum().backward()
     assert all(parameter.grad.isfinite().all() for parameter in nade.parameters())
+
+
+@both_kinds
+@pytest.mark.parametrize("blocks", [1, 2, 7], ids=lambda blocks: f"parts of {blocks}")
+def test_values_and_gradients_are_the_steps_however_many_parts_they_come_in(
+    blocks: int, order_agnostic: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    nade, x = wild(70, 5, scale=0.3, order_agnostic=order_agnostic), bits(3, 70)  # 4 blocks of 16, and 6 steps
+    monkeypatch.setattr(module, "LARGEST", blocks * module.BLOCK * 3 * 5)
+    together = nade.log_prob(x)
+    one_by_one = nade.steps(x)[-1].running_log_prob
+    torch.testing.assert_close(together, one_by_one, **EXACT)
+    parameters = list(nade.parameters())
+    for ours, plain in zip(
+        torch.autograd.grad(together.sum(), parameters), torch.autograd.grad(one_by_one.sum(), parameters), strict=True
+    ):
+        torch.testing.assert_close(ours, plain, **EXACT)
 
 
 def test_hundreds_of_dimensions() -> None:

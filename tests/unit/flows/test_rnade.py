@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 from torch.distributions import Categorical, MixtureSameFamily, Normal
 
-from nfteach.flows import RNADE, FlowDistribution, TriangularMap
+from nfteach.flows import RNADE, FlowDistribution, TriangularMap, nade
 from nfteach.flows.mixture import Mixture, log_cdf_and_slope, log_normal, normal_quantile
 
 EXACT = {"rtol": 1e-10, "atol": 1e-10}  # float64 sums of some hundred terms
@@ -193,6 +193,24 @@ def test_log_prob_and_steps_are_the_papers_loops(dim: int) -> None:
         torch.testing.assert_close(step.conditional.alpha.sum(-1), torch.ones((), dtype=torch.float64), **EXACT)
         for of_step, of_all in zip(step.conditional, conditionals, strict=True):
             torch.testing.assert_close(of_step, of_all[step.index], **EXACT)
+
+
+@pytest.mark.parametrize("blocks", [1, 2, 7], ids=lambda blocks: f"parts of {blocks}")
+def test_values_and_gradients_are_the_steps_however_many_parts_they_come_in(
+    blocks: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ordering = torch.randperm(70, generator=torch.Generator().manual_seed(0))
+    rnade = RNADE(70, 5, 2, ordering).double()  # 4 blocks of 16, and 6 steps
+    x = torch.randn(3, 70, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    monkeypatch.setattr(nade, "LARGEST", blocks * nade.BLOCK * 3 * 5)
+    together = rnade.log_prob(x)
+    one_by_one = rnade.steps(x)[-1].running_log_prob
+    torch.testing.assert_close(together, one_by_one)
+    parameters = list(rnade.parameters())
+    for ours, plain in zip(
+        torch.autograd.grad(together.sum(), parameters), torch.autograd.grad(one_by_one.sum(), parameters), strict=True
+    ):
+        torch.testing.assert_close(ours, plain)
 
 
 def test_each_conditional_integrates_to_one() -> None:
