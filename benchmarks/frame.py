@@ -161,10 +161,6 @@ class Benchmark(ABC):
     name: str
     data: bool = False
 
-    def add_options(self, parser: argparse.ArgumentParser) -> None:
-        """Options of its own; none by default."""
-        return None
-
     @abstractmethod
     def measure(self, run: Run) -> dict[str, Any]:
         """Do the jobs; all that the tables and the picture need, made of what JSON has."""
@@ -220,7 +216,6 @@ class Benchmark(ABC):
         parser.add_argument("--out", type=Path, default=OUT, metavar="FOLDER", help=f"for the results (default: {OUT})")
         parser.add_argument("--quick", action="store_true", help="small and short: does it run?")
         parser.add_argument("--fresh", action="store_true", help="do again what an earlier run has done")
-        self.add_options(parser)
         return parser.parse_args(arguments)
 
     def _command(self, options: argparse.Namespace) -> str:

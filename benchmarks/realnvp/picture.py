@@ -13,6 +13,8 @@ from .plane import error, gaps
 
 __all__ = ["draw"]
 
+#: What lies further left, in nats, is told in words.
+SHOWN = -0.8
 #: A colour for each library, a marker for each variant.
 STYLES = {
     "nfteach": (palette.DATA, "o"),
@@ -31,23 +33,19 @@ def draw(results: dict[str, Any]) -> Figure:
     left, right = figure.subplots(1, 2, width_ratios=[1.5, 1])
     trained = results["plane"]["trained"]
     libraries = [library for library in STYLES if any(library in by_library for by_library in trained.values())]
+    handles = []
     for k, library in enumerate(libraries):
         colour, marker = STYLES[library]
-        rows = {
-            place: gaps(by_library[library])
-            for place, by_library in enumerate(trained.values())
-            if library in by_library
-        }
-        left.errorbar(
-            [statistics.fmean(row) for row in rows.values()],
-            [place + 0.1 * (k - (len(libraries) - 1) / 2) for place in rows],
-            xerr=[error(row) for row in rows.values()],
-            fmt=marker,
-            color=colour,
-            markersize=5,
-            capsize=2,
-            label=library,
-        )
+        for place, runs in enumerate(by_library.get(library) for by_library in trained.values()):
+            if runs is None:
+                continue
+            mean, height = statistics.fmean(gaps(runs)), place + 0.1 * (k - (len(libraries) - 1) / 2)
+            if mean < SHOWN:  # one training that went astray would squeeze all others together
+                left.annotate(f"◂ {library}: {mean:.1f}", (SHOWN, height), color=colour, va="center", fontsize=8)
+            else:
+                left.errorbar(mean, height, xerr=error(gaps(runs)), fmt=marker, color=colour, markersize=5, capsize=2)
+        handles.append(left.plot([], [], marker, color=colour, label=library)[0])
+    left.set_xlim(left=SHOWN)
     left.axvline(0, color=palette.INK, linewidth=1)
     left.set_yticks(range(len(trained)), list(trained))
     left.invert_yaxis()
@@ -55,7 +53,7 @@ def draw(results: dict[str, Any]) -> Figure:
         title="Plane: test log-likelihood less the true density's",
         xlabel="nats, mean and standard error over seeds",
     )
-    figure.legend(loc="outside lower center", ncols=len(libraries), frameon=False)
+    figure.legend(handles=handles, loc="outside lower center", ncols=len(libraries), frameon=False)
     left.grid(axis="x", color=palette.ZERO)
     rows = dict(sorted(results["digits"]["rows"].items(), key=lambda item: -item[1]["bits"]))
     for place, (name, row) in enumerate(rows.items()):
