@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import math
 from dataclasses import dataclass
 from functools import partial
@@ -12,6 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import softshrink
 
+from benchmarks.averaging import Averaged
 from benchmarks.frame import whole
 from nfteach.datasets import Dataset
 from nfteach.flows import NADE
@@ -19,7 +19,6 @@ from nfteach.training import fit
 
 __all__ = [
     "RECIPE",
-    "Averaged",
     "Setting",
     "ShrinkingAdam",
     "blank",
@@ -28,6 +27,7 @@ __all__ = [
     "independent",
     "score",
     "train",
+    "weight",
 ]
 
 ORDERINGS = 16  # of EoNADE
@@ -87,18 +87,9 @@ class ShrinkingAdam(torch.optim.Adam):
         return loss
 
 
-class Averaged(nn.Module):
-    """A NADE that is trained, and the running average of its parameters, which is scored (Polyak & Juditsky, 1992)."""
-
-    def __init__(self, trained: NADE) -> None:
-        super().__init__()
-        self.trained, self.average = trained, copy.deepcopy(trained).requires_grad_(False)
-
-    @torch.no_grad()
-    def update(self, step: int, loss: float) -> None:
-        """Take in the parameters after ``step`` steps: a callback of ``fit``."""
-        decay = min(DECAY, step / (step + 10))  # the first steps are soon forgotten
-        torch._foreach_lerp_(list(self.average.parameters()), list(self.trained.parameters()), 1 - decay)
+def weight(step: int) -> float:
+    """Of the parameters in their running average after ``step`` steps; the first steps are soon forgotten."""
+    return 1 - min(DECAY, step / (step + 10))
 
 
 def independent(x: Tensor) -> Tensor:
@@ -123,7 +114,7 @@ def blank(x: Tensor, setting: Setting, seed: int) -> NADE:
 
 def train(data: Dataset, setting: Setting, seed: int, bars: bool) -> tuple[NADE, dict]:
     """The averaged NADE at its best look at the validation part, and how the training went; the test part is unused."""
-    model = Averaged(blank(data.train, setting, seed))
+    model = Averaged(blank(data.train, setting, seed), weight)
     history = whole(
         fit(
             model,

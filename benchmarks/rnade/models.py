@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,11 +10,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from benchmarks.averaging import Averaged
 from benchmarks.frame import whole
 from nfteach.flows import RNADE
 from nfteach.training import History, fit
 
-__all__ = ["FIXED", "Averaged", "Setting", "gaussian", "mixture_log_prob", "ordering_of", "rnade", "train"]
+__all__ = ["FIXED", "Setting", "gaussian", "mixture_log_prob", "ordering_of", "rnade", "train", "weight"]
 
 #: The same in all trainings of an RNADE; hidden units and rows in a batch as in the paper.
 FIXED: dict[str, Any] = {"hidden": 50, "batch_size": 100, "max_grad_norm": 10.0, "memory": 10}
@@ -32,34 +32,13 @@ class Setting:
     min_sigma: float = 1e-3
 
 
-class Averaged(nn.Module):
-    """A density that is trained with its parameters and scored with their running average.
+def weight(step: int) -> float:
+    """Of the parameters in their running average, which reaches back over the last tenth of the steps or so.
 
-    The average reaches back over the last tenth of the steps or so: a step's weight fades as a power of its age.
-
-    Args:
-        density: has ``log_prob``.
-
-    References:
-        Stochastic gradient descent for non-smooth optimization (Shamir & Zhang, 2013), section 4, on such averages,
-        https://arxiv.org/abs/1212.1824
+    A step's weight fades as a power of its age: Stochastic gradient descent for non-smooth optimization (Shamir &
+    Zhang, 2013), section 4, https://arxiv.org/abs/1212.1824
     """
-
-    def __init__(self, density: nn.Module) -> None:
-        super().__init__()
-        self.density = density
-        self.average = copy.deepcopy(density).requires_grad_(False)
-
-    def log_prob(self, x: Tensor) -> Tensor:
-        """log q(x) in nats, (...), for x (..., D)."""
-        return (self.density if self.training else self.average).log_prob(x)
-
-    @torch.no_grad()
-    def update(self, step: int, loss: float) -> None:
-        """Take in the parameters after ``step`` steps: a callback of ``fit``."""
-        weight = FIXED["memory"] / (step + FIXED["memory"])
-        for average, parameter in zip(self.average.parameters(), self.density.parameters(), strict=True):
-            average.lerp_(parameter, weight)
+    return FIXED["memory"] / (step + FIXED["memory"])
 
 
 def ordering_of(name: str, dim: int) -> Tensor:
@@ -88,7 +67,7 @@ def train(x: Tensor, setting: Setting, *, seed: int, steps: int, bars: bool, **w
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         density = rnade(x.shape[-1], setting)
-    model = Averaged(density)
+    model = Averaged(density, weight)
     history = fit(
         model,
         x,

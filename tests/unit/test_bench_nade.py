@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 import torch
 
+from benchmarks.averaging import Averaged
 from benchmarks.nade.__main__ import BinarySets, Setting
-from benchmarks.nade.models import Averaged, ShrinkingAdam, blank, chosen, estimate, score, train
+from benchmarks.nade.models import ShrinkingAdam, blank, chosen, estimate, score, train, weight
 from nfteach.datasets import Dataset
 from nfteach.flows import NADE
 
@@ -93,7 +94,7 @@ def test_weights_are_drawn_to_zero_and_biases_are_not():
 
 
 def test_the_average_follows_the_trained_parameters(data):
-    model = Averaged(blank(data.train, SETTING, seed=0))
+    model = Averaged(blank(data.train, SETTING, seed=0), weight)
     for step in range(1, 3000):
         torch.nn.init.constant_(model.trained.c, step % 2)
         model.update(step, 0.0)

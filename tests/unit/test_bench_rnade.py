@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 import torch
 
+from benchmarks.averaging import Averaged
 from benchmarks.frame import Run
 from benchmarks.rnade import models, report
 from benchmarks.rnade.__main__ import RedWine, gaps
 from benchmarks.rnade.folds import Fold, best_of, seen, summary, together
-from benchmarks.rnade.models import FIXED, Averaged, Setting
+from benchmarks.rnade.models import FIXED, Setting, weight
 from nfteach.datasets import Dataset
 from nfteach.flows import RNADE
 
@@ -36,19 +37,19 @@ def run(tmp_path):
 
 
 def test_the_average_is_scored_and_the_parameters_are_trained():
-    model = Averaged(RNADE(2, 3, 2))
+    model = Averaged(RNADE(2, 3, 2), weight)
     x = torch.zeros(4, 2)
     with torch.no_grad():
-        model.density.b_mu += 1
-        assert torch.equal(model.train().log_prob(x), model.density.log_prob(x))
+        model.trained.b_mu += 1
+        assert torch.equal(model.train().log_prob(x), model.trained.log_prob(x))
         assert torch.equal(model.eval().log_prob(x), model.average.log_prob(x))
     assert not any(parameter.requires_grad for parameter in model.average.parameters())
 
 
 def test_the_average_forgets_the_first_steps():
-    model, values = Averaged(torch.nn.Linear(1, 1)), []
+    model, values = Averaged(torch.nn.Linear(1, 1), weight), []
     for step in range(1, 401):
-        torch.nn.init.constant_(model.density.weight, step)
+        torch.nn.init.constant_(model.trained.weight, step)
         model.update(step, 0.0)
         values.append(model.average.weight.item())
     # A weight that grows by one a step is averaged to its value of 400 / (memory + 1) steps ago.

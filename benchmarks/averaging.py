@@ -1,0 +1,38 @@
+"""The running average of a model's parameters: often better than where the training stands at any one step."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+
+__all__ = ["Averaged"]
+
+
+class Averaged(nn.Module):
+    """A density that is trained with its parameters, and scored with their running average.
+
+    Args:
+        density: has ``log_prob``; it becomes ``trained``, and a copy of it ``average``.
+        weight: of the parameters in the average, by the steps taken: in (0, 1].
+
+    References:
+        Acceleration of stochastic approximation by averaging (Polyak & Juditsky, 1992),
+        https://doi.org/10.1137/0330046
+    """
+
+    def __init__(self, density: nn.Module, weight: Callable[[int], float]) -> None:
+        super().__init__()
+        self.trained, self.average = density, copy.deepcopy(density).requires_grad_(False)
+        self.weight = weight
+
+    def log_prob(self, x: Tensor) -> Tensor:
+        """log q(x) in nats, (...), for x (..., D): in training mode that of the parameters, else of their average."""
+        return (self.trained if self.training else self.average).log_prob(x)
+
+    @torch.no_grad()
+    def update(self, step: int, loss: float) -> None:
+        """Take in the parameters after ``step`` steps: a callback of ``fit``."""
+        torch._foreach_lerp_(list(self.average.parameters()), list(self.trained.parameters()), self.weight(step))
