@@ -217,7 +217,8 @@ class Growth(Benchmark):
             ax.minorticks_off()
             ax.grid(color=palette.ZERO)
             ax.spines[["top", "right"]].set_visible(False)
-        density.legend(frameon=False)
+        handles, names = density.get_legend_handles_labels()
+        figure.legend(handles, names, loc="outside upper center", ncols=len(names), frameon=False)
         return figure
 
 
