@@ -107,5 +107,5 @@ def test_tables_and_picture_need_the_results_alone():
     results = {"sizes": {"steps": 1, "batch": 1, "restarts": 2, "samples": 1}, "rows": rows}
     found, checked = PlanarFlows().tables(results)
     assert found.rows[2] == ["U1", "32", "10", "0.250", "<= 0.1", "2 layers", "10", "0.250"]
-    assert checked.rows[0][1:] == ["0.2500", "0.2400 +- 0.0100", "1e-09", "0.375 (0.250 to 0.500)"]
+    assert checked.rows[0][1:] == ["0.2500", "0.2400 ± 0.0100", "1e-09", "0.375 (0.250 to 0.500)"]
     assert len(PlanarFlows().picture(results).axes) == 20
