@@ -12,7 +12,7 @@ Biases b start from the attributes' frequencies. Training is by Adam in small ba
 the parameters over recent steps. With a fixed ordering the weights start small, and after each step of Adam they are
 drawn towards zero by a step of an L1 penalty: it keeps few strong connections in favour of many weak ones. The
 order-agnostic loss sees one random cut of each row, and is so noisy that this would hold back all weights; there they
-start larger, and without a penalty.
+start larger, and the penalties tried are weaker.
 
 All is chosen on the validation part: when to stop, the penalty, the step size, and, for the fixed ordering, whether it
 is that of the data or a random one. The second table lists what was tried. The test part is looked at by what was
