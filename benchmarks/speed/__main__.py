@@ -25,8 +25,9 @@ import torch
 from matplotlib.figure import Figure
 
 from benchmarks.frame import Benchmark, Run, Table
+from benchmarks.timing import exponent
 
-from .nade import WAYS, slope, time_ways
+from .nade import WAYS, time_ways
 from .picture import draw
 from .rows import OURS, ROWS, SMALL
 from .turns import Contest, verdict
@@ -130,7 +131,7 @@ def growth_table(nade: dict) -> Table:
     large = [k for k, dim in enumerate(dims) if dim >= LARGE] or list(range(len(dims)))
     cells = []
     for name, values in medians.items():
-        rate = slope([dims[k] for k in large], [values[k] for k in large])
+        rate, _ = exponent([dims[k] for k in large], [values[k] for k in large])
         cells.append([name, *(f"{value:.3g}" for value in values), f"{rate:.2f}", GROWTH[name]])
     apart = max(way["apart"] for way in ways)
     return Table(

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import copy
-import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from time import process_time
 
 import torch
@@ -15,7 +14,7 @@ from nfteach.flows import NADE
 
 from .turns import in_turns
 
-__all__ = ["WAYS", "from_scratch", "slope", "time_ways"]
+__all__ = ["WAYS", "from_scratch", "time_ways"]
 
 
 def from_scratch(nade: NADE, x: Tensor) -> Tensor:
@@ -56,10 +55,3 @@ def time_ways(dim: int, hidden: int, batch: int, seconds: float) -> dict:
         answers = torch.stack([way(exact, x.double()) for way in WAYS.values()])  # this also warms them up
         times = in_turns({name: lambda way=way: turn(way) for name, way in WAYS.items()}, seconds)
     return {"ms": times, "apart": float((answers - answers[0]).abs().max())}
-
-
-def slope(sizes: Sequence[int], values: Sequence[float]) -> float:
-    """The exponent of growth: least squares of log values on log sizes."""
-    x, y = ([math.log(value) for value in of] for of in (sizes, values))
-    mean_x, mean_y = sum(x) / len(x), sum(y) / len(y)
-    return sum((a - mean_x) * (b - mean_y) for a, b in zip(x, y, strict=True)) / sum((a - mean_x) ** 2 for a in x)

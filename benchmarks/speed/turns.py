@@ -10,11 +10,12 @@ from random import Random
 from time import perf_counter
 
 from benchmarks.peers.actor import Actor
+from benchmarks.timing import ratio
 
 from .bench import Bench
 from .rows import OURS, Row
 
-__all__ = ["Contest", "in_turns", "quartiles", "verdict"]
+__all__ = ["Contest", "in_turns", "verdict"]
 
 
 class Contest:
@@ -66,16 +67,10 @@ def in_turns(contest: Mapping[str, Callable[[], float]], seconds: float, fewest:
     return said
 
 
-def quartiles(one: list[float], other: list[float]) -> list[float]:
-    """The lower quartile, the median and the upper quartile of one over the other, round by round."""
-    ratios = [a / b for a, b in zip(one, other, strict=True)]
-    return statistics.quantiles(ratios, n=4, method="inclusive")
-
-
 def verdict(ms: dict[str, list[float]]) -> dict:
     """Who is the fastest of the others, in the median, and our ratio to it; None where nobody else is."""
     medians = {name: statistics.median(taken) for name, taken in ms.items()}
     others = [name for name in ms if name != OURS]
     fastest = min(others, key=medians.__getitem__, default=None)
-    ratio = quartiles(ms[OURS], ms[fastest]) if fastest else None
-    return {"medians": medians, "fastest": fastest, "ratio": ratio, "rounds": len(ms[OURS])}
+    quartiles = ratio(ms, OURS, fastest) if fastest else None
+    return {"medians": medians, "fastest": fastest, "ratio": quartiles, "rounds": len(ms[OURS])}

@@ -7,9 +7,9 @@ import torch
 
 from benchmarks.speed import __main__ as speed
 from benchmarks.speed.bench import Bench
-from benchmarks.speed.nade import WAYS, from_scratch, slope, time_ways
+from benchmarks.speed.nade import WAYS, from_scratch, time_ways
 from benchmarks.speed.rows import DENSITY, OURS, ROWS, SAMPLE, SMALL, TRAIN, Row
-from benchmarks.speed.turns import Contest, in_turns, quartiles, verdict
+from benchmarks.speed.turns import Contest, in_turns, verdict
 from nfteach.flows import NADE
 
 THREADS = torch.get_num_threads()
@@ -46,7 +46,6 @@ def test_all_take_turns_in_each_round():
 
 def test_ratios_are_taken_round_by_round():
     slow_machine = [1.0, 10.0, 100.0]
-    assert quartiles([2 * t for t in slow_machine], slow_machine) == [2.0, 2.0, 2.0]
     found = verdict({OURS: [2.0, 20.0, 200.0], "far": [9.0, 90.0, 900.0], "near": slow_machine})
     assert (found["fastest"], found["ratio"], found["rounds"]) == ("near", [2.0, 2.0, 2.0], 3)
     assert found["medians"] == {OURS: 20.0, "far": 90.0, "near": 10.0}
@@ -111,10 +110,6 @@ def test_the_ways_are_timed_and_compared():
     found = time_ways(dim=5, hidden=4, batch=3, seconds=0.0)
     assert {name: len(times) for name, times in found["ms"].items()} == dict.fromkeys(WAYS, 3)
     assert found["apart"] < 1e-12
-
-
-def test_the_exponent_of_growth():
-    assert slope([10, 100, 1000], [3 * 10**2, 3 * 100**2, 3 * 1000**2]) == pytest.approx(2)
 
 
 def test_tables_and_picture_say_what_was_measured():
