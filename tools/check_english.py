@@ -37,7 +37,7 @@ ROOMS = [
     "tests/notebooks/test_builder.py",
 ]
 
-#: What a function can do: the verbs, in the imperative, with which its docstring may open. A plain one can be added.
+#: Verbs, in the imperative, with which the docstring of a function may open. Add a plain one where it is missing.
 VERBS = _words("""
     abort accept access accumulate activate adapt add adjust advance aggregate align allocate allow annotate answer
     append apply arrange assemble assert assign attach attend augment average avoid backpropagate beat begin bin
@@ -87,7 +87,7 @@ ACTIONS = _words("""
 CLAUSES = _words("how of that what whatever where wherever whether which whichever who whoever whom whose why")
 
 #: Openings that the docstring of a module, class or property may not have either.
-PRONOUNS = _words("after afterwards as before by for if it its so such they those to when whenever")
+NOT_NOUNS = _words("after afterwards as before by for if it its so such they those to when whenever")
 
 #: Openings of comments. A question ("What if x is empty?") is not a clause.
 COMMENT_CLAUSES = _words("what whatever whoever whichever whom whose")
@@ -258,7 +258,7 @@ def opening_fault(docstring: str, kind: str) -> str | None:
         return None
     if kind == "verb" and (not is_verb(first) or re.match(r"\s*\w+\s+of\b", docstring)):
         return f"function's docstring opens with '{first or docstring.split()[0]}': open with a verb, such as 'Return'"
-    if first in CLAUSES or (kind in ("thing", "noun") and first in PRONOUNS):
+    if first in CLAUSES or (kind in ("thing", "noun") and first in NOT_NOUNS):
         return f"docstring opens with '{first}': open with a noun phrase"
     if kind == "noun" and first in ACTIONS:
         return f"docstring of a class or property opens with the verb '{first}': open with a noun phrase"

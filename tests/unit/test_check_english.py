@@ -33,10 +33,7 @@ def function(docstring: str) -> str:
 )
 def test_a_function_opens_with_a_verb(docstring):
     assert "open with a verb" in messages(function(docstring))[0]
-    assert (
-        "open with a verb"
-        in messages(textwrap.indent(function(docstring), "    ").replace("    ", "if 1:\n    ", 1))[0]
-    )
+    assert "open with a verb" in messages("async " + function(docstring))[0]
 
 
 @pytest.mark.parametrize(
@@ -59,7 +56,7 @@ def test_the_third_person_is_that_of_a_listed_verb(word):
     assert is_verb(word) == (word != "boxes")
 
 
-def test_no_verb_is_listed_that_could_not_open_a_noun_phrase_only():
+def test_the_verbs_that_open_no_noun_phrase_are_verbs():
     assert ACTIONS <= VERBS
 
 
@@ -144,11 +141,11 @@ def test_code_and_quotations_within_prose_are_not_prose(prose):
     assert messages(function("Return it. " + prose)) == []
 
 
-def test_strings_that_are_no_message_are_data():
+def test_strings_outside_of_messages_are_data():
     assert messages('WORDS = ["told", "is no"]') == []
 
 
-def test_a_comment_opens_with_no_clause_but_may_ask_a_question():
+def test_a_comment_opens_with_no_clause_but_may_be_a_question():
     assert "opens with 'what'" in messages("# What nn.Module needs, derived.\nx = 1")[0]
     assert messages("# What if x is empty?\nx = 1") == []
     assert messages("# The root is\n# what bisection returns.\nx = 1") == []
@@ -167,7 +164,7 @@ def test_an_entry_opens_with_a_noun():
         ("test_bad_input_is_told_in_words", "test_bad_input_is_reported_in_words"),
         ("test_kinks_are_no_obstacle", "test_kinks_are_not_an_obstacle"),
         ("test_a_layer_says_which", "test_a_layer_that_is_no_longer_used"),
-        ("test_a_loss_that_asks_for_the_step", "test_asking_price_and_tasks"),
+        ("test_a_loss_that_asks_for_the_step", "test_basking_and_tasks"),
         ("test_nobody_else_is_there", "test_there_is_no_ratio"),
     ],
 )
@@ -179,9 +176,9 @@ def test_names_of_tests_are_plain_statements(bad, good):
 
 def test_the_place_of_a_fault_is_exact():
     source = 'def f():\n    """Return é and\n    what was told.\n    """\n    x = "é"  # is no mask\n'
-    assert [(fault.line, fault.column) for fault in faults(source)] == [(3, 14), (5, 17)]
+    assert [(fault.line, fault.column) for fault in faults(source)] == [(3, 14), (5, 16)]
     assert source.splitlines()[2][13:17] == "told"
-    assert source.splitlines()[4][16:21] == "is no"
+    assert source.splitlines()[4][15:20] == "is no"
 
 
 def test_the_command_prints_places_as_ruff_does(tmp_path, capsys, monkeypatch):
