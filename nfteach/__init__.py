@@ -1,6 +1,6 @@
 """An interactive course on normalizing flows: the flows, a microscope for their Jacobians, and what moves them."""
 
-from importlib import import_module
+from nfteach.lazy import attach
 
 __version__ = "0.1.0"
 
@@ -22,18 +22,4 @@ _HOME = {
     "inspect_jacobian": "jacobian",
 }
 
-__all__ = [*_HOME, *_SUBMODULES]
-
-
-def __getattr__(name: str) -> object:
-    if name in _SUBMODULES:
-        return import_module(f"{__name__}.{name}")
-    if name in _HOME:
-        value = getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
-        globals()[name] = value
-        return value
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}; it offers {', '.join(sorted(__all__))}")
-
-
-def __dir__() -> list[str]:
-    return sorted([*globals(), *__all__])
+__getattr__, __dir__, __all__ = attach(__name__, _HOME, _SUBMODULES)
