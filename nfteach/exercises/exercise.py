@@ -16,6 +16,7 @@ from nfteach.exercises.record import Record
 from nfteach.exercises.running import Refused, run
 from nfteach.exercises.untouched import is_untouched
 from nfteach.exercises.verdict import Note, State, Verdict
+from nfteach.jacobian.rng import seeded
 
 __all__ = ["Exercise", "Misconception"]
 
@@ -126,8 +127,7 @@ class Exercise:
             return self._verdict(State.NOT_YET, f"Hand in {what}, without calling it; what came is {answer!r}.")
         seed = secrets.randbits(31) if seed is None else seed
         generator = torch.Generator().manual_seed(seed)
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
+        with seeded(seed):
             try:
                 return self._tried(answer, [self.cases(generator, index) for index in range(self.tries)])
             except Refused as refusal:

@@ -17,6 +17,7 @@ from nfteach.exercises.running import run
 from nfteach.flows import RNADE, Flow, Planar, RealNVP
 from nfteach.jacobian import ERRORS, JacobianReport, inspect_jacobian
 from nfteach.jacobian.exhibits import EXHIBITS
+from nfteach.jacobian.rng import seeded
 
 __all__ = ["diagnosis", "gallery", "passes", "radial_log_det", "your_layer"]
 
@@ -203,8 +204,7 @@ def _halved(layer: Planar, x: Tensor, halvings: int) -> Tensor:
 @lru_cache(maxsize=256)
 def _counted(D: int, K: int, S: int) -> tuple[tuple[int, int], ...]:
     """(density, sampling) of the three, by running them and counting the nonlinearity inside."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
+    with seeded(0):
         x = torch.randn(1, D)
         rnade, layers = RNADE(D, hidden=2, components=2), [Planar(D) for _ in range(K)]
         couplings = RealNVP(D, layers=K, hidden=(2,))

@@ -1,4 +1,4 @@
-"""Random states: the same for every call of a map, and afterwards as they were found."""
+"""Fixed seeds that leave the global random generators as they were."""
 
 from __future__ import annotations
 
@@ -11,18 +11,19 @@ import torch
 
 __all__ = ["seeded"]
 
-_SPARE = np.random.MT19937()
+_SPARES: list[np.random.MT19937] = []  # those in use are not here, so that blocks may be nested
 
 
 @contextmanager
 def seeded(seed: int) -> Iterator[None]:
-    """Inside, torch's, NumPy's and Python's global generators start from ``seed``; outside, nothing has happened."""
+    """Seed torch's, NumPy's and Python's global generators inside the block; restore their states after it."""
     # A CUDA that was never used has no generators yet, and asking for them would start it.
     devices = list(range(torch.cuda.device_count())) if torch.cuda.is_initialized() else []
     of_python = random.getstate()
-    # Lent another source of randomness, NumPy keeps its own as it is: thirty times faster than to copy its state.
+    # NumPy is lent another generator and keeps its own as it is: thirty times faster than to copy its state.
     of_numpy = np.random.get_bit_generator()
-    np.random.set_bit_generator(_SPARE)
+    spare = _SPARES.pop() if _SPARES else np.random.MT19937()
+    np.random.set_bit_generator(spare)
     with torch.random.fork_rng(devices=devices):
         try:
             # Not torch.manual_seed: it would leave a seeding behind for a CUDA that is started later.
@@ -33,4 +34,5 @@ def seeded(seed: int) -> Iterator[None]:
             yield
         finally:
             np.random.set_bit_generator(of_numpy)
+            _SPARES.append(spare)
             random.setstate(of_python)

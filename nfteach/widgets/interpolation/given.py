@@ -10,6 +10,7 @@ from torch.distributions import ComposeTransform, Distribution, Independent, Nor
 
 from nfteach.flows import FlowDistribution
 from nfteach.jacobian.adapt import adapt
+from nfteach.jacobian.rng import seeded
 from nfteach.jacobian.twin import own_dtype, twins
 from nfteach.widgets.handed_in import HandedIn, copy_of
 
@@ -40,9 +41,7 @@ class GivenImages:
         self.dim = shape[0] * shape[1] * shape[2]
         flow, base = _parts_of(flow, base)
         self.base = _checked_base(base, self.dim)
-        # The global generator stays where it was.
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(0)
+        with seeded(0):
             self.drawn = self.base.sample((_DRAWN,)).double().reshape(_DRAWN, self.dim)
         self.mean = _mean_of(self.base, self.dim)
         self._f = _callable_with(flow, self.drawn[:2], shape)

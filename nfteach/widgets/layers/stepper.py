@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.distributions import Distribution
 
 from nfteach.flows import Flow, Stack
+from nfteach.jacobian.rng import seeded
 from nfteach.plots.grid import grid_lines
 from nfteach.widgets.controls import integer, slider
 from nfteach.widgets.explorer import Explorer
@@ -105,9 +106,7 @@ class LayerStepper(Explorer):
         self._resolution = resolution if self.dim == 2 else min(resolution, _SLICE)
         square = (-_REACH, _REACH, -_REACH, _REACH)
         self._lines = torch.from_numpy(grid_lines(None, square, lines=11, points=51)).double()
-        # The global generator stays where it was: the same points each time, whatever ran before.
-        with torch.no_grad(), torch.random.fork_rng(devices=[]):
-            torch.manual_seed(0)
+        with torch.no_grad(), seeded(0):
             z = self._base.sample((samples,)).double()
             self._points = through(self.flow, z)
             if not self._points.isfinite().all():

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 from torch.distributions import Distribution, Normal
 
+from nfteach.jacobian.rng import seeded
 from nfteach.widgets.handed_in import copy_of, density_at, support_of
 
 __all__ = ["LineBase"]
@@ -67,9 +68,7 @@ class LineBase:
         try:
             low, high = self._base.icdf(ends.reshape(2, *self._shape)).reshape(2).tolist()
         except NotImplementedError:
-            # The global generator stays where it was: the same points each time, whatever ran before.
-            with torch.random.fork_rng(devices=[]):
-                torch.manual_seed(0)
+            with seeded(0):
                 drawn = self._base.sample((20_000,)).reshape(-1).double()
             low, high = drawn.quantile(ends).tolist()
         if not (math.isfinite(low + high) and high > low):

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 from torch.distributions import Distribution
 
+from nfteach.jacobian.rng import seeded
 from nfteach.plots.grid import grid_lines
 from nfteach.widgets.bases import plane_base
 from nfteach.widgets.controls import choice, slider
@@ -83,9 +84,7 @@ class MapExplorer2D(Explorer):
     def __init__(self, flow: Any = None, base: Distribution | None = None, **state: Any) -> None:
         # For numbers, and for pictures.
         self._base, self._fast_base = (copy_of(plane_base(base), dtype) for dtype in (torch.float64, torch.float32))
-        # The global generator stays where it was: the same points each time, whatever ran before.
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(0)
+        with seeded(0):
             self._samples = self._base.sample((_SAMPLES,)).double()
         self._flow, self._failure = None, ""
         self._built: tuple[Any, BuiltIn] | None = None

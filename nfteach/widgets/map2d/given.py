@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 from torch.distributions import Distribution
 
+from nfteach.jacobian.rng import seeded
 from nfteach.widgets.handed_in import HandedIn, density_at
 
 __all__ = ["GivenPlane"]
@@ -75,8 +76,7 @@ class GivenPlane(HandedIn):
         return torch.cat(parts).reshape(pixels.shape[:-1])
 
     def _counted(self, base: Distribution, pixels: Tensor, extent: tuple[float, float, float, float]) -> Tensor:
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(0)
+        with seeded(0):
             drawn = base.sample((2000,)).double()
             low, high = drawn.amin(0), drawn.amax(0)
             low, high = low - 0.15 * (high - low), high + 0.15 * (high - low)

@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from torch.distributions import Distribution
 
 from nfteach.flows.planar import Planar
+from nfteach.jacobian.rng import seeded
 from nfteach.plots import jacobian, palette
 from nfteach.plots.grid import grid_lines
 from nfteach.widgets.bases import plane_base
@@ -84,9 +85,7 @@ class PlanarExplorer(Explorer):
         given = {} if layer is None else _state_of(layer)
         self._reach = {name: max(reach, math.ceil(abs(given.get(name, 0)))) for name, reach in _REACH.items()}
         self._base = plane_base(base)
-        # The global generator stays where it was: the same points each time, whatever ran before.
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(0)
+        with seeded(0):
             self._layer = Planar(2).double()
             self._z = self._base.sample((samples,)).double()
         centres = (np.arange(_PIXELS) + 0.5) / _PIXELS * 2 * _BOX - _BOX

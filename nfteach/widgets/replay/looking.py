@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.distributions import Distribution, TransformedDistribution
 
 from nfteach.flows import Flow, FlowDistribution
+from nfteach.jacobian.rng import seeded
 from nfteach.jacobian.twin import own_dtype, twins
 from nfteach.plots.grid import grid_lines
 from nfteach.widgets.bases import plane_base
@@ -105,8 +106,7 @@ class Model:
         """n samples and log q at them. The same noise each time, so that the samples of snapshots can be compared."""
         if not hasattr(self._q, "sample"):
             raise ValueError(f"{self.name} has no sample")
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(0)
+        with seeded(0):
             if isinstance(self._q, FlowDistribution):
                 # Exact in the direction in which samples are drawn, whether or not the flow can be inverted.
                 z = self._q.base_dist.sample((n,)).to(self.dtype)

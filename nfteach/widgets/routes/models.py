@@ -14,6 +14,7 @@ from nfteach.flows import RNADE, Flow, FlowDistribution, Planar, RealNVP, Stack
 from nfteach.flows.rnade import TriangularMap
 from nfteach.jacobian import recognise
 from nfteach.jacobian.autograd import jacobian
+from nfteach.jacobian.rng import seeded
 from nfteach.widgets.bases import plane_base
 from nfteach.widgets.handed_in import HandedIn, copy_of
 from nfteach.widgets.triangular.maps import untrained
@@ -149,9 +150,7 @@ def _parameters(model: Any) -> int:
 
 def untrained_routes() -> dict[str, Any]:
     """An RNADE, a stack of planar flows and a RealNVP that nobody has trained: the same random weights each time."""
-    # The global generator stays where it was.
-    with torch.random.fork_rng(devices=[]), torch.no_grad():
-        torch.manual_seed(4)
+    with seeded(4), torch.no_grad():
         planar, realnvp = Stack(*(Planar(2) for _ in range(6))), RealNVP(2, layers=4, hidden=(12,))
         for layer in planar:
             layer.w.normal_(0, 1.3)

@@ -14,6 +14,7 @@ from nfteach.flows.rnade import TriangularMap
 from nfteach.jacobian import recognise
 from nfteach.jacobian.autograd import jacobian
 from nfteach.jacobian.pattern import topological_order
+from nfteach.jacobian.rng import seeded
 from nfteach.widgets.handed_in import HandedIn
 
 __all__ = ["OrderedMap", "log_normal", "untrained"]
@@ -121,9 +122,7 @@ def log_normal(z: Tensor) -> Tensor:
 
 def untrained(ordering: tuple[int, ...], seed: int = 6) -> RNADE:
     """An RNADE that nobody has trained: the same random weights each time, large enough for bent conditionals."""
-    # The global generator stays where it was.
-    with torch.random.fork_rng(devices=[]), torch.no_grad():
-        torch.manual_seed(seed)
+    with seeded(seed), torch.no_grad():
         rnade = RNADE(len(ordering), hidden=12, components=3, ordering=ordering)
         rnade.W.mul_(1.5)
         for name, size in (("V_alpha", 1.0), ("V_mu", 0.5), ("V_sigma", 0.12)):
