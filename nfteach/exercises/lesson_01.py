@@ -8,6 +8,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from nfteach.exercises.autograd import jacobian
 from nfteach.exercises.drawing import normal
 from nfteach.exercises.exercise import Exercise, Misconception
 from nfteach.flows import Flow
@@ -39,14 +40,6 @@ class _Bent(Flow):
     def inverse_and_ladj(self, y: Tensor) -> tuple[Tensor, Tensor]:
         x = torch.sinh(torch.linalg.solve(self.A, (y - self.c).mT).mT) / 2
         return x, -self.call_and_ladj(x)[1]
-
-
-def _jacobian(f: Callable[[Tensor], Tensor], z: Tensor) -> Tensor:
-    """J (B, D, D) at z (B, D), row by row by autograd."""
-    with torch.enable_grad():
-        z = z.detach().requires_grad_()
-        rows = [torch.autograd.grad(one.sum(), z, retain_graph=True)[0] for one in f(z).unbind(-1)]
-    return torch.stack(rows, dim=1)
 
 
 # ---- 1.1 ---------------------------------------------------------------------------------------------------------
@@ -168,7 +161,7 @@ def _all_layers(z: Tensor, layers: list[Flow]) -> Tensor:
 
 
 def _composition_by_autograd(z: Tensor, layers: list[Flow]) -> Tensor:
-    return _jacobian(lambda z: _all_layers(z, layers), z).slogdet().logabsdet
+    return jacobian(lambda z: _all_layers(z, layers), z).slogdet().logabsdet
 
 
 def _each_at(where: Callable[[Tensor, Tensor], Tensor], z: Tensor, layers: list[Flow]) -> list[Tensor]:
@@ -263,7 +256,7 @@ def _both_by_autograd(z: Tensor, x: Tensor, f: Flow, log_p: Callable[[Tensor], T
     """Nothing that f says of its log-dets is used: J is autograd's, of z -> x in both."""
 
     def at(z: Tensor) -> Tensor:
-        return log_p(z) - _jacobian(f, z).slogdet().logabsdet
+        return log_p(z) - jacobian(f, z).slogdet().logabsdet
 
     return at(z), at(f.inv(x))
 

@@ -9,6 +9,7 @@ from functools import partial
 import torch
 from torch import Tensor
 
+from nfteach.exercises.autograd import jacobian
 from nfteach.exercises.drawing import normal
 from nfteach.exercises.exercise import Exercise, Misconception
 
@@ -258,16 +259,9 @@ def _log_det(x: Tensor, mask: Tensor, s: Network) -> Tensor:
     return s(x[..., mask]).sum(-1)
 
 
-def _jacobians(layer: Network, x: Tensor) -> Tensor:
-    """(B, D, D), by autograd. No row of x has to do with another, so all rows can be differentiated at once."""
-    x = x.detach().requires_grad_()
-    y = layer(x)
-    return torch.stack([torch.autograd.grad(y[:, i].sum(), x, retain_graph=True)[0] for i in range(x.shape[1])], 1)
-
-
 def _log_det_by_autograd(x: Tensor, mask: Tensor, s: Network) -> Tensor:
     # Any t will do: the determinant does not see it.
-    return _jacobians(partial(_entry_by_entry, mask=mask, s=s, t=s), x).slogdet().logabsdet
+    return jacobian(partial(_entry_by_entry, mask=mask, s=s, t=s), x).slogdet().logabsdet
 
 
 log_det = Exercise(
@@ -362,7 +356,7 @@ def _blocks_by_autograd(mask: Tensor) -> Tensor:
     s, t = (_network(generator, passing, D - passing) for _ in range(2))
     x = normal(generator, 5, D)
     x[1:3, mask] = x[0, mask]
-    J = _jacobians(partial(_entry_by_entry, mask=mask, s=s, t=t), x)
+    J = jacobian(partial(_entry_by_entry, mask=mask, s=s, t=t), x)
     by_x_b = (J[1:3] - J[0]).abs().amax(0) > 1e-9
     table = torch.where(by_x_b, 2, 3)
     table[(J == 1).all(0)] = 1

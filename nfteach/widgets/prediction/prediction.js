@@ -7,7 +7,7 @@ const NUMBER = new RegExp(`^${PLAIN}(\\s*/\\s*${PLAIN})?$`, "i");
 const THOUSANDS = /^[+-]?[1-9]\d{0,2},\d{3}$/;
 const TAGS = { strong: "strong", em: "em", code: "code" };
 
-// ---- reading and judging, as `read` and `judge` in prediction_spec.py ----
+// ---- reading and judging, as `read` and `judge` in spec.py ----
 
 function read(text, unit) {
   let typed = text.trim().replaceAll("\u2212", "-");
