@@ -8,6 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from nfteach.jacobian.numbers import brief
+
 __all__ = ["as_tensors", "difference", "in_words", "misfit", "same"]
 
 
@@ -87,7 +89,7 @@ def difference(came: Any, expected: Any, parts: Sequence[str], tolerance: float)
         got, wanted = one.flatten()[place].item(), other.flatten()[place].item()
         few = (off <= tolerance * (1 + other.abs().flatten())).sum().item()
         share = f" ({few} of {off.numel()} numbers are right.)" if 0 < few < off.numel() else ""
-        return f"{name}{where} is {got:.4g}, but should be {wanted:.4g}.{share}"
+        return f"{name}{where} is {brief(got)}, but should be {brief(wanted)}.{share}"
     return ""
 
 
@@ -104,14 +106,14 @@ def _short(value: Any) -> str:
     if isinstance(value, bool | int | str):
         return f"= {value!r}"
     if isinstance(value, float):
-        return f"= {value:.4g}"
+        return f"= {brief(value)}"
     return f"a {getattr(value, '__name__', type(value).__name__)}"
 
 
 def _rounded(value: Any) -> Any:
     if isinstance(value, list):
         return "[" + ", ".join(_rounded(one) for one in value) + "]"
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
+    return brief(value)
 
 
 def _kind(value: Any) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -13,9 +12,9 @@ import torch
 from torch import Tensor
 
 from .finding import Finding
-from .tolerances import tolerance
+from .numbers import coordinate, number
+from .tolerances import apart, conditioning, tolerance
 from .views.comparison import comparison_html, comparison_text
-from .views.numbers import axis_labels, number
 
 if TYPE_CHECKING:
     from .report import JacobianReport
@@ -58,10 +57,10 @@ class Difference(NamedTuple):
     def entry(self) -> str:
         """The entry that differs most, as it is written; "" of a log-det, which has but one."""
         if self.what == "y":
-            return axis_labels("y", self.index)[0]
+            return coordinate("y", *self.index)
         if self.what == "J":
             i, j = self.index
-            return f"entry ({i + 1}, {j + 1}), d{axis_labels('y', (i,))[0]}/d{axis_labels('x', (j,))[0]}"
+            return f"entry ({i + 1}, {j + 1}), d{coordinate('y', i)}/d{coordinate('x', j)}"
         return ""
 
     def __str__(self) -> str:
@@ -131,7 +130,7 @@ class Comparison:
         """Of the Jacobians."""
         a, b = self.report.jacobian, self.other.jacobian
         size = torch.maximum(_finite(a).abs().amax((1, 2)), _finite(b).abs().amax((1, 2)))
-        condition = torch.maximum(_condition(self.report), _condition(self.other))
+        condition = torch.maximum(conditioning(self.report), conditioning(self.other))
         return _difference("J", a, b, (self._precision + 100 * self._eps * condition) * size)
 
     @cached_property
@@ -139,21 +138,6 @@ class Comparison:
         """Of the log-dets as the maps claim them; for a map that claims none, of its J's."""
         allowed = torch.maximum(tolerance(self.report), tolerance(self.other))
         return _difference("log|det J|", _claimed(self.report), _claimed(self.other), allowed)
-
-    @property
-    def y_gap(self) -> Tensor:
-        """(B,) the largest coordinate of |y_A - y_B|."""
-        return self.y.gap
-
-    @property
-    def jacobian_gap(self) -> Tensor:
-        """(B,) the largest entry of |J_A - J_B|."""
-        return self.jacobian.gap
-
-    @property
-    def log_det_gap(self) -> Tensor:
-        """(B,) nats, the distance of the claimed log-dets (of J's own for a map that claims none)."""
-        return self.log_det.gap
 
     @property
     def structures(self) -> tuple[str, str]:
@@ -252,8 +236,7 @@ def _log_det_wrong(report: JacobianReport) -> bool:
 
 def _difference(what: str, a: Tensor, b: Tensor, allowed: Tensor) -> Difference:
     """Of a and b (B, ...), where (B,) ``allowed`` is rounding."""
-    equal = (a == b) | (a.isnan() & b.isnan())
-    entries = (a - b).abs().nan_to_num(nan=math.inf).where(~equal, torch.zeros_like(a))
+    entries = apart(a, b)
     gap = entries.flatten(1).amax(1) if entries.dim() > 1 else entries
     worst = int(gap.argmax())
     flat = int(entries[worst].argmax())
@@ -264,10 +247,6 @@ def _difference(what: str, a: Tensor, b: Tensor, allowed: Tensor) -> Difference:
 
 def _claimed(report: JacobianReport) -> Tensor:
     return report.log_det if report.log_det is not None else report.log_det_jacobian
-
-
-def _condition(report: JacobianReport) -> Tensor:
-    return report.condition_number.nan_to_num(nan=1.0, posinf=1e12).clamp(max=1e12)
 
 
 def _finite(values: Tensor) -> Tensor:

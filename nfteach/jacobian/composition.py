@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -10,8 +9,8 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from .tolerances import tolerance
-from .views.numbers import number
+from .numbers import number
+from .tolerances import apart, tolerance
 from .witnesses import CENTRAL
 
 if TYPE_CHECKING:
@@ -69,14 +68,8 @@ def checks(
     return tuple(found)
 
 
-def _apart(a: Tensor, b: Tensor) -> Tensor:
-    """|a - b|, 0 where both are the same infinity or NaN, infinite where only one is finite."""
-    same = (a == b) | (a.isnan() & b.isnan())
-    return (a - b).abs().nan_to_num(nan=math.inf).where(~same, torch.zeros_like(a))
-
-
 def _image(ours: Tensor, its: Tensor, precision: float, explain: Callable[[Tensor], str]) -> Check:
-    gap = _apart(ours, its).amax(1)
+    gap = apart(ours, its).amax(1)
     ok = not (gap > precision * (1 + ours.abs().amax(1))).any()
     if ok:
         return Check("image", gap, True, "The composition maps x to where its layers take it, one after the other.")
@@ -91,7 +84,7 @@ def _image(ours: Tensor, its: Tensor, precision: float, explain: Callable[[Tenso
 def _log_det(layers: Sequence[JacobianReport], composition: JacobianReport) -> Check:
     each = torch.stack([claimed(layer) for layer in layers])
     total, its = each.sum(0), claimed(composition)
-    gap = _apart(total, its)
+    gap = apart(total, its)
     size = each.abs().nan_to_num(nan=0.0, posinf=0.0, neginf=0.0).sum(0)
     coarse = max(report.eps for report in (*layers, composition)) > 1e-12
     allowed = (1e-3 if coarse else 1e-6) * (1 + size)
@@ -113,7 +106,7 @@ def _guess(each: Tensor, its: Tensor, allowed: Tensor) -> str:
     total, K = each.sum(0), len(each)
 
     def equal(guess: Tensor) -> bool:
-        return bool((_apart(its, guess) <= allowed).all())
+        return bool((apart(its, guess) <= allowed).all())
 
     def those(guesses: Tensor) -> str:
         return " or ".join(str(k + 1) for k in range(K) if equal(guesses[k]))
@@ -140,7 +133,7 @@ def _jacobian(layers: Sequence[JacobianReport], composition: JacobianReport, pre
         reach = reach * layer.jacobian.flatten(1).norm(dim=1)
     J = composition.jacobian
     largest = J.abs().flatten(1).amax(1).clamp(min=torch.finfo(torch.float64).tiny)
-    gap = _apart(product, J).flatten(1).amax(1) / largest
+    gap = apart(product, J).flatten(1).amax(1) / largest
     if any(report.witness == CENTRAL for report in (*layers, composition)):
         precision = max(precision, 1e-5)
     # What cancels in the product is rounding of its factors.

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from .finding import Finding, at_points, short_vector
+from .finding import Finding, at_points
 from .misbehaviour import MISBEHAVIOUR
+from .numbers import short_vector
 from .tolerances import disagrees, inverse_tolerance, tolerance, worst
 
 if TYPE_CHECKING:

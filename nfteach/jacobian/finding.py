@@ -7,7 +7,9 @@ from typing import Any
 
 from torch import Tensor
 
-__all__ = ["ERRORS", "NOTES", "Finding", "at_points", "counted", "short_vector"]
+from .numbers import brief
+
+__all__ = ["ERRORS", "NOTES", "Finding", "at_points", "counted"]
 
 ERRORS = frozenset(
     {
@@ -54,18 +56,8 @@ class Finding:
         return "error" if self.code in ERRORS else "note"
 
     def __str__(self) -> str:
-        facts = ", ".join(f"{key} {_brief(value)}" for key, value in self.evidence.items())
+        facts = ", ".join(f"{key} {brief(value)}" for key, value in self.evidence.items())
         return f"[{self.code}] {self.message}" + (f" ({facts})" if facts else "")
-
-
-def _brief(value: Any) -> str:
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
-
-
-def short_vector(values: Tensor, most: int = 6) -> str:
-    """(1.2, -0.3, ...) to four digits."""
-    shown = ", ".join(f"{value:.4g}" for value in values.flatten()[:most].tolist())
-    return f"({shown}{', ...' if values.numel() > most else ''})"
 
 
 def counted(number: int, one: str, more: str) -> str:

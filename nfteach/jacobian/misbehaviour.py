@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from .finding import Finding, at_points, counted
-from .tolerances import inverse_tolerance, tolerance, worst
+from .tolerances import conditioning, inverse_tolerance, tolerance, worst
 from .witnesses import FORWARD, REVERSE
 
 if TYPE_CHECKING:
@@ -142,8 +142,7 @@ def _own_dtype(report: JacobianReport) -> Iterator[Finding]:
         message = f"In {name}, as the layer is used, NaN or infinity comes out where float64 gives a number."
         yield Finding("low-precision", message, worst(report, (own.lost & sound).double()))
     elif own.log_det_gap is not None and not report.log_det_drawn:
-        condition = report.condition_number.nan_to_num(nan=1.0, posinf=1e12).clamp(max=1e12)
-        far = (own.log_det_gap > 10 * tolerance(report) + 1e-2 + 1000 * eps * (1 + condition)) & sound
+        far = (own.log_det_gap > 10 * tolerance(report) + 1e-2 + 1000 * eps * (1 + conditioning(report))) & sound
         if far.any():
             gap = own.log_det_gap.where(far, torch.zeros_like(own.log_det_gap))
             message = f"In {name}, as the layer is used, its log-det loses digits that float64 keeps."

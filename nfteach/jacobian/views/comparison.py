@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Iterator
 from dataclasses import replace
 from html import escape
@@ -11,11 +10,11 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
+from ..numbers import coordinate, gap, number
 from .heatmap import NUMBERS_UP_TO, heat_map, legend
 from .html import STYLE
-from .numbers import axis_labels, gap, number
 from .tables import finding_card, html_table, text_table
-from .text import WIDTH
+from .text import WIDTH, wrap
 
 if TYPE_CHECKING:
     from ..compare import Comparison
@@ -55,15 +54,11 @@ def comparison_html(c: Comparison) -> str:
     differ = ", ".join(d.what for d in c.differences if not d.same)
     badge = f'<span class="badge">differ in {differ}</span>' if differ else '<span class="badge good">the same</span>'
     who = html_table([["", "map", "structure"], ["A", *_who(c.report)], ["B", *_who(c.other)]], classes="words")
-    kinds = "".join(
-        f"<tr><td>{escape(d.what)}</td><td>{escape(str(d))}</td><td>{gap(float(d.gap.max()))}</td></tr>"
-        for d in c.differences
-    )
-    head = '<tr><th scope="col"></th><th scope="col">A beside B</th><th scope="col">apart by</th></tr>'
+    kinds = [["", "A beside B", "apart by"], *([d.what, str(d), gap(float(d.gap.max()))] for d in c.differences)]
     parts = [
         f"<header><h3>{escape(_headline(c))}</h3>{badge}</header><p>{escape(c.summary)}</p>",
         who,
-        f'<h4>What differs</h4><div class="scroll"><table class="words">{head}{kinds}</table></div>',
+        f"<h4>What differs</h4>{html_table(kinds, classes='words')}",
         _pictures(c),
         f"<h4>Log-det in nats</h4>{html_table(_log_dets(c), classes='routes')}",
         "".join(_finding_cards(c)),
@@ -83,9 +78,9 @@ def _who(report: JacobianReport) -> list[str]:
 
 
 def _differences(c: Comparison) -> Iterator[str]:
-    yield from textwrap.wrap(c.summary, WIDTH - 2)
+    yield from wrap(c.summary)
     for difference in c.differences:
-        yield from textwrap.wrap(f"{difference.what:10}  {difference}", WIDTH - 2, subsequent_indent=" " * 12)
+        yield from wrap(f"{difference.what:10}  {difference}", " " * 12)
 
 
 def _entries_title(c: Comparison) -> str:
@@ -101,7 +96,7 @@ def _entries(c: Comparison) -> list[list[str]]:
     for flat in apart.argsort(descending=True, stable=True)[:ENTRIES_SHOWN].tolist():
         if apart[flat] > 1e-3 * apart.max():
             i, j = divmod(flat, c.report.dim)
-            name = f"d{axis_labels('y', (i,))[0]}/d{axis_labels('x', (j,))[0]}"
+            name = f"d{coordinate('y', i)}/d{coordinate('x', j)}"
             rows.append([name, number(float(A[i, j])), number(float(B[i, j])), gap(float(apart[flat]))])
     return rows
 
@@ -128,7 +123,7 @@ def _findings(c: Comparison) -> Iterator[str]:
     for where, findings in _findings_by_place(c):
         for finding in findings:
             mark = "✗" if finding.severity == "error" else "note"
-            yield from textwrap.wrap(f"{where}: {mark} {finding}", WIDTH - 2, subsequent_indent="    ")
+            yield from wrap(f"{where}: {mark} {finding}", "    ")
 
 
 def _finding_cards(c: Comparison) -> Iterator[str]:

@@ -11,8 +11,8 @@ from itertools import groupby, pairwise
 import torch
 from torch import Tensor
 
+from ..numbers import cell, coordinate, number
 from ..structure import Structure
-from .numbers import axis_labels, number
 
 __all__ = ["CELLS_UP_TO", "NUMBERS_UP_TO", "heat_map", "legend", "thumbnail"]
 
@@ -216,28 +216,21 @@ def _ones(one: Tensor, size: int) -> str:
 def _numbers(J: Tensor, zero: Tensor, one: Tensor, size: int) -> str:
     return "".join(
         f'<text x="{(j + 0.5) * size:g}" y="{(i + 0.5) * size + 4:g}" text-anchor="middle" font-size="12" '
-        f'fill="{INK}">{_short(float(J[i, j]))}</text>'
+        f'fill="{INK}">{cell(float(J[i, j]), smallest=0.005)}</text>'
         for i, j in (~zero & ~one).nonzero().tolist()
     )
-
-
-def _short(value: float) -> str:
-    """Three figures, as wide as a cell."""
-    if abs(value) >= 1000 or 0 < abs(value) < 0.005:
-        return f"{value:.0e}".replace("e-0", "e-").replace("e+0", "e").replace("-", "\u2212")
-    return (f"{value:.2f}" if abs(value) < 100 else f"{value:.0f}").replace("-", "\u2212")
 
 
 def _labels(rows: tuple[int, ...], columns: tuple[int, ...], size: int) -> str:
     font = min(13, max(9, size // 2))
     style = f'font-size="{font}" fill="{MUTED}"'
     names = [
-        f'<text x="{(j + 0.5) * size:g}" y="-7" text-anchor="middle" {style}>{name}</text>'
-        for j, name in enumerate(axis_labels("x", columns))
+        f'<text x="{(j + 0.5) * size:g}" y="-7" text-anchor="middle" {style}>{coordinate("x", column)}</text>'
+        for j, column in enumerate(columns)
     ]
     names += [
-        f'<text x="-7" y="{(i + 0.5) * size + 4:g}" text-anchor="end" {style}>{name}</text>'
-        for i, name in enumerate(axis_labels("y", rows))
+        f'<text x="-7" y="{(i + 0.5) * size + 4:g}" text-anchor="end" {style}>{coordinate("y", row)}</text>'
+        for i, row in enumerate(rows)
     ]
     return "".join(names)
 

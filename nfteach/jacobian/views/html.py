@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from html import escape
 from typing import TYPE_CHECKING
 
+from ..numbers import value_at
 from . import words
 from .heatmap import heat_map, legend
-from .numbers import value_at
-from .tables import finding_card
+from .tables import badge, finding_card, html_table
 from .tex import plain_tex
 
 if TYPE_CHECKING:
@@ -61,15 +61,10 @@ def render_html(report: JacobianReport) -> str:
 
 def _header(report: JacobianReport) -> Iterator[str]:
     errors = sum(finding.severity == "error" for finding in report.findings)
-    badge = (
-        '<span class="badge good">&#10003; sound</span>'
-        if report.ok
-        else f'<span class="badge bad">&#10007; {errors} error{"s" if errors > 1 else ""}</span>'
-    )
     name = report.structure.name if report.structure is not None else "no structure: J is nowhere finite"
     yield (
-        f'<header><h3>{escape(words.headline(report))}</h3><span class="badge">{escape(name)}</span>{badge}</header>'
-        f'<p class="quiet">{escape(words.points_line(report))}</p>'
+        f'<header><h3>{escape(words.headline(report))}</h3><span class="badge">{escape(name)}</span>{badge(errors)}'
+        f'</header><p class="quiet">{escape(words.points_line(report))}</p>'
     )
 
 
@@ -108,21 +103,14 @@ def _formula(report: JacobianReport) -> Iterator[str]:
         # JupyterLab typesets what stands between dollars; elsewhere the TeX is there to read.
         yield f'<p title="{escape(plain_tex(report.formula))}">${escape(report.formula)}$</p>'
     if report.terms:
-        rows = "".join(
-            f"<tr><td>{escape(name)}</td><td>{escape(value_at(value))}</td></tr>"
-            for name, value in report.first_terms.items()
-        )
+        rows = [[name, value_at(value)] for name, value in report.first_terms.items()]
         yield f'<p class="quiet">Its terms at point 1, x = {escape(value_at(report.x[0]))}:</p>'
-        yield f'<div class="scroll"><table class="terms">{rows}</table></div>'
+        yield html_table(rows, classes="terms", head=False)
 
 
 def _determinant(report: JacobianReport) -> Iterator[str]:
-    head, *rows = words.determinant_table(report, POINTS_SHOWN)
-    table = "<tr>" + "".join(f"<th>{escape(cell)}</th>" for cell in head) + "</tr>"
-    for row in rows:
-        table += "<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>"
     yield "<h4>Determinant, by every route</h4>"
-    yield f'<div class="scroll"><table class="routes">{table}</table></div>'
+    yield html_table(words.determinant_table(report, POINTS_SHOWN), classes="routes")
     yield "".join(f"<p>{escape(line)}</p>" for line in words.determinant_lines(report, POINTS_SHOWN))
 
 

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Iterator
 from html import escape
 from typing import TYPE_CHECKING
 
 from ..composition import Check, blame, meaning
+from ..numbers import gap, number
 from .heatmap import CELLS_UP_TO, thumbnail
 from .html import STYLE
-from .numbers import gap, number
-from .tables import card, finding_card, html_table, text_table
-from .text import WIDTH
+from .tables import badge, card, finding_card, html_table, text_table
+from .text import WIDTH, wrap
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -44,27 +43,22 @@ def layers_text(report: LayersReport) -> str:
     others = sum(max(len(row[j]) for row in rows) for j in (0, *range(3, len(HEAD)))) + 2 * (len(HEAD) - 1)
     structure = min(30, max(len(row[2]) for row in rows), WIDTH - 2 - others - 12)
     name = WIDTH - 2 - others - structure
-    lines = [_headline(report), "=" * WIDTH, *_wrapped(_points(report)), ""]
+    lines = [_headline(report), "=" * WIDTH, *wrap(_points(report), width=WIDTH), ""]
     lines += [f"  {line}" for line in text_table(rows, left=4, most=[None, name, structure])]
     for line in (*_how_to_read(report), "", *_conclusions(report)):
-        lines += [f"  {part}" for part in _wrapped(line, WIDTH - 2)] if line else [""]
+        lines += [f"  {part}" for part in wrap(line)] if line else [""]
     for check in report.checks:
         if not check.ok:
-            lines += [f"  {part}" for part in _wrapped(f"✗ {_between(check)}: {check.message}", WIDTH - 2, "    ")]
+            lines += [f"  {part}" for part in wrap(f"✗ {_between(check)}: {check.message}", "    ")]
     for where, finding in report.findings:
         mark = "✗" if finding.severity == "error" else "note"
-        lines += [f"  {part}" for part in _wrapped(f"{mark} {where}: {finding}", WIDTH - 2, "    ")]
+        lines += [f"  {part}" for part in wrap(f"{mark} {where}: {finding}", "    ")]
     return "\n".join(lines)
 
 
 def layers_html(report: LayersReport) -> str:
     """The same with a small heat map in each row, one ``<div class="nfteach-report">``."""
     errors = sum(f.severity == "error" for _, f in report.findings) + sum(not check.ok for check in report.checks)
-    badge = (
-        '<span class="badge good">&#10003; sound</span>'
-        if report.ok
-        else f'<span class="badge bad">&#10007; {errors} error{"s" if errors > 1 else ""}</span>'
-    )
     together = report.composition.structure if report.composition is not None else None
     kind = f'<span class="badge">together: {escape(together.name)}</span>' if together is not None else ""
     heading = ["", "J at point 1", *HEAD[1:], "verdict"]
@@ -78,8 +72,8 @@ def layers_html(report: LayersReport) -> str:
     )
     cards += "".join(finding_card(finding, where) for where, finding in report.findings)
     return (
-        f'{STYLE}{_STYLE}<div class="nfteach-report"><header><h3>{escape(_headline(report))}</h3>{kind}{badge}</header>'
-        f'<p class="quiet">{escape(_points(report))}</p>{table}'
+        f'{STYLE}{_STYLE}<div class="nfteach-report"><header><h3>{escape(_headline(report))}</h3>{kind}{badge(errors)}'
+        f'</header><p class="quiet">{escape(_points(report))}</p>{table}'
         + "".join(f'<p class="quiet">{escape(line)}</p>' for line in _how_to_read(report))
         + "".join(f"<p>{escape(line)}</p>" for line in _conclusions(report))
         + f"{cards}</div>"
@@ -157,10 +151,6 @@ def _conclusions(report: LayersReport) -> Iterator[str]:
         apart = gap(float(report.checks[1].gap.max()))
         yield f"The log-dets of the layers add up to that of the composition (apart by {apart}){products}."
     yield from blame(report)
-
-
-def _wrapped(line: str, width: int = WIDTH, indent: str = "") -> list[str]:
-    return textwrap.wrap(line, width, subsequent_indent=indent)
 
 
 def _pictures(report: LayersReport) -> Iterator[str]:

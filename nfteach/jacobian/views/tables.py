@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from html import escape
 from itertools import zip_longest
 
-from ..finding import Finding
-from .numbers import fact
+from ..finding import Finding, counted
+from ..numbers import brief
 
-__all__ = ["card", "finding_card", "html_table", "text_table"]
+__all__ = ["badge", "card", "finding_card", "html_table", "text_table"]
 
 Cells = Sequence[Sequence[str]]
 
@@ -59,24 +59,31 @@ def _wrapped(cell: str, limit: int | None) -> list[str]:
     return [line.rstrip() for line in lines]
 
 
-def html_table(rows: Cells, *, classes: str, markup: frozenset[int] = frozenset()) -> str:
-    """A ``<table>`` that scrolls sideways where it is too wide; the first row is its heading.
+def html_table(rows: Cells, *, classes: str, markup: frozenset[int] = frozenset(), head: bool = True) -> str:
+    """Return a ``<table>`` that scrolls sideways where it is too wide.
 
     Args:
         rows: of cells, which are escaped.
         classes: of the table.
         markup: the columns whose cells (not the heading's) are HTML already.
+        head: whether the first row is a heading.
     """
-    head, *body = rows
-    text = "<tr>" + "".join(f'<th scope="col">{escape(cell)}</th>' for cell in head) + "</tr>"
-    for row in body:
+    text = "<tr>" + "".join(f'<th scope="col">{escape(cell)}</th>' for cell in rows[0]) + "</tr>" if head else ""
+    for row in rows[head:]:
         text += "<tr>" + "".join(f"<td>{c if j in markup else escape(c)}</td>" for j, c in enumerate(row)) + "</tr>"
     return f'<div class="scroll"><table class="{classes}">{text}</table></div>'
 
 
+def badge(errors: int) -> str:
+    """Return the verdict as a small label: sound, or how many errors there are."""
+    if errors:
+        return f'<span class="badge bad">&#10007; {counted(errors, "error", "errors")}</span>'
+    return '<span class="badge good">&#10003; sound</span>'
+
+
 def finding_card(finding: Finding, where: str = "") -> str:
     """One finding as a paragraph with a coloured edge, and where it was found."""
-    facts = "; ".join(f"{key} {fact(value)}" for key, value in finding.evidence.items())
+    facts = "; ".join(f"{key} {brief(value)}" for key, value in finding.evidence.items())
     title = f"<code>{finding.code}</code>" + (f" <span>{escape(where)}</span>" if where else "")
     return card(title, finding.message, facts, bad=finding.severity == "error")
 

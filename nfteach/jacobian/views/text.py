@@ -9,14 +9,15 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
+from ..numbers import coordinate, number, value_at
 from . import words
-from .numbers import axis_labels, number, value_at
+from .tables import text_table
 from .tex import plain_tex
 
 if TYPE_CHECKING:
     from ..report import JacobianReport
 
-__all__ = ["render_text"]
+__all__ = ["WIDTH", "render_text", "wrap"]
 
 WIDTH = 96
 NUMBERS_UP_TO = 8  # entries are printed as numbers up to this D,
@@ -35,8 +36,8 @@ def render_text(report: JacobianReport) -> str:
         ("Jacobian", _entries(report)),
         ("Structure", _structure(report)),
         ("Determinant", _determinant(report)),
-        ("Inverse", _wrap(words.inverse_line(report))),
-        ("Called again, and moved", (line for each in words.behaviour_lines(report) for line in _wrap(each))),
+        ("Inverse", wrap(words.inverse_line(report))),
+        ("Called again, and moved", (line for each in words.behaviour_lines(report) for line in wrap(each))),
         ("Verdict", _verdict(report)),
     ):
         body = list(body)
@@ -45,18 +46,18 @@ def render_text(report: JacobianReport) -> str:
     return "\n".join(lines)
 
 
-def _wrap(text: str, indent: str = "") -> list[str]:
-    return textwrap.wrap(text, WIDTH - 2, subsequent_indent=indent, break_long_words=False)
+def wrap(text: str, indent: str = "", width: int = WIDTH - 2) -> list[str]:
+    """Return the lines of a paragraph; all but the first begin with ``indent``."""
+    return textwrap.wrap(text, width, subsequent_indent=indent)
 
 
 def _formula(report: JacobianReport) -> Iterator[str]:
     if report.formula:
-        yield from _wrap(plain_tex(report.formula), "    ")
+        yield from wrap(plain_tex(report.formula), "    ")
     if report.terms:
         yield f"Its terms at point 1, x = {value_at(report.x[0])}:"
-        wide = max(len(name) for name in report.terms)
-        for name, value in report.first_terms.items():
-            yield f"  {name.ljust(wide)} = {value_at(value)}"
+        rows = [[name, f"= {value_at(value)}"] for name, value in report.first_terms.items()]
+        yield from (f"  {line}" for line in text_table(rows, left=2, gap=1))
 
 
 def _entries(report: JacobianReport) -> Iterator[str]:
@@ -79,7 +80,7 @@ def _entries(report: JacobianReport) -> Iterator[str]:
         yield "The same in the order found:"
         yield from _picture(report, s.row_ordering, s.ordering)
     for line in words.witness_lines(report):
-        yield from _wrap(line)
+        yield from wrap(line)
 
 
 def _picture(report: JacobianReport, rows: tuple[int, ...], columns: tuple[int, ...]) -> Iterator[str]:
@@ -96,13 +97,11 @@ def _picture(report: JacobianReport, rows: tuple[int, ...], columns: tuple[int, 
 
 
 def _numbers(J: Tensor, zero: Tensor, one: Tensor, rows: tuple, columns: tuple) -> Iterator[str]:
-    cells = [["", *axis_labels("x", columns)]]
-    for i, label in enumerate(axis_labels("y", rows)):
+    cells = [["", *(coordinate("x", column) for column in columns)]]
+    for i, row in enumerate(rows):
         entries = ["·" if zero[i, j] else "1" if one[i, j] else number(float(J[i, j])) for j in range(len(columns))]
-        cells.append([label, *entries])
-    wide = [max(len(row[j]) for row in cells) for j in range(len(cells[0]))]
-    for row in cells:
-        yield "  " + "   ".join(cell.rjust(wide[j]) for j, cell in enumerate(row))
+        cells.append([coordinate("y", row), *entries])
+    yield from (f"  {line}" for line in text_table(cells, left=0, gap=3))
 
 
 def _symbol(value: float, zero: bool, one: bool) -> str:
@@ -133,20 +132,17 @@ def _structure(report: JacobianReport) -> Iterator[str]:
     if report.structure is not None:
         yield report.structure.name.upper()
     for line in words.structure_lines(report):
-        yield from _wrap(line)
+        yield from wrap(line)
 
 
 def _determinant(report: JacobianReport) -> Iterator[str]:
-    table = words.determinant_table(report, POINTS_SHOWN)
-    wide = [max(len(row[j]) for row in table) for j in range(len(table[0]))]
-    for row in table:
-        yield row[0].ljust(wide[0]) + "".join("  " + cell.rjust(wide[j + 1]) for j, cell in enumerate(row[1:]))
+    yield from text_table(words.determinant_table(report, POINTS_SHOWN))
     for line in words.determinant_lines(report, POINTS_SHOWN):
-        yield from _wrap(line)
+        yield from wrap(line)
 
 
 def _verdict(report: JacobianReport) -> Iterator[str]:
-    yield from _wrap(words.verdict(report))
+    yield from wrap(words.verdict(report))
     for finding in report.findings:
         mark = "✗" if finding.severity == "error" else "note"
-        yield from _wrap(f"{mark} {finding}", "    ")
+        yield from wrap(f"{mark} {finding}", "    ")

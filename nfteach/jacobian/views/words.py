@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from ..finding import at_points, counted
+from ..numbers import ROUNDING, condition, coordinate, gap, number
 from ..witnesses import FORWARD, REVERSE
-from .numbers import ROUNDING, axis_labels, condition, gap, number
 
 if TYPE_CHECKING:
     from ..report import JacobianReport
@@ -209,9 +209,9 @@ def structure_lines(report: JacobianReport) -> list[str]:
     if s.name in {"triangular up to a permutation", "dense", "block diagonal", "coupling"} and s.reordered:
         few = s.ordering[:12]
         more = f", ... {s.dim} in all" if s.dim > len(few) else ""
-        line = f"The order found: inputs {', '.join(axis_labels('x', few))}{more}"
+        line = f"The order found: inputs {', '.join(coordinate('x', j) for j in few)}{more}"
         if s.row_ordering != s.ordering:
-            line += f"; outputs {', '.join(axis_labels('y', s.row_ordering[: len(few)]))}{more}"
+            line += f"; outputs {', '.join(coordinate('y', i) for i in s.row_ordering[:12])}{more}"
         lines.append(line + ".")
     lines.append(_cost_line(report))
     if s.also:

@@ -14,12 +14,12 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from matplotlib.text import Text
 
+from nfteach.jacobian.numbers import cell, coordinate
 from nfteach.plots import grid_lines, palette
 from nfteach.widgets.live import LiveFigure
 
 __all__ = ["CouplingPicture", "Shown"]
 
-SUBSCRIPTS = str.maketrans("0123456789", "".join(chr(0x2080 + digit) for digit in range(10)))
 BLOCKS = ("I", "0", "\u2202y_B/\u2202x_A", "diag exp(s)")
 BLOCKS_BACK = ("I", "0", "\u2202x_B/\u2202y_A", "diag exp(\u2212s)")
 NOTES = (": passes on", ": never moves", ": not in det J", ": all of det J")
@@ -214,12 +214,12 @@ class CouplingPicture:
             if k >= len(middle):
                 moves |= {f"{part} {k}": {"visible": False} for part in ("input", "again", "output", "mask")}
                 continue
-            at, subscript = middle[k], _subscript(shown.order[k])
-            head, side = (f"{letter}{subscript}" for letter in shown.letters)
+            at = middle[k]
+            head, side = (coordinate(letter, shown.order[k]) for letter in shown.letters)
             moves |= {
-                f"input {k}": {"text": f"{head}\n{_number(shown.start[k])}", "position": (at, ABOVE)},
-                f"output {k}": {"text": f"{side}\n{_number(shown.end[k])}", "position": (RIGHT, at)},
-                f"again {k}": {"text": _number(shown.again[k]), "position": (at, BELOW)},
+                f"input {k}": {"text": f"{head}\n{cell(shown.start[k])}", "position": (at, ABOVE)},
+                f"output {k}": {"text": f"{side}\n{cell(shown.end[k])}", "position": (RIGHT, at)},
+                f"again {k}": {"text": cell(shown.again[k]), "position": (at, BELOW)},
                 f"mask {k}": {"text": str(bool(shown.mask[k])), "position": (LEFT, at)},
             }
             moves[f"again {k}"]["color"] = self._way_back(shown)
@@ -235,7 +235,7 @@ class CouplingPicture:
             ones, light = shown.ones, shown.colors @ (0.2126, 0.7152, 0.0722) > 0.45
             for i, j in np.argwhere(~shown.zeros):
                 moves[f"entry {self.slots * i + j}"] = {
-                    "text": "1" if ones[i, j] else _number(shown.J[i, j]),
+                    "text": "1" if ones[i, j] else cell(shown.J[i, j]),
                     "position": (middle[j], middle[i]),
                     "color": palette.INK if light[i, j] else "white",
                     "visible": True,
@@ -257,14 +257,13 @@ class CouplingPicture:
     def plane(self, start: np.ndarray, end: np.ndarray, a: int, b: int, inverse: bool) -> dict[str, Any]:
         """What moves on the right, but for the image itself: the point before and after, and the names."""
         before, after = ("y", "x") if inverse else ("x", "y")
-        one, other = _subscript(a), _subscript(b)
         return {
             "grid": {"color": palette.INVERSE if inverse else palette.FORWARD},
             "path": np.stack([start, end]),
             "from": start[None],
             "to": end[None],
-            "across": f"{after}{one} = {before}{one}, passes",
-            "up": f"{after}{other}, changes",
+            "across": f"{coordinate(after, a)} = {coordinate(before, a)}, passes",
+            "up": f"{coordinate(after, b)}, changes",
             "plane": f"the plane of dimensions {a + 1} and {b + 1}",
             "from word": f"{before} at the probe",
             "to word": f"{after} at the probe",
@@ -285,15 +284,3 @@ def _says_already(text: Text, parts: Any) -> bool:
 def _square(middle: float, half: float) -> np.ndarray:
     """The outline (5, 2) of a square on the diagonal."""
     return middle + half * np.array([(-1, -1), (1, -1), (1, 1), (-1, 1), (-1, -1)])
-
-
-def _subscript(dimension: int) -> str:
-    """A dimension as the papers count it, from 1."""
-    return str(dimension + 1).translate(SUBSCRIPTS)
-
-
-def _number(value: float) -> str:
-    """Three or four digits, so that it fits a cell; with a true minus sign."""
-    size = abs(value)
-    text = f"{value:.2f}" if size < 9.995 else f"{value:.1f}" if size < 99.95 else f"{value:.0e}"
-    return ("0.00" if text == "-0.00" else text).replace("-", "\N{MINUS SIGN}")

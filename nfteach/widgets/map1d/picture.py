@@ -9,6 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Polygon
 
+from nfteach.jacobian.numbers import fixed
 from nfteach.plots import palette
 from nfteach.widgets.live import LiveFigure
 
@@ -202,7 +203,5 @@ def _closed(curve: np.ndarray) -> np.ndarray:
     return np.concatenate([curve, [[curve[-1, 0], 0.0], [curve[0, 0], 0.0]]])
 
 
-def _number(value: float, digits: int = 2) -> str:
-    """A few decimals, or powers of ten where those say nothing; with a true minus sign."""
-    plain = value == 0 or 10**-digits <= abs(value) < 1e4
-    return (f"{value:.{digits}f}" if plain else f"{value:.1e}").replace("-", "\N{MINUS SIGN}")
+def _number(value: float, decimals: int = 2) -> str:
+    return fixed(value, decimals, low=10**-decimals, high=1e4)

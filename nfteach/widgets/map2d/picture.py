@@ -11,6 +11,7 @@ from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 from matplotlib.patches import Polygon
 
+from nfteach.jacobian.numbers import fixed
 from nfteach.plots import palette
 from nfteach.widgets.live import HeatMap, LiveFigure
 
@@ -155,7 +156,7 @@ class Map2DPicture:
         two = len(local.factors) == 2
         moves = {
             "J": local.J,
-            "J det": {"text": f"det {_number(local.det)}", "visible": two},
+            "J det": {"text": f"det {fixed(local.det)}", "visible": two},
             "words": local.words,
             "areas": {"visible": not two},
         }
@@ -163,15 +164,15 @@ class Map2DPicture:
             minus = "\n− " if len(a + b + c + d) > 22 else " − "
             turned = "\nturned over: clockwise from e₁ to e₂" if local.det < 0 else ""
             moves["areas"]["text"] = (
-                f"det J = {a}·{d}{minus}{b}·{c}\n= {_number(local.det)}{turned}\n\n"
-                f"area of image : area of square\n= {_number(local.ratio)}, and nears |det J|\nas the square gets small"
+                f"det J = {a}·{d}{minus}{b}·{c}\n= {fixed(local.det)}{turned}\n\n"
+                f"area of image : area of square\n= {fixed(local.ratio)}, and nears |det J|\nas the square gets small"
             )
         for name in ("J2", "J1", "J2 head", "J1 head", "J2 det", "J1 det", "equals", "times"):
             moves[name] = {"visible": two}
         if two:
             for name, matrix in zip(("J2", "J1"), local.factors, strict=True):
                 moves[name]["values"] = matrix
-                moves[f"{name} det"]["text"] = f"det {_number(np.linalg.det(matrix))}"
+                moves[f"{name} det"]["text"] = f"det {fixed(np.linalg.det(matrix))}"
         return moves
 
     def look(self, show: str) -> dict[str, Any]:
@@ -248,12 +249,7 @@ def _closed(corners: np.ndarray) -> np.ndarray:
     return np.concatenate([corners, corners[:1]])
 
 
-def _number(value: float) -> str:
-    text = f"{value:.2f}" if abs(value) < 99.995 else f"{value:.1e}"
-    return ("0.00" if text == "-0.00" else text).replace("-", "\N{MINUS SIGN}")
-
-
 def _factor(value: float) -> str:
     """A number in a product: in brackets where it has a sign."""
-    text = _number(value)
+    text = fixed(value)
     return f"({text})" if text.startswith("\N{MINUS SIGN}") else text

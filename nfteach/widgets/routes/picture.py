@@ -10,11 +10,12 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from nfteach.jacobian.numbers import cell
 from nfteach.plots import palette
 from nfteach.widgets.live import LiveFigure
 from nfteach.widgets.routes.costs import COSTS
 from nfteach.widgets.routes.models import AtProbe, Route
-from nfteach.widgets.triangular.cells import FONT, JacobianCells, marked, number
+from nfteach.widgets.triangular.cells import FONT, JacobianCells, marked
 
 __all__ = ["MOST", "MOST_D", "RoutesPicture"]
 
@@ -155,7 +156,7 @@ class RoutesPicture:
             structure = route.structure
             moves[f"probe {k}"] = [x]
             moves[f"J {k}"] = marked(here.J.numpy(), structure.zero.numpy(), structure.one.numpy())
-            values = [number(value) for value in (here.log_p, here.log_det, here.log_q, here.slogdet)]
+            values = [cell(value) for value in (here.log_p, here.log_det, here.log_q, here.slogdet)]
             moves[f"numbers {k}"] = "\n".join([*values, f"{route.parameters:,}"])
         told, self._told = {} if again else self._told, moves
         news = {name: value for name, value in moves.items() if not np.array_equal(value, told.get(name))}

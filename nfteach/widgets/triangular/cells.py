@@ -9,14 +9,13 @@ from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.colors import ListedColormap, Normalize, to_rgba
 
+from nfteach.jacobian.numbers import cell
 from nfteach.plots import palette
 from nfteach.widgets.live import HeatMap
 
-__all__ = ["JacobianCells", "marked", "number", "subscript"]
+__all__ = ["JacobianCells", "marked"]
 
 FONT = 9  # points: the smallest that reads well at 100 % zoom
-MINUS = "\N{MINUS SIGN}"
-SUBSCRIPTS = str.maketrans("0123456789", "".join(chr(0x2080 + digit) for digit in range(10)))
 _SHADES = 254  # of the signed colours; the table of 256 begins with the colours of zero and one
 
 
@@ -48,7 +47,7 @@ class JacobianCells(HeatMap):
     def _word(self, value: float) -> str:
         if value == 0:
             return self.zero
-        return "" if self.decimals is None else "1" if value == 1 else number(value, self.decimals)
+        return "" if self.decimals is None else "1" if value == 1 else cell(value, self.decimals)
 
 
 class _Slowly(Normalize):
@@ -74,20 +73,3 @@ def marked(J: np.ndarray, zero: np.ndarray, one: np.ndarray) -> np.ndarray:
     """
     values = np.where((J == 0) | (J == 1), np.nextafter(J, 2), J)
     return np.where(zero, 0.0, np.where(one, 1.0, values))
-
-
-def number(value: float, decimals: int = 2) -> str:
-    """A number of at most five or six letters; with a true minus sign."""
-    size = abs(value)
-    if size < 10 - 0.5 * 10.0**-decimals:
-        text = f"{value:.{decimals}f}"
-    elif size < 100 - 0.5 * 10.0 ** (1 - decimals):
-        text = f"{value:.{decimals - 1}f}"
-    else:
-        text = f"{value:.0f}" if size < 999.5 else f"{value:.0e}".replace("e+0", "e").replace("e+", "e")
-    return (text.lstrip("-") if float(text) == 0 else text).replace("-", MINUS)
-
-
-def subscript(dimension: int) -> str:
-    """A dimension as the papers count it, from 1, as a subscript."""
-    return str(dimension + 1).translate(SUBSCRIPTS)

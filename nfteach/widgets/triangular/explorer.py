@@ -10,11 +10,12 @@ import torch
 from torch import Tensor
 
 from nfteach.flows import RNADE
+from nfteach.jacobian.numbers import coordinate
 from nfteach.widgets.controls import choice, integer, nearest_value, slider
 from nfteach.widgets.explorer import Explorer
 from nfteach.widgets.handed_in import without_noise
 from nfteach.widgets.live import LiveFigure
-from nfteach.widgets.triangular.cells import marked, subscript
+from nfteach.widgets.triangular.cells import marked
 from nfteach.widgets.triangular.maps import OrderedMap, log_normal, untrained
 from nfteach.widgets.triangular.picture import Local, Scale, TriangularPicture
 
@@ -203,9 +204,9 @@ class TriangularExplorer(Explorer):
             frame["label"], frame["readout"] = "nothing is known", dict(readout)
             if d:
                 row, column = f.rows[d - 1], f.columns[d - 1]
-                frame["label"] = f"x{subscript(column)}"
+                frame["label"] = coordinate("x", column)
                 frame["readout"] |= {
-                    "found": f"{d} of {self.dim}: x{subscript(column)}",
+                    "found": f"{d} of {self.dim}: {coordinate('x', column)}",
                     "x_d": local.back[column],
                     "z_d": z[row].item(),
                     "diagonal": diagonal[d - 1].item(),

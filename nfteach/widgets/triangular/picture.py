@@ -12,9 +12,10 @@ from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 from matplotlib.patches import Polygon, Rectangle
 
+from nfteach.jacobian.numbers import cell, coordinate
 from nfteach.plots import palette
 from nfteach.widgets.live import LiveFigure
-from nfteach.widgets.triangular.cells import FONT, JacobianCells, number, subscript
+from nfteach.widgets.triangular.cells import FONT, JacobianCells
 
 __all__ = ["Local", "Scale", "TriangularPicture"]
 
@@ -211,12 +212,12 @@ class TriangularPicture:
         for name, across, down in (("J", natural, natural), ("sorted", columns, rows)):
             for k in range(self.dim):
                 # Of many columns every second has room for its number.
-                names[f"{name} x {k}"] = f"x{subscript(across[k])}" if not short else (
+                names[f"{name} x {k}"] = coordinate("x", across[k]) if not short else (
                     str(across[k] + 1) if self.dim <= 9 or k % 2 == 0 else ""
                 )  # fmt: skip
-                names[f"{name} z {k}"] = str(down[k] + 1) if short else f"z{subscript(down[k])}"
+                names[f"{name} z {k}"] = str(down[k] + 1) if short else coordinate("z", down[k])
         for k in range(self.dim):
-            names[f"z {k}"], names[f"known {k}"] = f"z{subscript(rows[k])}", f"x{subscript(columns[k])}"
+            names[f"z {k}"], names[f"known {k}"] = coordinate("z", rows[k]), coordinate("x", columns[k])
         return names
 
     def frames(self, local: Local) -> list[dict[str, Any]]:
@@ -271,7 +272,7 @@ class TriangularPicture:
         # Of the same length or height, whatever the slope.
         run = min(0.25 * half, 0.3 * REACH / max(abs(slope * unit), 1e-9))
         tangent = np.array([[at - run, z - slope * unit * run], [at + run, z + slope * unit * run]])
-        x, before = f"x{subscript(column)}", ", ".join(f"x{subscript(one)}" for one in local.columns[:k])
+        x, before = coordinate("x", column), ", ".join(coordinate("x", one) for one in local.columns[:k])
         given = f"{x} | {before}" if 0 < k <= 3 else f"{x} | those before" if k else x
         moves["area"]["vertices"] = np.stack(outline, axis=1)
         moves["density"] = np.stack([grid, density], axis=1)
@@ -282,9 +283,9 @@ class TriangularPicture:
         moves["point"] = {"points": [[at, z]], "visible": inside}
         area = 0.5 * (1 + math.copysign(1, slope) * math.erf(z / math.sqrt(2)))
         moves["density title"] = f"q({given})"
-        equals = f"\u03a6(z{subscript(row)})" if slope > 0 else f"1 \u2212 \u03a6(z{subscript(row)})"
-        moves["area words"] = f"area {number(area, 3)} = {equals}"
-        moves["curve title"] = f"z{subscript(row)} of {x}\nslope {number(slope)}"
+        equals = f"\u03a6({coordinate('z', row)})" if slope > 0 else f"1 \u2212 \u03a6({coordinate('z', row)})"
+        moves["area words"] = f"area {cell(area, 3)} = {equals}"
+        moves["curve title"] = f"{coordinate('z', row)} of {x}\nslope {cell(slope)}"
         return moves
 
 

@@ -10,8 +10,9 @@ import torch
 from torch.distributions import AffineTransform, ComposeTransform, Normal
 
 from nfteach.flows import RNADE, AffineCoupling, Flow, Permutation, Planar, Stack
+from nfteach.jacobian.numbers import cell
 from nfteach.widgets import TriangularExplorer
-from nfteach.widgets.triangular.cells import marked, number
+from nfteach.widgets.triangular.cells import marked
 from nfteach.widgets.triangular.maps import untrained
 
 EXACT = 1e-8  # float64 and closed forms
@@ -271,7 +272,7 @@ def test_zeros_and_ones_by_accident_are_not_marked():
     J, no = np.array([[1.0, 0.0], [0.0, 0.5]]), np.zeros((2, 2), dtype=bool)
     assert not np.isin(marked(J, no, no), [0.0, 1.0]).any()
     np.testing.assert_array_equal(marked(J, J == 0, J == 1), J)
-    written = [number(value) for value in (0.0, -0.001, -1.234, 9.999, 99.96, 1234.5, -2e12)]
+    written = [cell(value) for value in (0.0, -0.001, -1.234, 9.999, 99.96, 1234.5, -2e12)]
     assert written == ["0.00", "0.00", "−1.23", "10.0", "100", "1e3", "−2e12"]
 
 

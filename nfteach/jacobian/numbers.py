@@ -1,0 +1,96 @@
+"""Number formats and coordinate labels, the same wherever the course writes numbers."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+__all__ = ["ROUNDING", "brief", "cell", "condition", "coordinate", "fixed", "gap", "number", "short_vector", "value_at"]
+
+# A difference below this is rounding; its digits change from processor to processor, so they are not shown.
+ROUNDING = 1e-9
+MINUS = "\N{MINUS SIGN}"
+_SUBSCRIPTS = str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉")
+
+
+def number(value: float) -> str:
+    """Format with four decimals where that says enough, else in powers of ten; "0" for what is rounding."""
+    if not math.isfinite(value):
+        return {math.inf: "inf", -math.inf: "-inf"}.get(value, "nan")
+    if abs(value) < 1e-12:
+        return "0"
+    return f"{value:.4f}" if 1e-3 <= abs(value) < 1e4 else f"{value:.2e}"
+
+
+def brief(value: object) -> str:
+    """Format a float with four significant digits, anything else as it prints itself."""
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def gap(value: float | None) -> str:
+    """Format a difference with two digits, or as "< 1e-9" where it is rounding; "" for None."""
+    if value is None:
+        return ""
+    if value < ROUNDING:
+        return "< 1e-9"
+    return f"{value:.2g}" if 1e-2 <= value < 1e4 else f"{value:.1e}"
+
+
+def condition(value: float) -> str:
+    """Format a condition number."""
+    return f"{value:.1f}" if value < 1e4 else f"{value:.0e}"
+
+
+def cell(value: float, decimals: int = 2, smallest: float = 0.0) -> str:
+    """Format for a matrix cell, with at most six characters and a true minus sign.
+
+    Args:
+        value: the entry.
+        decimals: of numbers below 10; larger numbers have fewer.
+        smallest: a number that is closer to zero, but not zero, is written in powers of ten.
+    """
+    size = abs(value)
+    if size >= 999.5 or 0 < size < smallest:
+        text = f"{value:.0e}".replace("e+0", "e").replace("e+", "e").replace("e-0", "e-")
+    elif size < 10 - 0.5 * 10.0**-decimals:
+        text = f"{value:.{decimals}f}"
+    else:
+        text = f"{value:.{decimals - 1 if size < 100 - 0.5 * 10.0 ** (1 - decimals) else 0}f}"
+    return _typeset(text)
+
+
+def fixed(value: float, decimals: int = 2, low: float = 0.0, high: float = 100.0) -> str:
+    """Format with fixed decimals where low <= abs(value) < high, else in powers of ten; with a true minus sign."""
+    return _typeset(f"{value:.{decimals}f}" if value == 0 or low <= abs(value) < high else f"{value:.1e}")
+
+
+def _typeset(text: str) -> str:
+    return (text.lstrip("-") if float(text) == 0 else text).replace("-", MINUS)
+
+
+def short_vector(values: Tensor, most: int = 6) -> str:
+    """Format as (1.2, -0.3, ...) with four significant digits."""
+    shown = ", ".join(brief(value) for value in values.flatten()[:most].tolist())
+    return f"({shown}{', ...' if values.numel() > most else ''})"
+
+
+def value_at(value: Tensor, most: int = 6) -> str:
+    """Format a number, a vector in brackets, or the shape of something larger."""
+    if value.dim() > 1:
+        return (
+            f"a {' x '.join(map(str, value.shape))} array, entries from {number(value.min())} to {number(value.max())}"
+        )
+    if value.dim() == 0:
+        return number(float(value))
+    if value.dtype == torch.bool or not value.is_floating_point():
+        entries = [str(int(entry)) for entry in value[:most]]
+    else:
+        entries = [number(float(entry)) for entry in value[:most]]
+    return "(" + ", ".join(entries) + (f", ... {len(value)} in all" if len(value) > most else "") + ")"
+
+
+def coordinate(letter: str, index: int) -> str:
+    """Return x₁, x₂, ... as the papers count: index 0 is the first."""
+    return letter + str(index + 1).translate(_SUBSCRIPTS)
