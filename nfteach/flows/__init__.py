@@ -1,4 +1,4 @@
-"""The mathematics of normalizing flows. Needs torch and nothing else."""
+"""The mathematics of normalizing flows, in torch alone."""
 
 from .distribution import FlowDistribution
 from .flow import Flow, InverseFlow, Permutation, Stack, Step

@@ -1,4 +1,4 @@
-"""The distribution that a flow makes of a simpler one."""
+"""The distribution of the output of a flow."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ class FlowDistribution(TransformedDistribution):
     instead of one for z and another for the log-determinant.
 
     Args:
-        base: the distribution of z. Its event shape is the flow's, or its batch shape ends with it (then those
-            dimensions are taken as one event, as torch does).
-        flow: z -> x.
+        base: the distribution of z. Its event shape must be the flow's. Otherwise its batch shape must end with the
+            flow's event shape; these batch dimensions then count as one event, as in torch.
+        flow: the map z -> x.
 
     Raises:
-        ValueError: if ``flow`` is not a ``Flow``, or base and flow disagree about the event's shape.
+        ValueError: if ``flow`` is not a ``Flow``, or the event shapes of base and flow differ.
 
     References:
         Papamakarios et al. (2021), equation 2, https://arxiv.org/abs/1912.02762
@@ -45,8 +45,8 @@ class FlowDistribution(TransformedDistribution):
         shape = base.batch_shape + base.event_shape
         if len(base.event_shape) > n or shape[len(shape) - n :] != flow.event_shape:
             raise ValueError(
-                f"base draws events of shape {tuple(base.event_shape)} in batches of {tuple(base.batch_shape)}, "
-                f"but the flow takes events of shape {tuple(flow.event_shape)}"
+                f"base must draw events of shape {tuple(flow.event_shape)}, those of the flow, "
+                f"but draws events of shape {tuple(base.event_shape)} in batches of {tuple(base.batch_shape)}"
             )
         super().__init__(base, flow, validate_args=validate_args)
         self.flow = flow
@@ -56,6 +56,6 @@ class FlowDistribution(TransformedDistribution):
         return type(self)(base, self.flow, validate_args=self._validate_args)
 
     def log_prob(self, value: Tensor) -> Tensor:
-        """log q(x) in nats, shape (...), for x (..., D)."""
+        """Return log q(x) in nats, shape (...), for x (..., D)."""
         z, ladj = self.flow.inverse_and_ladj(value)
         return self.base_dist.log_prob(z) + ladj

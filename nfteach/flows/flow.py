@@ -24,10 +24,10 @@ class Flow(nn.Module, Transform):
 
     - ``call_and_ladj(x)``: ``x`` (..., D) to ``y`` (..., D) and ``ladj`` (...), which is log\|det dy/dx\| at ``x``;
     - ``inverse_and_ladj(y)``: ``y`` (..., D) to ``x`` (..., D) and ``ladj`` (...), which is log\|det dx/dy\| at ``y``;
-    - if it likes, ``formula`` and ``terms(x)``: the log-det formula in TeX, and its named quantities at ``x``;
+    - optionally, ``formula`` and ``terms(x)``: the log-det formula in TeX, and its named quantities at ``x``;
 
     and gets ``layer(x)``, ``layer.inv(y)`` and ``layer.log_abs_det_jacobian(x, y)`` from them. Log-determinants are in
-    nats, and those of a layer and of its inverse add up to zero.
+    nats; those of a layer and of its inverse sum to zero.
 
     Args:
         event_shape: the shape of one event: ``D`` for vectors, ``(C, H, W)`` for images.
@@ -65,11 +65,11 @@ class Flow(nn.Module, Transform):
     __hash__ = nn.Module.__hash__
 
     def __getstate__(self) -> dict:
-        return self.__dict__ | {"_inv": None}  # a weak reference can be neither pickled nor meant for the copy
+        return self.__dict__ | {"_inv": None}  # a weak reference cannot be pickled, and a copy makes its own
 
     @property
     def dim(self) -> int:
-        """D, the number of dimensions of one event."""
+        """The number D of dimensions of one event."""
         return self.event_shape.numel()
 
     @property
@@ -79,23 +79,23 @@ class Flow(nn.Module, Transform):
     codomain = domain
 
     def call_and_ladj(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """y (..., D) and log|det dy/dx| (...), at x (..., D)."""
-        raise TypeError(f"{type(self).__name__} does not say how it maps x: define call_and_ladj(self, x)")
+        """Return y (..., D) and log|det dy/dx| (...), at x (..., D)."""
+        raise TypeError(f"{type(self).__name__} must define call_and_ladj(self, x), its forward map, but does not")
 
     def inverse_and_ladj(self, y: Tensor) -> tuple[Tensor, Tensor]:
-        """x (..., D) and log|det dx/dy| (...), at y (..., D)."""
-        raise TypeError(f"{type(self).__name__} does not say how it is inverted: define inverse_and_ladj(self, y)")
+        """Return x (..., D) and log|det dx/dy| (...), at y (..., D)."""
+        raise TypeError(f"{type(self).__name__} must define inverse_and_ladj(self, y), its inverse map, but does not")
 
     def terms(self, x: Tensor) -> dict[str, Tensor]:
-        """The named quantities of ``formula`` at x (..., D), for the verbose report."""
+        """Return the named quantities of ``formula`` at x (..., D), for the verbose report."""
         return {"log|det J|": self.call_and_ladj(x)[1]}
 
     def check_input(self, x: Tensor) -> Tensor:
-        """Return ``x`` if this flow can take it.
+        """Return ``x`` if it is a valid input of this flow.
 
         Raises:
-            ValueError: if ``x`` is no tensor, its last dimensions are not ``event_shape``, or its dtype is not that of
-                the flow's parameters.
+            ValueError: if ``x`` is not a tensor, its last dimensions are not ``event_shape``, or its dtype is not that
+                of the flow's parameters.
         """
         name = f"{type(self).__name__}({', '.join(map(str, self.event_shape))})"
         if not isinstance(x, Tensor):
@@ -113,7 +113,7 @@ class Flow(nn.Module, Transform):
             )
         return x
 
-    # What nn.Module and Transform ask for, all derived from the two methods above.
+    # The interface of nn.Module and Transform, derived from the two methods above.
 
     def forward(self, x: Tensor) -> Tensor:
         return self.call_and_ladj(x)[0]
@@ -125,16 +125,16 @@ class Flow(nn.Module, Transform):
         return self.inverse_and_ladj(y)[0]
 
     def log_abs_det_jacobian(self, x: Tensor, y: Tensor) -> Tensor:
-        """log|det dy/dx| (...) at the input x (..., D); y = flow(x) is there for the interface and is not used."""
+        """Return log|det dy/dx| (...) at the input x (..., D); y is part of torch's interface and unused."""
         return self.call_and_ladj(x)[1]
 
     def with_cache(self, cache_size: int = 1) -> Flow:
-        """Return the flow as it is: a cache would answer with stale values after an optimiser's step."""
+        """Return the flow itself: a cache would return stale values after an optimiser step."""
         return self
 
     @property
     def inv(self) -> Flow:
-        """The inverse map as a flow that shares this one's parameters; ``flow.inv.inv is flow``."""
+        """The inverse map as a flow that shares the parameters of this flow; ``flow.inv.inv is flow``."""
         inverse = self._inv() if self._inv is not None else None
         if inverse is None:
             inverse = InverseFlow(self)
@@ -143,7 +143,7 @@ class Flow(nn.Module, Transform):
 
 
 class InverseFlow(Flow):
-    """A flow run backwards, y -> x. Usually reached as ``flow.inv``."""
+    """The inverse of a flow, y -> x, usually obtained as ``flow.inv``."""
 
     def __init__(self, flow: Flow) -> None:
         super().__init__(flow.event_shape)
@@ -171,7 +171,7 @@ class InverseFlow(Flow):
 
 
 class Step(NamedTuple):
-    """What one layer of a :class:`Stack` did. Tensors are (..., D) and (...); log-dets are in nats."""
+    """One layer's record in a :class:`Stack`. Tensors are (..., D) and (...); log-determinants are in nats."""
 
     index: int
     layer: Flow
@@ -190,7 +190,7 @@ class Stack(Flow):
         layers: the flows f_1, f_2, ... f_K, all of one event shape.
 
     Raises:
-        ValueError: if there is no layer, one is not a ``Flow``, or their event shapes differ.
+        ValueError: if no layer is given, a layer is not a ``Flow``, or the event shapes differ.
 
     Example:
         >>> stack = Stack(Permutation([1, 2, 0]), Permutation([2, 1, 0]))
@@ -204,14 +204,14 @@ class Stack(Flow):
 
     def __init__(self, *layers: Flow) -> None:
         if not layers:
-            raise ValueError("layers: a Stack needs at least one flow, but got none")
+            raise ValueError("layers must hold at least one flow, but is empty")
         for index, layer in enumerate(layers):
             if not isinstance(layer, Flow):
                 raise ValueError(f"layers[{index}] must be a Flow, but is a {type(layer).__name__}")
             if layer.event_shape != layers[0].event_shape:
                 raise ValueError(
-                    f"layers[{index}] takes events of shape {tuple(layer.event_shape)}, "
-                    f"but layers[0] takes {tuple(layers[0].event_shape)}; all must agree"
+                    f"layers[{index}] must take events of shape {tuple(layers[0].event_shape)}, as layers[0] does, "
+                    f"but takes {tuple(layer.event_shape)}"
                 )
         super().__init__(layers[0].event_shape)
         self.layers = nn.ModuleList(layers)
@@ -226,7 +226,7 @@ class Stack(Flow):
         return iter(self.layers)
 
     def __getitem__(self, index: int | slice) -> Flow:
-        """One layer, or for a slice the stack of those layers (the parameters are shared)."""
+        """Return one layer, or for a slice the stack of those layers; the parameters are shared."""
         if isinstance(index, slice):
             return Stack(*list(self.layers)[index])
         return self.layers[index]
@@ -246,7 +246,7 @@ class Stack(Flow):
         return y, total
 
     def steps(self, x: Tensor) -> list[Step]:
-        """One :class:`Step` per layer, in the order applied, for x (..., D)."""
+        """Return one :class:`Step` per layer, in the order applied, for x (..., D)."""
         records, running = [], 0.0
         for index, layer in enumerate(self.layers):
             y, ladj = layer.call_and_ladj(x)
@@ -260,7 +260,7 @@ class Stack(Flow):
 
 
 class Permutation(Flow):
-    r"""Reorder the dimensions: y_i = x_{ordering[i]}. The Jacobian is a permutation matrix, so log\|det J\| = 0.
+    r"""A permutation of the dimensions: y_i = x_{ordering[i]}. The Jacobian permutes too, so log\|det J\| = 0.
 
     Args:
         ordering: a permutation of 0, 1, ... D - 1.

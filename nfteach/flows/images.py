@@ -12,13 +12,13 @@ __all__ = ["Squeeze", "channel_mask", "checkerboard_mask", "squeeze", "unsqueeze
 
 
 def checkerboard_mask(channels: int, height: int, width: int, flip: bool = False) -> Tensor:
-    """The mask (C * H * W,) that passes the pixels (i, j) with i + j odd; with ``flip``, those with i + j even.
+    """Return the mask (C * H * W,) that passes the pixels (i, j) with i + j odd; with ``flip``, with i + j even.
 
     All channels of a pixel go together. Dimension ``(c * H + i) * W + j`` is channel c of pixel (i, j).
 
     Raises:
-        ValueError: if a size is not a whole number from 1 up, or there is only one pixel, so that nothing would be
-            there to pass or to transform.
+        ValueError: if a size is not a whole number of at least 1, or there is a single pixel, which cannot both pass
+            and be transformed.
 
     References:
         Density Estimation Using Real NVP (Dinh et al., 2017), section 3.4, https://arxiv.org/abs/1605.08803
@@ -37,10 +37,10 @@ def checkerboard_mask(channels: int, height: int, width: int, flip: bool = False
 
 
 def channel_mask(channels: int, height: int, width: int, flip: bool = False) -> Tensor:
-    """The mask (C * H * W,) that passes the first half of the channels; with ``flip``, the second half.
+    """Return the mask (C * H * W,) that passes the first half of the channels; with ``flip``, the second half.
 
     Raises:
-        ValueError: if a size is not a whole number from 1 up, or the number of channels is odd: it has no half.
+        ValueError: if a size is not a whole number of at least 1, or the number of channels is odd.
 
     References:
         Dinh et al. (2017), section 3.4, https://arxiv.org/abs/1605.08803
@@ -60,14 +60,14 @@ def channel_mask(channels: int, height: int, width: int, flip: bool = False) -> 
 
 
 def squeeze(x: Tensor) -> Tensor:
-    """Images (..., C, H, W) to (..., 4 C, H / 2, W / 2): each square of 2 x 2 pixels becomes one pixel.
+    """Turn images (..., C, H, W) into (..., 4 C, H / 2, W / 2): each square of 2 x 2 pixels becomes one pixel.
 
-    The square's values are read as the paper's reshape reads them, place by place and in each place channel by channel:
-    the upper left place gives the first C channels, then come upper right, lower left and lower right. (PyTorch's
-    ``pixel_unshuffle`` reads channel by channel first; for C = 1 the two are the same.)
+    The order of the new channels is that of the paper's reshape: first the C channels of the upper left pixel of the
+    square, then those of the upper right, the lower left and the lower right pixel. (PyTorch's ``pixel_unshuffle``
+    orders by channel first; for C = 1 both orders agree.)
 
     Raises:
-        ValueError: if x has fewer than three dimensions, or its height or width is odd.
+        ValueError: if ``x`` has fewer than three dimensions, or its height or width is odd.
 
     References:
         Dinh et al. (2017), section 3.6 and figure 3, https://arxiv.org/abs/1605.08803
@@ -78,7 +78,7 @@ def squeeze(x: Tensor) -> Tensor:
     """
     channels, height, width = _image_shape(x)
     if height % 2 or width % 2:
-        raise ValueError(f"x: height and width must be even to be squeezed, but are {height} and {width}")
+        raise ValueError(f"height and width of x must be even to be squeezed, but are {height} and {width}")
     squares = x.unflatten(-2, (height // 2, 2)).unflatten(-1, (width // 2, 2))  # (..., C, H / 2, 2, W / 2, 2)
     n = squares.dim() - 5
     places = squares.permute(*range(n), n + 2, n + 4, n, n + 1, n + 3)  # (..., 2, 2, C, H / 2, W / 2)
@@ -86,14 +86,14 @@ def squeeze(x: Tensor) -> Tensor:
 
 
 def unsqueeze(x: Tensor) -> Tensor:
-    """Images (..., 4 C, H, W) to (..., C, 2 H, 2 W): the inverse of :func:`squeeze`.
+    """Turn images (..., 4 C, H, W) into (..., C, 2 H, 2 W): the inverse of :func:`squeeze`.
 
     Raises:
-        ValueError: if x has fewer than three dimensions, or its number of channels is not a multiple of 4.
+        ValueError: if ``x`` has fewer than three dimensions, or its number of channels is not a multiple of 4.
     """
     channels, height, width = _image_shape(x)
     if channels % 4:
-        raise ValueError(f"x: the number of channels must be a multiple of 4 to be unsqueezed, but is {channels}")
+        raise ValueError(f"the number of channels of x must be a multiple of 4 to be unsqueezed, but is {channels}")
     places = x.unflatten(-3, (2, 2, channels // 4))  # (..., 2, 2, C, H, W)
     n = places.dim() - 5
     squares = places.permute(*range(n), n + 2, n + 3, n, n + 4, n + 1)  # (..., C, H, 2, W, 2)
@@ -101,15 +101,15 @@ def unsqueeze(x: Tensor) -> Tensor:
 
 
 class Squeeze(Permutation):
-    r"""Squeezing as a flow on flat events: (C * H * W,) in the order (C, H, W) to the order (4 C, H / 2, W / 2).
+    r"""Squeezing as a flow on flat events (C * H * W,), from the order (C, H, W) to (4 C, H / 2, W / 2).
 
-    Values move and none changes, so the Jacobian is a permutation matrix and log\|det J\| = 0. ``.inv`` unsqueezes.
+    The values are permuted, so the Jacobian is a permutation matrix and log\|det J\| = 0. ``.inv`` unsqueezes.
 
     Args:
-        channels, height, width: of the image that comes in.
+        channels, height, width: the size of the input image.
 
     Raises:
-        ValueError: if a size is not a whole number from 1 up, or height or width is odd.
+        ValueError: if a size is not a whole number of at least 1, or height or width is odd.
 
     References:
         Dinh et al. (2017), section 3.6, https://arxiv.org/abs/1605.08803

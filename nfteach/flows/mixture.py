@@ -15,14 +15,14 @@ __all__ = ["Mixture", "log_cdf_and_slope", "log_normal", "normal_quantile"]
 
 
 def log_normal(z: Tensor) -> Tensor:
-    """log phi(z), the standard normal density in nats, elementwise."""
+    """Return log phi(z), the standard normal log-density in nats, elementwise."""
     return -0.5 * z * z - 0.5 * math.log(2 * math.pi)
 
 
 def log_cdf_and_slope(z: Tensor) -> tuple[Tensor, Tensor]:
-    """log Phi(z) and its slope phi(z) / Phi(z), elementwise, to full precision in both tails."""
-    # torch.special.log_ndtr gives the first, but falls back to a loop under vmap, and its second derivatives are NaN
-    # above 38. Below zero Phi underflows while erfcx, erfcx(t) = erfc(t) exp(t^2), does not.
+    """Return log Phi(z) and its slope phi(z) / Phi(z), elementwise, to full precision in both tails."""
+    # torch.special.log_ndtr falls back to a loop under vmap, and its second derivatives are NaN above 38. Below zero
+    # Phi underflows while erfcx, erfcx(t) = erfc(t) exp(t^2), does not.
     below, above = z.clamp(max=0), z.clamp(min=0)
     scaled, tail = erfcx(-below / math.sqrt(2)), erfc(above / math.sqrt(2)) / 2
     log_cdf = torch.where(z < 0, torch.log(scaled / 2) - below * below / 2, torch.log1p(-tail))
@@ -31,7 +31,7 @@ def log_cdf_and_slope(z: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def normal_quantile(log_p: Tensor) -> Tensor:
-    """The z <= 0 with log Phi(z) = ``log_p`` <= log(1/2), elementwise; good where p itself would underflow."""
+    """Solve log Phi(z) = ``log_p`` <= log(1/2) for z <= 0, elementwise, also where p itself would underflow."""
 
     def value_and_slope(z: Tensor) -> tuple[Tensor, Tensor]:
         log_cdf, slope = log_cdf_and_slope(z)
@@ -43,10 +43,10 @@ def normal_quantile(log_p: Tensor) -> Tensor:
 
 
 class Mixture(NamedTuple):
-    """One-dimensional mixtures of K Gaussians, one for each place of (...).
+    """One-dimensional mixtures of K Gaussians, a batch of shape (...).
 
-    Tails are computed on the side where they are small, as logarithms: at 30 standard deviations the CDF is 1 to all
-    digits, but the logarithm of what lies beyond is an ordinary number.
+    Probabilities are computed as logarithms of the smaller tail: at 30 standard deviations the CDF rounds to 1, but the
+    logarithm of the upper tail is an ordinary number.
     """
 
     log_alpha: Tensor  # (..., K), logarithms of the weights
@@ -59,38 +59,38 @@ class Mixture(NamedTuple):
         return torch.exp(self.log_alpha)
 
     def log_density(self, x: Tensor) -> Tensor:
-        """log q(x) in nats, (...), for x (...)."""
+        """Return log q(x) in nats, shape (...), for x (...)."""
         w = (x[..., None] - self.mu) / self.sigma
         return torch.logsumexp(self.log_alpha + log_normal(w) - torch.log(self.sigma), -1)
 
     def log_tail_and_slope(self, x: Tensor, side: Tensor | float) -> tuple[Tensor, Tensor]:
-        """log F(x) where ``side`` is 1, log(1 - F(x)) where it is -1, and q(x) divided by that tail; all (...)."""
+        """Return log of a tail, F(x) where ``side`` is 1 and 1 - F(x) where it is -1, and q(x) / tail; all (...)."""
         side = torch.as_tensor(side, dtype=x.dtype, device=x.device)[..., None]
         log_cdf, slope = log_cdf_and_slope(side * (x[..., None] - self.mu) / self.sigma)
         terms = self.log_alpha + log_cdf
         return torch.logsumexp(terms, -1), (torch.softmax(terms, -1) * slope / self.sigma).sum(-1)
 
     def to_normal(self, x: Tensor) -> Tensor:
-        """z (...) with Phi(z) = F(x): a draw from the mixture becomes a standard normal one."""
+        """Map x to z (...) with Phi(z) = F(x): samples of the mixture become standard normal."""
         below, above = self.log_tail_and_slope(x, 1.0)[0], self.log_tail_and_slope(x, -1.0)[0]
         return torch.where(below < above, 1.0, -1.0).to(x.dtype) * normal_quantile(torch.minimum(below, above))
 
     def from_normal(self, z: Tensor) -> Tensor:
-        """x (...) with F(x) = Phi(z), the inverse of :meth:`to_normal`, by bracketed root-finding."""
+        """Map z to x (...) with F(x) = Phi(z), the inverse of :meth:`to_normal`, by bracketed root-finding."""
         side = torch.where(z < 0, 1.0, -1.0).to(z.dtype)
         log_p, _ = log_cdf_and_slope(side * z)
 
         def value_and_slope(x: Tensor) -> tuple[Tensor, Tensor]:
             log_tail, slope = self.log_tail_and_slope(x, side)
-            # Between modes very far apart the slope underflows, and the root-finder divides by it.
+            # The root-finder divides by the slope, which underflows between modes that are very far apart.
             return side * (log_tail - log_p), slope.clamp_min(math.sqrt(torch.finfo(x.dtype).tiny))
 
-        # At the lowest of these points each component has at most Phi(z) below it, at the highest at least that much.
+        # F is at most Phi(z) at the lowest of the components' quantiles, and at least Phi(z) at the highest.
         quantiles = self.mu + self.sigma * z[..., None]
         return increasing_root(value_and_slope, quantiles.amin(-1), quantiles.amax(-1))
 
     def sample(self, generator: torch.Generator | None = None) -> Tensor:
-        """One draw (...) from each mixture."""
+        """Draw one sample (...) from each mixture."""
         cumulative = self.alpha.cumsum(-1)
         place = torch.rand(cumulative.shape[:-1], dtype=self.mu.dtype, device=self.mu.device, generator=generator)
         component = (cumulative[..., :-1] < place[..., None] * cumulative[..., -1:]).sum(-1, keepdim=True)

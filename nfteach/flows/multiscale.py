@@ -1,4 +1,4 @@
-"""RealNVP on images: convolutional couplings at several scales, and dimensions that are factored out on the way."""
+"""RealNVP on images: convolutional couplings at several scales, with dimensions factored out between the scales."""
 
 from __future__ import annotations
 
@@ -8,34 +8,36 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import silu
 
-from .checks import check_sizes
+from .checks import check_mask, check_sizes
 from .flow import Flow, Stack
 from .images import Squeeze, channel_mask, checkerboard_mask
 from .pixels import Logit
-from .realnvp import AffineCoupling
+from .realnvp import AffineCoupling, MaskedFlow
 
 __all__ = ["ConvConditioner", "FactorOut", "ImageRealNVP"]
 
 
 class ConvConditioner(nn.Module):
-    r"""The network of a coupling between pixels: from the image b * x it tells s, before its tanh, and t.
+    r"""The convolutional network of a coupling between pixels: from the image b * x to s, before its tanh, and t.
 
-    The dimensions that the mask b passes are laid out as an image, with zeros where the others were. A small residual
-    network of convolutions goes over it and gives two numbers for each dimension, of which those of the transformed
-    ones are taken. So the same weights serve at each place; only the last bias is each dimension's own, since
-    a pixel in the middle of a digit and one at its border differ already on average.
+    The dimensions that the mask b passes form an image, with zeros in place of the rest. A small residual network of
+    convolutions computes two numbers for each dimension of this image; those of the transformed dimensions are the
+    output. The weights are shared by all positions. Only the last bias is separate for each dimension, because pixels
+    at the centre and at the border of a digit already differ on average.
 
-    At first all its outputs are zero: an :class:`AffineCoupling` with it starts as the identity.
+    The output is zero at first, so an :class:`AffineCoupling` with this conditioner starts as the identity.
 
     Args:
-        mask: (C * H * W,) boolean, that of the coupling.
-        shape: (C, H, W).
-        hidden: the channels of the hidden images.
-        blocks: residual blocks, each h + conv(silu(h)) with a convolution of 3 x 3. The image is brought in by one of
-            3 x 3 and out by one of 1 x 1, so a pixel is told of those up to ``blocks + 1`` rows and columns away.
+        mask: (C * H * W,) boolean, the mask of the coupling.
+        shape: (C, H, W), the size of an image.
+        hidden: the number of channels of the hidden images.
+        blocks: the number of residual blocks h + conv(silu(h)), each with a 3 x 3 convolution. A 3 x 3 convolution
+            precedes them and a 1 x 1 convolution follows, so the output at a pixel depends on the pixels up to
+            ``blocks + 1`` rows and columns away.
 
     Raises:
-        ValueError: if the mask is no boolean vector of C * H * W entries, or a size is not a whole number from 1 up.
+        ValueError: if ``mask`` is not a boolean vector of C * H * W entries, or a size is not a whole number of at
+            least 1.
 
     References:
         Density Estimation Using Real NVP (Dinh et al., 2017), sections 3.4 and 4.1, https://arxiv.org/abs/1605.08803
@@ -52,13 +54,8 @@ class ConvConditioner(nn.Module):
         super().__init__()
         channels, height, width = self.shape = _checked_shape(shape)
         check_sizes(hidden=hidden, blocks=blocks)
-        mask = torch.as_tensor(mask)
-        if mask.dtype != torch.bool or mask.shape != (channels * height * width,):
-            raise ValueError(
-                f"mask must be a boolean vector of {channels} * {height} * {width} entries for images of this shape, "
-                f"but is {mask.dtype} of shape {tuple(mask.shape)}"
-            )
-        # Where each dimension of the image is found in [x_A, 0]: the zero, which stands last, for those not passed.
+        mask = check_mask(mask, channels * height * width)
+        # The position of each dimension of the image in [x_A, 0]: that of the zero for the dimensions that do not pass.
         self.register_buffer("source", torch.where(mask, mask.cumsum(0) - 1, mask.sum()))
         self.register_buffer("changed", (~mask).nonzero().squeeze(-1))
         self.first = nn.Conv2d(channels, hidden, 3, padding=1)
@@ -68,7 +65,7 @@ class ConvConditioner(nn.Module):
         self.bias = nn.Parameter(torch.zeros(2 * len(self.changed)))
 
     def forward(self, kept: Tensor) -> Tensor:
-        """s before its tanh, and t, one after the other (..., 2 (D - d)), from x_A (..., d)."""
+        """Compute s before its tanh, then t, concatenated (..., 2 (D - d)), from x_A (..., d)."""
         padded = torch.cat([kept, torch.zeros_like(kept[..., :1])], dim=-1)
         h = self.first(padded[..., self.source].reshape(-1, *self.shape))
         for convolution in self.blocks:
@@ -77,22 +74,23 @@ class ConvConditioner(nn.Module):
         return images[..., self.changed].flatten(-2) + self.bias
 
 
-class FactorOut(Flow):
-    r"""A flow of some dimensions, while the others pass: these are factored out, and nothing more happens to them.
+class FactorOut(MaskedFlow):
+    r"""A flow of some dimensions, while the rest pass unchanged: these are factored out and transformed no further.
 
-    With x_A the dimensions that the mask passes and x_B the rest, in their order,
+    With x_A the dimensions that the mask passes and x_B the rest,
 
         y_A = x_A,    y_B = flow(x_B).
 
-    The Jacobian is block diagonal, an identity and the flow's own, so the log-determinant is that of the flow alone.
+    The Jacobian is block diagonal, with an identity and the Jacobian of the flow as blocks, so the log-determinant is
+    that of the flow.
 
     Args:
         mask: (D,) boolean, True = passes through unchanged. At least one True and one False.
-        flow: of as many dimensions as the mask has False entries.
+        flow: a flow of as many dimensions as the mask has False entries.
 
     Raises:
-        ValueError: if the mask is not a boolean vector, or passes everything or nothing; if ``flow`` is no ``Flow``, or
-            one of another dimension.
+        ValueError: if ``mask`` is not a boolean vector, or passes everything or nothing; if ``flow`` is not a ``Flow``,
+            or has another dimension.
 
     References:
         Density Estimation Using Real NVP (Dinh et al., 2017), section 3.6, equations 14 to 16,
@@ -107,73 +105,65 @@ class FactorOut(Flow):
     formula = r"\log|\det J| = \log|\det I| + \log|\det J_{\mathrm{flow}}(x_B)|"
 
     def __init__(self, mask: Tensor | Sequence[bool], flow: Flow) -> None:
-        mask = torch.as_tensor(mask)
-        if mask.dtype != torch.bool or mask.dim() != 1:
-            raise ValueError(f"mask must be a boolean vector (D,), but is {mask.dtype} of shape {tuple(mask.shape)}")
-        if mask.all() or not mask.any():
-            what = "True: nothing is left for the flow" if mask.all() else "False: nothing is factored out"
-            raise ValueError(f"mask must hold both True (passes unchanged) and False (the flow's), but is all {what}")
+        super().__init__(mask)
         if not isinstance(flow, Flow):
             raise ValueError(f"flow must be a Flow, but is a {type(flow).__name__}")
-        if flow.event_shape != ((~mask).sum(),):
+        if flow.event_shape != self.changed.shape:
             raise ValueError(
-                f"flow must take the {int((~mask).sum())} dimensions that the mask does not pass, "
-                f"but takes events of shape {tuple(flow.event_shape)}"
+                f"flow must take events of shape {tuple(self.changed.shape)}, the dimensions that the mask does not "
+                f"pass, but takes events of shape {tuple(flow.event_shape)}"
             )
-        super().__init__(len(mask))
         self.flow = flow
-        self.register_buffer("mask", mask.clone())
-        self.register_buffer("kept", mask.nonzero().squeeze(-1))
-        self.register_buffer("changed", (~mask).nonzero().squeeze(-1))
-        self.register_buffer("joined", torch.cat([self.kept, self.changed]).argsort())
 
     def extra_repr(self) -> str:
         return f"{len(self.kept)} of {self.dim} pass"
 
     def call_and_ladj(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        x = self.check_input(x)
-        y_b, ladj = self.flow.call_and_ladj(x[..., self.changed])
-        return torch.cat([x[..., self.kept], y_b], dim=-1)[..., self.joined], ladj
+        x_a, x_b = self.split(self.check_input(x))
+        y_b, ladj = self.flow.call_and_ladj(x_b)
+        return self.join(x_a, y_b), ladj
 
     def inverse_and_ladj(self, y: Tensor) -> tuple[Tensor, Tensor]:
-        y = self.check_input(y)
-        x_b, ladj = self.flow.inverse_and_ladj(y[..., self.changed])
-        return torch.cat([y[..., self.kept], x_b], dim=-1)[..., self.joined], ladj
+        y_a, y_b = self.split(self.check_input(y))
+        x_b, ladj = self.flow.inverse_and_ladj(y_b)
+        return self.join(y_a, x_b), ladj
 
     def terms(self, x: Tensor) -> dict[str, Tensor]:
-        x = self.check_input(x)
-        return {"x_A": x[..., self.kept]} | self.flow.terms(x[..., self.changed])
+        x_a, x_b = self.split(self.check_input(x))
+        return {"x_A": x_a} | self.flow.terms(x_b)
 
 
 class ImageRealNVP(Stack):
-    r"""The multi-scale architecture: from z to images with pixels between 0 and 1. Events are flat, (C * H * W,).
+    r"""The multi-scale architecture, from z to images with pixels between 0 and 1. Events are flat, (C * H * W,).
 
-    Read from x to z, as the paper draws it: the logit makes pixels unbounded. Then at each scale but the last come
-    couplings with checkerboard masks, a squeeze, couplings with channel masks, and the first half of the channels
-    leaves as z^(l), which nothing touches any more. At the last scale come checkerboard couplings alone, one more of
-    them, and what is left is z^(L). The layers of this stack are these, last to first.
+    From x to z, as in the paper's figure: the logit makes the pixels unbounded. Each scale but the last applies
+    couplings with checkerboard masks, a squeeze and couplings with channel masks, and then factors out the first half
+    of the channels as z^(l). The last scale applies checkerboard couplings only, one more than the earlier scales; its
+    output is z^(L). This stack holds the same layers in the opposite order, from z to x.
 
-    Half of the dimensions are thus through after the first scale, three quarters after the second: cheaper than taking
-    all through all layers, and the likelihood gives each layer's weights a signal that no other layer stands
-    in the way of. The deeper a latent goes, the wider is what it stands for in the image.
+    Half of the dimensions are factored out after the first scale, three quarters after the second. This costs less
+    than to transform all dimensions in all layers, and the likelihood trains the layers of each scale directly. The
+    deeper the scale of a latent, the larger the region of the image that the latent affects.
 
     Args:
-        shape: (C, H, W) of an image.
-        scales: L.
-        couplings: of each kind at each scale; the last has one more, of its one kind. (The paper has 3, and so 4.)
-        hidden: the channels of the hidden images of each coupling's network.
-        blocks: the residual blocks of each network.
-        alpha: of the :class:`Logit`, the last layer: x is a dequantised image, in [0, 1). ``flow[:-1]`` is without it.
+        shape: (C, H, W), the size of an image.
+        scales: L, the number of scales.
+        couplings: the number of couplings of each kind at each scale; the last scale has one more. The paper uses 3.
+        hidden: the number of channels of the hidden images in each coupling's network.
+        blocks: the number of residual blocks in each network.
+        alpha: the margin of the :class:`Logit`, the last layer, which maps to dequantised images x in [0, 1).
+            ``flow[:-1]`` omits the logit.
 
     Attributes:
-        scale_of: (D,), the scale l = 1, 2, ... L at which each latent leaves: z is z^(1), z^(2), ... z^(L) in a row.
-        place_of: (D,), the dimension of x at whose place each latent stands: in a flow that has not been trained,
-            latent i alone moves x[place_of[i]].
+        scale_of: (D,), the scale l = 1, 2, ... L at which each latent is factored out; z is z^(1), z^(2), ... z^(L)
+            concatenated.
+        place_of: (D,), the dimension of x that corresponds to each latent: in a flow that has not been trained,
+            latent i moves x[place_of[i]] only.
         latent_shapes: the shape (C_l, H_l, W_l) of each z^(l).
 
     Raises:
-        ValueError: if ``shape`` is not three whole numbers from 1 up, one of the other sizes is not one, or an image
-            cannot be halved so often: H and W must be multiples of 2^(L - 1), and the last scale have 2 pixels.
+        ValueError: if ``shape`` is not three whole numbers of at least 1, or another size is not such a number; if H
+            or W is not a multiple of 2^(L - 1), or the last scale has fewer than 2 pixels.
 
     References:
         Density Estimation Using Real NVP (Dinh et al., 2017), sections 3.4 to 3.6 and 4.1,
@@ -205,8 +195,8 @@ class ImageRealNVP(Stack):
         halved = 2 ** (scales - 1)
         if height % halved or width % halved or height * width < 2 * halved**2:
             raise ValueError(
-                f"shape: {scales} scales halve height and width {scales - 1} times, so both must be multiples of "
-                f"{halved} and at least 2 pixels be left, but they are {height} and {width}; try fewer scales"
+                f"height and width must be multiples of {halved} and leave at least 2 pixels, because {scales} scales "
+                f"halve them {scales - 1} times, but are {height} and {width}; try fewer scales"
             )
         dim = channels * height * width
         down: list[Flow] = [Logit(dim, alpha).inv]
@@ -214,7 +204,7 @@ class ImageRealNVP(Stack):
         latent_shapes = []
 
         def add(layer: Flow) -> None:
-            """Put a layer of the dimensions that are still there, which are the last ones, on top of the others."""
+            """Append a layer of the dimensions that are not yet factored out, which are the last ones."""
             factored_out = torch.arange(dim) < dim - layer.dim
             down.append(FactorOut(factored_out, layer) if factored_out.any() else layer)
 
@@ -239,7 +229,7 @@ class ImageRealNVP(Stack):
         super().__init__(*reversed(down))
         self.shape = shape
         self.latent_shapes = [*latent_shapes, (channels, height, width)]
-        # Known from the arguments, so not a part of the state; buffers so that they move to where the flow moves.
+        # Not persistent, as the arguments determine them; buffers, so that they move to the device of the flow.
         self.register_buffer("scale_of", scale_of, persistent=False)
         self.register_buffer("place_of", place_of, persistent=False)
 

@@ -17,32 +17,32 @@ from .orderings import as_ordering
 __all__ = ["NADE", "NADEStep"]
 
 
-BLOCK = 16  #: steps whose columns are summed at once
-LARGEST = 2**19  #: numbers in the activations of a part: more would outgrow a processor's cache
+BLOCK = 16  #: the number of steps whose columns are summed in one product
+LARGEST = 2**19  #: the largest number of activations in a part, for a processor's cache
 
 
 def running_activations(start: Tensor, x: Tensor, columns: Tensor) -> tuple[int, Iterator[Tensor]]:
-    """All activations a_d, (D, N, H), steps first, in parts; small ones come in a single part.
+    """Compute all activations a_d, (D, N, H), steps first, in parts; a single part if they are few.
 
-    The recurrence a_{d+1} = a_d + column_d x_d is a cumulative sum. Within a block of steps it is taken as a product
-    with a triangular matrix of ones, which processors do much faster than sums one by one; the cost stays O(D H).
+    The recurrence a_{d+1} = a_d + column_d x_d is a cumulative sum. Within a block of steps it is computed as a product
+    with a triangular matrix of ones, which is much faster than a loop over the steps; the cost remains O(D H).
 
     Args:
-        start: (H,) or (D, H), added to every a_d.
+        start: (H,) or (D, H), a term of every a_d.
         x: (N, D), along the ordering.
         columns: (D, H), along the ordering.
 
     Returns:
-        The number of steps in a part, for ``tensor.split``, and the parts (steps, N, H).
+        The number of steps in a part, for ``tensor.split``, and an iterator over the parts (steps, N, H).
     """
-    blocks = max(1, LARGEST // (BLOCK * max(1, len(x)) * columns.shape[1]))  # in a part
+    blocks = max(1, LARGEST // (BLOCK * max(1, len(x)) * columns.shape[1]))  # in one part
 
     def parts() -> Iterator[Tensor]:
         a, part = x.new_zeros(len(x), columns.shape[1]), []
-        # split, as the gradient of each slice would be a tensor of full size
+        # split, because the gradient of each slice would be a tensor of full size
         split = (x.split(BLOCK, 1), columns.split(BLOCK), start.expand_as(columns).split(BLOCK))
         for own, weights, first in zip(*split, strict=True):
-            before = own.new_ones(own.shape[1], own.shape[1]).tril(-1)  # (steps, steps), whether k < d
+            before = own.new_ones(own.shape[1], own.shape[1]).tril(-1)  # (steps, steps): 1 where k < d
             part.append((before[:, None] * own) @ weights + (a + first[:, None]))
             a = a + own @ weights
             if len(part) == blocks:
@@ -57,8 +57,8 @@ def running_activations(start: Tensor, x: Tensor, columns: Tensor) -> tuple[int,
 class NADEStep(NamedTuple):
     """One step of a NADE along its ordering; the leading dimensions (...) are those of x.
 
-    ``multiply_adds`` counts what the steps so far have cost for one example when the activation a is kept and updated,
-    ``multiply_adds_direct`` when each step computes it afresh from all pixels before it.
+    ``multiply_adds`` is the cost of the steps so far for one example if the activation a is updated from step to step,
+    ``multiply_adds_direct`` the cost if each step recomputes the activation from all earlier pixels.
     """
 
     position: int  # d - 1: 0 for the first pixel of the ordering
@@ -85,24 +85,24 @@ class NADE(nn.Module):
         p(x_{o_d} = 1 \mid x_{o_{<d}}) = \sigma(V_{o_d,:} h_d + b_{o_d}), \quad
         a_{d+1} = a_d + W_{:,o_d} x_{o_d}.
 
-    As a_{d+1} is a_d and one column more, density and sampling cost O(D H) instead of O(D^2 H). V is a matrix of its
-    own, not W transposed.
+    As a_{d+1} is a_d plus one column, density and sampling cost O(D H) instead of O(D^2 H). V is a separate matrix, not
+    the transpose of W.
 
-    NADE is no flow: it gives probabilities to the 2^D points of a discrete set. There is no volume that a map could
-    stretch, and so no Jacobian. It has ``event_shape``, ``log_prob`` and ``sample`` as distributions have.
+    NADE is not a flow: it assigns probabilities to the 2^D points of a discrete set. There is no volume for a map to
+    stretch, and so no Jacobian. Like a distribution, it has ``event_shape``, ``log_prob`` and ``sample``.
 
-    With ``order_agnostic=True`` one model serves every ordering: the hidden units are also told which pixels they have
-    seen, a = c + sum over seen k of (W_{:,k} x_k + M_{:,k}), since an unseen pixel would otherwise look like a zero.
-    Train it with :meth:`order_agnostic_loss`.
+    With ``order_agnostic=True`` one model serves every ordering. The hidden units then also receive the set of pixels
+    seen so far, a = c + sum over seen k of (W_{:,k} x_k + M_{:,k}), because an unseen pixel would otherwise equal a
+    zero. Train such a model with :meth:`order_agnostic_loss`.
 
     Args:
         dim: D, the number of binary dimensions.
         hidden: H, the number of hidden units.
-        ordering: (D,), a permutation of 0, 1, ... D - 1; by default that order itself.
-        order_agnostic: whether there are mask weights M.
+        ordering: (D,), a permutation of 0, 1, ... D - 1; by default the identity.
+        order_agnostic: whether the model has mask weights M.
 
     Raises:
-        ValueError: for a ``dim`` or ``hidden`` below 1, or an ``ordering`` that is not a permutation.
+        ValueError: if ``dim`` or ``hidden`` is below 1, or ``ordering`` is not a permutation.
 
     References:
         Neural Autoregressive Distribution Estimation (Uria et al., 2016), the sections on NADE, on orderless training
@@ -136,10 +136,10 @@ class NADE(nn.Module):
         """Return ``x`` if it is binary and has this model's shape and dtype.
 
         Raises:
-            ValueError: if ``x`` is no tensor, its last dimension is not D, its dtype is not that of the parameters, or
-                it holds anything else than 0 and 1.
+            ValueError: if ``x`` is not a tensor, its last dimension is not D, its dtype is not that of the parameters,
+                or it holds values other than 0 and 1.
         """
-        x = Flow.check_input(self, x)  # the same rules and words as for flows
+        x = Flow.check_input(self, x)  # the same checks and messages as for flows
         binary = (x == 0) | (x == 1)
         if not bool(binary.all()):
             raise ValueError(
@@ -149,25 +149,25 @@ class NADE(nn.Module):
         return x
 
     def log_prob(self, x: Tensor, *, ordering: Sequence[int] | Tensor | None = None) -> Tensor:
-        """log p(x) in nats, shape (...), for binary x (..., D), in one pass over all conditionals at once.
+        """Return log p(x) in nats, shape (...), for binary x (..., D); all conditionals are computed in one pass.
 
         Args:
             x: (..., D), zeros and ones.
-            ordering: to evaluate in another ordering than the model's own.
+            ordering: (D,), an ordering to use in place of the model's.
 
         Raises:
-            ValueError: if ``x`` is not binary or not of the right shape and dtype, or ``ordering`` not a permutation.
+            ValueError: if ``x`` is not a valid input (see :meth:`check_input`), or ``ordering`` is not a permutation.
         """
         x, ordering = self.check_input(x), self._ordering(ordering)
         return _log_bernoulli(self._logits(x, ordering), x[..., ordering]).sum(-1)
 
     def conditionals(self, x: Tensor, *, ordering: Sequence[int] | Tensor | None = None) -> Tensor:
-        """p(x_i = 1 | the pixels before i), shape (..., D) in the order of the data, for binary x (..., D)."""
+        """Return p(x_i = 1 | the pixels before i), shape (..., D) in the order of the data, for binary x (..., D)."""
         x, ordering = self.check_input(x), self._ordering(ordering)
         return torch.sigmoid(self._logits(x, ordering))[..., ordering.argsort()]
 
     def steps(self, x: Tensor, *, ordering: Sequence[int] | Tensor | None = None) -> list[NADEStep]:
-        """One :class:`NADEStep` per pixel, in the ordering, for binary x (..., D)."""
+        """Return one :class:`NADEStep` per pixel, along the ordering, for binary x (..., D)."""
         x = self.check_input(x)
         return list(self._walk(x.shape[:-1], lambda index, probability: x[..., index], self._ordering(ordering)))
 
@@ -179,7 +179,7 @@ class NADE(nn.Module):
         ordering: Sequence[int] | Tensor | None = None,
         generator: torch.Generator | None = None,
     ) -> list[NADEStep]:
-        """One :class:`NADEStep` per pixel of a new sample, each pixel drawn given those before it."""
+        """Draw a sample and return one :class:`NADEStep` per pixel, each pixel drawn given the earlier ones."""
         return list(self._walk(torch.Size(sample_shape), _bernoulli(generator), self._ordering(ordering)))
 
     @torch.no_grad()
@@ -190,17 +190,17 @@ class NADE(nn.Module):
         ordering: Sequence[int] | Tensor | None = None,
         generator: torch.Generator | None = None,
     ) -> Tensor:
-        """Samples (*sample_shape, D), drawn pixel by pixel in O(D H) each."""
+        """Draw samples (*sample_shape, D), pixel by pixel, in O(D H) each."""
         x = self.b.new_empty((*sample_shape, self.dim))
         for step in self._walk(x.shape[:-1], _bernoulli(generator), self._ordering(ordering)):
             x[..., step.index] = step.value
         return x
 
     def order_agnostic_loss(self, x: Tensor, generator: torch.Generator | None = None) -> Tensor:
-        """An unbiased estimate of -log p(x) averaged over all D! orderings, in nats, shape (...).
+        """Estimate -log p(x) averaged over all D! orderings, without bias, in nats, shape (...).
 
-        Each example gets a random ordering and a random cut d of its own: the pixels before the cut are seen, and
-        :meth:`hidden_loss` predicts all the others at once.
+        A random ordering and a random cut d are drawn for each example. The pixels before the cut are seen, and
+        :meth:`hidden_loss` scores the predictions of the remaining ones.
 
         References:
             Uria et al. (2016), on orderless training, https://arxiv.org/abs/1605.02226
@@ -211,18 +211,19 @@ class NADE(nn.Module):
         return self.hidden_loss(x, rank < seen_pixels)
 
     def hidden_loss(self, x: Tensor, seen: Tensor) -> Tensor:
-        """D / (number of hidden pixels) times the sum of their -log p(x_i | seen pixels), in nats, shape (...).
+        """Compute D / (number of hidden pixels) times the sum of their -log p(x_i | seen pixels), in nats, (...).
 
         Args:
             x: (..., D), zeros and ones.
-            seen: (..., D), bool; True where a pixel is seen, False where it is to be predicted (at least one).
+            seen: (..., D) boolean, True where a pixel is seen, False where it is to be predicted (at least one).
 
         Raises:
-            ValueError: if ``x`` is not as ``log_prob`` wants it, or ``seen`` not bool or without a hidden pixel.
+            ValueError: if ``x`` is not a valid input (see :meth:`check_input`), or ``seen`` is not boolean or hides no
+                pixel of an example.
         """
         x = self.check_input(x)
         if seen.dtype != torch.bool or bool(seen.all(-1).any()):
-            raise ValueError("seen must be bool and leave at least one pixel of each example hidden (False)")
+            raise ValueError("seen must be boolean, with at least one False (hidden) pixel in each example, but is not")
         a = self.c + (x * seen) @ self.W.T
         if self.M is not None:
             a = a + seen.to(x.dtype) @ self.M.T
@@ -230,7 +231,7 @@ class NADE(nn.Module):
         return -self.dim * (terms * ~seen).sum(-1) / (~seen).sum(-1)
 
     def ensemble_log_prob(self, x: Tensor, orderings: Iterable[Sequence[int] | Tensor]) -> Tensor:
-        """The log of the probability averaged over ``orderings`` (EoNADE), in nats, shape (...), for x (..., D)."""
+        """Return the log of the probability averaged over ``orderings`` (EoNADE), in nats, (...), for x (..., D)."""
         log_probs = [self.log_prob(x, ordering=ordering) for ordering in orderings]
         if not log_probs:
             raise ValueError("orderings must hold at least one ordering, but is empty")
@@ -240,22 +241,22 @@ class NADE(nn.Module):
         return self.ordering if ordering is None else as_ordering(ordering, self.dim).to(self.ordering.device)
 
     def _columns(self, x: Tensor, index: int | Tensor) -> Tensor:
-        """What the pixels ``index`` add to the activation once they are seen, (..., H) for values x (...)."""
+        """Return the terms (..., H) of the activation from the pixels ``index`` of values x (...)."""
         columns = x[..., None] * self.W.T[index]
         return columns if self.M is None else columns + self.M.T[index]
 
     def _logits(self, x: Tensor, ordering: Tensor) -> Tensor:
-        """The logits of all conditionals, (..., D) along the ordering."""
+        """Compute the logits of all conditionals, (..., D) along the ordering."""
         start, V = self.c, self.V[ordering]
         if self.M is not None:
             M = self.M.T[ordering]
-            start = start + M.cumsum(0) - M  # of the pixels before
+            start = start + M.cumsum(0) - M  # the terms of the earlier pixels
         steps, parts = running_activations(start, x.reshape(-1, self.dim)[:, ordering], self.W.T[ordering])
         logits = torch.cat([torch.sigmoid(a) @ V for a, V in zip(parts, V[..., None].split(steps), strict=True)])
         return logits.squeeze(-1).T.reshape(x.shape) + self.b[ordering]
 
     def _walk(self, shape: torch.Size, choose: Callable[[int, Tensor], Tensor], ordering: Tensor) -> Iterator[NADEStep]:
-        """The steps along the ordering; ``choose`` gives the value (...) of a pixel, given its probability."""
+        """Yield the steps along the ordering; ``choose`` maps a pixel and its probability to its value (...)."""
         a, running = self.c.expand(*shape, self.hidden), self.c.new_zeros(shape)
         inputs = self.hidden * (1 if self.M is None else 2)
         for position, index in enumerate(ordering.tolist()):
@@ -274,7 +275,7 @@ class NADE(nn.Module):
 
 
 def _log_bernoulli(logit: Tensor, x: Tensor) -> Tensor:
-    """log p(x) for p(1) = sigmoid(logit), elementwise; 1 - sigmoid(l) is sigmoid(-l)."""
+    """Return log p(x) for p(1) = sigmoid(logit), elementwise; 1 - sigmoid(l) is sigmoid(-l)."""
     return logsigmoid((2 * x - 1) * logit)
 
 

@@ -1,4 +1,4 @@
-"""Orderings: in which order an autoregressive model takes the dimensions of an event."""
+"""Orderings of the dimensions of an event, for autoregressive models."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ __all__ = ["as_ordering", "pixel_ordering"]
 
 
 def as_ordering(ordering: Sequence[int] | Tensor | None, dim: int) -> Tensor:
-    """The ordering as a tensor (D,) of whole numbers; None is 0, 1, ... D - 1.
+    """Return ``ordering`` as a tensor (D,) of whole numbers; None stands for 0, 1, ... D - 1.
 
     Raises:
         ValueError: if ``ordering`` is not a permutation of 0, 1, ... D - 1.
@@ -29,19 +29,19 @@ def as_ordering(ordering: Sequence[int] | Tensor | None, dim: int) -> Tensor:
 
 
 def pixel_ordering(name: str, height: int, width: int, generator: torch.Generator | None = None) -> Tensor:
-    """An ordering of the pixels of an image, whose pixel (row, column) is dimension ``row * width + column``.
+    """Return an ordering of the pixels of an image; pixel (row, column) is dimension ``row * width + column``.
 
     Args:
-        name: ``"raster"`` (row by row, as one reads), ``"reverse"`` (raster backwards), ``"spiral"`` (clockwise from
+        name: ``"raster"`` (row by row), ``"reverse"`` (raster backwards), ``"spiral"`` (clockwise from
             the top left corner inwards) or ``"random"``.
         height, width: the image's size in pixels.
-        generator: the source of the random ordering; by default torch's own.
+        generator: the generator of the random ordering; by default torch's global one.
 
     Returns:
         (height * width,), the pixels' indices in the order in which they are taken.
 
     Raises:
-        ValueError: for an unknown ``name`` or a size below 1.
+        ValueError: if ``name`` is unknown, or a size is below 1.
 
     Example:
         >>> pixel_ordering("spiral", 3, 3)
@@ -58,7 +58,7 @@ def pixel_ordering(name: str, height: int, width: int, generator: torch.Generato
         return torch.randperm(height * width, generator=generator)
     if name == "spiral":
         rows, grid = [], raster.view(height, width)
-        while grid.numel():  # take the top row, turn what is left by a quarter to the left
+        while grid.numel():  # take the top row, then rotate the rest by 90 degrees to the left
             rows.append(grid[0])
             grid = grid[1:].T.flip(0)
         return torch.cat(rows)

@@ -1,4 +1,4 @@
-"""From whole-numbered pixels to real values and back: dequantisation, the logit, bits per dimension."""
+"""Dequantisation of whole-numbered pixels, the logit, and bits per dimension."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ __all__ = ["Logit", "bits_per_dim", "dequantise", "quantise"]
 
 
 def dequantise(pixels: Tensor, levels: int, generator: torch.Generator | None = None) -> Tensor:
-    """Whole-numbered pixels to real values in [0, 1): x = (k + u) / levels, with u uniform on [0, 1), fresh each call.
+    """Turn whole-numbered pixels into reals in [0, 1): x = (k + u) / levels, with u drawn uniformly from [0, 1).
 
-    A density may grow without bound on a finite set of values, so the likelihood of raw pixels means nothing. With the
-    noise, pixel k owns the whole interval from k / levels to (k + 1) / levels, and log q(x) - D log(levels) is on
-    average no more than the log-probability that q gives to the pixels themselves.
+    A density may grow without bound on a finite set of values, so the likelihood of raw pixels is meaningless. With the
+    noise, pixel value k corresponds to the interval from k / levels to (k + 1) / levels, and log q(x) - D log(levels)
+    is on average a lower bound of the log-probability that q assigns to the pixels.
 
     Args:
-        pixels: of any shape, 0, 1, ... levels - 1, as whole or real numbers. Real numbers keep their dtype; whole
-            numbers become torch's default dtype.
-        levels: how many values a pixel can have: 256 for photographs of 8 bits, 17 for the digits.
-        generator: the source of u; by default torch's own.
+        pixels: values 0, 1, ... levels - 1, of any shape. Floating point tensors keep their dtype; integer tensors
+            become torch's default dtype.
+        levels: the number of values of a pixel: 256 for photographs of 8 bits, 17 for the digits.
+        generator: the generator of u; by default torch's global one.
 
     Raises:
-        ValueError: if ``levels`` is not a whole number from 1 up, or a pixel is not one of 0, 1, ... levels - 1.
+        ValueError: if ``levels`` is not a whole number of at least 1, or a pixel is not one of 0, 1, ... levels - 1.
 
     References:
         RNADE (Uria, Murray & Larochelle, 2013), section 5; A note on the evaluation of generative models (Theis et
@@ -48,18 +48,18 @@ def dequantise(pixels: Tensor, levels: int, generator: torch.Generator | None = 
     wrong = ~((real >= 0) & (real < levels) & (real == real.floor()))
     if wrong.any():
         raise ValueError(
-            f"pixels must be whole numbers from 0 to {levels - 1}, one of {levels} levels, "
+            f"pixels must be whole numbers from 0 to {levels - 1}, as levels is {levels}, "
             f"but one is {real[wrong][0].item():g}"
         )
     u = torch.rand(real.shape, generator=generator, dtype=real.dtype, device=real.device)
-    # Rounding would now and then lift k + u to k + 1, the next pixel's value: stay a few roundings below it.
+    # Rounding could turn k + u into k + 1, the next pixel value: stay a few rounding errors below it.
     return (real + u * (1 - 2 * levels * torch.finfo(real.dtype).eps)) / levels
 
 
 def quantise(x: Tensor, levels: int) -> Tensor:
-    """Real values to the pixels that own them: floor(levels x), and the nearest pixel outside [0, 1).
+    """Turn real values into pixels: floor(levels x), or the nearest pixel value for x outside [0, 1).
 
-    Undoes :func:`dequantise`, and makes images that could be data of a model's samples.
+    This inverts :func:`dequantise`, and turns samples of a model into images with the same levels as the data.
 
     Example:
         >>> quantise(torch.tensor([-0.01, 0.5, 1.02]), levels=17)
@@ -70,28 +70,28 @@ def quantise(x: Tensor, levels: int) -> Tensor:
 
 
 def bits_per_dim(log_prob: Tensor | float, dim: int, levels: int) -> Tensor | float:
-    """The bits that a pixel costs under a density of dequantised images: log2(levels) - log q(x) / (D log 2).
+    """Compute the bits per pixel under a density of dequantised images: log2(levels) - log q(x) / (D log 2).
 
-    ``log_prob`` is that of x in [0, 1)^D, as :func:`dequantise` gives it, in which a pixel's value is an interval 1 /
-    levels long: probability is density times levels^-D. A uniform q therefore costs log2(levels) bits. A density of
-    pixels in 0 ... levels must be brought to this scale first, by adding D log(levels) to its logarithm.
+    ``log_prob`` is the log-density of x in [0, 1)^D, the output of :func:`dequantise`, where a pixel value is an
+    interval of length 1 / levels: probability is density times levels^-D. A uniform q therefore costs log2(levels)
+    bits. To the log-density of pixels in [0, levels) add D log(levels) first.
 
     Args:
         log_prob: log q(x) in nats, of any shape, or its mean.
         dim: D, the number of values in one image: C * H * W.
-        levels: how many values a pixel can have.
+        levels: the number of values of a pixel.
 
     Returns:
-        bits per dimension, shaped as ``log_prob``; the lower, the better.
+        Bits per dimension, in the shape of ``log_prob``; lower is better.
 
     Raises:
-        ValueError: if ``dim`` or ``levels`` is not a whole number from 1 up.
+        ValueError: if ``dim`` or ``levels`` is not a whole number of at least 1.
 
     References:
         Theis et al. (2016), section 3.1, https://arxiv.org/abs/1511.01844; Dinh et al. (2017), section 4.1
 
     Example:
-        >>> bits_per_dim(0.0, dim=64, levels=256)  # a uniform density on [0, 1)^64 knows nothing: 8 bits
+        >>> bits_per_dim(0.0, dim=64, levels=256)  # the uniform density on [0, 1)^64
         8.0
     """
     check_sizes(dim=dim, levels=levels)
@@ -99,21 +99,22 @@ def bits_per_dim(log_prob: Tensor | float, dim: int, levels: int) -> Tensor | fl
 
 
 class Logit(Flow):
-    r"""Pixel values to the whole real line: y = logit(p) with p = alpha + (1 - 2 alpha) x, dimension by dimension.
+    r"""The logit of pixel values, y = logit(p) with p = alpha + (1 - 2 alpha) x, dimension by dimension.
 
-    Maps pixels x to unbounded y; ``Logit(dim).inv`` maps the line to pixels. With alpha > 0 the values 0 and 1
-    themselves stay finite, and what is mapped one to one onto the line is the slightly wider interval
-    -alpha / (1 - 2 alpha) < x < 1 + alpha / (1 - 2 alpha). Outside of it y and the log-det are NaN.
+    Maps pixels x to unbounded y; ``Logit(dim).inv`` maps the real line to pixels. With alpha > 0, the pixel values 0
+    and 1 have finite images, and the map is a bijection from the slightly wider interval
+    -alpha / (1 - 2 alpha) < x < 1 + alpha / (1 - 2 alpha) onto the line. Outside of the interval, y and the
+    log-determinant are NaN.
 
-    The paper writes alpha + (1 - alpha) x, which leaves the upper end at 1, where the logit is infinite; its authors'
-    code is symmetric, as here.
+    The paper writes alpha + (1 - alpha) x, which is 1 at x = 1, where the logit is infinite. The authors' code is
+    symmetric, as this class is.
 
     Args:
-        dim: D.
-        alpha: at least 0 and below 1/2.
+        dim: D, the number of dimensions.
+        alpha: the margin, at least 0 and below 1/2.
 
     Raises:
-        ValueError: if ``dim`` is not a whole number from 1 up, or ``alpha`` out of range.
+        ValueError: if ``dim`` is not a whole number of at least 1, or ``alpha`` is out of range.
 
     References:
         Density Estimation Using Real NVP (Dinh et al., 2017), section 4.1, https://arxiv.org/abs/1605.08803
@@ -155,6 +156,6 @@ class Logit(Flow):
         return {"p": log_p.exp(), "dy/dx": (1 - 2 * self.alpha) * torch.exp(-log_p - log_rest)}
 
     def _log_p(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """log p and log(1 - p), the latter without the cancellation of 1 - p for p near 1."""
+        """Return log p and log(1 - p), the latter without the cancellation of 1 - p for p near 1."""
         stretch = 1 - 2 * self.alpha
         return torch.log(self.alpha + stretch * x), torch.log(self.alpha + stretch * (1 - x))

@@ -1,4 +1,4 @@
-"""Planar flows: space stretched along one direction, by an amount that depends on one scalar."""
+"""Planar flows: maps that move points along one direction, by an amount that depends on one scalar."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ __all__ = ["ACTIVATIONS", "Planar", "leaky_relu_and_slope", "one_plus_m", "tanh_
 
 
 def tanh_and_slope(a: Tensor) -> tuple[Tensor, Tensor]:
-    """h(a) = tanh(a) and h'(a) = 1 - tanh(a)^2, elementwise."""
+    """Return h(a) = tanh(a) and h'(a) = 1 - tanh(a)^2, elementwise."""
     h = torch.tanh(a)
     return h, 1 - h * h
 
 
 def leaky_relu_and_slope(a: Tensor) -> tuple[Tensor, Tensor]:
-    """h(a) = max(a, 0.01 a) and its slope, 1 above zero and 0.01 below, elementwise."""
+    """Return h(a) = max(a, 0.01 a) and its slope, 1 above zero and 0.01 below, elementwise."""
     one = torch.ones_like(a)
     return leaky_relu(a, 0.01), torch.where(a > 0, one, 0.01 * one)
 
@@ -32,18 +32,18 @@ ACTIVATIONS = {"tanh": tanh_and_slope, "leaky_relu": leaky_relu_and_slope}
 
 
 def one_plus_m(a: Tensor) -> Tensor:
-    """1 + m(a) = log(1 + e^a) of appendix A.1, elementwise, kept above the rounding error of 1 for very negative a."""
+    """Return 1 + m(a) = log(1 + e^a) of appendix A.1, elementwise, bounded below by the rounding error of 1."""
     return softplus(a) + 4 * torch.finfo(a.dtype).eps
 
 
 def u_hat(u: Tensor, w: Tensor) -> Tensor:
-    """u moved along w until w.u_hat = m(w.u) > -1, where m(a) = -1 + log(1 + e^a).
+    """Move u along w to u_hat with w.u_hat = m(w.u) > -1, where m(a) = -1 + log(1 + e^a).
 
     Args:
-        u, w: (D,).
+        u, w: vectors (D,).
 
     Returns:
-        u_hat (D,) = u + (m(w.u) - w.u) w / ||w||^2. (Divided by the *squared* norm.) Where w = 0, u itself.
+        u_hat (D,) = u + (m(w.u) - w.u) w / ||w||^2, with the *squared* norm; u where w = 0.
 
     References:
         Rezende & Mohamed (2015), appendix A.1, https://arxiv.org/abs/1505.05770
@@ -52,33 +52,33 @@ def u_hat(u: Tensor, w: Tensor) -> Tensor:
 
 
 def u_hat_and_one_plus_wu(u: Tensor, w: Tensor) -> tuple[Tensor, Tensor]:
-    """u_hat and 1 + w.u_hat, both (D,) and () for u, w (D,); the latter without the rounding of a dot product."""
+    """Return u_hat (D,) and 1 + w.u_hat () for u, w (D,), the latter without the rounding error of a dot product."""
     wu, squared_norm = w @ u, w @ w
     raised, still = one_plus_m(wu), squared_norm == 0
-    step = (raised - 1 - wu) / (squared_norm + still)  # plus one where w = 0, so that u_hat is u there
+    step = (raised - 1 - wu) / (squared_norm + still)  # the denominator is 1 where w = 0, so that u_hat is u
     return u + step * w, torch.where(still, torch.ones_like(wu), raised)
 
 
 class Planar(Flow):
     r"""A planar flow: f(z) = z + u h(w.z + b).
 
-    Every point moves along the one direction u; how far depends only on which plane w.z + b = const it lies on.
+    Every point moves along the direction u, by a distance that is constant on each plane w.z + b = const.
     With psi(z) = h'(w.z + b) w the Jacobian is I + u psi(z)^T, the identity plus a matrix of rank one, and the matrix
     determinant lemma gives its determinant, 1 + u.psi(z), in O(D).
 
-    The map is invertible where w.u > -1 (for both choices of h). The parameter ``u`` may be anything: the map uses
-    u_hat, which satisfies the condition; the further w.u lies below -1, the nearer u_hat comes to a fold, and the worse
-    conditioned the map is. The inverse has no closed form, but one unknown: alpha = w.z solves
-    alpha + (w.u) h(alpha + b) = w.y, which is increasing in alpha, and z = y - u h(alpha + b). It is found by a
-    bracketed Newton iteration and has gradients, so a planar flow can be trained by maximum likelihood, too.
+    The map is invertible if w.u > -1 (for both choices of h). The parameter ``u`` is unconstrained: the map uses u_hat,
+    which satisfies the condition. The further w.u is below -1, the closer the map comes to a fold and the worse its
+    condition number. The inverse has no closed form, but a single unknown: alpha = w.z solves
+    alpha + (w.u) h(alpha + b) = w.y, which is increasing in alpha, and z = y - u h(alpha + b). A bracketed Newton
+    iteration finds alpha, with gradients, so a planar flow can also be trained by maximum likelihood.
 
     Args:
         dim: D, the number of dimensions.
         activation: h, ``"tanh"`` (the paper's) or ``"leaky_relu"``.
-        constrained: if False, ``u`` is used as it is: equation 10 to the letter, which folds space where w.u < -1.
+        constrained: whether the map uses u_hat. If False it uses ``u``, as in equation 10, and folds space if w.u < -1.
 
     Raises:
-        ValueError: for a ``dim`` below 1 or an unknown ``activation``; by the inverse, if the map is not invertible.
+        ValueError: if ``dim`` is below 1 or ``activation`` unknown; if the inverse is called and the map has none.
 
     References:
         Variational Inference with Normalizing Flows (Rezende & Mohamed, 2015), equations 10 to 12 and appendix A.1,
@@ -112,7 +112,7 @@ class Planar(Flow):
         return f"{self.dim}, activation={self.activation!r}" + ("" if self.constrained else ", constrained=False")
 
     def u_hat(self) -> Tensor:
-        """The direction (D,) that the map uses: u_hat of appendix A.1, or u itself if not ``constrained``."""
+        """Return the direction (D,) that the map uses: u_hat of appendix A.1, or u if not ``constrained``."""
         return self._direction()[0]
 
     def call_and_ladj(self, x: Tensor) -> tuple[Tensor, Tensor]:
@@ -126,7 +126,7 @@ class Planar(Flow):
         u, one_plus_wu = self._direction()
         wu = one_plus_wu - 1
         if not self.constrained and bool(wu < -1):
-            raise ValueError(f"this map folds and has no inverse: w.u must be at least -1, but is {wu.item():.4g}")
+            raise ValueError(f"w.u must be at least -1, or the map folds and has no inverse, but is {wu.item():.4g}")
         wy = y @ self.w
         activation = ACTIVATIONS[self.activation]
 
@@ -155,19 +155,19 @@ class Planar(Flow):
         }
 
     def _direction(self) -> tuple[Tensor, Tensor]:
-        """The direction u (D,) that the map uses, and 1 + w.u ()."""
+        """Return the direction u (D,) that the map uses, and 1 + w.u ()."""
         return u_hat_and_one_plus_wu(self.u, self.w) if self.constrained else (self.u, 1 + self.w @ self.u)
 
     def _bracket(self, wy: Tensor, wu: Tensor) -> tuple[Tensor, Tensor]:
-        """Bounds of alpha, the root of alpha + wu h(alpha + b) = wy."""
+        """Return bounds of alpha, the root of alpha + wu h(alpha + b) = wy."""
         if self.activation == "tanh":  # |h| < 1
             return wy - wu.abs(), wy + wu.abs()
-        # Leaky ReLU: two lines. The root lies on one of them, so between the roots of both (0.01 and 1 are its slopes).
+        # Leaky ReLU consists of two lines, of slopes 0.01 and 1; the root lies between the roots of these lines.
         steep, flat = ((wy - slope * wu * self.b) / (1 + slope * wu) for slope in (1.0, 0.01))
         return torch.minimum(steep, flat), torch.maximum(steep, flat)
 
 
 def _log_det(slope: Tensor, one_plus_wu: Tensor) -> Tensor:
-    """log|1 + u.psi| = log|1 + h' w.u|, elementwise, for the slopes h'."""
-    # (1 - h') + h' (1 + w.u): for u_hat a sum of two positive terms, which keeps its digits where the map nearly folds.
+    """Compute log|1 + u.psi| = log|1 + h' w.u|, elementwise, for the slopes h'."""
+    # (1 - h') + h' (1 + w.u) is a sum of positive terms for u_hat, accurate also where the map nearly folds.
     return torch.log(torch.abs((1 - slope) + slope * one_plus_wu))

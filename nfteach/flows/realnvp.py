@@ -8,43 +8,70 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
-from .checks import check_sizes
+from .checks import check_mask, check_sizes
 from .flow import Flow, Stack
 
-__all__ = ["AffineCoupling", "BatchNorm", "RealNVP", "alternating_mask", "half_mask"]
+__all__ = ["AffineCoupling", "BatchNorm", "MaskedFlow", "RealNVP", "alternating_mask", "half_mask"]
 
 
 def alternating_mask(dim: int, flip: bool = False) -> Tensor:
-    """The mask (D,) that passes every other dimension: 0, 2, 4, ...; with ``flip``, the others: 1, 3, 5, ..."""
+    """Return the mask (D,) that passes the dimensions 0, 2, 4, ...; with ``flip``, the dimensions 1, 3, 5, ..."""
     return torch.arange(dim) % 2 == int(flip)
 
 
 def half_mask(dim: int, split: int | None = None, flip: bool = False) -> Tensor:
-    """The mask (D,) that passes the first ``split`` dimensions (half of them by default); with ``flip``, the others."""
+    """Return the mask (D,) that passes the first ``split`` dimensions, by default half; with ``flip``, the rest."""
     return (torch.arange(dim) < (dim // 2 if split is None else split)) != flip
 
 
-class AffineCoupling(Flow):
-    r"""A coupling layer: some dimensions pass unchanged, and scale and shift the others.
+class MaskedFlow(Flow):
+    """A flow that passes the dimensions of a mask unchanged; base class of couplings and of :class:`FactorOut`.
+
+    Args:
+        mask: (D,) boolean, True = passes through unchanged. At least one True and one False.
+
+    Raises:
+        ValueError: if ``mask`` is not a boolean vector, or passes everything or nothing.
+    """
+
+    def __init__(self, mask: Tensor | Sequence[bool]) -> None:
+        mask = check_mask(mask)
+        super().__init__(len(mask))
+        self.register_buffer("mask", mask.clone())
+        self.register_buffer("kept", mask.nonzero().squeeze(-1))
+        self.register_buffer("changed", (~mask).nonzero().squeeze(-1))
+        # The position of each dimension in the joined parts [A, B]: not simply A before B when D > 2.
+        self.register_buffer("joined", torch.cat([self.kept, self.changed]).argsort())
+
+    def split(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Return x_A (..., d), the dimensions that pass, and x_B (..., D - d), the rest, of x (..., D)."""
+        return x.index_select(-1, self.kept), x.index_select(-1, self.changed)
+
+    def join(self, x_a: Tensor, x_b: Tensor) -> Tensor:
+        """Return x (..., D) from x_A and x_B: the inverse of :meth:`split`."""
+        return torch.cat([x_a, x_b], dim=-1).index_select(-1, self.joined)
+
+
+class AffineCoupling(MaskedFlow):
+    r"""A coupling layer: some dimensions pass unchanged, and determine a scale and a shift of the rest.
 
     With x_A the dimensions that the mask passes and x_B the rest,
 
         y_A = x_A,    y_B = x_B * exp(s(x_A)) + t(x_A),
 
     and the inverse is x_B = (y_B - t(y_A)) * exp(-s(y_A)). The Jacobian is block triangular with an identity block, and
-    its determinant is exp(sum s): s and t may be any functions, and neither is inverted or differentiated.
+    its determinant is exp(sum s): s and t may be any functions, and are neither inverted nor differentiated.
 
-    As in the paper, s = scale * tanh(...), with a learnt scale for each dimension, which keeps exp(s) tame.
+    As in the paper, s = scale * tanh(...) with a learnt scale for each dimension, which bounds exp(s).
 
     Args:
         mask: (D,) boolean, True = passes through unchanged. At least one True and one False.
-        hidden: the widths of the hidden layers (ReLU) of the network that gives s and t.
+        hidden: the widths of the hidden layers (ReLU) of the network that computes s and t.
         additive: if True, s = 0: the volume-preserving coupling of NICE.
-        conditioner: a module of your own instead of that network: x_A (..., d) -> (..., 2 (D - d)), s before the tanh
-            first and then t.
+        conditioner: a module in place of that network: x_A (..., d) -> (..., 2 (D - d)), s before its tanh, then t.
 
     Raises:
-        ValueError: if the mask is not a boolean vector, or passes everything or nothing.
+        ValueError: if ``mask`` is not a boolean vector, or passes everything or nothing.
 
     References:
         Density Estimation Using Real NVP (Dinh et al., 2017), equations 4 to 9, https://arxiv.org/abs/1605.08803;
@@ -68,51 +95,36 @@ class AffineCoupling(Flow):
         additive: bool = False,
         conditioner: nn.Module | None = None,
     ) -> None:
-        mask = torch.as_tensor(mask)
-        if mask.dtype != torch.bool or mask.dim() != 1:
-            raise ValueError(f"mask must be a boolean vector (D,), but is {mask.dtype} of shape {tuple(mask.shape)}")
-        if mask.all() or not mask.any():
-            what = "True: nothing would be transformed" if mask.all() else "False: nothing would pass through"
-            raise ValueError(f"mask must hold both True (passes unchanged) and False (transformed), but is all {what}")
-        super().__init__(len(mask))
+        super().__init__(mask)
         self.additive = additive
-        self.register_buffer("mask", mask.clone())
-        kept, changed = mask.nonzero().squeeze(-1), (~mask).nonzero().squeeze(-1)
-        self.register_buffer("kept", kept)
-        self.register_buffer("changed", changed)
-        # Where each dimension is found once the parts are joined as [A, B]: not simply A before B when D > 2.
-        self.register_buffer("joined", torch.cat([kept, changed]).argsort())
-        self.conditioner = conditioner if conditioner is not None else _mlp(len(kept), hidden, 2 * len(changed))
+        d, rest = len(self.kept), len(self.changed)
+        self.conditioner = conditioner if conditioner is not None else _mlp(d, hidden, 2 * rest)
         if not additive:
-            self.scale = nn.Parameter(torch.ones(len(changed)))
+            self.scale = nn.Parameter(torch.ones(rest))
 
     def extra_repr(self) -> str:
         return f"mask={self.mask.int().tolist()}" + (", additive=True" if self.additive else "")
 
     def scale_and_shift(self, kept: Tensor) -> tuple[Tensor, Tensor]:
-        """s and t, each (..., D - d), from x_A (..., d)."""
+        """Compute s and t, each (..., D - d), from x_A (..., d)."""
         raw, t = self.conditioner(kept).chunk(2, dim=-1)
         return (torch.zeros_like(t) if self.additive else self.scale * torch.tanh(raw)), t
 
     def call_and_ladj(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        x = self.check_input(x)
-        x_a, x_b = x.index_select(-1, self.kept), x.index_select(-1, self.changed)
+        x_a, x_b = self.split(self.check_input(x))
         s, t = self.scale_and_shift(x_a)
-        y_b = x_b * torch.exp(s) + t
-        return torch.cat([x_a, y_b], dim=-1).index_select(-1, self.joined), s.sum(-1)
+        return self.join(x_a, x_b * torch.exp(s) + t), s.sum(-1)
 
     def inverse_and_ladj(self, y: Tensor) -> tuple[Tensor, Tensor]:
-        y = self.check_input(y)
-        y_a, y_b = y.index_select(-1, self.kept), y.index_select(-1, self.changed)
+        y_a, y_b = self.split(self.check_input(y))
         s, t = self.scale_and_shift(y_a)
-        x_b = (y_b - t) * torch.exp(-s)
-        return torch.cat([y_a, x_b], dim=-1).index_select(-1, self.joined), -s.sum(-1)
+        return self.join(y_a, (y_b - t) * torch.exp(-s)), -s.sum(-1)
 
     def terms(self, x: Tensor) -> dict[str, Tensor]:
-        x = self.check_input(x)
-        s, t = self.scale_and_shift(x.index_select(-1, self.kept))
+        x_a, _ = self.split(self.check_input(x))
+        s, t = self.scale_and_shift(x_a)
         return {
-            "x_A": x.index_select(-1, self.kept),
+            "x_A": x_a,
             "s(x_A)": s,
             "t(x_A)": t,
             "det = exp(sum s)": s.sum(-1).exp(),
@@ -123,21 +135,21 @@ class AffineCoupling(Flow):
 class BatchNorm(Flow):
     r"""Batch normalisation as a flow: y = (x - mean) / sqrt(var + eps), dimension by dimension.
 
-    In training mode mean and variance are the batch's, and running averages are kept; in evaluation mode the running
-    averages are used. The log-determinant is that of this diagonal map with mean and variance taken as constants. In
-    training mode they depend on every sample, so the layer is then a map of single samples in name only: inspect and
+    In training mode, mean and variance are those of the batch, and running averages of them are updated. In evaluation
+    mode, the running averages are used. The log-determinant is that of this diagonal map with mean and variance held
+    constant. In training mode they depend on every sample, so the layer does not map samples one by one: inspect and
     invert it in evaluation mode.
 
-    In a density model z is normalised on the way from x to z; in a stack that maps z to x, use ``BatchNorm(dim).inv``.
+    A density model normalises on the way from x to z; in a stack that maps z to x, use ``BatchNorm(dim).inv``.
 
     Args:
-        dim: D.
-        eps: added to the variance.
+        dim: D, the number of dimensions.
+        eps: a constant that is added to the variance.
         momentum: the weight of the new batch in the running averages.
 
     Raises:
-        ValueError: by the inverse in training mode, which has no batch to take the statistics from; in training mode
-            for a batch of fewer than two samples.
+        ValueError: if the inverse is called in training mode, where no batch gives the statistics; or if a batch has
+            fewer than two samples in training mode.
 
     References:
         Density Estimation Using Real NVP (Dinh et al., 2017), section 3.7 and appendix E,
@@ -174,7 +186,7 @@ class BatchNorm(Flow):
     def inverse_and_ladj(self, y: Tensor) -> tuple[Tensor, Tensor]:
         y = self.check_input(y)
         if self.training:
-            raise ValueError("BatchNorm has an inverse in evaluation mode only: call .eval() first")
+            raise ValueError("BatchNorm must be in evaluation mode for its inverse, but is not; try .eval()")
         return y * torch.sqrt(self.running_var + self.eps) + self.running_mean, -self._ladj(self.running_var, y)
 
     def terms(self, x: Tensor) -> dict[str, Tensor]:
@@ -190,12 +202,12 @@ class BatchNorm(Flow):
             return self.running_mean, self.running_var
         rows = x.reshape(-1, self.dim)
         if len(rows) < 2:
-            raise ValueError(f"BatchNorm in training mode needs at least 2 samples, but got {len(rows)}; call .eval()?")
+            raise ValueError(f"x must hold at least 2 samples in training mode, but holds {len(rows)}; try .eval()")
         return rows.mean(0), rows.var(0, unbiased=False)
 
 
 class RealNVP(Stack):
-    r"""Coupling layers with alternating masks: what one layer passes unchanged, the next transforms. Maps z to x.
+    r"""Coupling layers with alternating masks, z -> x: each layer transforms the dimensions that the last one passed.
 
     Both directions cost one pass through each layer's network, so density and sampling are equally cheap.
 
@@ -203,10 +215,10 @@ class RealNVP(Stack):
         dim: D, at least 2.
         layers: K, the number of coupling layers.
         hidden: the widths of the hidden layers of each network.
-        batch_norm: put a :class:`BatchNorm` after each coupling but the last, seen from x to z.
+        batch_norm: whether a :class:`BatchNorm` follows each coupling but the last, seen from x to z.
 
     Raises:
-        ValueError: if ``dim`` is below 2 (there is nothing to couple) or ``layers`` below 1.
+        ValueError: if ``dim`` is below 2, so that there is nothing to couple, or ``layers`` is below 1.
 
     References:
         Density Estimation Using Real NVP (Dinh et al., 2017), sections 3.4 and 3.5, https://arxiv.org/abs/1605.08803

@@ -1,4 +1,4 @@
-"""RNADE: NADE for real values, with mixtures of Gaussians as conditionals, and the triangular map that it is."""
+"""RNADE: NADE for real values, with mixtures of Gaussians as conditionals, and its triangular map."""
 
 from __future__ import annotations
 
@@ -35,8 +35,8 @@ class RNADEStep(NamedTuple):
 class RNADE(nn.Module):
     r"""The real-valued neural autoregressive density estimator.
 
-    As in :class:`NADE` one hidden activation runs along the ordering, and each conditional is read off it; here each is
-    a mixture of K Gaussians:
+    As in :class:`NADE`, a hidden activation is updated along the ordering, and each conditional is a function of it:
+    here a mixture of K Gaussians.
 
     .. math::
         a_1 = c, \quad a_{d+1} = a_d + W_{:,o_d} x_{o_d}, \quad h_d = \mathrm{relu}(\rho_{o_d} a_d),
@@ -45,21 +45,21 @@ class RNADE(nn.Module):
         \mu_d = V^\mu_{o_d} h_d + b^\mu_{o_d}, \quad
         \sigma_d = \exp(V^\sigma_{o_d} h_d + b^\sigma_{o_d}) + \sigma_{\min}.
 
-    The factor rho makes up for the activation's growth as more and more dimensions are added to it. The floor under
-    sigma is ours: where a value repeats in the data, the likelihood of an ever narrower component grows without bound.
-    So is a ceiling, e^10, that only wild extrapolation reaches.
+    The factor rho compensates for the growth of the activation along the ordering. The lower bound sigma_min is not in
+    the paper: where a value repeats in the data, the likelihood of an ever narrower component grows without bound.
+    Neither is the upper bound e^10, which only extreme extrapolation reaches.
 
-    Give it standardised data (mean 0 and standard deviation 1 in each dimension): the mixtures start spread over that.
+    The initial mixtures cover standardised data (mean 0 and standard deviation 1 in each dimension).
 
     Args:
         dim: D, the number of dimensions.
         hidden: H, the number of hidden units.
         components: K, the number of Gaussians in each conditional.
-        ordering: (D,), a permutation of 0, 1, ... D - 1; by default that order itself.
-        min_sigma: sigma_min, in the data's units.
+        ordering: (D,), a permutation of 0, 1, ... D - 1; by default the identity.
+        min_sigma: sigma_min, in the units of the data.
 
     Raises:
-        ValueError: for a size below 1, a negative ``min_sigma``, or an ``ordering`` that is not a permutation.
+        ValueError: if a size is below 1, ``min_sigma`` is negative, or ``ordering`` is not a permutation.
 
     References:
         RNADE: The real-valued neural autoregressive density-estimator (Uria, Murray & Larochelle, 2013),
@@ -91,7 +91,7 @@ class RNADE(nn.Module):
         self.register_buffer("ordering", as_ordering(ordering, dim))
         self.W = nn.Parameter(torch.randn(hidden, dim) / math.sqrt(hidden))
         self.c = nn.Parameter(torch.randn(hidden) / math.sqrt(hidden))
-        # The activation of step d is a sum of d terms: this makes all h_d alike in size at first.
+        # The activation of step d is a sum of d terms; with this rho all h_d have about the same size at first.
         self.rho = nn.Parameter((1 + self.ordering.argsort()).to(self.c.dtype).rsqrt())
         for name in ("V_alpha", "V_mu", "V_sigma"):
             self.register_parameter(name, nn.Parameter(0.1 * torch.randn(dim, components, hidden)))
@@ -102,10 +102,10 @@ class RNADE(nn.Module):
     def extra_repr(self) -> str:
         return f"{self.dim}, hidden={self.hidden}, components={self.components}"
 
-    check_input = Flow.check_input  # the same rules and words as for flows
+    check_input = Flow.check_input  # the same checks and messages as for flows
 
     def log_prob(self, x: Tensor) -> Tensor:
-        """log q(x) in nats, shape (...), for x (..., D), in one pass over all conditionals at once.
+        """Return log q(x) in nats, shape (...), for x (..., D); all conditionals are computed in one pass.
 
         Raises:
             ValueError: if the shape or dtype of ``x`` is not this model's.
@@ -113,7 +113,7 @@ class RNADE(nn.Module):
         return self.conditionals(x).log_density(x).sum(-1)
 
     def conditionals(self, x: Tensor) -> Mixture:
-        """The mixtures q(x_i | the dimensions before i): a :class:`Mixture` of shape (..., D), in the data's order."""
+        """Return q(x_i | the dimensions before i), a :class:`Mixture` of shape (..., D) in the order of the data."""
         x, o = self.check_input(x), self.ordering
         V, b = self._outputs()
         steps, parts = running_activations(self.c, x.reshape(-1, self.dim)[:, o], self.W.T[o])
@@ -123,7 +123,7 @@ class RNADE(nn.Module):
         return self._mixture(outputs.reshape(*x.shape, 3 * self.components))
 
     def steps(self, x: Tensor) -> list[RNADEStep]:
-        """One :class:`RNADEStep` per dimension, in the ordering, for x (..., D)."""
+        """Return one :class:`RNADEStep` per dimension, along the ordering, for x (..., D)."""
         x = self.check_input(x)
         return list(self._steps(x.shape[:-1], lambda index, conditional: x[..., index]))
 
@@ -131,38 +131,38 @@ class RNADE(nn.Module):
     def sample_steps(
         self, sample_shape: Sequence[int] = (), *, generator: torch.Generator | None = None
     ) -> list[RNADEStep]:
-        """One :class:`RNADEStep` per dimension of a new sample, each dimension drawn given those before it."""
+        """Draw a sample and return one :class:`RNADEStep` per dimension, each drawn given the earlier ones."""
         return list(self._steps(torch.Size(sample_shape), lambda index, conditional: conditional.sample(generator)))
 
     @torch.no_grad()
     def sample(self, sample_shape: Sequence[int] = (), *, generator: torch.Generator | None = None) -> Tensor:
-        """Samples (*sample_shape, D), drawn dimension by dimension.
+        """Draw samples (*sample_shape, D), dimension by dimension.
 
-        For samples with gradients push standard normal ones through ``as_flow().inv``.
+        For samples with gradients, apply ``as_flow().inv`` to standard normal samples.
         """
         return self._values(torch.Size(sample_shape), lambda index, conditional: conditional.sample(generator))
 
     def as_flow(self) -> TriangularMap:
-        """This density as a flow x -> z to a standard normal z; the parameters are shared."""
+        """Return the flow x -> z that maps this density to a standard normal one; the parameters are shared."""
         return TriangularMap(self)
 
     def _outputs(self) -> tuple[Tensor, Tensor]:
-        """The weights (D, 3 K, H) and biases (D, 3 K) of alpha, mu and sigma, one below the other."""
+        """Return the weights (D, 3 K, H) and biases (D, 3 K) of alpha, mu and sigma, concatenated."""
         return torch.cat([self.V_alpha, self.V_mu, self.V_sigma], 1), torch.cat(
             [self.b_alpha, self.b_mu, self.b_sigma], 1
         )
 
     def _mixture(self, outputs: Tensor) -> Mixture:
-        """The conditionals (...) of such outputs (..., 3 K)."""
+        """Return the conditionals (...) of outputs (..., 3 K)."""
         logits, mu, log_sigma = outputs.chunk(3, -1)
-        # Capped at e^10: an outlier gets a huge sigma, the next value is a worse outlier, and so on to infinity.
+        # Without the bound e^10, sampling can diverge: an outlier causes a huge sigma, and so a larger outlier.
         sigma = torch.exp(log_sigma.clamp(max=10)) + self.min_sigma
         return Mixture(torch.log_softmax(logits, -1), mu, sigma)
 
     def _recurrence(
         self, shape: torch.Size, choose: Callable[[int, Mixture], Tensor]
     ) -> Iterator[tuple[int, Tensor, Tensor, Mixture, Tensor]]:
-        """Index, a, h, conditional and value (...) along the ordering; ``choose`` gives the value."""
+        """Yield index, a, h, conditional and value (...) along the ordering; ``choose`` returns the value."""
         a, (V, b) = self.c.expand(*shape, self.hidden), self._outputs()
         for index in self.ordering.tolist():
             h = torch.relu(self.rho[index] * a)
@@ -172,7 +172,7 @@ class RNADE(nn.Module):
             a = a + value[..., None] * self.W[:, index]
 
     def _steps(self, shape: torch.Size, choose: Callable[[int, Mixture], Tensor]) -> Iterator[RNADEStep]:
-        """The recurrence's steps, scored."""
+        """Yield the steps of the recurrence with their log-probabilities."""
         running = self.c.new_zeros(shape)
         for position, (index, a, h, conditional, value) in enumerate(self._recurrence(shape, choose)):
             log_prob = conditional.log_density(value)
@@ -180,7 +180,7 @@ class RNADE(nn.Module):
             yield RNADEStep(position, index, a, h, conditional, value, log_prob, running)
 
     def _values(self, shape: torch.Size, choose: Callable[[int, Mixture], Tensor]) -> Tensor:
-        """x (*shape, D), its dimensions chosen one after another."""
+        """Return x (*shape, D), its dimensions chosen along the ordering."""
         values = torch.stack([value for *_, value in self._recurrence(shape, choose)], -1)
         return values.index_select(-1, self.ordering.argsort())
 
@@ -188,16 +188,16 @@ class RNADE(nn.Module):
 class TriangularMap(Flow):
     r"""The map x -> z of an RNADE, through the CDFs of its conditionals: Phi(z_d) = u_d = F_d(x_d | x_{<d}).
 
-    Each z_d grows with x_d and depends on earlier dimensions only, so the Jacobian is lower triangular in the model's
-    ordering. Its determinant is the product of the diagonal, whose entries are q_d(x_d \| x_{<d}) / phi(z_d); what is
-    below the diagonal does not matter. x -> z takes one pass. The inverse solves D equations in one unknown, one
-    after another, as each conditional needs the x before it: exact, but sequential.
+    Each z_d increases with x_d and otherwise depends on earlier dimensions only, so the Jacobian is lower triangular in
+    the model's ordering. The determinant is the product of the diagonal entries q_d(x_d \| x_{<d}) / phi(z_d); the
+    entries below the diagonal do not affect it. The map x -> z takes one pass. The inverse solves D equations in one
+    unknown, in sequence, because each conditional depends on the earlier dimensions of x.
 
-    If x follows the RNADE, z is standard normal, and ``FlowDistribution(standard_normal, rnade.as_flow().inv)`` is the
-    RNADE.
+    If x follows the RNADE, z is standard normal, so ``FlowDistribution(standard_normal, rnade.as_flow().inv)`` has the
+    density of the RNADE.
 
     Args:
-        rnade: the model; it becomes a submodule, so that both have the same parameters.
+        rnade: the model, which becomes a submodule; its parameters are shared.
 
     References:
         Rosenblatt (1952), Remarks on a multivariate transformation; Papamakarios et al. (2021), section 2.2,

@@ -1,4 +1,4 @@
-"""Roots of increasing functions: how flows without a closed-form inverse are inverted."""
+"""Roots of increasing functions, for the inverses of flows that have no closed form."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ __all__ = ["increasing_root"]
 def increasing_root(
     value_and_slope: Callable[[Tensor], tuple[Tensor, Tensor]], low: Tensor, high: Tensor, max_steps: int = 100
 ) -> Tensor:
-    """The root of an increasing function in a bracket, elementwise and differentiable.
+    """Find the root of an increasing function in a bracket, elementwise and differentiable.
 
-    Newton's method, kept inside a bracket that shrinks at every step; where Newton would leave it, the bracket is
-    bisected instead. (A fixed-point iteration, or Newton without a bracket, diverges on the maps of this package.)
+    The method is Newton's, inside a bracket that shrinks at every step; a step that would leave the bracket is replaced
+    by a bisection. (A fixed-point iteration, or Newton without a bracket, diverges on maps of this package.)
 
-    The gradient is that of the implicit function theorem, dx/dtheta = -(df/dtheta) / (df/dx), whatever theta ``f``
-    was built from. First and second derivatives are exact.
+    The gradient with respect to any theta that ``f`` depends on is that of the implicit function theorem,
+    dx/dtheta = -(df/dtheta) / (df/dx). First and second derivatives are exact.
 
     Args:
-        value_and_slope: x (...) -> f(x) (...) and f'(x) (...), f increasing in x; built from torch operations.
-        low, high: (...), a bracket: f(low) <= 0 <= f(high), within rounding.
-        max_steps: an upper bound on the iterations, which stop when no element moves any more.
+        value_and_slope: a function x (...) -> f(x) (...) and f'(x) (...), f increasing in x, of torch operations.
+        low, high: a bracket (...): f(low) <= 0 <= f(high), up to rounding.
+        max_steps: the largest number of iterations, which end earlier once no element moves.
 
     Returns:
         x (...) with f(x) = 0, to the precision of the dtype.
@@ -37,7 +37,7 @@ def increasing_root(
     with torch.no_grad():
         eps = torch.finfo(low.dtype).eps
         tiny = eps * (low.detach().abs() + high.detach().abs())
-        low, high = low.detach() - 4 * tiny, high.detach() + 4 * tiny  # the root may be the bracket's end itself
+        low, high = low.detach() - 4 * tiny, high.detach() + 4 * tiny  # the root may be an end of the bracket
         x = root = (low + high) / 2
         best, stalled = torch.full_like(x, torch.inf), torch.zeros_like(x)
         for step in range(max_steps):
@@ -46,10 +46,10 @@ def increasing_root(
             low = torch.where(value < 0, x, low)
             high = torch.where(value > 0, x, high)
             newton, middle = x - value / slope, (low + high) / 2
-            # A bisection now and then bounds the number of steps, whatever the shape of f.
+            # Occasional bisections bound the number of steps for any shape of f.
             inside = (newton >= low) & (newton <= high) & (step < 8 or step % 2 == 0)
             moved = torch.where(inside, newton, middle)
-            # At the root the value is rounding noise: small steps that twice in a row do not halve it lead nowhere.
+            # At the root the value is rounding noise: stop after two small steps in a row that do not halve it.
             small = (newton - x).abs() <= eps**0.5 * x.abs() + 16 * eps * (high - low)
             stalled = torch.where(small & (size > 0.5 * best), stalled + 1, 0)
             root, best = torch.where(size < best, x, root), torch.minimum(best, size)
@@ -70,7 +70,7 @@ def increasing_root(
 
 
 def _all(settled: Tensor) -> bool:
-    """Whether all have settled; under vmap, where no value can be looked at, False: then all the steps are taken."""
+    """Return True if all have settled, and False under vmap, where values cannot be read: then all steps are taken."""
     try:
         return bool(settled.all())
     except RuntimeError:

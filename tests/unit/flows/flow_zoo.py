@@ -24,11 +24,11 @@ from nfteach.flows import (
 
 
 def wild(flow: Flow, generator: torch.Generator, scale: float = 1.0) -> Flow:
-    """``flow`` in float64 with every parameter and running statistic moved far from where it was initialised."""
+    """Return ``flow`` in float64 with every parameter and running statistic far from its initial value."""
     flow = flow.double().eval()
     with torch.no_grad():
-        # An RNADE with such weights has spikes for conditionals: between two spikes J underflows (its log-det does not)
-        # and no inverse keeps its digits. test_rnade.py goes to those places, with tolerances of their own.
+        # The conditionals of an RNADE with such weights are spikes. Between two spikes J underflows (log|det J| does
+        # not), and every inverse loses its digits. test_rnade.py covers this case, with wider tolerances.
         spread = 0.25 * scale if any(isinstance(module, RNADE) for module in flow.modules()) else scale
         for parameter in flow.parameters():
             parameter.copy_(torch.randn(parameter.shape, generator=generator, dtype=torch.float64) * spread)

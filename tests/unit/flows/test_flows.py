@@ -1,4 +1,4 @@
-"""What every flow promises: its inverse inverts, its log-det is that of the autograd Jacobian, torch can use it."""
+"""The contract of every flow: inverse, log-determinant against the autograd Jacobian, and use within torch."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def draw(shape: tuple[int, ...], seed: int = 0, spread: float = 2.0) -> torch.Te
 
 
 def autograd_ladj(flow: Flow, x: torch.Tensor) -> torch.Tensor:
-    """log|det J|, one point at a time: the full Jacobian, then a general-purpose determinant."""
+    """Compute log|det J| point by point: the full Jacobian, then a general-purpose determinant."""
     rows = [torch.autograd.functional.jacobian(flow, row) for row in x.reshape(-1, flow.dim)]
     return torch.linalg.slogdet(torch.stack(rows)).logabsdet.reshape(x.shape[:-1])
 
@@ -81,7 +81,7 @@ def test_derived_methods_agree_with_the_two_that_a_layer_writes(name: str) -> No
     assert terms
     assert all(isinstance(value, torch.Tensor) for value in terms.values())
     if "log|det J|" in terms:
-        sign = -1 if name == "planar inverse" else 1  # its terms are those of the map that it inverts
+        sign = -1 if name == "planar inverse" else 1  # its terms are those of the forward map
         torch.testing.assert_close(sign * terms["log|det J|"], ladj, rtol=1e-6, atol=1e-6)
 
 
@@ -98,7 +98,7 @@ def test_float32_follows_float64(name: str) -> None:
 @every_flow
 def test_copies_and_saved_states_are_the_same_map(name: str) -> None:
     flow, x = build(name, 4), draw((3, 4))
-    _ = flow.inv  # a held inverse must not get in the way of a copy
+    _ = flow.inv  # a cached inverse must not prevent a copy
     buffer = io.BytesIO()
     torch.save(flow.state_dict(), buffer)
     buffer.seek(0)
@@ -161,7 +161,7 @@ def test_hundreds_of_dimensions(name: str) -> None:
 
 
 @every_flow
-def test_bad_input_is_named(name: str) -> None:
+def test_invalid_input_is_rejected(name: str) -> None:
     flow = build(name, 4)
     with pytest.raises(ValueError, match=r"shape \(\.\.\., 4\), but has the shape \(128, 3\)"):
         flow(torch.zeros(128, 3, dtype=torch.float64))
@@ -194,12 +194,14 @@ def test_steps_record_the_walk_through_a_stack() -> None:
     assert stack[0].u is stack[:1][0].u  # a slice shares its parameters
 
 
-def test_stacks_and_permutations_refuse_what_makes_no_sense() -> None:
+def test_invalid_layers_and_orderings_are_rejected() -> None:
     with pytest.raises(ValueError, match="at least one flow"):
         Stack()
     with pytest.raises(ValueError, match=r"layers\[1\] must be a Flow, but is a Linear"):
         Stack(Planar(2), torch.nn.Linear(2, 2))
-    with pytest.raises(ValueError, match=r"layers\[1\] takes events of shape \(3,\), but layers\[0\] takes \(2,\)"):
+    with pytest.raises(
+        ValueError, match=r"layers\[1\] must take events of shape \(2,\), as layers\[0\] does, but takes \(3,\)"
+    ):
         Stack(Planar(2), Planar(3))
     for order in ([0, 0, 1], [1, 2, 3], [[0, 1]], [0.0, 1.0]):
         with pytest.raises(ValueError, match="ordering must"):
@@ -213,8 +215,10 @@ def test_a_permutation_reads_y_i_from_x_ordering_i() -> None:
     assert y.tolist() == [30.0, 10.0, 20.0]
 
 
-def test_flow_distribution_refuses_a_base_of_another_shape() -> None:
-    with pytest.raises(ValueError, match=r"flow takes events of shape \(3,\)"):
+def test_a_base_of_another_shape_is_rejected() -> None:
+    with pytest.raises(
+        ValueError, match=r"base must draw events of shape \(3,\), those of the flow, but draws .* batches of \(2,\)"
+    ):
         FlowDistribution(Normal(torch.zeros(2), torch.ones(2)), Planar(3))
     with pytest.raises(ValueError, match="flow must be a Flow, but is a ExpTransform"):
         FlowDistribution(Normal(torch.zeros(2), torch.ones(2)), torch.distributions.ExpTransform())
@@ -239,14 +243,14 @@ def test_affine_pushforward_of_a_gaussian_is_the_gaussian_known_in_closed_form()
     torch.testing.assert_close(FlowDistribution(base, Affine(matrix, shift)).log_prob(x), closed_form.log_prob(x))
 
 
-def test_a_layer_that_lacks_a_direction_says_which() -> None:
-    with pytest.raises(TypeError, match=r"Flow does not say how it maps x: define call_and_ladj"):
+def test_a_layer_without_a_direction_names_the_missing_method() -> None:
+    with pytest.raises(TypeError, match=r"Flow must define call_and_ladj\(self, x\)"):
         Flow(2)(torch.zeros(2))
-    with pytest.raises(TypeError, match=r"Flow does not say how it is inverted: define inverse_and_ladj"):
+    with pytest.raises(TypeError, match=r"Flow must define inverse_and_ladj\(self, y\)"):
         Flow(2).inv(torch.zeros(2))
 
 
-def test_an_optimiser_step_is_seen_at_once() -> None:
+def test_an_optimiser_step_changes_the_density_immediately() -> None:
     flow = RealNVP(3, layers=2, hidden=(8,))
     q = FlowDistribution(Normal(torch.zeros(3), torch.ones(3)), flow)
     x = torch.randn(64, 3, generator=torch.Generator().manual_seed(0)) + 1
@@ -255,10 +259,10 @@ def test_an_optimiser_step_is_seen_at_once() -> None:
     before.backward()
     optimiser.step()
     assert (-q.log_prob(x).mean()).item() < before.item()
-    assert flow.with_cache(1) is flow  # a cache would have hidden the step
+    assert flow.with_cache(1) is flow  # a cache would hide the step
 
 
-def test_batch_norm_normalises_its_batch_and_remembers_it() -> None:
+def test_batch_norm_normalises_its_batch_and_stores_its_statistics() -> None:
     layer, x = BatchNorm(3, momentum=1.0).double().train(), draw((40, 3)) * 3 + 5
     y, ladj = layer.call_and_ladj(x)
     torch.testing.assert_close(y.mean(0), torch.zeros(3, dtype=torch.float64), rtol=0, atol=1e-12)
@@ -267,9 +271,9 @@ def test_batch_norm_normalises_its_batch_and_remembers_it() -> None:
     torch.testing.assert_close(layer(x), y)
     torch.testing.assert_close(layer.call_and_ladj(x)[1], ladj)
     layer.train()
-    with pytest.raises(ValueError, match="in evaluation mode only"):
+    with pytest.raises(ValueError, match="BatchNorm must be in evaluation mode for its inverse"):
         layer.inv(y)
-    with pytest.raises(ValueError, match="at least 2 samples, but got 1"):
+    with pytest.raises(ValueError, match="at least 2 samples in training mode, but holds 1"):
         layer(x[:1])
     torch.testing.assert_close(layer.terms(x)["log|det J|"], layer.call_and_ladj(x)[1])
     with pytest.raises(ValueError, match=r"x is torch.float64 but the parameters are torch.float32"):
@@ -277,7 +281,7 @@ def test_batch_norm_normalises_its_batch_and_remembers_it() -> None:
 
 
 def test_pyro_can_use_a_flow() -> None:
-    # In a process of its own: pyro patches torch.distributions when imported.
+    # In a separate process: pyro patches torch.distributions when imported.
     program = """
 import pyro, pyro.distributions as dist, torch
 from nfteach.flows import RealNVP

@@ -1,4 +1,4 @@
-"""Masks over pixels and squeezing: against the paper's figures, plain loops and PyTorch's own shuffle."""
+"""Masks over pixels and squeezing, against the paper's figures, plain loops and PyTorch's shuffle."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def test_the_channel_mask_is_half_of_the_channels(size: tuple[int, int, int], fl
     assert mask.tolist() == [c in passed for c in range(channels) for _ in range(height * width)]
 
 
-def test_masks_own_their_memory_and_couple() -> None:
+def test_masks_own_their_memory_and_make_couplings() -> None:
     for make in (checkerboard_mask, channel_mask):
         mask = make(2, 2, 2)
         layer = AffineCoupling(mask, hidden=(4,))
@@ -86,7 +86,7 @@ def test_squeezing_as_a_flow_moves_flat_events_in_the_same_way(size: tuple[int, 
     assert rows == [flow.ordering.tolist()] * 2
 
 
-def test_squeezing_and_back_is_nothing() -> None:
+def test_unsqueezing_undoes_squeezing() -> None:
     squeezed_twice = Stack(Squeeze(1, 4, 4), Squeeze(4, 2, 2), Squeeze(4, 2, 2).inv, Squeeze(1, 4, 4).inv)
     x = torch.randn(2, 16)
     assert torch.equal(squeezed_twice(x), x)
@@ -95,13 +95,13 @@ def test_squeezing_and_back_is_nothing() -> None:
 
 
 def test_a_squeezed_checkerboard_is_two_channels() -> None:
-    # Why channel masks follow: after squeezing, a checkerboard is the first and last, or the two middle, channels.
+    # Channel masks follow because a squeezed checkerboard masks whole channels: the outer or the two middle ones.
     board = squeeze(checkerboard_mask(1, 6, 4).view(1, 6, 4))
     assert [bool(channel.all()) for channel in board] == [False, True, True, False]
     assert [bool(channel.any()) for channel in board] == [False, True, True, False]
 
 
-def test_what_cannot_be_masked_or_squeezed_is_refused() -> None:
+def test_invalid_sizes_are_rejected() -> None:
     with pytest.raises(ValueError, match="at least 2 pixels, but are 1 and 1"):
         checkerboard_mask(4, 1, 1)
     with pytest.raises(ValueError, match="height must be a whole number, at least 1, but is 0"):

@@ -1,4 +1,4 @@
-"""RealNVP on images: against the paper's recursion walked by hand, autograd, and what each part says of itself."""
+"""RealNVP on images, against the paper's recursion written out, autograd, and the formula of each part."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ every_case = pytest.mark.parametrize("case", CASES)
 
 
 def moved(case: str, seed: int = 0) -> ImageRealNVP:
-    """The case's flow in float64, its parameters far from where they were initialised."""
+    """Return the flow of a case in float64, its parameters far from their initial values."""
     shape, scales, couplings = CASES[case]
     flow = ImageRealNVP(shape, scales, couplings, hidden=5).double()
     generator = torch.Generator().manual_seed(seed)
@@ -68,12 +68,12 @@ def test_log_det_is_that_of_the_autograd_jacobian_and_the_inverse_inverts(case: 
     J = torch.stack([torch.autograd.functional.jacobian(flow, row, vectorize=True) for row in z])
     torch.testing.assert_close(ladj, torch.linalg.slogdet(J).logabsdet, rtol=1e-9, atol=1e-9)
     back, inverse_ladj = flow.inverse_and_ladj(x)
-    torch.testing.assert_close(back, z, rtol=1e-7, atol=1e-7)  # what the logit squashed comes back with fewer digits
+    torch.testing.assert_close(back, z, rtol=1e-7, atol=1e-7)  # the logit costs digits
     torch.testing.assert_close(inverse_ladj, -ladj, rtol=1e-8, atol=1e-8)
 
 
 @every_case
-def test_the_papers_recursion_walked_by_hand(case: str) -> None:
+def test_the_flow_is_the_papers_recursion(case: str) -> None:
     # Equations 14 to 16: h_0 = x; (z_l, h_l) = f_l(h_(l-1)); z_L = f_L(h_(L-1)). On real images, with nothing flat.
     flow = moved(case, seed=1)
     shape, scales, couplings = CASES[case]
@@ -110,7 +110,7 @@ def test_the_papers_recursion_walked_by_hand(case: str) -> None:
 
 
 @every_case
-def test_it_begins_as_the_logit_with_each_latent_at_its_place(case: str) -> None:
+def test_an_untrained_flow_is_the_logit_with_each_latent_at_its_place(case: str) -> None:
     shape, scales, couplings = CASES[case]
     flow = ImageRealNVP(shape, scales, couplings, hidden=3)
     z = torch.randn(4, flow.dim)
@@ -123,14 +123,14 @@ def test_it_begins_as_the_logit_with_each_latent_at_its_place(case: str) -> None
     assert [int((flow.scale_of == l).sum()) for l in range(1, scales + 1)] == list(map(math.prod, flow.latent_shapes))
 
 
-def test_half_leaves_at_each_scale() -> None:
+def test_half_of_the_dimensions_are_factored_out_at_each_scale() -> None:
     flow = ImageRealNVP((3, 16, 8), scales=3, couplings=1, hidden=2)
     assert flow.latent_shapes == [(6, 8, 4), (12, 4, 2), (12, 4, 2)]
     assert flow.scale_of.tolist() == [1] * 192 + [2] * 96 + [3] * 96
 
 
 @every_case
-def test_what_has_been_factored_out_is_not_touched_by_deeper_scales(case: str) -> None:
+def test_deeper_scales_leave_factored_out_dimensions_unchanged(case: str) -> None:
     flow = moved(case)
     steps = flow.steps(draw(flow.dim))
     for step in steps[:-1]:
@@ -145,7 +145,7 @@ def test_what_has_been_factored_out_is_not_touched_by_deeper_scales(case: str) -
 
 
 @pytest.mark.parametrize("shape", [(1, 4, 4), (3, 4, 4)], ids=str)
-def test_the_microscope_finds_nothing_wrong(shape: tuple[int, int, int]) -> None:
+def test_the_jacobian_report_is_sound(shape: tuple[int, int, int]) -> None:
     flow = ImageRealNVP(shape, couplings=1, hidden=4)
     report = inspect_jacobian(flow, torch.randn(2, flow.dim), perturb=0.5)
     assert report.check().moved
@@ -183,13 +183,13 @@ def test_vmap_functional_call_and_batches_of_any_shape_work() -> None:
     assert torch.equal(torch.func.functional_call(flow, state, (z,)), x)
 
 
-def test_its_density_integrates_to_one_over_its_support() -> None:
+def test_the_density_integrates_to_one_over_its_support() -> None:
     flow = ImageRealNVP((1, 1, 2), scales=1, hidden=4).double()
     generator = torch.Generator().manual_seed(3)
     with torch.no_grad():
         for parameter in flow.parameters():
             parameter.copy_(0.4 * torch.randn(parameter.shape, generator=generator, dtype=torch.float64))
-    # The midpoint rule: the density is smooth, and sinks to zero at the borders of its support.
+    # The midpoint rule is accurate: the density is smooth, and zero at the border of its support.
     q = FlowDistribution(Normal(torch.zeros(2, dtype=torch.float64), torch.ones(2, dtype=torch.float64)), flow)
     margin, n = 0.05 / 0.9, 300
     axis = -margin + (1 + 2 * margin) * (torch.arange(n, dtype=torch.float64) + 0.5) / n
@@ -200,7 +200,7 @@ def test_its_density_integrates_to_one_over_its_support() -> None:
     assert not q.support.check(torch.tensor([0.5, 1.2], dtype=torch.float64))
 
 
-def test_it_learns_what_independent_pixels_cannot_know() -> None:
+def test_training_finds_dependence_between_pixels() -> None:
     # The two columns on the left are the mirror image of those on the right, up to a little noise.
     half = torch.rand(128, 4, 2)
     x = (torch.cat([half, half.flip(2)], 2) + 0.02 * torch.randn(128, 4, 4)).clamp(0, 1).flatten(1)
@@ -221,7 +221,7 @@ def test_it_learns_what_independent_pixels_cannot_know() -> None:
 
 @pytest.mark.parametrize("shape", [(1, 4, 4), (3, 4, 6), (2, 3, 5)], ids=str)
 @pytest.mark.parametrize("make", [checkerboard_mask, channel_mask])
-def test_the_conditioner_sees_b_x_and_tells_of_the_rest(shape: tuple[int, int, int], make) -> None:
+def test_the_conditioner_maps_b_x_to_s_and_t_of_the_rest(shape: tuple[int, int, int], make) -> None:
     if make is channel_mask:
         shape = (2 * shape[0], *shape[1:])
     mask = make(*shape)
@@ -242,7 +242,7 @@ def test_the_conditioner_sees_b_x_and_tells_of_the_rest(shape: tuple[int, int, i
 @pytest.mark.parametrize(
     "mask", [half_mask(5), half_mask(5, 2, flip=True), torch.tensor([True, False, True, False, False])], ids=str
 )
-def test_factoring_out_leaves_a_block_of_the_jacobian_and_the_log_det_alone(mask: torch.Tensor) -> None:
+def test_factoring_out_makes_the_jacobian_block_diagonal(mask: torch.Tensor) -> None:
     part = Planar(int((~mask).sum())).double()
     flow, x = FactorOut(mask, part), draw(4, 5)
     y, ladj = flow.call_and_ladj(x)
@@ -270,12 +270,12 @@ def test_log_dets_add_up_through_nested_factoring_out() -> None:
     torch.testing.assert_close(flow.call_and_ladj(x)[1], expected)
 
 
-def test_what_fits_no_image_is_refused() -> None:
-    with pytest.raises(ValueError, match=r"must be multiples of 2 and .* but they are 5 and 4; try fewer scales"):
+def test_invalid_sizes_and_masks_of_images_are_rejected() -> None:
+    with pytest.raises(ValueError, match=r"must be multiples of 2 and .* but are 5 and 4; try fewer scales"):
         ImageRealNVP((1, 5, 4))
-    with pytest.raises(ValueError, match=r"3 scales halve height and width 2 times.*multiples of 4"):
+    with pytest.raises(ValueError, match=r"multiples of 4 .* because 3 scales halve them 2 times, but are 8 and 6"):
         ImageRealNVP((1, 8, 6), scales=3)
-    with pytest.raises(ValueError, match="at least 2 pixels be left, but they are 2 and 2"):
+    with pytest.raises(ValueError, match=r"leave at least 2 pixels, .* but are 2 and 2"):
         ImageRealNVP((1, 2, 2))
     for shape in (64, (8, 8), "8x8x8x", (1, 1, 8, 8)):
         with pytest.raises(ValueError, match=r"shape must be \(C, H, W\), such as \(1, 8, 8\), but is"):
@@ -289,18 +289,18 @@ def test_what_fits_no_image_is_refused() -> None:
         ImageRealNVP((1, 8, 8), alpha=0.7)
     with pytest.raises(ValueError, match=r"shape \(\.\.\., 64\), but has the shape \(2, 1, 8, 8\)"):
         ImageRealNVP().inv(torch.zeros(2, 1, 8, 8))
-    with pytest.raises(ValueError, match=r"boolean vector of 1 \* 4 \* 4 entries .* torch.bool of shape \(4,\)"):
+    with pytest.raises(ValueError, match=r"boolean vector \(16,\), but is torch.bool of shape \(4,\)"):
         ConvConditioner(half_mask(4), (1, 4, 4))
 
 
-def test_what_cannot_be_factored_out_is_refused() -> None:
-    with pytest.raises(ValueError, match="all True: nothing is left for the flow"):
+def test_invalid_arguments_of_factoring_out_are_rejected() -> None:
+    with pytest.raises(ValueError, match="all True: nothing would be transformed"):
         FactorOut([True, True], Permutation([0]))
-    with pytest.raises(ValueError, match="all False: nothing is factored out"):
+    with pytest.raises(ValueError, match="all False: nothing would pass through"):
         FactorOut([False, False], Permutation([0, 1]))
     with pytest.raises(ValueError, match=r"boolean vector \(D,\), but is torch.int64"):
         FactorOut([1, 0], Permutation([0]))
     with pytest.raises(ValueError, match="flow must be a Flow, but is a Linear"):
         FactorOut([True, False], torch.nn.Linear(1, 1))
-    with pytest.raises(ValueError, match=r"must take the 1 dimensions .* but takes events of shape \(2,\)"):
+    with pytest.raises(ValueError, match=r"must take events of shape \(1,\), .* but takes events of shape \(2,\)"):
         FactorOut([True, False], Permutation([0, 1]))

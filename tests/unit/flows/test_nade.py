@@ -1,4 +1,4 @@
-"""NADE: a probability for each of the 2^D states, in any ordering, by the paper's loops and by one cumulative sum."""
+"""NADE: probabilities of the 2^D states in any ordering, against the paper's loops."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ both_kinds = pytest.mark.parametrize("order_agnostic", [False, True], ids=["one 
 
 
 def wild(dim: int, hidden: int = 6, *, seed: int = 0, scale: float = 2.0, ordering=None, order_agnostic=False) -> NADE:
-    """A float64 NADE with all its parameters far from where they are initialised, in a shuffled ordering."""
+    """Return a float64 NADE in a shuffled ordering, with all parameters far from their initial values."""
     generator = torch.Generator().manual_seed(seed)
     if ordering is None:
         ordering = torch.randperm(dim, generator=generator)
@@ -35,7 +35,7 @@ def wild(dim: int, hidden: int = 6, *, seed: int = 0, scale: float = 2.0, orderi
 
 
 def states(dim: int) -> Tensor:
-    """All the 2^D binary vectors, (2^D, D)."""
+    """Return all binary vectors, (2^D, D)."""
     return torch.tensor(list(itertools.product([0.0, 1.0], repeat=dim)), dtype=torch.float64)
 
 
@@ -44,15 +44,15 @@ def bits(*shape: int, seed: int = 0, dtype: torch.dtype = torch.float64) -> Tens
 
 
 def p_value(observed: Tensor, expected: Tensor) -> float:
-    """Of the chi-square test of counts against expected counts (both (cells,), equal in total)."""
+    """Return the p-value of the chi-square test of counts against expected counts, both (cells,), of equal sum."""
     statistic = ((observed - expected) ** 2 / expected).sum()
     return float(torch.special.gammaincc(torch.tensor((len(observed) - 1) / 2, dtype=torch.float64), statistic / 2))
 
 
 def papers_loops(nade: NADE, x: list[float], *, direct: bool) -> tuple[list[float], list[float], int]:
-    """The probabilities p(x_{o_d} = 1 | ...) and log-probability terms along the ordering, and the multiply-adds.
+    """Compute p(x_{o_d} = 1 | ...) and the log-probability terms along the ordering, and count the multiply-adds.
 
-    In plain Python. ``direct``: each activation computed afresh from all pixels before it, instead of updated.
+    In plain Python. With ``direct``, each activation is recomputed from all earlier pixels instead of updated.
     """
     W, V, b, c = (parameter.tolist() for parameter in (nade.W, nade.V, nade.b, nade.c))
     M = nade.M.tolist() if nade.M is not None else None
@@ -107,7 +107,7 @@ def test_log_prob_conditionals_and_steps_are_the_papers_loops(dim: int, order_ag
     assert (steps[-1].multiply_adds, steps[-1].multiply_adds_direct) == (count, direct_count)
 
 
-def test_the_records_hold_together() -> None:
+def test_the_quantities_of_a_step_satisfy_the_equations() -> None:
     nade = wild(7)
     for step in nade.steps(bits(2, 3, 7)):
         assert step.a.shape == step.h.shape == (2, 3, nade.hidden)
@@ -138,18 +138,18 @@ def test_the_probabilities_of_all_states_add_up_to_one_in_every_ordering(
 
 
 @both_kinds
-def test_a_conditional_sees_the_pixels_before_it_and_no_others(order_agnostic: bool) -> None:
+def test_a_conditional_depends_on_the_earlier_pixels_only(order_agnostic: bool) -> None:
     nade = wild(6, order_agnostic=order_agnostic)
     x = bits(6)
     for position, pixel in enumerate(nade.ordering.tolist()):
         flipped = x.clone()
         flipped[pixel] = 1 - flipped[pixel]
         changed = nade.conditionals(flipped) != nade.conditionals(x)
-        assert not changed[nade.ordering[: position + 1]].any()  # not one bit: neither earlier pixels nor itself
+        assert not changed[nade.ordering[: position + 1]].any()  # equal to the bit
         assert changed[nade.ordering[position + 1 :]].all()
 
 
-def test_another_ordering_is_the_same_as_a_model_built_with_it() -> None:
+def test_an_ordering_argument_equals_a_model_built_with_that_ordering() -> None:
     nade, x = wild(8), bits(20, 8)
     ordering = [3, 1, 4, 0, 5, 7, 2, 6]
     other = NADE(8, nade.hidden, ordering).double()
@@ -162,7 +162,7 @@ def test_another_ordering_is_the_same_as_a_model_built_with_it() -> None:
 
 @both_kinds
 def test_samples_follow_the_distribution(order_agnostic: bool) -> None:
-    # With a fixed seed the test is deterministic; for a fresh one it would fail a correct sampler once in 10^6 times.
+    # The seed is fixed; a correct sampler fails for one seed in 10^6.
     nade, n = wild(5, seed=3, scale=1.0, order_agnostic=order_agnostic), 20_000
     reverse = nade.ordering.flip(0)
     for ordering in (None, reverse):
@@ -170,15 +170,15 @@ def test_samples_follow_the_distribution(order_agnostic: bool) -> None:
         codes = (x.long() * 2 ** torch.arange(4, -1, -1)).sum(-1)
         observed = torch.bincount(codes, minlength=32).double()
         expected = n * nade.log_prob(states(5), ordering=ordering).exp().detach()
-        rare = expected < 5  # lumped together, for the chi-square approximation
+        rare = expected < 5  # merged, for the chi-square approximation
         observed = torch.cat([observed[~rare], observed[rare].sum()[None]])
         expected = torch.cat([expected[~rare], expected[rare].sum()[None]])
         assert p_value(observed, expected) > 1e-6
-        # The test has teeth: samples of a slightly different model do not pass.
+        # Samples of a different model fail the test.
         assert p_value(observed, expected.roll(1)) < 1e-6
 
 
-def test_sample_steps_tell_how_a_sample_came_about() -> None:
+def test_sample_steps_record_the_drawing_of_a_sample() -> None:
     nade = wild(9)
     steps = nade.sample_steps((4,), generator=torch.Generator().manual_seed(5))
     x = torch.stack([step.value for step in steps], -1)[:, nade.ordering.argsort()]
@@ -204,14 +204,14 @@ def test_the_order_agnostic_loss_is_unbiased_for_the_mean_over_orderings(order_a
 
 
 def test_the_order_agnostic_loss_draws_a_uniform_cut_of_a_uniform_ordering(monkeypatch: pytest.MonkeyPatch) -> None:
-    # A set of d - 1 seen pixels then has probability 1/D / binomial(D, d - 1); false alarm once in 10^6 seeds.
+    # A set of d - 1 seen pixels then has probability 1/D / binomial(D, d - 1); one seed in 10^6 fails by chance.
     dim, n = 4, 20_000
     nade, seen_sets = wild(dim), []
     monkeypatch.setattr(nade, "hidden_loss", lambda x, seen: seen_sets.append(seen))
     nade.order_agnostic_loss(bits(n, dim), torch.Generator().manual_seed(0))
     codes = (seen_sets[0].long() * 2 ** torch.arange(dim)).sum(-1)
     observed = torch.bincount(codes, minlength=2**dim).double()
-    assert observed[-1] == 0  # something is always hidden
+    assert observed[-1] == 0  # at least one pixel is hidden
     sizes = [code.bit_count() for code in range(2**dim - 1)]
     expected = torch.tensor([n / dim / math.comb(dim, size) for size in sizes], dtype=torch.float64)
     assert p_value(observed[:-1], expected) > 1e-6
@@ -250,10 +250,10 @@ def test_any_batch_shape_and_either_precision(order_agnostic: bool, dim: int, ba
     if x.numel():
         torch.testing.assert_close(nade.steps(x)[-1].running_log_prob, log_prob)
         alone = nade.log_prob(x.reshape(-1, dim)[-1])
-        torch.testing.assert_close(alone, log_prob.reshape(-1)[-1])  # rows do not talk to each other
+        torch.testing.assert_close(alone, log_prob.reshape(-1)[-1])  # rows are independent
 
 
-def test_far_saturated_conditionals_stay_finite() -> None:
+def test_saturated_conditionals_stay_finite() -> None:
     nade = wild(5, scale=1e4).float()
     x = bits(32, 5, dtype=torch.float32)
     log_prob = nade.log_prob(x)
@@ -264,7 +264,7 @@ def test_far_saturated_conditionals_stay_finite() -> None:
 
 @both_kinds
 @pytest.mark.parametrize("blocks", [1, 2, 7], ids=lambda blocks: f"parts of {blocks}")
-def test_values_and_gradients_are_the_steps_however_many_parts_they_come_in(
+def test_values_and_gradients_do_not_depend_on_the_number_of_parts(
     blocks: int, order_agnostic: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     nade, x = wild(70, 5, scale=0.3, order_agnostic=order_agnostic), bits(3, 70)  # 4 blocks of 16, and 6 steps
@@ -295,7 +295,7 @@ def test_gradients_are_those_of_finite_differences(order_agnostic: bool) -> None
         model = dict(zip(names, parameters, strict=True))
         return torch.func.functional_call(nade, model, ())
 
-    # functional_call runs forward, which a NADE does not have: both losses at once.
+    # functional_call runs forward, which a NADE lacks; this one computes both losses.
     nade.forward = lambda: torch.cat([nade.log_prob(x), nade.hidden_loss(x, seen)])
     assert torch.autograd.gradcheck(value, tuple(p.detach().requires_grad_() for p in nade.parameters()))
 
@@ -313,9 +313,8 @@ def test_copies_pickles_and_state_dicts_are_the_same_model(order_agnostic: bool)
         assert other.ordering.equal(nade.ordering)
 
 
-def test_maximum_likelihood_finds_a_distribution_that_pixels_alone_cannot_express() -> None:
-    # Three fair bits, of which one is to be ignored, and the exclusive or of the other two: log p is -3 log 2, and
-    # -4 log 2 for independent pixels, each of which is fair.
+def test_maximum_likelihood_finds_dependence_between_pixels() -> None:
+    # Three fair bits and the exclusive or of two of them: log p is -3 log 2, and -4 log 2 for independent pixels.
     first, second, noise = states(3).float().unbind(-1)
     x = torch.stack([first, noise, second, (first != second).float()], -1)
     with torch.random.fork_rng():
@@ -342,7 +341,7 @@ def test_maximum_likelihood_finds_a_distribution_that_pixels_alone_cannot_expres
         ([0.0, 1.0, 1.0], "x must be a tensor, but is a list"),
     ],
 )
-def test_bad_input_is_told_in_words(given_x: object, words: str) -> None:
+def test_invalid_input_is_rejected(given_x: object, words: str) -> None:
     nade = NADE(3, 2)
     for method in (nade.log_prob, nade.conditionals, nade.steps, nade.order_agnostic_loss):
         with pytest.raises(ValueError, match=words):
@@ -357,7 +356,7 @@ def test_an_ordering_must_be_a_permutation(ordering: object) -> None:
         NADE(3, 2).log_prob(torch.zeros(3), ordering=ordering)
 
 
-def test_other_bad_arguments_are_named() -> None:
+def test_other_invalid_arguments_are_rejected() -> None:
     with pytest.raises(ValueError, match="dim must be"):
         NADE(0, 2)
     with pytest.raises(ValueError, match="hidden must be"):
@@ -381,7 +380,7 @@ def test_pixel_orderings_visit_every_pixel_once(height: int, width: int) -> None
         assert ordering.sort().values.equal(torch.arange(height * width))
     spiral = pixel_ordering("spiral", height, width)
     rows, columns = spiral // width, spiral % width
-    assert ((rows.diff().abs() + columns.diff().abs()) == 1).all()  # from each pixel to a neighbour
+    assert ((rows.diff().abs() + columns.diff().abs()) == 1).all()  # each pixel is a neighbour of the previous one
 
 
 def test_pixel_orderings_by_hand() -> None:

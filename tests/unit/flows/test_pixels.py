@@ -1,4 +1,4 @@
-"""Dequantisation, the logit and bits per dimension: against counting, autograd and hand calculation."""
+"""Dequantisation, the logit and bits per dimension, against counting, autograd and hand calculation."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from nfteach.jacobian import inspect_jacobian
 @pytest.mark.parametrize("levels", [1, 2, 17, 256])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.int64, torch.uint8])
 def test_noise_stays_inside_the_pixels_own_interval(levels: int, dtype: torch.dtype) -> None:
-    pixels = torch.arange(levels).repeat(2_000_000 // levels).to(dtype)  # enough for the largest u that rounding lifts
+    pixels = torch.arange(levels).repeat(2_000_000 // levels).to(dtype)  # enough for a u that rounds to 1
     before = pixels.clone()
     x = dequantise(pixels, levels)
     assert x.dtype == (dtype if dtype.is_floating_point else torch.float32)
@@ -28,8 +28,8 @@ def test_noise_stays_inside_the_pixels_own_interval(levels: int, dtype: torch.dt
 def test_the_noise_is_uniform_and_fresh() -> None:
     pixels = torch.full((200_000,), 5.0, dtype=torch.float64)
     u = dequantise(pixels, 17) * 17 - 5
-    # The greatest gap between the empirical and the uniform distribution function (Kolmogorov): 1.63 / sqrt(n) is
-    # passed once in a hundred seeds; the seed is fixed.
+    # Kolmogorov's statistic, the largest gap between the empirical and the uniform distribution function, exceeds
+    # 1.63 / sqrt(n) for one seed in a hundred; the seed is fixed.
     grid = torch.arange(1, len(u) + 1, dtype=torch.float64) / len(u)
     assert float((u.sort().values - grid).abs().max()) < 1.63 / math.sqrt(len(u))
     again = dequantise(pixels, 17) * 17 - 5
@@ -38,8 +38,8 @@ def test_the_noise_is_uniform_and_fresh() -> None:
     assert torch.equal(one, two)
 
 
-def test_what_is_no_pixel_is_named() -> None:
-    with pytest.raises(ValueError, match="whole numbers from 0 to 16, one of 17 levels, but one is 17"):
+def test_invalid_pixels_are_rejected() -> None:
+    with pytest.raises(ValueError, match="whole numbers from 0 to 16, as levels is 17, but one is 17"):
         dequantise(torch.tensor([0.0, 17.0]), 17)
     with pytest.raises(ValueError, match=r"but one is 0\.5"):
         dequantise(torch.tensor([0.5]), 17)
@@ -82,7 +82,7 @@ def test_bits_by_dequantisation_bound_those_of_the_pixels() -> None:
     assert float((bound - exact).max()) < 0.25
 
 
-def test_bits_of_no_images_are_refused() -> None:
+def test_invalid_sizes_of_images_are_rejected() -> None:
     with pytest.raises(ValueError, match="dim must be a whole number, at least 1, but is 0"):
         bits_per_dim(0.0, 0, 17)
     with pytest.raises(ValueError, match=r"levels must be a whole number, at least 1, but is 0\.5"):
@@ -90,7 +90,7 @@ def test_bits_of_no_images_are_refused() -> None:
 
 
 @pytest.mark.parametrize("alpha", [0, 1e-6, 0.05, 0.3])
-def test_the_logit_is_its_formula_and_its_inverse_inverts(alpha: float) -> None:
+def test_the_logit_follows_its_formula_and_its_inverse_inverts(alpha: float) -> None:
     logit, x = Logit(5, alpha), torch.rand(40, 5, dtype=torch.float64) * 0.98 + 0.01
     y, ladj = logit.call_and_ladj(x)
     torch.testing.assert_close(y, torch.logit(alpha + (1 - 2 * alpha) * x))
@@ -105,11 +105,11 @@ def test_the_logit_is_its_formula_and_its_inverse_inverts(alpha: float) -> None:
     assert inspect_jacobian(logit, x[:3]).check().structure.name == "diagonal"
 
 
-def test_the_logit_is_finite_on_the_whole_closed_interval_and_loses_no_digits_at_its_ends() -> None:
+def test_the_logit_is_finite_and_accurate_at_the_ends_of_the_interval() -> None:
     y, ladj = Logit(2).call_and_ladj(torch.tensor([0.0, 1.0]))
     assert y.tolist() == pytest.approx([math.log(0.05 / 0.95), math.log(0.95 / 0.05)], rel=1e-6)
     assert float(ladj) == pytest.approx(2 * math.log(0.9 / (0.05 * 0.95)), rel=1e-6)
-    # alpha = 0, where 1 - p would cancel: p = 2^-40 is exact, so its logit is known to the last digit.
+    # With alpha = 0, 1 - p could cancel. p = 2^-40 is exact, so all digits of its logit are known.
     tiny = 2.0**-40
     x = torch.tensor([tiny, 1 - tiny], dtype=torch.float64)
     y, ladj = Logit(2, alpha=0.0).call_and_ladj(x)
@@ -120,7 +120,7 @@ def test_the_logit_is_finite_on_the_whole_closed_interval_and_loses_no_digits_at
     assert far_ladj.tolist() == pytest.approx([-300 - math.log(0.9)] * 2, rel=1e-14)
 
 
-def test_the_logit_says_where_it_is_at_home() -> None:
+def test_the_domain_of_the_logit_is_where_it_is_finite() -> None:
     logit, margin = Logit(1), 0.05 / 0.9
     inside = torch.tensor([[-margin + 1e-6], [1 + margin - 1e-6]], dtype=torch.float64)
     outside = torch.tensor([[-margin - 1e-6], [1 + margin + 1e-6]], dtype=torch.float64)
@@ -137,7 +137,7 @@ def test_a_density_through_the_logit_integrates_to_one() -> None:
     assert float(torch.trapezoid(q.log_prob(x).exp(), x[:, 0])) == pytest.approx(1, abs=1e-4)
 
 
-def test_an_alpha_that_makes_no_logit_is_refused() -> None:
+def test_an_invalid_alpha_is_rejected() -> None:
     for alpha in (-0.01, 0.5, 1, math.nan, "0.05", True):
         with pytest.raises(ValueError, match=r"alpha must be a number, at least 0 and below 0\.5, but is"):
             Logit(2, alpha)
@@ -147,7 +147,7 @@ def test_an_alpha_that_makes_no_logit_is_refused() -> None:
         Logit(3)(torch.zeros(2))
 
 
-def test_an_inverse_and_a_stack_live_where_their_parts_do() -> None:
+def test_an_inverse_and_a_stack_have_the_domains_of_their_parts() -> None:
     logit = Logit(3)
     inside, outside = torch.tensor([0.1, 0.5, 0.9]), torch.tensor([0.1, 0.5, 1.5])
     for flow in (logit, Stack(logit, Permutation([2, 0, 1]))):

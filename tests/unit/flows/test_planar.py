@@ -1,4 +1,4 @@
-"""Planar flows: the lemma, the condition for an inverse, and the note's claim about the Jacobian."""
+"""Planar flows: the matrix determinant lemma, the condition for an inverse, and the shape of the Jacobian."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def jacobian(layer: Planar, z: torch.Tensor) -> torch.Tensor:
     return torch.autograd.functional.jacobian(layer, z)
 
 
-def test_the_map_is_the_papers_in_plain_python() -> None:
+def test_the_map_is_that_of_the_paper_in_plain_python() -> None:
     layer = planar([0.7, -1.2, 0.4], [0.9, 0.3, -0.5], 0.2)
     z = [0.3, -0.8, 1.1]
     w, u = layer.w.tolist(), layer.u.tolist()
@@ -78,7 +78,7 @@ def test_u_hat_meets_the_condition_and_moves_u_along_w_only(data: st.DataObject)
 
 def test_u_hat_needs_the_squared_norm() -> None:
     w, u = torch.tensor([3.0, 4.0, 0.0]), torch.tensor([-1.0, -1.0, 2.0])
-    for size in (1.0, 0.05):  # ||w|| = 5, where the plain norm overshoots, and 0.25, where it leaves the map folded
+    for size in (1.0, 0.05):  # ||w|| is 5, where the plain norm overshoots, and 0.25, where the map stays folded
         w_sized, u_sized = w * size, u / size
         a = w_sized @ u_sized
         by_the_norm = u_sized + (one_plus_m(a) - 1 - a) * w_sized / w_sized.norm()
@@ -108,7 +108,7 @@ def test_both_sides_of_the_plane_are_inverted(activation: str, b: float) -> None
     torch.testing.assert_close(layer.inv(layer(z)), z, rtol=1e-9, atol=1e-9)
 
 
-def test_the_fixed_point_iteration_would_diverge_where_the_bracket_does_not() -> None:
+def test_the_bracket_converges_where_a_fixed_point_iteration_diverges() -> None:
     layer = planar([2.0, 0.0, 1.0], [3.0, 1.0, 1.0])
     z = torch.tensor([0.2, 0.3, -0.1], dtype=torch.float64)
     y = layer(z)
@@ -120,13 +120,13 @@ def test_the_fixed_point_iteration_would_diverge_where_the_bracket_does_not() ->
     torch.testing.assert_close(layer.inv(y), z, rtol=1e-9, atol=1e-9)
 
 
-def test_past_the_condition_the_map_folds_and_only_the_sign_of_det_tells() -> None:
+def test_below_the_condition_the_map_folds_and_the_sign_of_det_changes() -> None:
     layer = planar([1.0, 0.0, 0.0], [-3.0, 0.5, 0.0], constrained=False)
     z = torch.tensor([[0.0, 0.4, 1.0], [3.0, 0.4, 1.0]], dtype=torch.float64)
     signs, logs = torch.linalg.slogdet(torch.stack([jacobian(layer, row) for row in z]))
     assert signs.tolist() == [-1.0, 1.0]
     torch.testing.assert_close(layer.call_and_ladj(z)[1], logs)
-    with pytest.raises(ValueError, match=r"folds and has no inverse: w\.u must be at least -1, but is -3"):
+    with pytest.raises(ValueError, match=r"w\.u must be at least -1, or the map folds and has no inverse, but is -3"):
         layer.inv(z)
 
 

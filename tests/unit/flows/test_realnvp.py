@@ -61,9 +61,9 @@ def test_equations_6_and_7_block_by_block(mask: list[bool]) -> None:
     torch.testing.assert_close(layer.call_and_ladj(x)[1], torch.linalg.slogdet(J).logabsdet)
 
 
-def test_the_determinant_knows_the_value_of_s_only() -> None:
+def test_the_determinant_depends_on_the_value_of_s_only() -> None:
     class Wild(nn.Module):
-        """s is one constant vector whatever x is; t, and the slope of both, are as wild as one likes."""
+        """A conditioner whose s is constant, while the slope of t grows with ``frequency``."""
 
         def __init__(self, frequency: float) -> None:
             super().__init__()
@@ -109,7 +109,7 @@ def test_masks_alternate_through_the_stack_so_that_every_dimension_moves() -> No
     assert alternating_mask(3).tolist() == [True, False, True]
 
 
-def test_batch_norm_lets_a_deep_stack_learn_and_then_invert() -> None:
+def test_a_deep_stack_with_batch_norm_learns_and_then_inverts() -> None:
     torch.manual_seed(0)
     flow = RealNVP(3, layers=4, hidden=(16,), batch_norm=True).train()
     data = torch.randn(256, 3) * torch.tensor([5.0, 0.2, 1.0]) + torch.tensor([10.0, -3.0, 0.0])
@@ -141,7 +141,7 @@ def test_a_loaded_state_brings_its_mask_and_leaves_the_callers_mask_alone() -> N
     assert torch.equal(mask, half_mask(4))
 
 
-def test_masks_that_make_no_coupling_are_refused() -> None:
+def test_invalid_masks_are_rejected() -> None:
     with pytest.raises(ValueError, match="all True: nothing would be transformed"):
         AffineCoupling([True, True])
     with pytest.raises(ValueError, match="all False: nothing would pass through"):

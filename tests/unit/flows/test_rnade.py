@@ -1,4 +1,4 @@
-"""RNADE and its triangular map: mixtures whose tails are right, a Jacobian that is triangular, an exact inverse."""
+"""RNADE and its triangular map: accurate tails of mixtures, a triangular Jacobian, an exact inverse."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ SOLVED = {"rtol": 1e-9, "atol": 1e-9}
 
 
 def wild(dim: int, *, hidden: int = 6, components: int = 3, seed: int = 0, scale: float = 1.0, ordering=None) -> RNADE:
-    """A float64 RNADE far from where it is initialised, in a shuffled ordering: sigmas from about 0.01 to 100."""
+    """Return a float64 RNADE in a shuffled ordering, far from its initial values: sigmas from about 0.01 to 100."""
     generator = torch.Generator().manual_seed(seed)
     if ordering is None:
         ordering = torch.randperm(dim, generator=generator)
@@ -45,12 +45,12 @@ def standard_normal(dim: int, dtype: torch.dtype = torch.float64) -> Normal:
 
 
 def jacobians(flow: torch.nn.Module, x: Tensor) -> Tensor:
-    """(B, D, D), one point at a time."""
+    """Compute the Jacobians (B, D, D), point by point."""
     return torch.stack([torch.autograd.functional.jacobian(flow, row) for row in x])
 
 
 def papers_loops(rnade: RNADE, x: list[float]) -> list[float]:
-    """log q(x_{o_d} | x_{o_<d}) along the ordering, in plain Python, every activation computed afresh."""
+    """Compute log q(x_{o_d} | x_{o_<d}) along the ordering, in plain Python, from all earlier dimensions."""
     W, c, rho = rnade.W.tolist(), rnade.c.tolist(), rnade.rho.tolist()
     ordering, units = rnade.ordering.tolist(), range(rnade.hidden)
     terms = []
@@ -82,7 +82,7 @@ def mixtures(*batch: int, components: int = 4, seed: int = 0) -> Mixture:
     return Mixture(torch.log_softmax(2 * logits, -1), 3 * mu, torch.exp(1.5 * log_sigma))
 
 
-def test_log_cdf_and_its_slope_are_right_in_both_tails() -> None:
+def test_log_cdf_and_its_slope_are_accurate_in_both_tails() -> None:
     z = torch.cat([-torch.logspace(-8, 3, 200), torch.zeros(1), torch.logspace(-8, 1.5, 200)]).double()
     log_cdf, slope = log_cdf_and_slope(z)
     torch.testing.assert_close(log_cdf, torch.special.log_ndtr(z), rtol=1e-12, atol=0)
@@ -99,7 +99,7 @@ def test_second_derivatives_stay_finite_far_out() -> None:
 
 
 @pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float32, 1e-6), (torch.float64, 1e-14)])
-def test_the_quantile_undoes_the_log_cdf_down_to_minus_a_thousand(dtype: torch.dtype, tolerance: float) -> None:
+def test_the_quantile_inverts_the_log_cdf_down_to_minus_a_thousand(dtype: torch.dtype, tolerance: float) -> None:
     z = -torch.cat([torch.zeros(1), torch.logspace(-6, 3, 300)]).to(dtype)
     torch.testing.assert_close(normal_quantile(log_cdf_and_slope(z)[0]), z, rtol=tolerance, atol=tolerance)
 
@@ -121,7 +121,7 @@ def test_a_mixtures_density_and_cdf_are_those_of_torch() -> None:
 def test_a_mixture_and_a_standard_normal_variable_map_to_each_other(seed: int, components: int, spread: float) -> None:
     q, z = mixtures(20, components=components, seed=seed), spread * draw(20, seed=seed)
     x = q.from_normal(z)
-    # F(x) = Phi(z), on the side where both are small
+    # F(x) = Phi(z), compared in the smaller tail
     side = torch.where(z < 0, 1.0, -1.0).double()
     torch.testing.assert_close(q.log_tail_and_slope(x, side)[0], log_cdf_and_slope(side * z)[0], **SOLVED)
     torch.testing.assert_close(q.to_normal(x), z, **SOLVED)
@@ -129,7 +129,7 @@ def test_a_mixture_and_a_standard_normal_variable_map_to_each_other(seed: int, c
 
 @pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float32, 1e-5), (torch.float64, 1e-13)])
 @pytest.mark.parametrize("side", [-1, 1])
-def test_fifty_standard_deviations_out_and_further(dtype: torch.dtype, tolerance: float, side: int) -> None:
+def test_the_map_is_accurate_beyond_fifty_standard_deviations(dtype: torch.dtype, tolerance: float, side: int) -> None:
     q = Mixture(*(t.to(dtype) for t in mixtures(1)))
     for z in (10.0, 30.0, 50.0, 300.0):
         z = torch.tensor([side * z], dtype=dtype)
@@ -148,8 +148,8 @@ def test_one_component_makes_an_affine_map() -> None:
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-def test_modes_so_far_apart_that_nothing_lies_between(dtype: torch.dtype) -> None:
-    # F is flat between -20 and 20 to thousands of digits: z = 0 may go anywhere there, but not to NaN.
+def test_modes_far_apart_leave_all_values_finite(dtype: torch.dtype) -> None:
+    # F is constant between -20 and 20 up to rounding: any image of z = 0 in this interval is right, but not NaN.
     mu = torch.tensor([[-20.0, 20.0]], dtype=dtype, requires_grad=True)
     q = Mixture(torch.full((1, 2), -math.log(2), dtype=dtype), mu, torch.full((1, 2), 0.1, dtype=dtype))
     x = q.from_normal(torch.zeros(1, dtype=dtype))
@@ -161,8 +161,8 @@ def test_modes_so_far_apart_that_nothing_lies_between(dtype: torch.dtype) -> Non
     assert not q.from_normal(torch.tensor([1e-3], dtype=dtype)).isnan().any()
 
 
-def test_mixtures_sample_themselves() -> None:
-    # u = F(x) of a right sampler is uniform: chi-square with 20 cells; a false alarm once in 10^6 seeds.
+def test_samples_follow_their_mixture() -> None:
+    # u = F(x) of a correct sampler is uniform: chi-square with 20 cells; one seed in 10^6 fails by chance.
     n = 20_000
     for seed in range(3):
         q = Mixture(*(t.expand(n, 4) for t in mixtures(1, seed=seed)))
@@ -196,7 +196,7 @@ def test_log_prob_and_steps_are_the_papers_loops(dim: int) -> None:
 
 
 @pytest.mark.parametrize("blocks", [1, 2, 7], ids=lambda blocks: f"parts of {blocks}")
-def test_values_and_gradients_are_the_steps_however_many_parts_they_come_in(
+def test_values_and_gradients_do_not_depend_on_the_number_of_parts(
     blocks: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ordering = torch.randperm(70, generator=torch.Generator().manual_seed(0))
@@ -219,7 +219,7 @@ def test_each_conditional_integrates_to_one() -> None:
     for index in range(6):
         q = Mixture(*(parameter[index].detach() for parameter in conditionals))
         low, high = (q.mu - 12 * q.sigma).min(), (q.mu + 12 * q.sigma).max()
-        # The trapezoid rule on a Gaussian is exact to rounding once the step is below about sigma / 2.
+        # The trapezoid rule on a Gaussian is exact up to rounding if the step is below about sigma / 2.
         points = int((high - low) / q.sigma.min() * 4) + 1
         assert points < 2_000_000
         grid = torch.linspace(float(low), float(high), points, dtype=torch.float64)
@@ -235,8 +235,8 @@ def test_a_density_in_two_dimensions_integrates_to_one() -> None:
 
 
 def test_samples_become_standard_normal_and_independent_under_the_map() -> None:
-    # Each z_d in 20 cells of equal probability, and the signs of all z together: chi-square; a false alarm of the four
-    # tests once in some 10^5 seeds.
+    # Chi-square tests of each z_d in 20 cells of equal probability, and of the signs of all z together; about one seed
+    # in 10^5 fails by chance.
     n, dim = 20_000, 3
     rnade = wild(dim, seed=1, scale=0.5)
     x = rnade.sample((n,), generator=torch.Generator().manual_seed(0))
@@ -251,7 +251,7 @@ def test_samples_become_standard_normal_and_independent_under_the_map() -> None:
         assert torch.special.gammaincc(half, statistic / 2) > 1e-6
 
 
-def test_sample_steps_tell_how_a_sample_came_about() -> None:
+def test_sample_steps_record_the_drawing_of_a_sample() -> None:
     rnade = wild(5)
     steps = rnade.sample_steps((4,), generator=torch.Generator().manual_seed(5))
     x = torch.stack([step.value for step in steps], -1)[:, rnade.ordering.argsort()]
@@ -285,7 +285,7 @@ def test_the_jacobian_is_triangular_in_the_ordering_with_q_over_phi_on_its_diago
     ordered = J[:, rnade.ordering][:, :, rnade.ordering]
     assert not ordered.triu(1).any()  # exact zeros
     assert ordered.tril(-1).any()
-    assert J.triu(1).any()  # in the data's own order it is not triangular
+    assert J.triu(1).any()  # not triangular in the order of the data
     diagonal = J.diagonal(dim1=-2, dim2=-1)
     assert (diagonal > 0).all()
     torch.testing.assert_close(terms["diagonal of J"], diagonal, **SOLVED)
@@ -332,7 +332,7 @@ def test_gradients_of_both_directions_are_those_of_finite_differences(direction:
     assert torch.autograd.gradcheck(run, inputs, fast_mode=True)
 
 
-def test_parameters_are_shared_and_training_one_trains_the_other() -> None:
+def test_a_model_and_its_map_share_their_parameters() -> None:
     rnade = RNADE(3, 4, 2)
     flow = rnade.as_flow()
     assert isinstance(flow, TriangularMap)
@@ -402,7 +402,7 @@ def test_copies_pickles_and_state_dicts_are_the_same_model() -> None:
     assert flow(x).equal(rnade.as_flow()(x))
 
 
-def test_it_starts_near_the_density_of_standardised_data() -> None:
+def test_an_untrained_model_is_near_the_density_of_standardised_data() -> None:
     for dim, hidden in ((2, 50), (13, 50), (100, 20)):
         with torch.random.fork_rng():
             torch.manual_seed(0)
@@ -412,9 +412,9 @@ def test_it_starts_near_the_density_of_standardised_data() -> None:
         assert -rnade.log_prob(x).mean().item() == pytest.approx(entropy, rel=0.15)
 
 
-def test_maximum_likelihood_in_float32_finds_a_bent_density_and_survives_repeated_values() -> None:
-    # x_2 given x_1 is a Gaussian around a parabola; x_3 takes three values only, on which a mixture without a floor
-    # under sigma would run off to infinity.
+def test_maximum_likelihood_in_float32_handles_a_bent_density_and_repeated_values() -> None:
+    # x_2 given x_1 is a Gaussian around a parabola. x_3 takes three values only, on which the likelihood of a mixture
+    # without a lower bound of sigma is unbounded.
     generator = torch.Generator().manual_seed(0)
     first = torch.randn(300, generator=generator)
     second = first**2 - 1 + 0.2 * torch.randn(300, generator=generator)
@@ -448,7 +448,7 @@ def test_maximum_likelihood_in_float32_finds_a_bent_density_and_survives_repeate
         ([0.0, 0.0, 0.0], "x must be a tensor"),
     ],
 )
-def test_bad_input_is_told_in_words(given_x: object, words: str) -> None:
+def test_invalid_input_is_rejected(given_x: object, words: str) -> None:
     rnade = RNADE(3, 2)
     flow = rnade.as_flow()
     for method in (rnade.log_prob, rnade.steps, rnade.conditionals, flow.call_and_ladj, flow.inverse_and_ladj):
@@ -456,7 +456,7 @@ def test_bad_input_is_told_in_words(given_x: object, words: str) -> None:
             method(given_x)
 
 
-def test_bad_arguments_are_named() -> None:
+def test_invalid_arguments_are_rejected() -> None:
     with pytest.raises(ValueError, match="dim must be"):
         RNADE(0, 2)
     with pytest.raises(ValueError, match="hidden must be"):

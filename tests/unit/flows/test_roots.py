@@ -1,4 +1,4 @@
-"""The root-finder that inverts flows: exact where it is hard, and differentiable."""
+"""The root-finder that inverts flows: accurate in hard cases, and differentiable."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import torch
 from nfteach.flows.roots import increasing_root
 
 
-def test_it_finds_roots_where_newton_alone_diverges() -> None:
+def test_roots_are_found_where_newton_alone_diverges() -> None:
     target = torch.tensor([-0.999999, -0.5, 0.0, 0.9, 0.999999], dtype=torch.float64)
     bracket = torch.full_like(target, 40.0)
 
@@ -20,13 +20,13 @@ def test_it_finds_roots_where_newton_alone_diverges() -> None:
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-def test_it_is_as_exact_as_the_dtype_over_many_magnitudes(dtype: torch.dtype) -> None:
+def test_roots_have_the_precision_of_the_dtype_over_many_magnitudes(dtype: torch.dtype) -> None:
     target = torch.logspace(-12, 12, 49, dtype=dtype)
     root = increasing_root(lambda x: (x**3 - target, 3 * x**2), torch.zeros_like(target), target + 1)
     torch.testing.assert_close(root, target ** (1 / 3), rtol=100 * torch.finfo(dtype).eps, atol=0)
 
 
-def test_kinks_and_steps_are_no_obstacle() -> None:
+def test_functions_with_kinks_and_steps_are_solved() -> None:
     def stairs(x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         slope = torch.where(x > 1, 1e6 * torch.ones_like(x), 1e-6)
         return slope * (x - 1) - 0.5, slope
@@ -47,7 +47,7 @@ def test_first_and_second_derivatives_are_those_of_the_implicit_function() -> No
     torch.testing.assert_close(second, -1 / y**2)
 
 
-def test_it_works_under_vmap_and_leaves_the_gradient_mode_alone() -> None:
+def test_vmap_works_and_the_gradient_mode_stays_as_it_was() -> None:
     target = torch.rand(5, 3, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
 
     def root(row: torch.Tensor) -> torch.Tensor:

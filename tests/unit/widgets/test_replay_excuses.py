@@ -92,7 +92,7 @@ def test_a_flow_without_inverse_shows_samples_and_grid():
     assert parts["samples"]["visible"]
     assert parts["grid"]["visible"]
     assert np.abs(parts["grid"]["segments"]).max() == pytest.approx(6)
-    assert "does not say how it is inverted" in parts["density excuse"]["text"].replace("\n", " ")
+    assert "must define inverse_and_ladj(self, y)" in parts["density excuse"]["text"].replace("\n", " ")
 
 
 def test_a_folded_planar_layer_in_the_data_direction_has_a_density_only():
@@ -142,7 +142,7 @@ def test_a_posterior_without_inverse_has_its_gap_from_samples():
     flow = OneWay()
     replay = PosteriorReplay(flow, own_history(flow, [copy_state(flow)] * 2), TARGET, resolution=30)
     words = parts_of(replay)["density excuse"]["text"].replace("\n", " ")
-    assert words.startswith("q can't be had on a grid: TypeError: OneWay does not say")
+    assert words.startswith("q can't be had on a grid: TypeError: OneWay must define inverse_and_ladj")
     assert {"free energy F", "gap F + log Z"} < replay.readout.keys()
     assert "KL(q‖p) on grid" not in replay.readout
     # q is a Gaussian of scale 2: the same integral on a grid, by its formula.
