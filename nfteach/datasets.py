@@ -1,4 +1,4 @@
-"""Real data that comes with scikit-learn, and loaders for the benchmarks' files; nothing is downloaded."""
+"""Real data sets of scikit-learn, and loaders for the files of the benchmarks; nothing is downloaded."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ __all__ = ["Dataset", "breast_cancer", "digits", "load_binary", "load_folds", "w
 
 @dataclass(frozen=True)
 class Dataset:
-    """Data in three parts that share no row.
+    """A data set in three disjoint parts: training, validation and test.
 
     Attributes:
         train, validation, test: float tensors (N, D).
-        shape: of one event before it was flattened: ``(8, 8)`` for digits, ``(D,)`` for a table.
-        train_labels, validation_labels, test_labels: (N,) whole numbers, where the data has classes, else None.
-        names: the D attributes' names, where they have any.
+        shape: the shape of one event before flattening, ``(8, 8)`` for digits, ``(D,)`` for a table.
+        train_labels, validation_labels, test_labels: (N,) whole numbers if the data has classes, else None.
+        names: the names of the D attributes, or ().
     """
 
     train: Tensor
@@ -37,7 +37,7 @@ class Dataset:
 
     @property
     def dim(self) -> int:
-        """D, the number of dimensions of one event."""
+        """The number D of dimensions of one event."""
         return self.train.shape[-1]
 
     def __repr__(self) -> str:
@@ -45,7 +45,7 @@ class Dataset:
         return f"Dataset(train={parts[0]}, validation={parts[1]}, test={parts[2]}, shape={self.shape})"
 
     def standardised(self) -> Dataset:
-        """The same data, each attribute shifted and scaled to mean 0 and standard deviation 1 on the training part.
+        """Return the data with each attribute shifted and scaled to mean 0 and deviation 1 on the training part.
 
         Raises:
             ValueError: if an attribute is constant on the training part.
@@ -53,21 +53,23 @@ class Dataset:
         scale, mean = torch.std_mean(self.train, dim=0, correction=0)
         if not scale.all():
             constant = (scale == 0).nonzero().flatten().tolist()
-            raise ValueError(f"attributes {constant} are constant in the training part and cannot be standardised")
+            raise ValueError(
+                f"attributes must vary in the training part to be standardised, but {constant} are constant"
+            )
         parts = {name: (getattr(self, name) - mean) / scale for name in ("train", "validation", "test")}
         return replace(self, **parts)
 
 
 def digits(binarised: bool = True, *, threshold: float = 8.0) -> Dataset:
-    """Scans of handwritten digits, 8 x 8 pixels: 1,197 for training, 200 for validation, 400 for the test.
+    """Load scans of handwritten digits, 8 x 8 pixels: 1,197 for training, 200 for validation, 400 for the test.
 
-    The rows are shuffled once, always the same way (``numpy.random.RandomState(0)``, whose stream NumPy has frozen), so
-    the three parts hold the same writers. A pixel counts the inked cells of a square of 4 x 4, so it is 0 to 16.
+    The rows are shuffled with a fixed seed (``numpy.random.RandomState(0)``, whose stream is frozen), so all writers
+    occur in all three parts. A pixel is the number of inked cells in a square of 4 x 4, from 0 to 16.
 
     Args:
-        binarised: 1.0 where a pixel is at least ``threshold``, else 0.0; otherwise pixels 0.0, 1.0, ... 16.0.
-        threshold: by default 8, half of the square inked. Independent pixels then score
-            -25.3 nats an image on the test part.
+        binarised: whether a pixel is 1.0 from ``threshold`` up and else 0.0, in place of 0.0, 1.0, ... 16.0.
+        threshold: the smallest pixel value that becomes 1.0; by default 8, half of the square. With it, independent
+            pixels score -25.3 nats per image on the test part.
 
     References:
         E. Alpaydin and C. Kaynak, Optical Recognition of Handwritten Digits, UCI Machine Learning Repository (1998),
@@ -86,10 +88,10 @@ def digits(binarised: bool = True, *, threshold: float = 8.0) -> Dataset:
 
 
 def wine() -> Dataset:
-    """Chemical analyses of 178 wines of three growers, 13 attributes, standardised: 108, 35 and 35 rows.
+    """Load chemical analyses of 178 wines of three growers, 13 attributes, standardised: 108, 35 and 35 rows.
 
-    The rows are shuffled once, always the same way, as in :func:`digits`; mean and standard deviation are those of the
-    training part.
+    The rows are shuffled with a fixed seed, as in :func:`digits`; mean and standard deviation are those of the training
+    part.
 
     References:
         S. Aeberhard and M. Forina, Wine, UCI Machine Learning Repository (1992), https://doi.org/10.24432/C5PC7J;
@@ -107,10 +109,10 @@ def wine() -> Dataset:
 
 
 def breast_cancer() -> Dataset:
-    """Fine-needle samples of 569 breast tumours, 30 measures of their cell nuclei, standardised: 369, 100 and 100 rows.
+    """Load samples of 569 breast tumours, 30 measures of cell nuclei, standardised: 369, 100 and 100 rows.
 
-    Label 0 is malignant, 1 is benign. The rows are shuffled once, always the same way, as in :func:`digits`; mean and
-    standard deviation are those of the training part.
+    Label 0 is malignant, 1 is benign. The rows are shuffled with a fixed seed, as in :func:`digits`; mean and standard
+    deviation are those of the training part.
 
     References:
         W. Wolberg, O. Mangasarian, N. Street and W. Street, Breast Cancer Wisconsin (Diagnostic), UCI Machine Learning
@@ -128,8 +130,8 @@ def breast_cancer() -> Dataset:
 
 
 def _split(rows: np.ndarray, labels: np.ndarray, sizes: tuple[int, int, int], shape: tuple[int, ...]) -> Dataset:
-    """Shuffle the rows, always the same way, and cut them into the three parts."""
-    # NumPy promises RandomState's stream for good; default_rng's may change from one version to the next.
+    """Shuffle the rows with a fixed seed, and split them into the three parts."""
+    # NumPy guarantees the stream of RandomState; that of default_rng may change between versions.
     order = np.random.RandomState(0).permutation(len(rows))
     x = torch.from_numpy(rows[order]).to(torch.get_default_dtype()).split(sizes)
     y = torch.from_numpy(labels[order]).long().split(sizes)
@@ -137,7 +139,7 @@ def _split(rows: np.ndarray, labels: np.ndarray, sizes: tuple[int, int, int], sh
 
 
 def load_binary(path: str | PathLike) -> Dataset:
-    """A set of binary vectors, from a file in the layout of the MADE repository's ``datasets/*.npz``.
+    """Load a set of binary vectors from a file in the layout of the MADE repository's ``datasets/*.npz``.
 
     Args:
         path: an ``.npz`` file with the arrays ``train_data``, ``valid_data`` and ``test_data``, all (N, D) of 0 and 1.
@@ -162,7 +164,7 @@ def load_binary(path: str | PathLike) -> Dataset:
 
 
 def load_folds(path: str | PathLike) -> list[Dataset]:
-    """The folds of a cross-validation, not standardised (see :meth:`Dataset.standardised`).
+    """Load the folds of a cross-validation, not standardised (see :meth:`Dataset.standardised`).
 
     Args:
         path: an ``.npz`` file with the arrays ``fold1_train``, ``fold1_valid``, ``fold1_test``, ``fold2_train`` and so
@@ -186,7 +188,7 @@ def load_folds(path: str | PathLike) -> list[Dataset]:
 
 
 def _stored(path: str | PathLike) -> dict[str, np.ndarray]:
-    """All arrays of an ``.npz`` file, read to the end."""
+    """Read all arrays of an ``.npz`` file."""
     try:
         with np.load(path, allow_pickle=False) as stored:
             return {key: stored[key] for key in stored.files}
@@ -195,11 +197,13 @@ def _stored(path: str | PathLike) -> dict[str, np.ndarray]:
             f"path: there is no file {path}; the course downloads nothing, so put it there first"
         ) from None
     except (zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError, TypeError, AttributeError) as error:
-        raise ValueError(f"path: {path} is no whole .npz file of numbers ({error}); is the copy complete?") from error
+        raise ValueError(
+            f"path must be a complete .npz file of numbers, but {path} is not ({error}); try another copy"
+        ) from error
 
 
 def _dataset(path: str | PathLike, stored: dict[str, np.ndarray], keys: Sequence[str]) -> Dataset:
-    """Three of the arrays as a ``Dataset``, checked: real, finite, not empty, and of one width."""
+    """Return three of the arrays as a ``Dataset``; raise ``ValueError`` unless they are real, finite and (N, D)."""
     missing = [key for key in keys if key not in stored]
     if missing:
         raise ValueError(
@@ -214,7 +218,7 @@ def _dataset(path: str | PathLike, stored: dict[str, np.ndarray], keys: Sequence
             raise ValueError(f"path: {key} in {path} must hold real numbers, but holds {array.dtype}")
         if not np.isfinite(array).all():
             row, column = np.argwhere(~np.isfinite(array))[0]
-            raise ValueError(f"path: {key} in {path} has {array[row, column]} at [{row}, {column}]; all must be finite")
+            raise ValueError(f"path: {key} in {path} must be finite, but has {array[row, column]} at [{row}, {column}]")
     tensors = [torch.from_numpy(array.astype(np.float64)).to(torch.get_default_dtype()) for array in arrays]
     return Dataset(*tensors, shape=(arrays[0].shape[1],))
 

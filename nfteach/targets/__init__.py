@@ -1,4 +1,4 @@
-"""What flows are aimed at: densities of the plane, exact, and the energies of the planar flows' paper."""
+"""Target densities on the plane: exact distributions, and the energies of the paper on planar flows."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ __all__ = [
     "u4",
 ]
 
-#: The distributions by name; nearly all of each one's mass lies within (-4, 4, -4, 4).
+#: The distributions by name; nearly all of their mass lies within (-4, 4, -4, 4).
 TARGETS: dict[str, Callable[..., Target]] = {
     "banana": Banana,
     "checkerboard": Checkerboard,
@@ -54,15 +54,15 @@ ENERGIES: dict[str, Callable[[], Energy]] = {"u1": u1, "u2": u2, "u3": u3, "u4":
 
 
 def names() -> list[str]:
-    """All names that :func:`make` knows: the distributions, then the energies."""
+    """Return the names that :func:`make` accepts: the distributions, then the energies."""
     return [*TARGETS, *ENERGIES]
 
 
 def make(name: str, **options: float) -> Target | Energy:
-    """The target of that name; the options go to its constructor.
+    """Return the target ``name``, constructed with ``options``.
 
     Raises:
-        ValueError: if there is no such target.
+        ValueError: if ``name`` is not one of :func:`names`.
 
     Example:
         >>> make("two moons").sample((100,)).shape

@@ -26,27 +26,28 @@ LOG_2PI = math.log(2 * math.pi)
 
 
 class Target(Distribution):
-    """A distribution on the plane: events (2,), no batch dimensions. A subclass writes the two methods below.
+    """Base class of distributions on the plane, with events (2,) and no batch dimensions.
 
-    ``log_prob`` works in the dtype of its argument; ``sample`` gives the default dtype.
+    A subclass defines ``_log_density`` and ``_draw``. ``log_prob`` computes in the dtype of its argument; ``sample``
+    returns the default dtype.
     """
 
     support = constraints.real_vector
-    arg_constraints: dict = {}  # noqa: RUF012 (torch declares it so)
+    arg_constraints: dict = {}  # noqa: RUF012 (torch declares it in this way)
 
     def __init__(self) -> None:
         super().__init__(event_shape=torch.Size([2]), validate_args=False)
 
     def _log_density(self, x: Tensor) -> Tensor:
-        """x (N, 2) -> log p(x) (N,)."""
+        """Return log p(x) (N,) for x (N, 2)."""
         raise NotImplementedError
 
     def _draw(self, n: int, generator: torch.Generator | None) -> Tensor:
-        """n points (n, 2)."""
+        """Draw n points (n, 2)."""
         raise NotImplementedError
 
     def log_prob(self, value: Tensor) -> Tensor:
-        """log p(x) (...) in nats, for x (..., 2).
+        """Return log p(x) (...) in nats, for x (..., 2).
 
         Raises:
             ValueError: if ``value`` is not (..., 2), or not real floating point.
@@ -55,14 +56,14 @@ class Target(Distribution):
         return self._log_density(value.reshape(-1, 2)).reshape(value.shape[:-1])
 
     def sample(self, sample_shape: Sequence[int] = (), *, generator: torch.Generator | None = None) -> Tensor:
-        """Independent points, (*sample_shape, 2), drawn by torch's global generator or by the one given."""
+        """Draw independent points (*sample_shape, 2), by default with torch's global generator."""
         shape = torch.Size(sample_shape)
         with torch.no_grad():
             return self._draw(shape.numel(), generator).reshape(*shape, 2)
 
 
 def check_points(x: Tensor, name: str) -> Tensor:
-    """``x`` if it holds points of the plane, a floating point tensor (..., 2); otherwise a ValueError."""
+    """Return ``x`` if it is a floating point tensor (..., 2), points of the plane; otherwise raise ``ValueError``."""
     if not isinstance(x, Tensor) or x.shape[-1:] != (2,) or not x.is_floating_point():
         came = f"{x.dtype} {tuple(x.shape)}" if isinstance(x, Tensor) else type(x).__name__
         raise ValueError(f"{name} must be points of the plane, a floating point tensor (..., 2), but is {came}")
@@ -73,8 +74,8 @@ class GaussianMixture(Target):
     """Round Gaussians with equal weights: p(x) = 1/K sum_k N(x; mean_k, scale^2 I).
 
     Args:
-        means: (K, 2).
-        scale: the standard deviation of each, a positive number.
+        means: (K, 2), the mean of each Gaussian.
+        scale: the standard deviation of each Gaussian, a positive number.
 
     Raises:
         ValueError: if ``means`` is not (K, 2), or ``scale`` is not positive.
@@ -92,7 +93,7 @@ class GaussianMixture(Target):
         self.scale = _positive("scale", scale)
 
     def _log_density(self, x: Tensor) -> Tensor:
-        # One coordinate after the other: an (N, K, 2) tensor of differences would take twice the memory.
+        # Coordinate by coordinate: an (N, K, 2) tensor of differences would take twice the memory.
         means = self.means.to(x)
         squared = (x[:, :1] - means[:, 0]) ** 2 + (x[:, 1:] - means[:, 1]) ** 2
         return (
@@ -106,16 +107,16 @@ class GaussianMixture(Target):
 
 
 def eight_gaussians(radius: float = 2.5, scale: float = 0.25) -> GaussianMixture:
-    """Eight Gaussians, evenly on a circle."""
+    """Create a mixture of eight Gaussians, evenly spaced on a circle."""
     angle = torch.arange(8, dtype=torch.float64) * math.pi / 4
     return GaussianMixture(radius * torch.stack([angle.cos(), angle.sin()], dim=-1), scale)
 
 
 def two_moons(noise: float = 0.15) -> GaussianMixture:
-    """Two half circles that reach into each other, blurred by Gaussian noise.
+    """Create two interleaving half circles, blurred by Gaussian noise.
 
-    The half circles are strings of beads ``noise`` apart, which makes the density a finite sum and
-    so exact; blurred, the beads cannot be told from a line (a ripple of about 1e-8).
+    The half circles are strings of points ``noise`` apart, so the density is a finite sum and exact. The blurred points
+    differ from a blurred line by a ripple of about 1e-8.
     """
     beads = math.ceil(1.6 * math.pi / _positive("noise", noise))
     angle = (torch.arange(beads, dtype=torch.float64) + 0.5) * math.pi / beads
@@ -124,10 +125,10 @@ def two_moons(noise: float = 0.15) -> GaussianMixture:
 
 
 def two_spirals(noise: float = 0.12) -> GaussianMixture:
-    """Two spirals, each the other turned by half a turn, blurred by Gaussian noise: strings of beads as two_moons."""
+    """Create two spirals, half a turn apart, blurred by Gaussian noise: strings of points like :func:`two_moons`."""
     turns = 3 * math.pi
     beads = math.ceil(turns**2 / 6 / _positive("noise", noise))
-    # On r = angle / 3 the length grows with the angle squared: roots of even steps are evenly spaced along the curve.
+    # On r = angle / 3 the length grows with the squared angle, so roots of even steps are evenly spaced.
     angle = turns * ((torch.arange(beads, dtype=torch.float64) + 0.5) / beads).sqrt()
     arm = _polar(angle / 3, angle)
     return GaussianMixture(torch.cat([arm, -arm]), noise)
@@ -140,7 +141,7 @@ class Rings(Target):
     p(x) = 1 / (2 pi scale^2) exp(-(\|x\|^2 + R^2) / (2 scale^2)) I_0(\|x\| R / scale^2).
 
     Args:
-        radii: of the circles.
+        radii: the radii of the circles.
         scale: the standard deviation of the noise in each direction.
     """
 
@@ -151,7 +152,7 @@ class Rings(Target):
 
     def _log_density(self, x: Tensor) -> Tensor:
         r, R = x.norm(dim=-1, keepdim=True), self.radii.to(x)
-        # i0e(a) = exp(-a) I_0(a); the factor makes a square of (r - R) out of r^2 + R^2.
+        # i0e(a) = exp(-a) I_0(a); the factor exp(-a) turns r^2 + R^2 into (r - R)^2.
         terms = torch.special.i0e(r * R / self.scale**2).log() - 0.5 * ((r - R) / self.scale) ** 2
         return terms.logsumexp(-1) - math.log(len(R)) - LOG_2PI - 2 * math.log(self.scale)
 
@@ -162,16 +163,16 @@ class Rings(Target):
 
 
 class Pinwheel(Target):
-    r"""Gaussian arms, long and thin, twisted: each point is turned by an angle that grows with its distance \|x\|.
+    r"""Long and thin Gaussian arms, twisted: each point is rotated by an angle that grows with its distance \|x\|.
 
-    A turn by an angle that depends on the distance alone keeps areas: the map's Jacobian has determinant 1, and the
-    density is that of the straight arms at the point turned back.
+    A rotation by an angle that depends on the distance alone preserves areas: the Jacobian of the map has determinant
+    1, and the density is that of the straight arms at the point rotated back.
 
     Args:
-        arms: how many.
-        twist: radians a unit of distance.
+        arms: the number of arms.
+        twist: the angle in radians per unit of distance.
         length, width: the standard deviations along and across an arm.
-        distance: of the middle of an arm from the origin.
+        distance: the distance of the middle of an arm from the origin.
     """
 
     def __init__(
@@ -200,7 +201,8 @@ class Pinwheel(Target):
 class Banana(Target):
     """A Gaussian bent along a parabola: x_1 = scale z_1, x_2 = z_2 / 2 + bend (x_1^2 - scale^2), z standard normal.
 
-    A shear keeps areas, so log p(x) is the Gaussian's at the point bent back. One coupling layer can learn it exactly.
+    A shear preserves areas, so log p(x) is the log-density of the Gaussian at the point bent back. One coupling layer
+    can represent it exactly.
     """
 
     def __init__(self, bend: float = 0.3, scale: float = 1.3) -> None:
@@ -219,7 +221,7 @@ class Banana(Target):
 
 
 class Checkerboard(Target):
-    """Uniform on the eight dark squares of a board of 4 x 4 on [-side / 2, side / 2)^2; log p is -inf elsewhere."""
+    """A uniform density on the eight dark squares of a 4 x 4 board on [-side / 2, side / 2)^2, and zero elsewhere."""
 
     def __init__(self, side: float = 6.0) -> None:
         super().__init__()

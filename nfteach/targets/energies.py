@@ -1,4 +1,4 @@
-"""The four energies that planar flows were shown on, with exact normalisers by quadrature."""
+"""The four energies of the paper on planar flows, with exact normalisers by quadrature."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ CELLS = 1000  # along each side, for quadrature and sampling
 
 
 class Energy:
-    r"""A density of the plane known up to a factor: p(z) = exp(-U(z)) / Z on a rectangle.
+    r"""A density on the plane known up to a factor: p(z) = exp(-U(z)) / Z on a rectangle.
 
     Args:
-        function: U, from z_1 (N,) and z_2 (N,) to (N,) nats.
-        extent: (left, right, bottom, top): where p is normalised. U itself is defined everywhere.
+        function: U, a function of z_1 (N,) and z_2 (N,) that returns (N,) in nats.
+        extent: (left, right, bottom, top), the rectangle on which p is normalised. U is defined everywhere.
         formula: U in TeX.
 
     References:
@@ -45,7 +45,7 @@ class Energy:
         return f"Energy({self.formula}, extent={self.extent})"
 
     def energy(self, z: Tensor) -> Tensor:
-        """U(z) (...) in nats, for z (..., 2), with gradients.
+        """Return U(z) (...) in nats, for z (..., 2), with gradients.
 
         Raises:
             ValueError: if ``z`` is not (..., 2), or not real floating point.
@@ -54,28 +54,28 @@ class Energy:
         return self.function(z[..., 0], z[..., 1])
 
     def log_prob(self, z: Tensor) -> Tensor:
-        """-U(z) (...): the log-density up to a constant. Subtract ``log_normaliser`` to have it normalised."""
+        """Return -U(z) (...), the log-density up to a constant; subtract ``log_normaliser`` to normalise it."""
         return -self.energy(z)
 
     @cached_property
     def log_normaliser(self) -> float:
-        """log Z, Z the integral of exp(-U) over the rectangle, by the midpoint rule on 1,000 x 1,000 cells.
+        """The logarithm of Z, the integral of exp(-U) over the rectangle, by the midpoint rule on 1,000 x 1,000 cells.
 
-        For u1 to u4 it has at least ten correct digits.
+        For u1 to u4, at least ten digits are correct.
         """
         left, right, bottom, top = self.extent
         cell = (right - left) * (top - bottom) / CELLS**2
         return (-self.energy(self._centres(CELLS))).logsumexp((0, 1)).item() + math.log(cell)
 
     def grid(self, resolution: int = 200) -> tuple[Tensor, Tensor]:
-        """Cell centres (resolution, resolution, 2), the lowest row first, and log p at them, normalised; float64."""
+        """Return cell centres (resolution, resolution, 2), lowest row first, and normalised log p there; float64."""
         points = self._centres(resolution)
         return points, -self.energy(points) - self.log_normaliser
 
     def sample(self, sample_shape: Sequence[int] = (), *, generator: torch.Generator | None = None) -> Tensor:
-        """Independent points (*sample_shape, 2) of p: a cell by the inverse of the cumulative sum, a point within it.
+        """Draw independent points (*sample_shape, 2) of p: a cell by the inverse of its CDF, then a point in the cell.
 
-        Exact up to the cells' size, a thousandth of the rectangle's.
+        Samples are exact up to the size of a cell, a thousandth of the rectangle.
         """
         shape = torch.Size(sample_shape)
         cells = self._cumulative
@@ -90,10 +90,10 @@ class Energy:
         return points.to(torch.get_default_dtype()).reshape(*shape, 2)
 
     def walled(self, width: float = 0.25) -> Energy:
-        """The same energy with soft walls: outside the rectangle, the squared distance over 2 width^2 is added.
+        """Return this energy plus soft walls: the squared distance to the rectangle, divided by 2 width^2.
 
-        u2 to u4 do not fall off along z_1, so exp(-U) has no integral over the plane, and a flow that is fitted to them
-        spreads without end. With walls it has one, and the rectangle of the result holds all but 1e-14 of it.
+        u2 to u4 do not decay along z_1, so exp(-U) has no integral over the plane, and a flow fitted to them spreads
+        without bound. With walls the integral exists, and the rectangle of the result holds all but 1e-14 of the mass.
         """
         left, right, bottom, top = self.extent
 
@@ -130,12 +130,12 @@ def _w3(z1: Tensor) -> Tensor:
 
 
 def _either(a: Tensor, b: Tensor) -> Tensor:
-    """-ln(exp(-a^2 / 2) + exp(-b^2 / 2)), safe where both underflow."""
+    """Compute -ln(exp(-a^2 / 2) + exp(-b^2 / 2)), also where both exponentials underflow."""
     return -torch.logaddexp(-0.5 * a**2, -0.5 * b**2)
 
 
 def u1() -> Energy:
-    """Two crescents of a ring: a mode on the left and one on the right (table 1, row 1)."""
+    """Create the energy of two crescents of a ring, one on the left and one on the right (table 1, row 1)."""
 
     def function(z1: Tensor, z2: Tensor) -> Tensor:
         return 0.5 * ((torch.hypot(z1, z2) - 2) / 0.4) ** 2 + _either((z1 - 2) / 0.6, (z1 + 2) / 0.6)
@@ -149,13 +149,13 @@ def u1() -> Energy:
 
 
 def u2() -> Energy:
-    """A band along a sine (table 1, row 2), cut off at z_1 = -4 and 4."""
+    """Create the energy of a band along a sine (table 1, row 2), cut off at z_1 = ±4."""
     formula = r"\tfrac12 \left[\tfrac{z_2 - w_1(z)}{0.4}\right]^2"
     return Energy(lambda z1, z2: 0.5 * ((z2 - _w1(z1)) / 0.4) ** 2, formula=formula)
 
 
 def u3() -> Energy:
-    """A band along a sine that parts and joins again (table 1, row 3), cut off at z_1 = -4 and 4."""
+    """Create the energy of a band along a sine that parts and joins again (table 1, row 3), cut off at z_1 = ±4."""
     formula = (
         r"-\ln\left(e^{-\frac12 \left[\frac{z_2 - w_1(z)}{0.35}\right]^2}"
         r" + e^{-\frac12 \left[\frac{z_2 - w_1(z) + w_2(z)}{0.35}\right]^2}\right)"
@@ -164,7 +164,10 @@ def u3() -> Energy:
 
 
 def u4() -> Energy:
-    """A band along a sine that forks (table 1, row 4), cut off at z_1 = -4 and 4; the lower branch goes down to -4."""
+    """Create the energy of a band along a sine that forks (table 1, row 4), cut off at z_1 = ±4.
+
+    The lower branch reaches z_2 = -4, so the rectangle extends further down.
+    """
     formula = (
         r"-\ln\left(e^{-\frac12 \left[\frac{z_2 - w_1(z)}{0.4}\right]^2}"
         r" + e^{-\frac12 \left[\frac{z_2 - w_1(z) + w_3(z)}{0.35}\right]^2}\right)"

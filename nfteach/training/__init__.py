@@ -1,4 +1,4 @@
-"""Training: ``fit`` moves a model's parameters down a loss, and ``History`` remembers the way."""
+"""Training: ``fit`` minimises a loss over the parameters of a model, and ``History`` records the run."""
 
 from .history import History
 from .loop import fit

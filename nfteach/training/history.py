@@ -1,4 +1,4 @@
-"""What a training leaves behind, and how to go through it again."""
+"""The record of a training run, with snapshots for replay."""
 
 from __future__ import annotations
 
@@ -15,36 +15,37 @@ State = dict[str, Tensor]
 
 @dataclass
 class History:
-    """What happened in a call of :func:`fit`.
+    """The record of a call of :func:`fit`.
 
     Attributes:
-        losses: the loss of each step, in the loss's unit (nats for maximum likelihood); ``losses[0]`` is step 1's.
-        validation: (steps taken, validation loss) of each look at the validation data.
-        best_step: the steps taken when the parameters that were kept were reached.
-        seconds: of wall time.
+        losses: the loss of each step, in the unit of the loss (nats for maximum likelihood); ``losses[0]`` is that of
+            step 1.
+        validation: (steps taken, validation loss) of each evaluation on the validation data.
+        best_step: the number of steps after which the model had the parameters that were kept.
+        seconds: the wall time in seconds.
         snapshots: (steps taken, copy of the parameters and buffers), for :meth:`replay`.
         interrupted: whether a keyboard interrupt ended the training.
-        stopped_early: whether ``patience`` or ``callback`` ended it.
+        stopped_early: whether ``patience`` or ``callback`` ended the training.
     """
 
     losses: list[float] = field(default_factory=list, repr=False)
     validation: list[tuple[int, float]] = field(default_factory=list, repr=False)
     best_step: int = 0
-    seconds: float = field(default=0.0, repr=False)  # no two runs print the same otherwise
+    seconds: float = field(default=0.0, repr=False)  # not in repr, so that equal runs print equally
     snapshots: list[tuple[int, State]] = field(default_factory=list, repr=False)
     interrupted: bool = False
     stopped_early: bool = False
 
     @property
     def steps(self) -> int:
-        """The steps taken."""
+        """The number of steps taken."""
         return len(self.losses)
 
     def replay(self, model: Any) -> Iterator[tuple[int, Any]]:
-        """Go through the snapshots: (steps taken, the model as it was then). Afterwards the model is as before.
+        """Yield (steps taken, the model with the parameters of that step) for each snapshot, then restore the model.
 
         Args:
-            model: the model that was trained. It is changed in place while the loop runs, so draw or compute inside it.
+            model: the trained model. It is changed in place, so use it inside the loop.
         """
         module = trainable(model)
         present = copy_state(module)
@@ -57,7 +58,7 @@ class History:
 
 
 def trainable(model: Any) -> nn.Module:
-    """The module that holds the parameters: the model, or the modules of a transformed distribution."""
+    """Return the module that holds the parameters: the model, or the modules of a transformed distribution."""
     if isinstance(model, nn.Module):
         return model
     parts = [*getattr(model, "transforms", ()), getattr(model, "base_dist", None)]

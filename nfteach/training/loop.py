@@ -51,47 +51,48 @@ def fit(
     progress: bool = True,
     callback: Callable[[int, float], bool | None] | None = None,
 ) -> History:
-    """Train ``model`` by maximum likelihood, or by any loss, and return what happened.
+    """Train ``model`` by maximum likelihood, or with any loss, and return the history of the run.
 
-    Each step takes a batch, the loss on it, its gradient, and one update by the optimiser. Batches are drawn without
-    replacement; what is left of an epoch when no whole batch remains is put back.
+    Each step computes the loss on a batch and its gradient, and makes one update with the optimiser. Batches are drawn
+    without replacement; rows that do not fill a batch at the end of an epoch are skipped in that epoch.
 
-    With validation data, the parameters with the lowest validation loss are in the model at the end, also after an
-    interrupt (Ctrl-C, or the notebook's stop button); without, those of the last step. The model trains in training
-    mode, is validated in evaluation mode, and is left in the mode it came in: call ``eval()`` on a flow with
+    With validation data, the model ends with the parameters of the lowest validation loss, also after an interrupt
+    (Ctrl-C, or the stop button of the notebook); without, with those of the last step. The model is trained in training
+    mode and validated in evaluation mode; afterwards its mode is restored, so call ``eval()`` on a flow with
     ``BatchNorm`` before you use it.
 
     Args:
         model: an ``nn.Module``; or a ``FlowDistribution``, whose flow is trained, and its base if that is a module.
-        data: (N, ...), of the dtype of the parameters; None for a loss that needs no data.
-        loss: ``loss(model, batch)``, or ``loss(model)`` without data, to a scalar. If it takes an argument named
-            ``step``, it gets the steps taken so far, for annealing. By default ``-model.log_prob(batch).mean()``.
-        validation: data like ``data`` on which the same loss is taken; or ``validation(model)`` to a number, the lower
-            the better.
-        steps: updates to make; 1,000 unless ``epochs`` is given.
-        epochs: passes over the data, instead of ``steps``.
-        batch_size: rows in a batch; all of the data if it has fewer.
-        lr: the step size, for the optimiser.
+        data: (N, ...), of the dtype of the parameters; None if the loss needs no data.
+        loss: a function ``loss(model, batch)``, or ``loss(model)`` without data, that returns a scalar. An argument
+            named ``step`` receives the number of steps taken, for annealing. By default
+            ``-model.log_prob(batch).mean()``.
+        validation: data like ``data``, for the same loss; or a function ``validation(model)`` that returns a number,
+            lower is better.
+        steps: the number of updates; 1,000 unless ``epochs`` is given.
+        epochs: the number of passes over the data, instead of ``steps``.
+        batch_size: the number of rows in a batch; all rows if the data has fewer.
+        lr: the step size of the optimiser.
         optimizer: called as ``optimizer(parameters, lr=lr)``, for instance ``torch.optim.SGD``, or
             ``functools.partial(torch.optim.AdamW, weight_decay=0.1)``. By default Adam.
-        schedule: a factor on ``lr`` by progress from 0 to 1: a function, or ``"cosine"``, from 1 down to 0.
-        max_grad_norm: scale the gradient down to this norm where it is longer.
-        validate_every: steps from one look at the validation data to the next; by default an epoch, or a hundredth of
-            the run if that is longer.
-        patience: stop when so many looks in a row brought no lower validation loss.
-        snapshots: how many copies of the parameters to keep, evenly from before the first step to after the last,
-            which is kept also where the training stops early; or after which steps to keep one.
-        seed: makes a run repeatable on the same machine with the same number of threads: it rules the order of the data
-            and what the loss draws, and torch's global generator is left as it was. By default the global
-            generator rules both.
-        progress: show a bar with the loss, in notebooks and terminals.
-        callback: called after each step with the steps taken and the loss; true stops the training.
+        schedule: a function from progress (0 to 1) to a factor of ``lr``, or ``"cosine"``, which falls from 1 to 0.
+        max_grad_norm: the norm to which longer gradients are scaled down.
+        validate_every: the number of steps between two validations; by default an epoch, or a hundredth of the run if
+            that is longer.
+        patience: the number of validations in a row without a lower loss after which training stops.
+        snapshots: the number of copies of the parameters to keep, evenly spaced from before the first to after the last
+            step, the last one also if training stops early; or the steps after which to keep a copy.
+        seed: the seed of the order of the data and of random numbers in the loss. It makes runs repeatable on the same
+            machine with the same number of threads, and leaves torch's global generator unchanged. Without a seed, the
+            global generator is used.
+        progress: whether to show a bar with the loss, in notebooks and terminals.
+        callback: called after each step with the steps taken and the loss; a true result stops the training.
 
     Raises:
-        ValueError: if an argument does not fit the others; if the data has NaN or infinity, or another dtype than the
-            parameters; if ``loss`` gives no differentiable scalar.
-        FloatingPointError: if the loss becomes NaN or infinite. The model is left with parameters that had a finite
-            loss: the best by validation, or else those of at most 20 steps before.
+        ValueError: if arguments contradict each other; if the data holds NaN or infinity, or has another dtype than the
+            parameters; if ``loss`` does not return a differentiable scalar.
+        FloatingPointError: if the loss becomes NaN or infinite. The model then has parameters with a finite loss: the
+            best by validation, or else those of at most 20 steps before.
 
     Example:
         >>> class Gaussian(torch.nn.Module):
@@ -108,7 +109,7 @@ def fit(
     module = trainable(model)
     parameters = [parameter for parameter in module.parameters() if parameter.requires_grad]
     if not parameters:
-        raise ValueError(f"model: {type(model).__name__} has no parameter that could be trained")
+        raise ValueError(f"model must have a parameter that requires a gradient, but {type(model).__name__} has none")
     data = checked("data", data, parameters[0])
     objective = objective_of(model, data, loss)
     score = score_of(model, module, objective, validation, parameters[0])
@@ -116,7 +117,7 @@ def fit(
     total = total_steps(steps, epochs, epoch, data)
     every = max(epoch, total // 100) if validate_every is None else positive("validate_every", validate_every)
     if patience is not None and score is None:
-        raise ValueError("patience counts looks at the validation data, so validation must be given too")
+        raise ValueError("validation must be given when patience is, but is None")
     patience = math.inf if patience is None else positive("patience", patience)
     wanted = snapshot_steps(snapshots, total)
     evenly = bool(wanted) and isinstance(snapshots, Integral)
@@ -124,7 +125,7 @@ def fit(
     history, keeper, started = History(), Keeper(module), time.perf_counter()
 
     def look(step: int) -> None:
-        """What is done between updates, ``step`` of which have been made."""
+        """Take snapshots and validate after ``step`` updates."""
         if step in wanted:
             history.snapshots.append((step, copy_state(module)))
         if score is not None and (step % every == 0 or step == total):
@@ -152,7 +153,7 @@ def fit(
                 bar.show(history)
                 if history.stopped_early:
                     break
-            if not all(parameter.isfinite().all() for parameter in parameters):  # the last update's doing
+            if not all(parameter.isfinite().all() for parameter in parameters):  # after the last update
                 raise FloatingPointError(advice(math.nan, history.steps, total, lr, updated=True))
         except KeyboardInterrupt:
             history.interrupted = True
@@ -169,7 +170,7 @@ def fit(
 
 
 class Keeper:
-    """The states worth going back to: the best by validation, and a recent one that had a finite loss."""
+    """States to fall back to: the best by validation, and a recent one with a finite loss."""
 
     def __init__(self, module: nn.Module) -> None:
         self.module, self.lowest, self.misses = module, math.inf, 0
@@ -177,7 +178,7 @@ class Keeper:
         self.sound: tuple[int, State] = (0, copy_state(module))
 
     def judge(self, step: int, value: float) -> int:
-        """Keep the present state if its validation loss is the lowest; the number of looks since the lowest."""
+        """Keep the current state if its loss is the lowest; return the number of validations since the lowest."""
         self.misses += 1
         if value < self.lowest:
             self.lowest, self.best, self.misses = value, (step, copy_state(self.module)), 0
@@ -190,7 +191,7 @@ class Keeper:
         self.best = self.best or self.sound
 
     def settle(self, step: int) -> int:
-        """Put the best state into the module, or leave the present one, ``step``; the step of the one that is there."""
+        """Load the best state, if there is one, into the module; return the step of the state that it then has."""
         if self.best is None:
             return step
         self.module.load_state_dict(self.best[1])

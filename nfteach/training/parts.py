@@ -1,4 +1,4 @@
-"""What the training loop is made of: checked arguments, batches, updates, the bar."""
+"""The parts of the training loop: checks of arguments, batches, updates, the progress bar."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from ..flows.checks import check_sizes
 from .history import History
 
 __all__ = [
@@ -35,8 +36,7 @@ __all__ = [
 
 
 def positive(name: str, value: int) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise ValueError(f"{name} must be a whole number from 1 up, but is {value!r}")
+    check_sizes(**{name: value})
     return value
 
 
@@ -44,32 +44,32 @@ def total_steps(steps: int | None, epochs: int | None, epoch: int, data: Tensor 
     if epochs is None:
         return positive("steps", 1000 if steps is None else steps)
     if steps is not None or data is None:
-        raise ValueError("epochs are passes over data: give data with them, and give no steps")
+        raise ValueError("epochs must be given with data and without steps, but is not")
     return positive("epochs", epochs) * epoch
 
 
 def snapshot_steps(snapshots: int | Sequence[int], total: int) -> set[int]:
-    """After which steps to keep a copy."""
+    """Return the steps after which to keep a copy."""
     if isinstance(snapshots, Integral):
         if snapshots < 0 or snapshots == 1:
-            raise ValueError(f"snapshots must be 0, or at least 2 (the first is before training), but is {snapshots}")
+            raise ValueError(f"snapshots must be 0, or at least 2 (before and after the training), but is {snapshots}")
         return {round(k * total / (snapshots - 1)) for k in range(snapshots)}
     try:
-        asked = {index(step) for step in snapshots}
+        steps = {index(step) for step in snapshots}
     except TypeError:
         message = (
             f"snapshots must be a whole number of copies, or a list of whole numbers of steps, but is {snapshots!r}"
         )
         raise ValueError(message) from None
-    beyond = sorted(step for step in asked if not 0 <= step <= total)
+    beyond = sorted(step for step in steps if not 0 <= step <= total)
     if beyond:
         came = ", ".join(map(str, beyond))
-        raise ValueError(f"snapshots must be after steps from 0 to {total}, those of this training, but has {came}")
-    return asked
+        raise ValueError(f"snapshots must be steps from 0 to {total}, the end of the training, but has {came}")
+    return steps
 
 
 def checked(name: str, data: Any, like: Tensor) -> Tensor | None:
-    """``data`` where the parameters are, if the model can be trained on it."""
+    """Return ``data`` on the device of the parameters, of which ``like`` is one, if the model can be trained on it."""
     if data is None:
         return None
     if not isinstance(data, Tensor):
@@ -77,21 +77,25 @@ def checked(name: str, data: Any, like: Tensor) -> Tensor | None:
     if not data.dim() or not len(data):
         raise ValueError(f"{name} must be (N, ...) with N at least 1, but has the shape {tuple(data.shape)}")
     if data.dtype != like.dtype:
-        raise ValueError(f"{name} is {data.dtype}, but the parameters are {like.dtype}; try {name}.to({like.dtype})")
+        raise ValueError(
+            f"{name} must be {like.dtype} like the parameters, but is {data.dtype}; try {name}.to({like.dtype})"
+        )
     if not data.isfinite().all():
         position = tuple((~data.isfinite()).nonzero()[0].tolist())
-        raise ValueError(f"{name} has {data[position].item()} at {list(position)}; every value must be finite")
+        raise ValueError(f"{name} must be finite, but has {data[position].item()} at {list(position)}")
     return data.detach().to(like.device)
 
 
 def objective_of(model: Any, data: Tensor | None, loss: Callable[..., Tensor] | None) -> Callable[..., Tensor]:
-    """(steps taken, *batch) -> loss."""
+    """Return the function (steps taken, *batch) -> loss."""
     if loss is None:
         if data is None:
-            raise ValueError("data is None: give data to fit, or a loss that needs none")
+            raise ValueError("data must be given unless the loss needs none, but is None; try fit(model, data)")
         if not hasattr(model, "log_prob"):
             name = type(model).__name__
-            raise ValueError(f"model: {name} has no log_prob; try FlowDistribution(base, flow), or give a loss")
+            raise ValueError(
+                f"model must have log_prob, but {name} has none; try FlowDistribution(base, flow), or a loss"
+            )
         return lambda step, batch: -model.log_prob(batch).mean()
     if "step" in inspect.signature(loss).parameters:
         return lambda step, *batch: loss(model, *batch, step=step)
@@ -101,7 +105,7 @@ def objective_of(model: Any, data: Tensor | None, loss: Callable[..., Tensor] | 
 def score_of(
     model: Any, module: nn.Module, objective: Callable[..., Tensor], validation: Any, like: Tensor
 ) -> Callable[[int], float] | None:
-    """Steps taken -> validation loss, in evaluation mode."""
+    """Return the function steps taken -> validation loss, in evaluation mode, or None without validation."""
     if validation is None:
         return None
     rows = None if callable(validation) else checked("validation", validation, like)
@@ -111,7 +115,7 @@ def score_of(
         with torch.no_grad():
             if rows is None:
                 value = float(validation(model))
-            else:  # in parts, so that memory does not grow with the data
+            else:  # in parts, to bound the memory
                 value = sum(float(objective(step, part)) * len(part) for part in rows.split(4096)) / len(rows)
         module.train()
         return value
@@ -126,9 +130,9 @@ def updater(
     schedule: str | Callable[[float], float] | None,
     max_grad_norm: float | None,
 ) -> Callable[[Tensor, float], None]:
-    """(loss, progress from 0 to 1) -> one update of the parameters."""
+    """Return the function (loss, progress from 0 to 1) that makes one update of the parameters."""
     if optimizer is None:
-        # Fused: one call for all parameters.
+        # Fused is faster: one call for all parameters.
         fused = all(p.device.type in ("cpu", "cuda") and p.is_floating_point() for p in parameters)
         optimizer = partial(torch.optim.Adam, fused=fused)
     if not callable(optimizer):
@@ -153,13 +157,13 @@ def updater(
 
 
 def batches_of(data: Tensor | None, size: int, generator: torch.Generator | None) -> Iterator[tuple[Tensor, ...]]:
-    """Batches without end, as the arguments that a loss gets after the model."""
+    """Yield batches without end, each the tuple of the loss's arguments after the model."""
     if data is None or size >= len(data):
         batch = () if data is None else (data,)
         while True:
             yield batch
     while True:
-        # Shuffled whole, once an epoch: batches are then views, which cost nothing.
+        # Shuffled once an epoch, so that batches are views without a copy.
         shuffled = data[torch.randperm(len(data), generator=generator).to(data.device)]
         for start in range(0, len(data) - size + 1, size):
             yield (shuffled[start : start + size],)
@@ -167,7 +171,7 @@ def batches_of(data: Tensor | None, size: int, generator: torch.Generator | None
 
 @contextmanager
 def seeded(seed: int | None, device: torch.device) -> Iterator[torch.Generator | None]:
-    """A generator for the order of the data, and torch's global one seeded for a while, if there is a seed."""
+    """A context in which torch's global generator is seeded, with a generator for the data's order; None: no seed."""
     if seed is None:
         yield None
         return
@@ -178,7 +182,7 @@ def seeded(seed: int | None, device: torch.device) -> Iterator[torch.Generator |
 
 @contextmanager
 def modes_kept(module: nn.Module) -> Iterator[None]:
-    """Afterwards, every part of the module is in the mode, training or evaluation, in which it was."""
+    """A context after which every part of the module has its former mode, training or evaluation."""
     modes = [(part, part.training) for part in module.modules()]
     try:
         yield
@@ -192,28 +196,29 @@ def check_loss(value: Any) -> None:
         came = f"the shape {tuple(value.shape)}" if isinstance(value, Tensor) else f"a {type(value).__name__}"
         if isinstance(value, Tensor) and not value.dim():
             came = "one that does not depend on the parameters"
-        raise ValueError(f"loss must give a scalar tensor to differentiate, but gave {came}; is a .mean() missing?")
+        raise ValueError(f"loss must return a differentiable scalar tensor, but returned {came}; try .mean()")
 
 
 def advice(number: float, step: int, total: int, lr: float, *, updated: bool = False) -> str:
-    """What to say when the loss of a step is no number, or (``updated``) the parameters are none after its update."""
+    """Return the message for a loss that is not finite, or (``updated``) for parameters that are not finite."""
     if step == 1 and not updated:
         return (
-            f"the loss is {number} at step 1 of {total}, before any update: the model as it comes gives no finite "
-            "log-density to some of the data. Look at the rows where model.log_prob(data) is not finite."
+            f"the loss must be finite, but is {number} at step 1 of {total}, before any update: the model as given "
+            "does not assign a finite log-density to some of the data. Look for rows where model.log_prob(data) is not "
+            "finite."
         )
     when = f"{'with the last update, step' if updated else 'at step'} {step} of {total}"
     return (
-        f"the loss became {number} {when}. The model has parameters with a finite loss again. "
-        f"Try a smaller lr (it was {lr:g}), max_grad_norm=1.0, standardised data, or float64."
+        f"the loss must be finite, but became {number} {when}. The model has been reset to parameters with a finite "
+        f"loss. Try a smaller lr (it was {lr:g}), max_grad_norm=1.0, standardised data, or float64."
     )
 
 
 class Bar:
-    """A progress bar that costs next to nothing: it is touched ten times a second, however short the steps."""
+    """A progress bar of negligible cost: it is updated at most ten times a second."""
 
     def __init__(self, total: int, visible: bool) -> None:
-        from tqdm.auto import tqdm  # late: it looks for a notebook when loaded
+        from tqdm.auto import tqdm  # imported late, because the import looks for a notebook
 
         self.bar = tqdm(total=total, desc="fit", unit="step") if visible else None
         self.due = 0.0

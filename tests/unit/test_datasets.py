@@ -1,4 +1,4 @@
-"""The data: fixed splits that share no row, known figures, and files that are not what they should be."""
+"""Data sets: fixed and disjoint splits, known figures, and invalid files."""
 
 import numpy as np
 import pytest
@@ -29,13 +29,13 @@ def test_labels_belong_to_their_images():
     assert [known[tuple(row)] for row in digits.test.double().numpy()] == digits.test_labels.tolist()
 
 
-def test_the_split_is_the_same_every_time_and_touches_no_seed():
+def test_the_split_is_fixed_and_leaves_global_generators_unchanged():
     state, legacy = torch.random.get_rng_state(), np.random.get_state()[1].copy()  # noqa: NPY002
     a, b = datasets.digits(), datasets.digits()
     assert all(torch.equal(x, y) for x, y in zip(parts(a), parts(b), strict=True))
     assert torch.equal(state, torch.random.get_rng_state())
     assert (legacy == np.random.get_state()[1]).all()  # noqa: NPY002
-    # A fingerprint: another split would change every figure in the lessons.
+    # Another split would change every figure in the lessons.
     assert a.test_labels[:10].tolist() == [2, 7, 4, 0, 4, 2, 7, 7, 9, 1]
     assert a.train.sum().item() == 24819
 
@@ -51,7 +51,9 @@ def test_binarised_digits_are_ink_of_at_least_half_a_square():
 
 def test_independent_pixels_score_minus_25_nats_an_image():
     digits = datasets.digits()
-    p = (digits.train.sum(0) + 1) / (len(digits.train) + 2)  # with one seen pixel of each kind, so that none is sure
+    p = (digits.train.sum(0) + 1) / (
+        len(digits.train) + 2
+    )  # with one pseudo-count of each value, so that no probability is 0 or 1
     score = torch.distributions.Bernoulli(p).log_prob(digits.test).sum(-1).mean()
     assert score.item() == pytest.approx(-25.30, abs=0.005)
 
@@ -82,13 +84,13 @@ def test_tumours_keep_their_labels_and_names():
 
 def test_a_constant_attribute_cannot_be_standardised():
     x = torch.tensor([[1.0, 2.0], [1.0, 3.0]])
-    with pytest.raises(ValueError, match=r"attributes \[0\] are constant"):
+    with pytest.raises(ValueError, match=r"attributes must vary .* but \[0\] are constant"):
         datasets.Dataset(x, x, x, (2,)).standardised()
 
 
 @pytest.fixture
 def binary_file(tmp_path):
-    """Writes a file in the layout of the binary sets, with arrays replaced or (None) left out."""
+    """A function that writes a file in the layout of the binary sets, with arrays replaced or (None) omitted."""
 
     def write(**replaced):
         rng = np.random.default_rng(0)
@@ -103,7 +105,7 @@ def binary_file(tmp_path):
 PARTS = (("train", 20), ("valid", 6), ("test", 8))
 
 
-def test_a_binary_file_is_read_whole(binary_file):
+def test_a_binary_file_is_read_completely(binary_file):
     path = binary_file()
     data = datasets.load_binary(path)
     assert [tuple(part.shape) for part in parts(data)] == [(20, 5), (6, 5), (8, 5)]
@@ -119,28 +121,28 @@ def test_a_binary_file_is_read_whole(binary_file):
         ({"test_data": np.zeros(8)}, r"must be \(N, D\)"),
         ({"test_data": np.zeros((0, 5))}, "N at least 1"),
         ({"train_data": np.eye(5) * 2}, r"train_data .* must hold only 0 and 1, but has 2.0 at \[0, 0\]"),
-        ({"train_data": np.full((3, 5), np.nan)}, r"train_data .* has nan at \[0, 0\]"),
+        ({"train_data": np.full((3, 5), np.nan)}, r"train_data .* must be finite, but has nan at \[0, 0\]"),
         ({"train_data": np.full((3, 5), "a")}, "must hold real numbers"),
-        ({"train_data": np.full((3, 5), None)}, r"no whole \.npz file"),
+        ({"train_data": np.full((3, 5), None)}, r"must be a complete \.npz file"),
     ],
     ids=["missing", "width", "vector", "empty", "not-binary", "nan", "text", "objects"],
 )
-def test_a_binary_file_that_is_wrong_is_refused_in_words(binary_file, replaced, complaint):
+def test_an_invalid_binary_file_is_rejected(binary_file, replaced, complaint):
     with pytest.raises(ValueError, match=complaint):
         datasets.load_binary(binary_file(**replaced))
 
 
 @pytest.mark.parametrize("load", [datasets.load_binary, datasets.load_folds])
-def test_a_missing_a_truncated_and_a_foreign_file_are_refused_in_words(binary_file, tmp_path, load):
+def test_a_missing_a_truncated_and_a_foreign_file_are_rejected(binary_file, tmp_path, load):
     with pytest.raises(ValueError, match="there is no file"):
         load(tmp_path / "nothing.npz")
-    with pytest.raises(ValueError, match=r"no whole \.npz file"):
+    with pytest.raises(ValueError, match=r"must be a complete \.npz file"):
         load(tmp_path)
     path = binary_file()
     whole = path.read_bytes()
     for length in (0, 10, len(whole) // 2, len(whole) - 1):
         path.write_bytes(whole[:length])
-        with pytest.raises(ValueError, match="is the copy complete"):
+        with pytest.raises(ValueError, match=r"but .* is not .* try another copy"):
             load(path)
     damaged = bytearray(whole)
     damaged[len(whole) // 8] ^= 0xFF
@@ -148,15 +150,15 @@ def test_a_missing_a_truncated_and_a_foreign_file_are_refused_in_words(binary_fi
     with pytest.raises(ValueError, match=r"set\.npz"):
         load(path)
     path.write_text("a,b\n1,2\n")
-    with pytest.raises(ValueError, match=r"no whole \.npz file"):
+    with pytest.raises(ValueError, match=r"must be a complete \.npz file"):
         load(path)
     single = tmp_path / "single.npy"
     np.save(single, np.zeros((3, 2)))
-    with pytest.raises(ValueError, match=r"no whole \.npz file"):
+    with pytest.raises(ValueError, match=r"must be a complete \.npz file"):
         load(single)
 
 
-def test_folds_come_in_their_order(tmp_path):
+def test_folds_are_returned_in_order(tmp_path):
     path = tmp_path / "folds.npz"
     rows = {part: n for part, n in PARTS}
     np.savez(path, **{f"fold{k}_{part}": np.full((n, 3), k, np.float32) for k in range(1, 12) for part, n in PARTS})
@@ -165,7 +167,7 @@ def test_folds_come_in_their_order(tmp_path):
     assert [len(part) for part in parts(folds[0])] == list(rows.values())
 
 
-def test_a_fold_with_a_part_missing_is_refused_in_words(tmp_path):
+def test_a_fold_without_one_of_its_parts_is_rejected(tmp_path):
     path = tmp_path / "folds.npz"
     np.savez(path, fold1_train=np.zeros((3, 2)), fold1_test=np.zeros((3, 2)))
     with pytest.raises(ValueError, match="lacks fold1_valid"):
@@ -180,12 +182,12 @@ def test_a_fold_with_a_part_missing_is_refused_in_words(tmp_path):
     [
         ({"fold2_test": np.zeros((8, 4))}, r"must be \(N, D\), with one D.*fold2_test \(8, 4\)"),
         ({"fold1_valid": np.zeros((2, 3, 3))}, r"must be \(N, D\).*fold1_valid \(2, 3, 3\)"),
-        ({"fold2_train": np.full((5, 3), np.inf)}, r"fold2_train .* has inf at \[0, 0\]"),
+        ({"fold2_train": np.full((5, 3), np.inf)}, r"fold2_train .* must be finite, but has inf at \[0, 0\]"),
         ({"fold1_test": np.full((5, 3), 1j)}, "fold1_test .* must hold real numbers, but holds complex128"),
     ],
     ids=["width", "cube", "infinite", "complex"],
 )
-def test_folds_of_a_wrong_shape_or_kind_are_refused_in_words(tmp_path, replaced, complaint):
+def test_folds_of_an_invalid_shape_or_dtype_are_rejected(tmp_path, replaced, complaint):
     path = tmp_path / "folds.npz"
     arrays = {f"fold{k}_{part}": np.zeros((n, 3), np.float32) for k in (1, 2) for part, n in PARTS}
     np.savez(path, **arrays | replaced)
@@ -193,7 +195,7 @@ def test_folds_of_a_wrong_shape_or_kind_are_refused_in_words(tmp_path, replaced,
         datasets.load_folds(path)
 
 
-def test_what_else_a_file_holds_does_not_matter(binary_file):
-    # The MADE repository's own files also keep the sizes, as arrays without dimensions.
+def test_other_arrays_in_a_file_are_ignored(binary_file):
+    # The files of the MADE repository also hold sizes, as arrays without dimensions.
     data = datasets.load_binary(binary_file(inputsize=np.array(5), train_length=np.array(20)))
     assert data.dim == 5

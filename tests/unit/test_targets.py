@@ -1,4 +1,4 @@
-"""The targets are densities: they integrate to one, and their samples follow them."""
+"""Targets: densities integrate to one, and samples follow their densities."""
 
 import math
 
@@ -7,7 +7,7 @@ import torch
 
 from nfteach import targets
 
-# The banana's tail reaches high; the others fit the square with room to spare.
+# The tail of the banana extends beyond the square that holds the other densities.
 EXTENT = {"banana": (-8.0, 8.0, -4.0, 20.0)}
 
 
@@ -17,7 +17,7 @@ def generator():
 
 
 def cells(extent, n):
-    """Midpoints (n * n, 2) of a rectangle in float64, and the area of one cell."""
+    """Return the midpoints (n * n, 2) of the cells of a rectangle, float64, and the area of one cell."""
     left, right, bottom, top = extent
     middle = (torch.arange(n, dtype=torch.float64) + 0.5) / n
     x, y = left + (right - left) * middle, bottom + (top - bottom) * middle
@@ -36,14 +36,14 @@ def energy(request):
 
 @pytest.mark.parametrize("name", targets.TARGETS)
 def test_a_density_integrates_to_one(name):
-    # The midpoint rule is exact to rounding for smooth densities of this width, and the board's squares
-    # are whole numbers of its cells.
+    # The midpoint rule is exact up to rounding for smooth densities of this width, and for the board, whose squares
+    # consist of whole cells.
     points, area = cells(EXTENT.get(name, (-6.0, 6.0, -6.0, 6.0)), 240)
     total = sum(targets.make(name).log_prob(part).exp().sum() for part in points.split(20_000)) * area
     assert total.item() == pytest.approx(1, abs=1e-9)
 
 
-def test_samples_fall_into_regions_as_often_as_the_density_says(target, generator):
+def test_the_frequency_of_samples_in_a_region_is_its_mass(target, generator):
     n, bins = 20_000, 8
     points, area = cells((-4.0, 4.0, -4.0, 4.0), 20 * bins)
     mass = torch.cat([target.log_prob(part).exp() for part in points.split(20_000)]) * area
@@ -54,7 +54,7 @@ def test_samples_fall_into_regions_as_often_as_the_density_says(target, generato
     counts = torch.zeros(bins, bins, dtype=torch.float64).index_put_(
         tuple(index[inside].T), torch.ones(int(inside.sum()), dtype=torch.float64), accumulate=True
     )
-    # Five standard deviations of a binomial count, and one count for the cells that are nearly empty.
+    # Five standard deviations of a binomial count, plus one count for nearly empty cells.
     allowed = 5 * (n * expected * (1 - expected)).clamp(min=0).sqrt() + 1
     assert ((counts - n * expected).abs() <= allowed).all()
 
@@ -64,7 +64,7 @@ def test_the_mean_log_density_of_samples_is_minus_the_entropy(target, generator)
     log_p = torch.cat([target.log_prob(part) for part in points.split(20_000)])
     entropy = -(torch.special.xlogy(log_p.exp(), log_p.exp())).sum() * area
     log_q = target.log_prob(target.sample((20_000,), generator=generator))
-    # Five standard errors; 0.02 for the board, whose edges the grid cuts.
+    # Five standard errors, plus 0.02 for the board, whose edges cut cells of the grid.
     assert -log_q.mean().item() == pytest.approx(entropy.item(), abs=5 * log_q.std().item() / 20_000**0.5 + 0.02)
 
 
@@ -93,7 +93,7 @@ def test_the_gradient_of_the_log_density_is_finite_even_at_the_origin(target):
         assert torch.autograd.grad(log_p.sum(), x)[0].isfinite().all()
 
 
-def test_a_twist_of_the_pinwheel_keeps_the_density_up_to_the_turn():
+def test_the_twist_of_the_pinwheel_preserves_the_density():
     straight, twisted = targets.Pinwheel(twist=0.0), targets.Pinwheel(twist=0.6)
     x = straight.sample((100,)).double()
     r, angle = x.norm(dim=-1), torch.atan2(x[:, 1], x[:, 0])
@@ -105,19 +105,19 @@ def test_a_twist_of_the_pinwheel_keeps_the_density_up_to_the_turn():
     ("name", "width"), [("u2", 0.4), ("u3", 0.35 + 0.35), ("u4", 0.4 + 0.35)], ids=["u2", "u3", "u4"]
 )
 def test_the_normaliser_of_a_band_is_its_length_times_its_gaussians(name, width):
-    # At each z1, exp(-U) is a sum of Gaussians in z2, of standard deviations that sum to ``width``; z1 runs over 8.
+    # At each z1, exp(-U) is a sum of Gaussians in z2 whose standard deviations sum to ``width``; z1 has length 8.
     exact = math.log(8 * width * math.sqrt(2 * math.pi))
     assert targets.make(name).log_normaliser == pytest.approx(exact, abs=1e-9)
 
 
 def test_walls_add_half_a_gaussian_at_each_end_of_a_band():
-    # Beyond z1 = 4 and -4 the band goes on, times exp(-d^2 / (2 0.25^2)): together one whole Gaussian's integral.
+    # Beyond z1 = 4 and -4 the band continues, times exp(-d^2 / (2 0.25^2)): together the integral of one Gaussian.
     exact = math.log((8 + 0.25 * math.sqrt(2 * math.pi)) * 0.4 * math.sqrt(2 * math.pi))
     assert targets.u2().walled(0.25).log_normaliser == pytest.approx(exact, abs=1e-5)
 
 
 def test_the_energies_are_those_of_the_papers_table():
-    # Worked out by hand at z = (1, 0): w1 = 1, w2 = 3, w3 = 3/2, ||z|| = 1.
+    # By hand at z = (1, 0): w1 = 1, w2 = 3, w3 = 3/2, ||z|| = 1.
     z = torch.tensor([1.0, 0.0], dtype=torch.float64)
     e = math.exp
     expected = {
@@ -150,7 +150,7 @@ def test_an_energy_far_out_is_finite_with_a_finite_gradient(energy):
     assert torch.equal(energy.log_prob(z), -U)
 
 
-def test_names_lists_all_and_make_makes_them():
+def test_make_accepts_all_names_and_rejects_others():
     assert targets.names() == [*targets.TARGETS, *targets.ENERGIES]
     assert targets.make("two moons", noise=0.3).scale == 0.3
     with pytest.raises(ValueError, match=r"name must be one of 'banana'.* but is 'bananna'"):
@@ -158,14 +158,14 @@ def test_names_lists_all_and_make_makes_them():
 
 
 @pytest.mark.parametrize("points", [torch.zeros(4, 3), torch.zeros(2, dtype=torch.long), [[0.0, 0.0]]])
-def test_what_is_no_point_of_the_plane_is_refused_in_words(target, energy, points):
+def test_invalid_points_are_rejected(target, energy, points):
     with pytest.raises(ValueError, match="value must be points of the plane"):
         target.log_prob(points)
     with pytest.raises(ValueError, match="z must be points of the plane"):
         energy.energy(points)
 
 
-def test_impossible_shapes_are_refused_in_words():
+def test_invalid_parameters_are_rejected():
     with pytest.raises(ValueError, match="scale must be positive, but is 0"):
         targets.Rings(scale=0.0)
     with pytest.raises(ValueError, match=r"means must be \(K, 2\)"):

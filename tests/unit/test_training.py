@@ -1,4 +1,4 @@
-"""fit goes down the loss, keeps the best, and leaves the surroundings as they were; History replays the way."""
+"""``fit`` minimises a loss, keeps the best parameters and leaves global state unchanged; ``History`` replays it."""
 
 import copy
 import math
@@ -25,7 +25,7 @@ class Gaussian(nn.Module):
 
 
 class Line(nn.Module):
-    """One number w, moved by whatever the loss says."""
+    """A model of one parameter w."""
 
     def __init__(self, w=0.0):
         super().__init__()
@@ -50,7 +50,7 @@ def state(module):
     return copy.deepcopy(module.state_dict())
 
 
-# What it is for.
+# Losses and optimisers.
 
 
 def test_maximum_likelihood_of_a_gaussian_is_its_sample_mean_and_deviation(data):
@@ -82,7 +82,7 @@ def test_a_loss_without_data_is_variational_inference():
     assert model.w.item() == pytest.approx(3, abs=0.15)
 
 
-def test_a_loss_that_asks_for_the_step_gets_it():
+def test_a_loss_with_a_step_argument_receives_the_step():
     seen = []
 
     def loss(model, step):
@@ -111,14 +111,14 @@ def test_the_default_optimiser_is_adam(data):
     torch.testing.assert_close(ours.state_dict(), theirs.state_dict(), atol=1e-6, rtol=1e-5)
 
 
-def test_the_cosine_schedule_goes_from_the_whole_rate_to_none():
-    # A constant gradient of 1: the way is the sum of the rates, lr * T / 2 in the limit, plus half the first.
+def test_the_cosine_schedule_falls_from_the_full_rate_to_zero():
+    # With a constant gradient of 1, w is the sum of the rates: lr * T / 2, plus half the first rate.
     model = Line()
     quiet(model, loss=lambda m: -m.w, steps=100, lr=0.1, optimizer=plain, schedule="cosine")
     assert model.w.item() == pytest.approx(0.1 * 100 / 2 + 0.05, rel=1e-5)
 
 
-def test_a_long_gradient_is_cut_to_the_norm_asked_for():
+def test_a_long_gradient_is_scaled_to_max_grad_norm():
     model = Line()
     quiet(model, loss=lambda m: -1e6 * m.w, steps=1, lr=1.0, optimizer=plain, max_grad_norm=0.5)
     assert model.w.item() == pytest.approx(0.5, rel=1e-4)
@@ -143,7 +143,7 @@ def test_an_epoch_shows_every_row_once():
 
 
 def test_the_best_state_by_validation_is_in_the_model_at_the_end():
-    # w goes up by one each step; its validation loss is lowest at 7.
+    # w grows by one each step; its validation loss is lowest at 7.
     model = Line()
     history = quiet(
         model,
@@ -160,7 +160,7 @@ def test_the_best_state_by_validation_is_in_the_model_at_the_end():
     assert min(history.validation, key=lambda pair: pair[1]) == (7, 0.0)
 
 
-def test_patience_counts_the_looks_without_a_new_best():
+def test_patience_counts_validations_without_a_new_best():
     history = quiet(
         Line(),
         loss=lambda m: -m.w,
@@ -176,18 +176,18 @@ def test_patience_counts_the_looks_without_a_new_best():
     assert history.best_step == 7
 
 
-def test_validation_data_get_the_same_loss_in_evaluation_mode(data):
+def test_validation_data_are_scored_by_the_same_loss_in_evaluation_mode(data):
     torch.manual_seed(0)
     flow = RealNVP(2, layers=2, hidden=(8,), batch_norm=True)
     q = FlowDistribution(torch.distributions.Normal(torch.zeros(2), torch.ones(2)), flow)
     history = quiet(q, data[:400], validation=data[400:], steps=5, validate_every=5)
-    flow.eval()  # the running statistics, not the validation batch's own
+    flow.eval()  # use the running statistics, not those of the validation batch
     expected = -q.log_prob(data[400:]).mean().item()
     assert dict(history.validation)[history.best_step] == pytest.approx(expected, rel=1e-6)
 
 
 @pytest.mark.parametrize("training", [True, False])
-def test_every_part_of_the_model_is_left_in_the_mode_it_came_in(data, training):
+def test_the_mode_of_every_part_of_the_model_is_restored(data, training):
     model = nn.Sequential(nn.Linear(2, 2), nn.Dropout(0.5))
     model.train(training)
     model[1].train(not training)
@@ -218,13 +218,13 @@ def test_a_keyboard_interrupt_keeps_the_best_so_far():
     )
     assert history.interrupted
     assert (history.steps, history.best_step, model.w.item()) == (9, 4, 4)
-    # Without validation the last is all we have.
+    # Without validation, the last state is kept.
     model = Line()
     history = quiet(model, loss=lambda m: -m.w, steps=50, **options)
     assert (history.interrupted, history.steps, history.best_step, model.w.item()) == (True, 9, 9, 9)
 
 
-def test_a_callback_that_says_true_stops_the_training():
+def test_a_callback_that_returns_true_stops_the_training():
     seen = []
     history = quiet(Line(), loss=lambda m: -m.w, steps=50, callback=lambda step, loss: seen.append(step) or step == 5)
     assert seen == [1, 2, 3, 4, 5]
@@ -232,7 +232,7 @@ def test_a_callback_that_says_true_stops_the_training():
     assert not history.interrupted
 
 
-def test_a_loss_that_is_no_number_any_more_stops_with_advice_and_sound_parameters():
+def test_a_loss_that_becomes_nan_raises_advice_and_restores_finite_parameters():
     # At step 12, w is 11, and log(10.5 - w) is NaN.
     model = Line()
     with pytest.raises(FloatingPointError, match=r"became nan at step 12 of 50.*smaller lr \(it was 1\)"):
@@ -241,7 +241,7 @@ def test_a_loss_that_is_no_number_any_more_stops_with_advice_and_sound_parameter
 
 
 class Up(torch.optim.Optimizer):
-    """Adds one to each parameter, whatever the gradient."""
+    """An optimiser that adds ``lr`` to each parameter and ignores the gradient."""
 
     def __init__(self, parameters, lr):
         super().__init__(parameters, {"lr": lr})
@@ -253,7 +253,7 @@ class Up(torch.optim.Optimizer):
                 parameter += group["lr"]
 
 
-def test_a_last_update_that_ruins_the_parameters_is_noticed():
+def test_a_last_update_that_makes_parameters_nan_raises():
     model = Line(4.0)
     with pytest.raises(FloatingPointError, match="with the last update, step 1"):
         # The derivative of sqrt at 0 is infinite, and 0 times it NaN; the loss itself is finite.
@@ -261,8 +261,8 @@ def test_a_last_update_that_ruins_the_parameters_is_noticed():
     assert model.w.item() == 4
 
 
-def test_a_ruined_last_update_before_an_early_stop_names_its_own_step():
-    # The gradient is finite up to step 4, and NaN from there on, while the losses stay finite.
+def test_a_nan_update_before_an_early_stop_names_its_step():
+    # The gradient is NaN from step 4 on, while the losses stay finite.
     model = Line(4.0)
     loss = lambda m, step: (m.w * (step < 3) + 1.0 * (step < 3)).sqrt()  # noqa: E731
     with pytest.raises(FloatingPointError, match="with the last update, step 4 of 50"):
@@ -270,7 +270,7 @@ def test_a_ruined_last_update_before_an_early_stop_names_its_own_step():
     assert model.w.isfinite()
 
 
-def test_a_model_that_gives_its_data_no_density_is_told_apart_from_one_that_diverged(data):
+def test_data_without_density_raise_another_message_than_divergence(data):
     class Half(Line):
         def log_prob(self, x):
             return torch.where(x[:, 0] > 0, 0.0, -math.inf) + self.w
@@ -279,7 +279,7 @@ def test_a_model_that_gives_its_data_no_density_is_told_apart_from_one_that_dive
         quiet(Half(), data, steps=10)
 
 
-# Repeatability, and leaving things as they were.
+# Repeatability and global state.
 
 
 def test_a_seed_makes_a_run_repeatable_to_the_bit_and_leaves_the_global_generator_alone(data):
@@ -297,7 +297,7 @@ def test_a_seed_makes_a_run_repeatable_to_the_bit_and_leaves_the_global_generato
     assert losses != other
 
 
-def test_without_a_seed_the_global_generator_rules(data):
+def test_without_a_seed_the_global_generator_is_used(data):
     def run():
         torch.manual_seed(5)
         return quiet(Gaussian(), data, steps=10).losses
@@ -305,14 +305,14 @@ def test_without_a_seed_the_global_generator_rules(data):
     assert run() == run()
 
 
-def test_looking_does_not_change_the_way(data):
+def test_validation_and_snapshots_do_not_change_the_training(data):
     plainly, watched = Gaussian(), Gaussian()
     a = quiet(plainly, data, steps=40, seed=0)
     b = quiet(watched, data, steps=40, seed=0, validation=data[:100], validate_every=3, snapshots=5)
     assert a.losses == b.losses
 
 
-def test_the_data_are_not_touched(data):
+def test_the_data_are_not_changed(data):
     before = data.clone()
     quiet(Gaussian(), data, steps=10)
     assert torch.equal(before, data)
@@ -321,7 +321,7 @@ def test_the_data_are_not_touched(data):
 # Replay.
 
 
-def test_replay_goes_through_the_snapshots_and_puts_the_final_state_back(data):
+def test_replay_yields_the_snapshots_and_restores_the_final_state(data):
     torch.manual_seed(0)
     flow = Stack(Planar(2), Planar(2))
     q = FlowDistribution(torch.distributions.Normal(torch.zeros(2), torch.ones(2)), flow.inv)
@@ -336,7 +336,7 @@ def test_replay_goes_through_the_snapshots_and_puts_the_final_state_back(data):
     assert same(flow.state_dict(), final)
 
 
-def test_replay_puts_the_final_state_back_also_when_left_half_way(data):
+def test_replay_restores_the_final_state_when_left_early(data):
     model = Gaussian()
     history = quiet(model, data, steps=20, lr=0.1, snapshots=3)
     final = state(model)
@@ -346,7 +346,7 @@ def test_replay_puts_the_final_state_back_also_when_left_half_way(data):
     assert same(model.state_dict(), final)
 
 
-def test_snapshots_are_copies_and_may_be_asked_for_by_step(data):
+def test_snapshots_are_copies_and_may_be_listed_by_step(data):
     model = Gaussian()
     history = quiet(model, data, steps=20, lr=0.1, snapshots=[0, 1, 7])
     assert [step for step, _ in history.snapshots] == [0, 1, 7]
@@ -367,7 +367,7 @@ def ends_by_interrupt(step, loss):
 
 
 @pytest.mark.parametrize("callback", [ends_by_patience, ends_by_callback, ends_by_interrupt])
-def test_the_last_copy_is_there_also_where_the_training_stops_early(callback):
+def test_the_last_copy_is_kept_when_the_training_stops_early(callback):
     # w is the number of steps taken; its validation loss is lowest at 4, so that patience ends at 7 too.
     model = Line()
     history = quiet(
@@ -383,12 +383,12 @@ def test_the_last_copy_is_there_also_where_the_training_stops_early(callback):
         callback=callback,
     )
     assert history.stopped_early or history.interrupted
-    # The state after the last step, not the best one, which is in the model.
+    # The last snapshot is the state after the last step; the model has the best one.
     assert [(step, m.w.item()) for step, m in history.replay(model)] == [(0, 0), (5, 5), (7, 7)]
     assert model.w.item() == 4
 
 
-def test_a_stop_at_a_snapshot_keeps_one_copy_and_steps_asked_for_are_all_there_is(data):
+def test_a_stop_at_a_snapshot_adds_no_second_copy_and_listed_steps_no_last_one(data):
     stop = lambda step, loss: step == 10  # noqa: E731
     history = quiet(Gaussian(), data, steps=20, snapshots=3, callback=stop)
     assert [step for step, _ in history.snapshots] == [0, 10]
@@ -420,7 +420,7 @@ def test_without_progress_nothing_is_written(data, capsys):
     assert captured.out == captured.err == ""
 
 
-# What is refused.
+# Invalid arguments.
 
 
 def spoilt(value):
@@ -432,41 +432,44 @@ def spoilt(value):
 @pytest.mark.parametrize(
     ("options", "complaint"),
     [
-        ({"data": spoilt(math.nan)}, r"data has nan at \[3, 1\]"),
-        ({"data": spoilt(-math.inf)}, r"data has -inf at \[3, 1\]"),
-        ({"validation": spoilt(math.inf)}, r"validation has inf at \[3, 1\]"),
-        ({"data": torch.zeros(5, 2, dtype=torch.long)}, r"data is torch\.int64.*try data\.to\(torch\.float32\)"),
+        ({"data": spoilt(math.nan)}, r"data must be finite, but has nan at \[3, 1\]"),
+        ({"data": spoilt(-math.inf)}, r"data must be finite, but has -inf at \[3, 1\]"),
+        ({"validation": spoilt(math.inf)}, r"validation must be finite, but has inf at \[3, 1\]"),
+        ({"data": torch.zeros(5, 2, dtype=torch.long)}, r"but is torch\.int64; try data\.to\(torch\.float32\)"),
         (
             {"data": torch.zeros(5, 2, dtype=torch.double)},
-            r"float64, but the parameters are torch\.float32",
+            r"data must be torch\.float32 like the parameters, but is torch\.float64",
         ),
         ({"data": torch.zeros(0, 2)}, "data must be .* N at least 1"),
         ({"data": [[1.0, 2.0]]}, "data must be a tensor, but is a list"),
-        ({"data": None}, "data is None"),
-        ({"steps": 0}, "steps must be a whole number from 1 up, but is 0"),
+        ({"data": None}, "data must be given unless the loss needs none, but is None"),
+        ({"steps": 0}, "steps must be a whole number, at least 1, but is 0"),
         ({"batch_size": 2.5}, "batch_size must be a whole number"),
-        ({"steps": 5, "epochs": 5}, "give no steps"),
-        ({"patience": 3}, "validation must be given too"),
+        ({"steps": 5, "epochs": 5}, "epochs must be given with data and without steps"),
+        ({"patience": 3}, "validation must be given when patience is, but is None"),
         ({"snapshots": 1}, "snapshots must be 0, or at least 2"),
         ({"snapshots": 2.5}, r"snapshots must be a whole number of copies.* but is 2\.5"),
         ({"snapshots": [0, 2.5]}, r"list of whole numbers of steps, but is \[0, 2\.5\]"),
-        ({"steps": 5, "snapshots": [0, 5, 9, 6, -1]}, "from 0 to 5, those of this training, but has -1, 6, 9"),
+        ({"steps": 5, "snapshots": [0, 5, 9, 6, -1]}, "from 0 to 5, the end of the training, but has -1, 6, 9"),
         ({"schedule": "linear"}, "schedule must be"),
         ({"optimizer": "adam"}, "optimizer must be a class"),
-        ({"loss": lambda m, x: m.log_prob(x)}, r"loss must give a scalar .*shape \(5,\)"),
-        ({"loss": lambda m, x: 1.0}, "loss must give a scalar .* a float"),
+        (
+            {"loss": lambda m, x: m.log_prob(x)},
+            r"loss must return a differentiable scalar tensor, but returned the shape \(5,\)",
+        ),
+        ({"loss": lambda m, x: 1.0}, "loss must return a differentiable scalar tensor, but returned a float"),
         ({"loss": lambda m, x: torch.tensor(1.0)}, "does not depend on the parameters"),
     ],
 )
-def test_what_does_not_fit_is_refused_in_words(options, complaint):
+def test_invalid_arguments_are_rejected(options, complaint):
     with pytest.raises(ValueError, match=complaint):
         quiet(Gaussian(), **{"data": torch.zeros(5, 2)} | options)
 
 
-def test_what_cannot_be_trained_is_refused_in_words(data):
-    with pytest.raises(ValueError, match="Planar has no log_prob; try FlowDistribution"):
+def test_models_that_cannot_be_trained_are_rejected(data):
+    with pytest.raises(ValueError, match="model must have log_prob, but Planar has none; try FlowDistribution"):
         quiet(Planar(2), data)
-    with pytest.raises(ValueError, match="has no parameter"):
+    with pytest.raises(ValueError, match="model must have a parameter that requires a gradient, but Identity has none"):
         quiet(nn.Identity(), data)
     with pytest.raises(ValueError, match=r"model must be a torch\.nn\.Module, or a FlowDistribution"):
         quiet(torch.distributions.Normal(0.0, 1.0), data)
