@@ -1,4 +1,4 @@
-"""Build the learner's and the solved notebooks from notebooks/source, or check that they are in step with it."""
+"""Build the learner's and the solved notebooks from notebooks/source, or check that they match their sources."""
 
 import argparse
 import sys
@@ -13,7 +13,7 @@ LIMIT_LESSON, LIMIT_CELL, LIMIT_KILOBYTES = 60.0, 20.0, 600.0
 
 
 def build(lesson: Lesson, folder: Path) -> list[str]:
-    """Execute and write both notebooks of `lesson`; returns what is over a limit, in words."""
+    """Execute and write both notebooks of `lesson`; return a line for each exceeded limit."""
     over = []
     for which in SETS:
         title = f"{lesson.name} ({which})"
@@ -29,7 +29,7 @@ def build(lesson: Lesson, folder: Path) -> list[str]:
 
 
 def report(title: str, timing: Timing, kilobytes: float) -> list[str]:
-    """Print a line of measurements; returns those over their limit."""
+    """Print a line of measurements; return a line for each exceeded limit."""
     print(
         f"{title:40} {timing.total:6.1f} s  slowest cell {timing.slowest_cell} ({timing.slowest:.1f} s)  "
         f"{kilobytes:.0f} kB",
@@ -40,23 +40,25 @@ def report(title: str, timing: Timing, kilobytes: float) -> list[str]:
         (timing.slowest, LIMIT_CELL, f"s for cell {timing.slowest_cell}"),
         (kilobytes, LIMIT_KILOBYTES, "kB"),
     ]
-    return [f"{title}: {value:.1f} {what}, the limit is {limit:g}" for value, limit, what in measured if value > limit]
+    return [f"{title}: {value:.1f} {unit}, the limit is {limit:g}" for value, limit, unit in measured if value > limit]
 
 
 def check(lessons: list[Lesson], folder: Path, whole: bool) -> list[str]:
-    """What is out of step, in words; with `whole`, notebooks without a source too."""
+    """Return a line for each notebook that does not match its source; with `whole`, also for those without one."""
     found = [line for lesson in lessons for line in stale(lesson, folder)]
     return found + [f"{path} has no source" for path in (orphans(lessons, folder) if whole else [])]
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """The command line; returns its exit status."""
+    """Run the command line; return the exit status."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("lesson", nargs="?", help="one lesson, such as 02_nade (default: all)")
-    parser.add_argument("--folder", type=Path, default=NOTEBOOKS, help="where source/ lies (default: the course's)")
-    parser.add_argument("--check", action="store_true", help="only say what is out of step; run nothing")
-    parser.add_argument("--force", action="store_true", help="build also what is in step")
-    parser.add_argument("--strict", action="store_true", help="fail when a lesson is over a limit of time or size")
+    parser.add_argument(
+        "--folder", type=Path, default=NOTEBOOKS, help="folder that holds source/ (default: that of the course)"
+    )
+    parser.add_argument("--check", action="store_true", help="list the notebooks that are out of step; run nothing")
+    parser.add_argument("--force", action="store_true", help="also build lessons that are in step")
+    parser.add_argument("--strict", action="store_true", help="fail if a lesson exceeds a limit of time or size")
     options = parser.parse_args(arguments)
     try:
         lessons = [read_lesson(path) for path in discover(options.folder, options.lesson)]

@@ -1,4 +1,4 @@
-"""Check the English of docstrings, comments, messages and test names in the rooms that are listed below."""
+"""Check the English of docstrings, comments, messages and test names, by default in the rooms listed below."""
 
 import ast
 import re
@@ -94,7 +94,7 @@ COMMENT_CLAUSES = _words("what whatever whoever whichever whom whose")
 
 #: Pattern -> remedy, for all prose.
 WORDS = {
-    r"there\s+(?:is|are|was|were)\s+no": "",  # good English
+    r"there\s+(?:is|are|was|were)\s+(?:no|none)": "",  # good English, as are the next two
     r"is\s+no\s+(?:longer|more|less|\w+er\s+than)": "",
     r"let's\s+say": "",
     r"(?:is|are|was|were)\s+no": "write 'is not a'",

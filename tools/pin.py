@@ -1,7 +1,7 @@
-"""Print constraints.txt: the version of every installed distribution that one of nfteach's extras leads to.
+"""Print constraints.txt: the versions of all distributions that nfteach and its extras require.
 
 To move the pins: change the versions in the environment (`.venv/bin/pip install -U ...`), run `make constraints`,
-`make notebooks FORCE=1` and `make test`, and look at the difference.
+`make notebooks FORCE=1` and `make test`, and review the difference.
 """
 
 import sys
@@ -20,10 +20,10 @@ HEADER = """\
 
 
 def closure(root: str, extras: tuple[str, ...], python: str) -> dict[str, str]:
-    """Name -> version of all that `root` with `extras` needs on that Python, `root` left out.
+    """Return name -> version of all distributions that `root` with `extras` requires on a version of Python.
 
     Raises:
-        PackageNotFoundError: something needed is not installed here.
+        PackageNotFoundError: if a required distribution is not installed.
     """
     environment = default_environment() | {"python_version": python, "python_full_version": f"{python}.0"}
     found: dict[str, str] = {}
@@ -35,7 +35,7 @@ def closure(root: str, extras: tuple[str, ...], python: str) -> dict[str, str]:
             continue
         done.add(item)
         installed = distribution(name)
-        found[name] = Version(installed.version).public  # 2.13.0+cpu is pinned as 2.13.0: the build is pip's choice
+        found[name] = Version(installed.version).public  # 2.13.0+cpu is pinned as 2.13.0: pip chooses the build
         for requirement in map(Requirement, installed.requires or []):
             if requirement.marker is None or requirement.marker.evaluate(environment | {"extra": extra}):
                 queue += [(canonicalize_name(requirement.name), wanted) for wanted in ("", *requirement.extras)]
@@ -44,15 +44,13 @@ def closure(root: str, extras: tuple[str, ...], python: str) -> dict[str, str]:
 
 
 def main() -> int:
-    """Print the file; returns the exit status."""
+    """Print the file; return the exit status."""
     pins: dict[str, str] = {}
     for python in PYTHONS:
         try:
             pins |= closure("nfteach", ("lab", "test"), python)
         except PackageNotFoundError as error:
-            print(
-                f"{error.name} is needed on Python {python} and not installed here: install it first", file=sys.stderr
-            )
+            print(f"{error.name} must be installed, as Python {python} requires it, but is not", file=sys.stderr)
             return 1
     print(HEADER.format(first=PYTHONS[0], last=PYTHONS[-1]), end="")
     print("\n".join(f"{name}=={version}" for name, version in sorted(pins.items())))

@@ -1,4 +1,4 @@
-"""The builder on a small lesson of its own: the same bytes twice, solutions cut, mistakes told."""
+"""The builder of notebooks, on a small lesson: reproducible bytes, cut solutions, reported mistakes."""
 
 import shutil
 import struct
@@ -55,13 +55,13 @@ def test_building_again_changes_no_byte(course):
     assert stored(course) == before
 
 
-def test_what_is_in_step_is_left_alone(course, capsys):
+def test_a_lesson_in_step_is_not_built_again(course, capsys):
     assert main(["--folder", str(course)]) == 0
     assert "0 of 1 lessons built" in capsys.readouterr().out
 
 
-def test_the_fixture_has_what_the_byte_test_is_about(course):
-    """A plot with its description, a widget without its live view, a checked cell, no progress bar."""
+def test_the_fixture_covers_all_kinds_of_output(course):
+    """The fixture has a plot with a description, a widget without live view, a checked cell, and no progress bar."""
     outputs = [output for cell in cells(course) if cell.cell_type == "code" for output in cell.outputs]
     (picture,) = [output for output in outputs if "image/png" in output.get("data", {})]
     assert picture.metadata["image/png"]["alt"] == "A straight line from (0, 0) to (1, 1)."
@@ -98,7 +98,7 @@ def test_a_source_that_changed_is_out_of_step(course, capsys):
     assert capsys.readouterr().out.count("its hash is another") == 2
 
 
-def test_a_notebook_without_a_source_is_named(course, capsys):
+def test_a_notebook_without_a_source_is_listed(course, capsys):
     shutil.copy(course / "00_fixture.ipynb", course / "05_lost.ipynb")
     assert main(["--folder", str(course), "--check"]) == 1
     assert "05_lost.ipynb has no source" in capsys.readouterr().out
@@ -110,7 +110,7 @@ def test_inserting_a_cell_keeps_the_other_ids(tmp_path):
     assert [cell.id for cell in first.cells] == [second.cells[0].id, second.cells[2].id]
 
 
-def test_links_of_the_solved_notebook_lead_out_of_its_folder(tmp_path):
+def test_links_of_the_solved_notebook_are_relative_to_its_folder(tmp_path):
     text = "# T\n\n[a](02_nade.ipynb), [b](../README.md#x), [c](#T), [d](https://example.org/a.html), $f[i](x)$\n"
     solved = read_lesson(write(tmp_path, text)).notebooks["solved"].cells[0].source
     assert solved == text.strip().replace("../README.md", "../../README.md")
@@ -120,17 +120,17 @@ def test_links_of_the_solved_notebook_lead_out_of_its_folder(tmp_path):
     "body",
     ["### BEGIN SOLUTION\n1", "1\n### END SOLUTION", "### BEGIN SOLUTION\n### BEGIN SOLUTION", "### BEGIN SOLUTIONS"],
 )
-def test_marks_without_a_partner_are_told(tmp_path, body):
+def test_marks_without_a_partner_are_rejected(tmp_path, body):
     with pytest.raises(LessonError, match="01_scratch, cell 2: '### "):
         read_lesson(write(tmp_path, code(body)))
 
 
-def test_a_failing_cell_stops_the_build_and_is_shown(tmp_path, capsys):
+def test_a_failing_cell_stops_the_build_with_its_traceback(tmp_path, capsys):
     write(tmp_path, code("1 / 0"))
     assert main(["--folder", str(tmp_path)]) == 1
-    told = capsys.readouterr().err
-    assert "01_scratch (learner), cell 2 failed" in told
-    assert "ZeroDivisionError" in told
+    message = capsys.readouterr().err
+    assert "01_scratch (learner), cell 2 failed" in message
+    assert "ZeroDivisionError" in message
     assert stored(tmp_path) == {}
 
 
@@ -142,13 +142,13 @@ def test_a_failing_cell_stops_the_build_and_is_shown(tmp_path, capsys):
         ("import warnings; warnings.warn('odd', stacklevel=1)", "no warnings"),
     ],
 )
-def test_what_would_not_be_the_same_elsewhere_is_refused(tmp_path, capsys, body, words):
+def test_output_that_depends_on_the_machine_is_rejected(tmp_path, capsys, body, words):
     write(tmp_path, code(body))
     assert main(["--folder", str(tmp_path)]) == 1
     assert words in capsys.readouterr().err
 
 
-def test_an_unknown_lesson_is_told_what_there_is(tmp_path):
+def test_an_unknown_lesson_is_answered_with_the_known_ones(tmp_path):
     write(tmp_path, "# T\n")
     with pytest.raises(LessonError, match=r"no lesson '09_none'.*01_scratch"):
         discover(tmp_path, "09_none")
@@ -159,7 +159,7 @@ def test_no_lessons_at_all_is_an_error(tmp_path):
         discover(tmp_path)
 
 
-def test_a_slow_or_heavy_lesson_fails_a_strict_build(tmp_path, monkeypatch, capsys):
+def test_a_lesson_over_a_limit_fails_a_strict_build(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr("build_notebooks.LIMIT_KILOBYTES", 0.1)
     write(tmp_path, code("print(1)"))
     assert main(["--folder", str(tmp_path), "--strict"]) == 1
@@ -167,7 +167,7 @@ def test_a_slow_or_heavy_lesson_fails_a_strict_build(tmp_path, monkeypatch, caps
 
 
 def settled(*streams: tuple[str, str]) -> list[tuple[str, str]]:
-    """The streams that are stored after a cell wrote `streams`: (name, text) each."""
+    """Return the streams, (name, text) each, that are stored for a cell that wrote `streams`."""
     outputs = [nbformat.v4.new_output("stream", name=name, text=text) for name, text in streams]
     notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell("1", outputs=outputs)])
     notebook.metadata = nbformat.from_dict(METADATA | {"nfteach": {}})
@@ -184,7 +184,7 @@ def test_progress_bars_on_stderr_are_dropped():
     assert settled(("stderr", bar), ("stdout", "done\n")) == [("stdout", "done\n")]
 
 
-def test_a_picture_loses_its_notes_and_nothing_else():
+def test_a_picture_loses_its_notes_only():
     def chunk(kind: bytes, content: bytes) -> bytes:
         return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
 
@@ -193,5 +193,5 @@ def test_a_picture_loses_its_notes_and_nothing_else():
     notes = chunk(b"tEXt", b"Software\x00Matplotlib") + chunk(b"tIME", b"\x07\xea\x01\x01\x00\x00\x00")
     signature = b"\x89PNG\r\n\x1a\n"
     assert strip_png(signature + head + notes + body) == signature + head + body
-    with pytest.raises(ValueError, match="expected a PNG"):
+    with pytest.raises(ValueError, match="data must be a PNG file"):
         strip_png(b"GIF89a")

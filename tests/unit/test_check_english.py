@@ -104,7 +104,7 @@ def test_a_fixture_or_context_may_be_a_noun_or_a_verb(decorator):
         ("The mask never hears of it.", "The mask ignores the event."),
         ("x is no tensor.", "x is not a tensor; there is no default, and it is no longer needed."),
         ("x is no\n    tensor.", "If there\n    is no tensor."),
-        ("the parameters are none.", "the parameters are None."),
+        ("the parameters are none.", "the parameters are None, or there are none."),
         ("whoever makes it decides.", "The caller decides."),
         ("ours beside the others.", "ours next to zuko; besides, it is small."),
         ("The entry furthest off.", "The entry with the largest error."),

@@ -1,7 +1,7 @@
 """pyproject.toml, constraints.txt, environment.yml, the Makefile and the workflow describe one environment.
 
-And constraints-peers.txt a second one, for the tests on other people's libraries; constraints-bench.txt a third, in
-which the explorers are timed beside others.
+constraints-peers.txt describes a second one, for the tests on other libraries, and constraints-bench.txt a third, for
+the timing of the explorers.
 """
 
 import json
@@ -27,7 +27,7 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 
 
 def pins(file: str) -> dict[str, str]:
-    """Name -> version in a file of constraints."""
+    """Return name -> version in a file of constraints."""
     lines = (line for line in (ROOT / file).read_text().split("\n") if line and not line.startswith("#"))
     return {canonicalize_name(name): version for name, _, version in (line.partition("==") for line in lines)}
 
@@ -46,7 +46,7 @@ SUPPORTED = [
 ]
 WORKFLOW = yaml.safe_load((ROOT / ".github/workflows/test.yml").read_text())
 MATRIX = WORKFLOW["jobs"]["test"]["strategy"]["matrix"]["python"]
-DEBIAN_12 = "3.11.2"  # older than the 3.11 that the workflow installs: some wheels ask for a later 3.11
+DEBIAN_12 = "3.11.2"  # older than the workflow's 3.11; some wheels require a later 3.11
 
 
 @pytest.mark.parametrize("requirement", DIRECT, ids=str)
@@ -59,7 +59,7 @@ def test_everything_that_is_needed_here_is_pinned_at_the_version_installed():
     assert {name: PINS.get(name) for name in here} == here
 
 
-def test_nothing_else_is_pinned_save_what_another_python_needs():
+def test_other_pins_are_those_of_other_versions_of_python():
     here = closure("nfteach", ("lab", "test"), "{}.{}".format(*sys.version_info))
     for name in PINS.keys() - here.keys():
         with pytest.raises(PackageNotFoundError):
@@ -67,10 +67,10 @@ def test_nothing_else_is_pinned_save_what_another_python_needs():
 
 
 @pytest.mark.parametrize("python", [DEBIAN_12, *(f"{minor}.5" for minor in MATRIX)])
-def test_every_pin_takes_this_python(python):
+def test_every_pin_supports_this_python(python):
     here = closure("nfteach", ("lab", "test"), "{}.{}".format(*sys.version_info))
-    asked = {name: distribution(name).metadata["Requires-Python"] or "" for name in here}
-    assert {name: range_ for name, range_ in asked.items() if not SpecifierSet(range_).contains(python)} == {}
+    required = {name: distribution(name).metadata["Requires-Python"] or "" for name in here}
+    assert {name: range_ for name, range_ in required.items() if not SpecifierSet(range_).contains(python)} == {}
 
 
 def test_no_cuda_in_the_environment():
@@ -102,13 +102,13 @@ def test_the_conda_form_is_the_same_environment():
 
 
 def torch_index() -> str:
-    """The address that the Makefile takes the CPU build of torch from."""
+    """Return the address of the CPU build of torch in the Makefile."""
     (address,) = set(re.findall(r"https://download\.pytorch\.org/\S+?(?=\))", (ROOT / "Makefile").read_text()))
     return address
 
 
 def plan(tmp_path: Path, *arguments: str, target: str = "lab", **environment: str) -> str:
-    """What make would do for `make lab`, or another target, with environments in `tmp_path`, without doing it."""
+    """Return the commands that make would run for `target`, with environments in `tmp_path`, without running them."""
     kept = {
         key: value for key, value in os.environ.items() if key not in ("PIP_FIND_LINKS", "TORCH_INDEX", "MAKEFLAGS")
     }
@@ -116,19 +116,19 @@ def plan(tmp_path: Path, *arguments: str, target: str = "lab", **environment: st
     return subprocess.run(command, cwd=ROOT, env=kept | environment, capture_output=True, text=True, check=True).stdout
 
 
-def test_make_asks_for_the_cpu_build_of_torch(tmp_path):
+def test_make_installs_the_cpu_build_of_torch(tmp_path):
     ordinary = plan(tmp_path)
     assert f"--extra-index-url {torch_index()} -c constraints.txt" in ordinary
     assert "check_torch.py" in ordinary
 
 
-def test_make_leaves_pip_alone_where_it_was_given_wheels_of_its_own(tmp_path):
+def test_make_keeps_the_configuration_of_pip_where_it_has_wheels(tmp_path):
     configured = plan(tmp_path, PIP_FIND_LINKS="/some/wheels")
     assert "--extra-index-url" not in configured
     assert "check_torch.py" in configured
 
 
-def test_make_can_be_told_to_take_any_torch(tmp_path):
+def test_make_accepts_any_torch_without_an_index(tmp_path):
     anything = plan(tmp_path, "TORCH_INDEX=")
     assert "--extra-index-url" not in anything
     assert "check_torch.py" not in anything
@@ -143,14 +143,14 @@ def test_the_second_start_installs_nothing(tmp_path):
     assert "jupyter" in second
 
 
-def test_the_peers_have_an_environment_of_their_own(tmp_path):
+def test_the_peers_have_a_separate_environment(tmp_path):
     assert not PEERS.keys() & PINS.keys()
     done = plan(tmp_path, target="test-peers")
     assert f"-m venv {tmp_path / 'venv-peers'}" in done
     assert f"-m venv {tmp_path / 'venv'}\n" not in done
     installs = [line for line in done.splitlines() if "pip install" in line]
-    asked = {canonicalize_name(word) for line in installs for word in line.split()}
-    assert PEERS.keys() <= asked
+    words = {canonicalize_name(word) for line in installs for word in line.split()}
+    assert PEERS.keys() <= words
     assert all(
         f"--extra-index-url {torch_index()} -c constraints.txt -c constraints-peers" in line for line in installs
     )
@@ -163,7 +163,7 @@ def test_the_peers_are_installed_once(tmp_path):
     assert "pip install" not in plan(tmp_path, target="test-peers")
 
 
-def test_the_benchmarks_run_where_the_peers_live(tmp_path):
+def test_the_benchmarks_run_in_the_environment_of_the_peers(tmp_path):
     python = f"{tmp_path / 'venv-peers'}/bin/python"
     done = plan(tmp_path, "DATA=some/data", "BENCH_OPTIONS=--fresh nade", target="bench")
     assert f"-m venv {tmp_path / 'venv-peers'}" in done
@@ -173,7 +173,7 @@ def test_the_benchmarks_run_where_the_peers_live(tmp_path):
     assert "make bench-quick " in (ROOT / ".ci/run").read_text()
 
 
-def test_the_benchmark_of_the_explorers_has_an_environment_of_its_own(tmp_path):
+def test_the_benchmark_of_the_explorers_has_a_separate_environment(tmp_path):
     assert not BENCH.keys() & (PINS | PEERS).keys()
     done = plan(tmp_path, "BENCH_OPTIONS=--quick", target="bench-widgets")
     (install,) = [line for line in done.splitlines() if f"{tmp_path / 'venv-bench'}/bin/python -m pip" in line]
@@ -186,7 +186,7 @@ def test_the_benchmark_of_the_explorers_has_an_environment_of_its_own(tmp_path):
     assert "pip install" not in plan(tmp_path, target="bench-widgets")
 
 
-def test_every_test_of_the_peers_is_run_once(tmp_path):
+def test_every_test_of_the_peers_runs_once(tmp_path):
     (loop,) = re.findall(r"for peer in (.*?);", plan(tmp_path, target="test-peers"))
     files = {peer: set((ROOT / "tests/peers").glob(f"test_{peer}*.py")) for peer in loop.split()}
     assert set().union(*files.values()) == set((ROOT / "tests/peers").glob("test_*.py"))
@@ -202,7 +202,7 @@ def test_every_test_of_the_peers_is_run_once(tmp_path):
     ],
     ids=["too old", "no venv"],
 )
-def test_a_python_that_will_not_do_is_told_in_one_line(tmp_path, script, words):
+def test_an_unsupported_python_is_reported_in_one_line(tmp_path, script, words):
     fake = tmp_path / "python3"
     fake.write_text(f"#!/bin/sh\n{script}\n")
     fake.chmod(0o755)
@@ -217,12 +217,12 @@ def test_hypothesis_tries_the_same_examples_in_every_run():
     assert hypothesis.settings.default.deadline is None
 
 
-def test_this_python_will_do():
+def test_this_python_is_supported():
     subprocess.run(["sh", ROOT / "tools/check_python.sh", sys.executable], check=True)
 
 
 def ensure_browser(folder: Path, apt: str, **environment: str) -> subprocess.CompletedProcess:
-    """Run tools/ensure_browser.sh where a browser is found once the file `installed` exists, and `apt` is apt-get."""
+    """Run tools/ensure_browser.sh with the script `apt` as apt-get; a browser is found once `installed` exists."""
     stubs = {
         "apt-get": apt,
         "id": "echo 0",
@@ -241,19 +241,19 @@ def test_a_missing_browser_is_installed(tmp_path):
     assert ensure_browser(tmp_path, f'case "$*" in *chromium*) touch {tmp_path}/installed;; esac').returncode == 0
 
 
-def test_a_browser_that_cannot_be_installed_is_asked_for_in_words(tmp_path):
+def test_a_browser_that_cannot_be_installed_is_requested_in_words(tmp_path):
     done = ensure_browser(tmp_path, "exit 100")
     assert done.returncode == 1
     assert "sudo apt-get install chromium" in done.stderr
 
 
-def test_a_named_browser_that_does_not_run_is_told(tmp_path):
+def test_a_named_browser_that_does_not_run_is_reported(tmp_path):
     done = ensure_browser(tmp_path, f"touch {tmp_path}/installed", CHROMIUM="/no/such/chromium")
     assert done.returncode == 1
     assert "'/no/such/chromium', which does not run" in done.stderr
 
 
-def test_jupyterlab_knows_the_settings_that_make_lab_gives_it():
+def test_the_settings_of_make_lab_are_known_to_jupyterlab():
     overrides = json.loads((ROOT / "tools/jupyter/labconfig/default_setting_overrides.json").read_text())
     share = Path(sys.prefix) / "share/jupyter"
     places = [share / "lab/schemas", *share.glob("labextensions/*/schemas"), *share.glob("labextensions/@*/*/schemas")]

@@ -1,1 +1,1 @@
-"""From a lesson's Markdown source to the two notebooks that are built from it."""
+"""The steps from the Markdown source of a lesson to its two notebooks."""

@@ -1,4 +1,4 @@
-"""Run a notebook from top to bottom in a fresh kernel that knows nothing of its user's settings."""
+"""Execution of a notebook in a fresh kernel, independent of the user's settings."""
 
 import os
 import tempfile
@@ -16,11 +16,11 @@ from lessons.source import LessonError
 
 __all__ = ["Timing", "execute"]
 
-CELL_TIMEOUT = 300  # seconds, after which a cell is taken to hang
+CELL_TIMEOUT = 300  # seconds, after which a cell is assumed to hang
 
 
 class Timing(NamedTuple):
-    """Seconds for the whole run (the kernel's start included), the slowest cell's number (from 1) and its seconds."""
+    """Seconds for the whole run with the start of the kernel, the number of the slowest cell (from 1), its seconds."""
 
     total: float
     slowest_cell: int
@@ -31,7 +31,7 @@ def execute(notebook: NotebookNode, folder: Path, title: str) -> Timing:
     """Execute `notebook` in place, with `folder` as the kernel's working directory.
 
     Raises:
-        LessonError: a cell failed, hung or killed its kernel; the message holds the cell and the traceback.
+        LessonError: if a cell fails, hangs or kills its kernel; the message holds the cell and the traceback.
     """
     began: dict[int, float] = {}
     took: dict[int, float] = {}
@@ -49,7 +49,7 @@ def execute(notebook: NotebookNode, folder: Path, title: str) -> Timing:
         record_timing=False,
         store_widget_state=False,
         resources={"metadata": {"path": str(folder)}},
-        extra_arguments=["--log-level=ERROR"],  # ipykernel 7 warns at each start that loopback TCP is not encrypted
+        extra_arguments=["--log-level=ERROR"],  # ipykernel 7 warns at each start about unencrypted loopback TCP
         on_cell_execute=start,
         on_cell_executed=stop,
     )
@@ -68,10 +68,10 @@ def execute(notebook: NotebookNode, folder: Path, title: str) -> Timing:
 
 @contextmanager
 def _clean_environment():
-    """The environment of a kernel whose numbers and pictures depend on the lesson alone.
+    """The environment of a kernel in which numbers and pictures depend on the lesson alone.
 
-    One thread, because sums over several threads are added in another order; no profile, matplotlibrc or
-    progress of the user.
+    It has one thread, because several threads sum in another order, and no profile, matplotlibrc or progress of the
+    user.
     """
     with tempfile.TemporaryDirectory() as profile, tempfile.TemporaryDirectory() as progress:
         style = Path(find_spec("matplotlib").origin).parent / "mpl-data" / "matplotlibrc"

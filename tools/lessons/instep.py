@@ -1,4 +1,4 @@
-"""Compare what is stored with what the sources ask for, without running anything."""
+"""Comparison of the stored notebooks with their sources, without execution."""
 
 from pathlib import Path
 
@@ -11,7 +11,7 @@ __all__ = ["orphans", "stale"]
 
 
 def stale(lesson: Lesson, folder: Path) -> list[str]:
-    """In words, where the two stored notebooks of `lesson` differ from its source; empty when they are in step."""
+    """Return a line for each of the two stored notebooks of `lesson` that differs from its source."""
     found = []
     for which in SETS:
         target = lesson.target(folder, which)
@@ -25,7 +25,7 @@ def stale(lesson: Lesson, folder: Path) -> list[str]:
 
 
 def orphans(lessons: list[Lesson], folder: Path) -> list[Path]:
-    """Notebooks that no source asks for."""
+    """Return the notebooks without a source."""
     wanted = {lesson.target(folder, which) for lesson in lessons for which in SETS}
     return sorted({*folder.glob("*.ipynb"), *(folder / "solutions").glob("*.ipynb")} - wanted)
 

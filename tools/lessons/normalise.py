@@ -1,4 +1,4 @@
-"""Bring an executed notebook to the one form in which the same lesson always gives the same bytes."""
+"""The normal form of an executed notebook: the same lesson always has the same bytes."""
 
 import base64
 import re
@@ -15,8 +15,8 @@ __all__ = ["normalise", "strip_png", "to_text"]
 
 WIDGET = "application/vnd.jupyter.widget-view+json"
 ADDRESS = re.compile(r"0x[0-9a-f]{7,}", re.IGNORECASE)
-BAR = re.compile(r"\d+%\||\b\d+it \[|\[\d\d:\d\d[<,]")  # tqdm's bars, with and without a known end
-# IPython says this once on a machine, when matplotlib first looks at its fonts.
+BAR = re.compile(r"\d+%\||\b\d+it \[|\[\d\d:\d\d[<,]")  # progress bars of tqdm, with and without a total
+# IPython prints this once on each machine, when matplotlib first reads its fonts.
 HARMLESS = ("Matplotlib is building the font cache",)
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 PNG_NOTES = {b"tEXt", b"zTXt", b"iTXt", b"tIME", b"eXIf"}
@@ -26,8 +26,8 @@ def normalise(notebook: NotebookNode, title: str) -> None:
     """Rewrite the outputs and the metadata of `notebook` in place.
 
     Raises:
-        LessonError: an output that cannot be the same next time or elsewhere: an error, a warning on stderr, a memory
-            address, a path of this machine.
+        LessonError: if an output can differ between runs or machines: an error, a warning on stderr, a memory address,
+            a path of this machine.
     """
     notebook.metadata = nbformat.from_dict(METADATA | {"nfteach": notebook.metadata["nfteach"]})
     for number, cell in enumerate(notebook.cells, start=1):
@@ -42,15 +42,15 @@ def normalise(notebook: NotebookNode, title: str) -> None:
 
 
 def to_text(notebook: NotebookNode) -> str:
-    """The file's text: nbformat's own writing with sorted keys, and one newline at the end."""
+    """Return the text of the notebook's file, as nbformat writes it, with sorted keys and one newline at the end."""
     nbformat.validate(notebook)
     return nbformat.writes(notebook, version=nbformat.NO_CONVERT).rstrip("\n") + "\n"
 
 
 def strip_png(data: bytes) -> bytes:
-    """`data` without the chunks that name the program, its version or the time."""
+    """Return `data` without the chunks that hold the program, its version or the time."""
     if not data.startswith(PNG_SIGNATURE):
-        raise ValueError(f"data: expected a PNG file, got bytes that start with {data[:8]!r}")
+        raise ValueError(f"data must be a PNG file, but starts with {data[:8]!r}")
     kept, at = [PNG_SIGNATURE], len(PNG_SIGNATURE)
     while at < len(data):
         (length,) = struct.unpack(">I", data[at : at + 4])
@@ -85,7 +85,7 @@ def _outputs(outputs: list[NotebookNode], alt: str | None, where: str) -> list[N
 
 
 def _describe(output: NotebookNode, alt: str | None) -> None:
-    """Strip the notes from a picture, and put the source cell's `alt` where nbconvert reads it."""
+    """Strip the notes from a picture, and store the `alt` of the source cell for nbconvert."""
     if "image/png" not in output.data:
         return
     picture = strip_png(base64.b64decode(output.data["image/png"]))
@@ -95,7 +95,7 @@ def _describe(output: NotebookNode, alt: str | None) -> None:
 
 
 def _settle(text: str, bars: bool) -> str:
-    """What a terminal shows in the end: a carriage return starts the line again. On stderr, bars are dropped."""
+    """Return the final text of a terminal, where a carriage return restarts a line; on stderr, without bars."""
     lines = []
     for line in text.split("\n"):
         shown = [part for part in line.split("\r") if part]

@@ -1,4 +1,4 @@
-"""Read a lesson's source and cut it into the learner's notebook and the solved one, not yet executed."""
+"""The source of a lesson, and the learner's and the solved notebook that it describes, not yet executed."""
 
 import hashlib
 import os
@@ -12,19 +12,19 @@ from nbformat import NotebookNode
 
 __all__ = ["BUILDER_VERSION", "METADATA", "NOTEBOOKS", "SETS", "Lesson", "LessonError", "discover", "read_lesson"]
 
-BUILDER_VERSION = "1"  # raise it when the builder would write other bytes for the same source
+BUILDER_VERSION = "1"  # raise it when the builder changes the bytes of the same source
 
-# The course, or another folder of lessons to try them in before they join it.
+# The folder of the course, or another one for lessons in preparation.
 NOTEBOOKS = Path(os.environ.get("NFTEACH_NOTEBOOKS", Path(__file__).parents[2] / "notebooks")).resolve()
 
 SETS = ("learner", "solved")
 BEGIN, END = "### BEGIN SOLUTION", "### END SOLUTION"
 PLACE = "# your code here"
 NAME = re.compile(r"\d\d_[a-z0-9_]+")
-# The target of a link or a picture that is a relative path (so has a dot), but not another lesson: f[i](x) is neither.
+# The target of a link or picture: a relative path with a dot, and not a lesson. It excludes f[i](x).
 LINK = re.compile(r"(\]\()(?!\d\d_[a-z0-9_]+\.ipynb)([\w./-]*\.[\w./-]+(?:#\S*)?\))")
 MARKDOWN = {"extension": ".md", "format_name": "markdown", "split_at_heading": True}
-# Only what does not change with the machine: an executed notebook otherwise names its Python version.
+# Independent of the machine; an executed notebook would otherwise hold its Python version.
 METADATA = {
     "kernelspec": {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"},
     "language_info": {"name": "python", "pygments_lexer": "ipython3"},
@@ -32,7 +32,7 @@ METADATA = {
 
 
 class LessonError(Exception):
-    """A lesson that cannot be built; the message says which lesson, which cell and what to do."""
+    """An error in a lesson; the message names the lesson, the cell and the remedy."""
 
 
 class Lesson(NamedTuple):
@@ -44,19 +44,19 @@ class Lesson(NamedTuple):
 
     @property
     def name(self) -> str:
-        """The file's name without its ending, such as `02_nade`."""
+        """The name of the file without its suffix, such as `02_nade`."""
         return self.path.stem
 
     def target(self, folder: Path, which: str) -> Path:
-        """Where the notebook of the set `which` lies under the folder of all notebooks."""
+        """Return the path of the notebook of the set `which`, given the folder of all notebooks."""
         return (folder / "solutions" if which == "solved" else folder) / f"{self.name}.ipynb"
 
 
 def discover(folder: Path, only: str | None = None) -> list[Path]:
-    """The sources under `folder`/source, sorted; `only` picks one by its name.
+    """Return the sources in `folder`/source, sorted; `only` selects one by name.
 
     Raises:
-        LessonError: there is none, or one is not named like `02_nade.md`.
+        LessonError: if there is none, or one has a name unlike `02_nade.md`.
     """
     paths = sorted((folder / "source").glob("*.md"))
     if only is not None:
@@ -69,7 +69,7 @@ def discover(folder: Path, only: str | None = None) -> list[Path]:
         raise LessonError(f"no lesson sources (NN_name.md) in {folder / 'source'}")
     for path in paths:
         if not NAME.fullmatch(path.stem):
-            raise LessonError(f"{path}: a lesson is named like 02_nade.md (two digits, then lower-case words)")
+            raise LessonError(f"{path}: the name of a lesson must be like 02_nade.md, two digits and lower-case words")
     return paths
 
 
@@ -99,19 +99,19 @@ def _notebook(name: str, digest: str, cells: list[NotebookNode], which: str) -> 
 
 
 def _relink(source: str) -> str:
-    """Relative links as they read from solutions/, one folder further down; lessons link to each other solved."""
+    """Return `source` with its relative links adapted to solutions/, one folder down; links to lessons stay."""
     return LINK.sub(r"\1../\2", source)
 
 
 def _cell_id(cell: NotebookNode, used: dict[str, int]) -> str:
-    """An id from the cell's own text: it survives edits elsewhere in the lesson, and is the same in both notebooks."""
+    """Return an id derived from the text of the cell: stable under edits elsewhere, and equal in both notebooks."""
     digest = hashlib.sha256(f"{cell.cell_type}\n{cell.source}".encode()).hexdigest()[:12]
     used[digest] = used.get(digest, 0) + 1
     return digest if used[digest] == 1 else f"{digest}-{used[digest]}"
 
 
 def _cut(source: str, which: str, where: str) -> str:
-    """Take the solutions out (learner's set), or only their marks (solved set)."""
+    """Remove the solutions (learner's set), or their marks only (solved set)."""
     kept: list[str] = []
     inside = False
     for line in source.splitlines():
@@ -132,5 +132,5 @@ def _cut(source: str, which: str, where: str) -> str:
 
 
 def _place(indent: str) -> list[str]:
-    """What stands where the solution was; a block needs a statement, and at the top level `...` would be displayed."""
+    """Return the replacement of a solution; a block needs a statement, and a top-level `...` would be displayed."""
     return [f"{indent}{PLACE}", f"{indent}..."] if indent else [PLACE]
