@@ -24,7 +24,9 @@ ROOT_FLAG = $(if $(filter 0,$(shell id -u)),--allow-root)
 # One thread each: two processes run side by side, and sums over several threads differ in their last digits.
 # What exercises remember of a run of tests is not the user's own progress.
 PYTEST := OMP_NUM_THREADS=1 NFTEACH_PROGRESS="$(CURDIR)/artefacts/progress" $(BIN)/python -m pytest
-TWO_AT_ONCE := -n 2 --dist loadscope
+# What `make test` runs, the longest first; each is a target `test-NAME`, and ONLY="file::test" runs one test of it.
+SUITES ?= browser nbval unit notebooks
+only = $(if $(ONLY),'$(ONLY)',$(1))
 
 # Other people's libraries live in an environment of their own, for tests and for benchmarks, and each is run in a process
 # of its own: zuko changes torch.distributions for all.
@@ -51,20 +53,21 @@ lab: $(LAB_READY) ## install what is missing and open the course in JupyterLab
 	cd notebooks && JUPYTER_CONFIG_PATH="$(CURDIR)/tools/jupyter$${JUPYTER_CONFIG_PATH:+:$$JUPYTER_CONFIG_PATH}" \
 		"$(abspath $(BIN))/jupyter" lab --port=$(PORT) $(ROOT_FLAG) $(LAB_OPTIONS) 00_start_here.ipynb
 
-test: test-unit test-nbval test-notebooks test-browser ## every test, in a real browser too (installs what they need)
+test: $(TEST_READY) browser ## every test, in a real browser too (installs what they need; SUITES="unit lessons": these suites only)
+	@$(BIN)/python tools/run_tests.py $(SUITES)
 
 test-unit: $(TEST_READY) ## unit tests and doctests
-	$(PYTEST) $(TWO_AT_ONCE) tests/unit --doctest-modules nfteach
+	$(PYTEST) $(call only,tests/unit --doctest-modules nfteach)
 
-test-nbval: $(TEST_READY) ## run every notebook and compare the cells tagged nbval-check-output
-	$(PYTEST) $(TWO_AT_ONCE) --nbval-lax --nbval-current-env --nbval-cell-timeout=120 \
-		--nbval-sanitize-with tests/notebooks/sanitize.cfg notebooks/*.ipynb notebooks/solutions/*.ipynb
+test-nbval: $(TEST_READY) ## run every solved notebook and compare the cells tagged nbval-check-output
+	$(PYTEST) --nbval-lax --nbval-current-env --nbval-cell-timeout=120 \
+		--nbval-sanitize-with tests/notebooks/sanitize.cfg $(call only,notebooks/solutions/*.ipynb)
 
 test-notebooks: $(TEST_READY) ## sources and notebooks in step, the builder, the form of the stored notebooks
-	$(PYTEST) tests/notebooks
+	$(PYTEST) $(call only,tests/notebooks)
 
-test-browser: $(TEST_READY) browser ## run each lesson in JupyterLab in Chromium and move each explorer
-	$(PYTEST) tests/browser
+test-browser: $(TEST_READY) browser ## run each learner's notebook in JupyterLab in Chromium, compare the same cells, move each explorer
+	$(PYTEST) $(call only,tests/browser)
 
 test-peers: $(PEERS_READY) ## the microscope on layers of zuko, nflows, normflows and Pyro (PEERS=zuko: that library only)
 	@status=0; for peer in $(PEERS); do \

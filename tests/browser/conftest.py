@@ -1,4 +1,4 @@
-"""One Chromium and one JupyterLab for all browser tests, and a fresh page for each."""
+"""One Chromium, one JupyterLab and one page for all browser tests."""
 
 import re
 import shutil
@@ -12,11 +12,14 @@ from lessons.source import NOTEBOOKS
 from playwright.sync_api import Browser, ConsoleMessage, Page
 
 from tests.browser.gallery import write_notebook
+from tests.browser.kernel import clear
 from tests.browser.lab import ROOT, Lab, chromium, jupyterlab
 
 # Milliseconds for one step in the page; a lesson's run is bounded by the test's own timeout.
 STEP = 60_000
 VIEWPORT = {"width": 1280, "height": 1000}
+OPENED = "opened.ipynb"
+THEME = "(theme) => window.jupyterapp.commands.execute('apputils:change-theme', { theme })"
 
 
 @pytest.fixture(scope="session")
@@ -35,16 +38,34 @@ def lab(tmp_path_factory) -> Iterator[Lab]:
         yield running
 
 
+@pytest.fixture(scope="session")
+def desk(lab, browser) -> Iterator[Page]:
+    """JupyterLab, loaded once, in a page that all tests share: to load it costs more than most of them."""
+    with fresh_page(browser) as page:
+        lab.load(page)
+        yield page
+
+
 @pytest.fixture
-def page(browser) -> Iterator[Page]:
-    """A page in a profile of its own; `page.complaints` collects what it reports as wrong."""
+def page(lab, desk) -> Iterator[Page]:
+    """JupyterLab without a document; `page.complaints` collects what the page reports as wrong."""
+    desk.complaints.clear()
+    yield desk
+    lab.close(desk, kept=OPENED)
+    desk.evaluate(THEME, "JupyterLab Light")
+    desk.set_viewport_size(VIEWPORT)
+
+
+@pytest.fixture
+def bare(browser) -> Iterator[Page]:
+    """An empty page of its own."""
     with fresh_page(browser) as page:
         yield page
 
 
 @contextmanager
 def fresh_page(browser: Browser, **options: Any) -> Iterator[Page]:
-    """What the fixture `page` gives; with other options of Playwright's `new_context`."""
+    """Open a page in a profile of its own, with these options of Playwright's `new_context`."""
     context = browser.new_context(**{"viewport": VIEWPORT, "service_workers": "block", **options})
     context.set_default_timeout(STEP)
     page = context.new_page()
@@ -56,21 +77,24 @@ def fresh_page(browser: Browser, **options: Any) -> Iterator[Page]:
 
 
 def in_words(message: ConsoleMessage) -> str:
-    """What the console says and, where something could not be loaded, from where."""
+    """Return what the console reports and, where something could not be loaded, its address."""
     return f"{message.text}: {message.location['url']}" if "Failed to load" in message.text else message.text
 
 
 @pytest.fixture
 def opened(lab, page) -> Iterator[Callable[..., bool]]:
-    """Open a notebook of the given code cells, which belongs to no lesson, run it and say whether all cells passed."""
+    """Open a notebook of the given code cells, which belongs to no lesson, run it and return whether all cells passed.
+
+    All tests share one kernel, which has PyTorch loaded; what a test leaves in it is cleared at the end.
+    """
 
     def run(*cells: str) -> bool:
-        write_notebook(lab.root / "opened.ipynb", *cells)
-        lab.open(page, "opened.ipynb")
+        write_notebook(lab.root / OPENED, *cells)
+        lab.open(page, OPENED)
         return lab.run_all(page)
 
     yield run
-    lab.close(page)
+    clear(page)
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 
 from playwright.sync_api import Page
 
-__all__ = ["ask", "end", "keep_busy", "restart_and_run_all", "run_cell", "wait_for"]
+__all__ = ["ask", "clear", "end", "keep_busy", "restart_and_run_all", "run_cell", "wait_for"]
 
 ASK = """async (expression) => {
     const kernel = window.jupyterapp.shell.currentWidget.sessionContext.session.kernel;
@@ -49,6 +49,12 @@ def wait_for(page: Page, expression: str, value: str) -> None:
             return
         page.wait_for_timeout(50)
     raise AssertionError(f"{expression} is {said}, not {value}")
+
+
+def clear(page: Page) -> None:
+    """Close every widget that the open notebook's kernel holds, if it has one, and forget every name of the user's."""
+    if page.evaluate("() => !!window.jupyterapp.shell.currentWidget?.sessionContext.session?.kernel"):
+        ask(page, "[__import__('ipywidgets').Widget.close_all(), get_ipython().run_line_magic('reset', '-f')]")
 
 
 @contextmanager

@@ -18,6 +18,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+import nbformat
+from nbformat import NotebookNode
 from playwright.sync_api import Browser, Page, sync_playwright
 
 __all__ = ["ROOT", "Lab", "chromium", "find_chromium", "jupyterlab"]
@@ -85,26 +87,45 @@ def chromium() -> Iterator[Browser]:
         browser.close()
 
 
+# Close every open document and shut its kernel down, except that of the file named.
+CLOSE = """async (kept) => {
+    for (const panel of [...window.jupyterapp.shell.widgets('main')]) {
+        if (panel.context?.path !== kept) await panel.sessionContext?.shutdown();
+        panel.dispose();
+    }
+}"""
+
+
 class Lab:
     """A running JupyterLab: `open` and `run_all` drive a notebook through the application's own commands."""
 
     def __init__(self, address: str, token: str, root: Path) -> None:
         self.address, self.token, self.root = address, token, root
 
+    def load(self, page: Page) -> None:
+        """Load the application itself, without a document: it takes longer than to open a notebook in it."""
+        self._go(page, f"lab?token={self.token}&reset")
+
     def open(self, page: Page, path: str) -> None:
-        """Open the notebook at `path` (from the server's root) in `page` and wait for its kernel."""
-        self._go(page, f"lab/tree/{path}?token={self.token}&reset")
+        """Open the notebook at `path` (from the server's root) in the application and wait for its kernel."""
+        if not page.evaluate("() => !!window.jupyterapp"):
+            self.load(page)
+        page.evaluate("async (path) => { await window.jupyterapp.commands.execute('docmanager:open', { path }) }", path)
+        self._wait_for_kernel(page)
 
     def open_in_notebook(self, page: Page, path: str) -> None:
-        """The same in Notebook 7, which the same server has: one notebook a page, and no application around it."""
+        """Open the notebook at `path` in Notebook 7, which the same server has: one notebook a page."""
         self._go(page, f"notebooks/{path}?token={self.token}")
+        self._wait_for_kernel(page)
 
     def _go(self, page: Page, place: str) -> None:
         page.goto(f"{self.address}/{place}", wait_until="domcontentloaded")
         page.wait_for_function("() => window.jupyterapp")
         page.evaluate("async () => { await window.jupyterapp.restored }")
+
+    def _wait_for_kernel(self, page: Page) -> None:
         page.locator(".jp-NotebookPanel:visible .jp-Notebook").wait_for()
-        page.wait_for_function(KERNEL_IDLE, polling=100)
+        page.wait_for_function(KERNEL_IDLE, polling=50)
 
     def run_all(self, page: Page) -> bool:
         """Run every cell of the open notebook; True if none failed."""
@@ -112,9 +133,17 @@ class Lab:
         page.wait_for_function(KERNEL_IDLE, polling=50)
         return succeeded
 
-    def close(self, page: Page) -> None:
-        """End the open notebook's kernel, so that the next lesson has the machine to itself."""
-        page.evaluate("async () => { await window.jupyterapp.shell.currentWidget.sessionContext.shutdown() }")
+    def contents(self, page: Page) -> NotebookNode:
+        """Return the open notebook with the outputs that the page holds now."""
+        text = page.evaluate("() => JSON.stringify(window.jupyterapp.shell.currentWidget.context.model.toJSON())")
+        return nbformat.reads(text, as_version=4)
+
+    def close(self, page: Page, kept: str = "") -> None:
+        """Close all notebooks and end their kernels, so that the next has the machine to itself.
+
+        The kernel of the notebook at the path `kept` goes on: to open that path again finds it as it was.
+        """
+        page.evaluate(CLOSE, kept)
 
 
 @contextmanager

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
 from playwright.sync_api import Locator, Page
 
-from tests.browser.conftest import fresh_page
+from tests.browser.conftest import THEME
 from tests.browser.explorers import FRAMES, SLIDER, in_cell, label, move, settled, shown, visible_error
 from tests.browser.gallery import GALLERY, write_gallery
 from tests.browser.kernel import ask
@@ -15,20 +17,19 @@ NAMES = [name for name in GALLERY if name != "Prediction"]  # it has tests of it
 # Their frames are in the browser: nothing is sent in a drag, or a move makes all of them anew.
 REPLAYS = {"PosteriorReplay", "TrainingReplay"}
 STEPPED = REPLAYS | {"LayerStepper", "LiveFigure", "MaskExplorer", "NADEStepper", "TriangularExplorer"}
-THEME = "(theme) => window.jupyterapp.commands.execute('apputils:change-theme', { theme })"
 
 
 @pytest.fixture(scope="module")
-def gallery(lab, browser) -> Page:
+def gallery(lab, desk) -> Iterator[Page]:
     """The gallery, run whole."""
     write_gallery(lab.root / "gallery.ipynb")
-    with fresh_page(browser) as page:
-        lab.open(page, "gallery.ipynb")
-        assert lab.run_all(page)
-        for name in NAMES:
-            explorer(page, name)
-        yield page
-        lab.close(page)
+    lab.open(desk, "gallery.ipynb")
+    assert lab.run_all(desk)
+    for name in NAMES:
+        explorer(desk, name)
+    desk.complaints.clear()
+    yield desk
+    lab.close(desk)
 
 
 def explorer(page: Page, name: str) -> Locator:

@@ -1,7 +1,9 @@
 """The browser tests notice what they are there to notice: a dead control, an error in words, a failed cell."""
 
+import nbformat
 import pytest
 
+from tests.browser.compare import changed_results
 from tests.browser.explorers import ROOTS, move, visible_error
 
 EXPLORERS = """
@@ -62,3 +64,22 @@ def test_a_failed_cell_and_a_console_error_are_noticed(opened, page):
     page.evaluate("() => console.error('something broke')")
     page.wait_for_timeout(100)
     assert "something broke" in page.complaints
+
+
+def test_a_changed_result_is_noticed_and_what_may_differ_is_not(request, tmp_path):
+    def notebook(printed: str, tags: list[str]) -> nbformat.NotebookNode:
+        outputs = [nbformat.v4.new_output("stream", name="stdout", text=printed)] if printed else []
+        cells = [nbformat.v4.new_code_cell("", outputs=outputs, execution_count=1, metadata={"tags": tags})]
+        return nbformat.v4.new_notebook(cells=[nbformat.v4.new_markdown_cell("words"), *cells])
+
+    checked = ["nbval-check-output"]
+    stored = tmp_path / "stored.ipynb"
+    nbformat.write(notebook("log det 0.69 in 3.1 s\n", tags=checked), stored)
+    assert changed_results(request.session, stored, notebook("log det 0.69 in 4 s\n", tags=checked)) == []
+    (difference,) = changed_results(request.session, stored, notebook("log det 0.70 in 3.1 s\n", tags=checked))
+    assert difference.startswith("stored.ipynb, code cell 1:")
+    assert "0.70" in difference
+    (missing,) = changed_results(request.session, stored, notebook("", tags=checked))
+    assert "Missing output" in missing
+    nbformat.write(notebook("0.69\n", tags=[]), stored)
+    assert changed_results(request.session, stored, notebook("0.70\n", tags=[])) == [], "this cell is not checked"

@@ -1,4 +1,4 @@
-"""Each lesson in a real JupyterLab: opened, run whole, every explorer moved, nothing wrong on the console."""
+"""Each lesson in a real JupyterLab: opened, run whole, its checked results compared, every explorer moved."""
 
 import re
 from pathlib import Path
@@ -8,6 +8,7 @@ import pytest
 from lessons.source import NOTEBOOKS, discover
 from playwright.sync_api import Page, expect
 
+from tests.browser.compare import changed_results
 from tests.browser.explorers import EXCUSE, ROOTS, move, visible_error
 
 LESSONS = [source.stem for source in discover(NOTEBOOKS)]  # fails when there is no lesson at all
@@ -24,13 +25,14 @@ def lesson(request) -> str:
 
 
 @pytest.mark.timeout(420)
-def test_a_lesson_runs_and_its_explorers_move(lesson, lab, page, artefacts):
+def test_a_lesson_runs_and_its_explorers_move(lesson, lab, page, artefacts, request):
     stored = stored_outputs(lesson)
     lab.open(page, f"{lesson}.ipynb")
     pictures = [one for one in stored if "image/png" in one and "text/html" not in one]
     expect(page.locator(".jp-NotebookPanel:visible .jp-RenderedImage img")).to_have_count(len(pictures), timeout=WAIT)
     assert_no_broken_widget(page)  # as stored, before anything ran
     assert lab.run_all(page), failed_output(page)
+    assert changed_results(request.session, NOTEBOOKS / f"{lesson}.ipynb", lab.contents(page)) == []
     # Views are made after the kernel's last reply: nothing is looked at before every explorer is there.
     explorers = page.locator(ROOTS)
     expect(explorers).to_have_count(sum(bool(EXPLORER.match(one["text/plain"])) for one in stored), timeout=WAIT)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
-from tests.browser.conftest import fresh_page
 from tests.browser.explorers import CHANGED, SLIDER, in_cell, settled, visible_error
-from tests.browser.gallery import GALLERY, write_notebook
+from tests.browser.gallery import GALLERY
 from tests.browser.kernel import ask
 
 FRAGILE = """
@@ -66,28 +68,41 @@ def test_a_map_that_fails_at_some_values_says_so_and_recovers_on_the_next_good_o
 
 
 @pytest.mark.timeout(120)
-@pytest.mark.parametrize("ratio", [1, 2])
-def test_the_picture_follows_its_cell_and_stays_crisp(lab, browser, artefacts, ratio):
-    write_notebook(lab.root / "opened.ipynb", GALLERY["PlanarExplorer"])
-    with fresh_page(browser, device_scale_factor=ratio) as page:
-        lab.open(page, "opened.ipynb")
-        assert lab.run_all(page)
-        root = in_cell(page, 0)
-        began = fitted(root, ratio)
-        page.evaluate(SIDEBAR)
-        assert fitted(root, ratio) > began, "without the sidebar there is more room"
-        page.set_viewport_size({"width": 560, "height": 1000})
-        assert fitted(root, ratio) < began
-        before = settled(root)
-        root.locator(SLIDER).first.focus()
-        page.keyboard.press("PageUp")
-        page.wait_for_function(CHANGED, arg=[root.element_handle(), before])
-        root.screenshot(path=artefacts / "narrow.png")
-        page.evaluate(SIDEBAR)
-        page.set_viewport_size({"width": 1280, "height": 1000})
-        assert fitted(root, ratio) == began
-        assert page.complaints == []
-        lab.close(page)
+def test_the_picture_follows_its_cell_and_stays_crisp(opened, page, artefacts):
+    assert opened(GALLERY["PlanarExplorer"])
+    root = in_cell(page, 0)
+    for ratio in (1, 2):
+        with screen(page, ratio) as resize:
+            resize(900)  # the picture is painted anew where its cell changes
+            resize(1280)
+            began = fitted(root, ratio)
+            page.evaluate(SIDEBAR)
+            assert fitted(root, ratio) > began, "without the sidebar there is more room"
+            resize(560)
+            assert fitted(root, ratio) < began
+            before = settled(root)
+            root.locator(SLIDER).first.focus()
+            page.keyboard.press("PageUp")
+            page.wait_for_function(CHANGED, arg=[root.element_handle(), before])
+            root.screenshot(path=artefacts / f"narrow-{ratio}.png")
+            page.evaluate(SIDEBAR)
+            resize(1280)
+            assert fitted(root, ratio) == began
+    assert page.complaints == []
+
+
+@contextmanager
+def screen(page: Page, ratio: int) -> Iterator[Callable[[int], None]]:
+    """Give the page a screen with `ratio` pixels for each of CSS; the function that is yielded sets the width."""
+    device = page.context.new_cdp_session(page)
+
+    def resize(width: int) -> None:
+        size = {"width": width, "height": 1000, "deviceScaleFactor": ratio, "mobile": False}
+        device.send("Emulation.setDeviceMetricsOverride", size)
+
+    yield resize
+    device.send("Emulation.clearDeviceMetricsOverride")
+    device.detach()
 
 
 def fitted(root: Locator, ratio: int) -> float:

@@ -1,0 +1,120 @@
+"""Run suites of tests side by side, and end with one list of what failed and the command that runs it again alone.
+
+`make test` calls it. A suite is a target of the Makefile, `make test-NAME`; its output goes to artefacts/logs/NAME.txt.
+"""
+
+import argparse
+import os
+import re
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+LOGS = Path("artefacts/logs")
+FAILED = re.compile(r"^(?:FAILED|ERROR) (?P<test>.+?)(?: - (?P<why>.*))?$", re.MULTILINE)
+SKIPPED = re.compile(r"^SKIPPED .*$", re.MULTILINE)
+CLOSING = re.compile(r"^=* ?(?P<counts>(?:\d+ \w+, )*\d+ \w+) in [\d.]+s", re.MULTILINE)
+DETAILS = re.compile(r"^=+ (?:FAILURES|ERRORS) =+$(.*?)(?=^=+ (?:short test summary|warnings summary))", re.M | re.S)
+
+
+class Outcome(NamedTuple):
+    """A finished suite: its name, exit status, seconds and output."""
+
+    name: str
+    status: int
+    seconds: float
+    text: str
+
+    @property
+    def counts(self) -> Counter[str]:
+        """How many tests passed, failed and so on, over all runs of pytest in the suite."""
+        found: Counter[str] = Counter()
+        for closing in CLOSING.finditer(self.text):
+            for part in closing["counts"].split(", "):
+                number, word = part.split(" ", 1)
+                found[word.removesuffix("s") if word.startswith("error") else word] += int(number)
+        return found
+
+    @property
+    def failures(self) -> list[tuple[str, str]]:
+        """(test, reason) of each failure; the suite itself where it failed without naming a test."""
+        named = {match["test"]: match["why"] or "" for match in FAILED.finditer(self.text)}
+        if self.status and not named:
+            return [("", self.text.strip().rpartition("\n")[2])]
+        return list(named.items())
+
+
+def run(names: list[str], at_once: int) -> Iterator[Outcome]:
+    """Run the suites, at most `at_once` at a time, in the order given; yield each as it ends."""
+    LOGS.mkdir(parents=True, exist_ok=True)
+    waiting, running = list(names), {}
+    try:
+        while waiting or running:
+            while waiting and len(running) < at_once:
+                name = waiting.pop(0)
+                log = (LOGS / f"{name}.txt").open("w", encoding="utf-8")
+                command = ["make", "--no-print-directory", f"test-{name}"]
+                process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL)
+                running[process] = (name, log, time.perf_counter())
+            for process in [one for one in running if one.poll() is not None]:
+                name, log, start = running.pop(process)
+                log.close()
+                text = Path(log.name).read_text(encoding="utf-8", errors="replace")
+                yield Outcome(name, process.returncode, time.perf_counter() - start, text)
+            time.sleep(0.1)
+    finally:
+        for process in running:
+            process.terminate()
+
+
+def report(outcomes: list[Outcome]) -> str:
+    """The closing words: details of the failures, what was skipped, and one line for each failure with its command."""
+    failed = [outcome for outcome in outcomes if outcome.status]
+    lines = []
+    for outcome in failed:
+        details = "".join(DETAILS.findall(outcome.text)) or outcome.text[-3000:]
+        lines += [f"---- {outcome.name} ----", details.strip()[-20_000:], ""]
+    skipped = [f"  {outcome.name}: {line}" for outcome in outcomes for line in SKIPPED.findall(outcome.text)]
+    if skipped:
+        lines += ["Skipped:", *skipped, ""]
+    if failed:
+        lines.append("Failed, each with the command that runs it alone:")
+        for outcome in failed:
+            for test, why in outcome.failures:
+                lines += [f"  {test or outcome.name}{': ' * bool(why)}{why}", f"      {again(outcome.name, test)}"]
+        lines.append("")
+    total = sum((outcome.counts for outcome in outcomes), Counter())
+    broken = sum(1 for outcome in failed if not outcome.counts["failed"] + outcome.counts["error"])
+    lines.append(f"{total['passed']} passed, {total['failed'] + total['error'] + broken} failed")
+    return "\n".join(lines)
+
+
+def again(suite: str, test: str) -> str:
+    """Return the command that runs one test of a suite, or the suite."""
+    return f"make test-{suite}" + (f" ONLY='{test}'" if test else "")
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command line; return its exit status."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("suites", nargs="+", metavar="SUITE", help="a target of the Makefile without its `test-`")
+    parser.add_argument("--at-once", type=int, default=(os.cpu_count() or 1) + 1, help="suites at a time")
+    options = parser.parse_args(arguments)
+    start = time.perf_counter()
+    print(f"Running {', '.join(options.suites)}; their output goes to {LOGS}/.", flush=True)
+    outcomes = []
+    for outcome in run(options.suites, options.at_once):
+        outcomes.append(outcome)
+        counts = ", ".join(f"{number} {word}" for word, number in outcome.counts.items()) or "done"
+        how = "ok" if not outcome.status else "FAILED"
+        print(f"  {outcome.name:<12} {how:<7} {outcome.seconds:5.0f} s  {counts}", flush=True)
+    print(f"All of it took {time.perf_counter() - start:.0f} s.\n\n{report(outcomes)}")
+    return int(any(outcome.status for outcome in outcomes))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
