@@ -1,6 +1,6 @@
 """Run suites of tests side by side, and end with one list of what failed and the command that runs it again alone.
 
-`make test` calls it. A suite is a target of the Makefile, `make test-NAME`; its output goes to artefacts/logs/NAME.txt.
+`make test` calls it. A suite is a target of the Makefile; its output goes to artefacts/logs/TARGET.txt.
 """
 
 import argparse
@@ -57,7 +57,7 @@ def run(names: list[str], at_once: int) -> Iterator[Outcome]:
             while waiting and len(running) < at_once:
                 name = waiting.pop(0)
                 log = (LOGS / f"{name}.txt").open("w", encoding="utf-8")
-                command = ["make", "--no-print-directory", f"test-{name}"]
+                command = ["make", "--no-print-directory", name]
                 process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL)
                 running[process] = (name, log, time.perf_counter())
             for process in [one for one in running if one.poll() is not None]:
@@ -94,14 +94,16 @@ def report(outcomes: list[Outcome]) -> str:
 
 
 def again(suite: str, test: str) -> str:
-    """Return the command that runs one test of a suite, or the suite."""
-    return f"make test-{suite}" + (f" ONLY='{test}'" if test else "")
+    """Return the command that runs one test of a suite, or the suite; a notebook's cell needs the whole notebook."""
+    if ".ipynb::" in test:
+        test = test.partition("::")[0]
+    return f"make {suite}" + (f" ONLY='{test}'" if test else "")
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line; return its exit status."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("suites", nargs="+", metavar="SUITE", help="a target of the Makefile without its `test-`")
+    parser.add_argument("suites", nargs="+", metavar="SUITE", help="a target of the Makefile")
     parser.add_argument("--at-once", type=int, default=(os.cpu_count() or 1) + 1, help="suites at a time")
     options = parser.parse_args(arguments)
     start = time.perf_counter()
@@ -111,7 +113,7 @@ def main(arguments: list[str] | None = None) -> int:
         outcomes.append(outcome)
         counts = ", ".join(f"{number} {word}" for word, number in outcome.counts.items()) or "done"
         how = "ok" if not outcome.status else "FAILED"
-        print(f"  {outcome.name:<12} {how:<7} {outcome.seconds:5.0f} s  {counts}", flush=True)
+        print(f"  {outcome.name:<14} {how:<7} {outcome.seconds:5.0f} s  {counts}", flush=True)
     print(f"All of it took {time.perf_counter() - start:.0f} s.\n\n{report(outcomes)}")
     return int(any(outcome.status for outcome in outcomes))
 

@@ -7,7 +7,6 @@ from pathlib import Path
 from playwright.sync_api import Error, Locator, Page, expect
 
 __all__ = [
-    "CHANGED",
     "EXCUSE",
     "FRAMES",
     "ROOTS",
@@ -19,7 +18,9 @@ __all__ = [
     "settled",
     "shown",
     "slider_values",
+    "sweep",
     "visible_error",
+    "wait_for_change",
 ]
 
 EXCUSE = re.compile("model not found|Error displaying widget|Error creating widget|Loading widget")
@@ -37,16 +38,27 @@ CHOICE = "select"
 BUTTONS = ".widget-toggle-buttons"
 
 LABEL = "(one) => one.closest('.jupyter-widgets')?.querySelector('.widget-label')?.textContent ?? ''"
-SHOWN = """(root) => ({
-    picture: [...root.querySelectorAll('canvas.nfteach-canvas')].map((canvas) => canvas.toDataURL()).join(),
-    readout: [...root.querySelectorAll('.nfteach-readout, .nfteach-frame-label')].map((one) => one.textContent).join(),
-    error: [...root.querySelectorAll('.nfteach-error')].filter((one) => one.checkVisibility())
-        .map((one) => one.innerText).join('; '),
-})"""
-# Painted at all is enough here: of the picture itself, to compare it takes far longer.
+# A number made of all pixels stands for the picture: to encode it as PNG takes ten times as long.
+SHOWN = """(root) => {
+    const all = (selector) => [...root.querySelectorAll(selector)];
+    const digest = (canvas) => {
+        const { width, height } = canvas;
+        const { data } = canvas.getContext('2d').getImageData(0, 0, width, height);
+        const pixels = new Uint32Array(data.buffer);
+        let sum = 0;
+        for (let k = 0; k < pixels.length; k++) sum = (Math.imul(sum, 31) + pixels[k]) | 0;
+        return `${width} x ${height}: ${sum}`;
+    };
+    return {
+        picture: all('canvas.nfteach-canvas').filter((canvas) => canvas.width && canvas.height).map(digest).join(),
+        readout: all('.nfteach-readout, .nfteach-frame-label').map((one) => one.textContent).join(),
+        error: all('.nfteach-error').filter((one) => one.checkVisibility()).map((one) => one.innerText).join('; '),
+    };
+}"""
+# Whether a canvas was painted is enough here.
 REST = """async (root) => {
     const canvases = [...root.querySelectorAll('canvas.nfteach-canvas')];
-    const words = () => root.innerText + canvases.map((canvas) => canvas.dataset.seq).join();
+    const words = () => root.textContent + canvases.map((canvas) => canvas.dataset.seq).join();
     const context = window.jupyterapp?.shell.currentWidget?.sessionContext;
     let [before, since] = [words(), performance.now()];
     const end = since + 10_000;
@@ -56,6 +68,14 @@ REST = """async (root) => {
         if (now !== before || context?.session?.kernel?.status === 'busy') [before, since] = [now, performance.now()];
         if (since > end) throw new Error('the explorer does not come to rest');
     }
+}"""
+# Keep every error that shows from now on: the next good value takes it away.
+WATCH_ERRORS = """(root) => {
+    root.errors = [];
+    const look = () => root.querySelectorAll('.nfteach-error').forEach((line) => {
+        if (line.checkVisibility() && line.innerText) root.errors.push(line.innerText);
+    });
+    new MutationObserver(look).observe(root, { subtree: true, childList: true, characterData: true, attributes: true });
 }"""
 CHANGED = f"""([root, before]) => {{
     const now = ({SHOWN})(root);
@@ -81,10 +101,10 @@ def move(root: Locator, picture: Path, wait: int = WAIT) -> None:
     began = slider_values(root)
     root.screenshot(path=picture.with_name(f"{picture.name}-before.png"))
     seen = [shown(root)]
-    for press in (press_sliders, press_frames, press_switches, press_choices, press_buttons):
+    for press in PRESSES:
         for moved in press(root):
             try:
-                root.page.wait_for_function(CHANGED, arg=[root.element_handle(), seen[-1]], timeout=wait)
+                wait_for_change(root, seen[-1], wait)
             except Error as error:
                 raise AssertionError(f"{moved}: it was moved, and neither picture nor readout changed") from error
             seen.append(settled(root))
@@ -96,15 +116,35 @@ def move(root: Locator, picture: Path, wait: int = WAIT) -> None:
     reset(root, began)
 
 
+def sweep(root: Locator, wait: int = WAIT) -> None:
+    """Move every control by keyboard, one after another without a pause: in the end something must have changed.
+
+    `move`, which looks after each control, takes several times as long; the gallery does that for every explorer.
+    """
+    root.scroll_into_view_if_needed()
+    began, before = slider_values(root), shown(root)
+    root.evaluate(WATCH_ERRORS)
+    moved = [what for press in PRESSES for what in press(root)]
+    assert moved, "an explorer without a control that the keyboard reaches"
+    try:
+        wait_for_change(root, before, wait)
+    except Error as error:
+        raise AssertionError(f"{', '.join(moved)}: moved, and neither picture nor readout changed") from error
+    settled(root)
+    errors = root.evaluate("(root) => root.errors")
+    assert not errors, f"{', '.join(moved)}: {'; '.join(errors)}"
+    reset(root, began)
+
+
 def press_sliders(root: Locator) -> Iterator[str]:
-    """Ten steps up, or down where the slider is at its top."""
+    """Move each slider up by a page and a step, or down where it is at its top."""
     for handle in root.locator(SLIDER).all():
         if not handle.is_visible():
             continue
         value, top = (float(handle.get_attribute(f"aria-value{end}")) for end in ("now", "max"))
         handle.focus()
-        for _ in range(10):
-            root.page.keyboard.press("ArrowRight" if value < top else "ArrowLeft")
+        for key in ("PageUp", "ArrowRight") if value < top else ("PageDown", "ArrowLeft"):
+            root.page.keyboard.press(key)
         yield f"slider {label(handle)!r}"
 
 
@@ -147,6 +187,9 @@ def press_buttons(root: Locator) -> Iterator[str]:
             yield f"buttons {label(row)!r}"
 
 
+PRESSES = (press_sliders, press_frames, press_switches, press_choices, press_buttons)
+
+
 def reset(root: Locator, began: list[str], mouse: bool = False) -> None:
     """The reset button, where there is one, gives every slider the value that it began with."""
     button = root.locator(".nfteach-reset")
@@ -175,8 +218,13 @@ def label(control: Locator) -> str:
 
 
 def shown(root: Locator) -> dict[str, str]:
-    """What an explorer shows: its canvas as a data URL, its readout and its error line as text."""
+    """Return what an explorer shows: a digest of its canvas, and its readout and error line as text."""
     return root.evaluate(SHOWN)
+
+
+def wait_for_change(root: Locator, before: dict[str, str], timeout: int = WAIT) -> None:
+    """Wait until an explorer shows something else than `before`, which `shown` returned."""
+    root.page.wait_for_function(CHANGED, arg=[root.element_handle(), before], polling=50, timeout=timeout)
 
 
 def settled(root: Locator) -> dict[str, str]:

@@ -6,11 +6,10 @@ from pathlib import Path
 import numpy as np
 from playwright.sync_api import Error, Locator
 
-from tests.browser.explorers import CHANGED, SLIDER, label, reset, settled, shown, slider_values
+from tests.browser.explorers import SLIDER, label, reset, settled, shown, slider_values, wait_for_change
 
 __all__ = ["drag", "drag_fast", "point_and_click"]
 
-WAIT = 20_000  # milliseconds for a moved control to show
 HANDLE = ".nfteach-handle"
 PRESET = ".nfteach-preset"
 # From now on, the time of every painting of a canvas, and of the mouse let go.
@@ -47,7 +46,7 @@ def answers(root: Locator, what: str, act: Callable[[], None]) -> None:
     before = shown(root)
     act()
     try:
-        root.page.wait_for_function(CHANGED, arg=[root.element_handle(), before], timeout=WAIT)
+        wait_for_change(root, before)
     except Error as error:
         raise AssertionError(f"{what}: it was moved by mouse, and neither picture nor readout changed") from error
     now = settled(root)
@@ -69,7 +68,7 @@ def room(handle: Locator) -> float:
     return (low < high) * (way / 3 if 2 * value <= low + high else -way / 3)
 
 
-def drag(one: Locator, dx: float, dy: float, moves: int = 6) -> None:
+def drag(one: Locator, dx: float, dy: float, moves: int = 3) -> None:
     """Take something by its middle, move it this far in some moves, and let it go."""
     mouse = one.page.mouse
     x, y = middle(one)

@@ -4,7 +4,7 @@ import nbformat
 import pytest
 
 from tests.browser.compare import changed_results
-from tests.browser.explorers import ROOTS, move, visible_error
+from tests.browser.explorers import ROOTS, move, settled, sweep, visible_error
 
 EXPLORERS = """
 from matplotlib.figure import Figure
@@ -56,6 +56,13 @@ def test_moving_an_explorer_tells_a_live_one_from_a_dead_one(opened, page, artef
     assert visible_error(failing) == ""
     with pytest.raises(AssertionError, match="a height above zero, and I fall"):
         move(failing, artefacts / "failing")
+    failing.locator(".nfteach-reset").click()
+    settled(failing)
+    sweep(answering)
+    with pytest.raises(AssertionError, match="'height': moved, and neither picture nor readout changed"):
+        sweep(dead, wait=2_000)
+    with pytest.raises(AssertionError, match="a height above zero, and I fall"):
+        sweep(failing)
 
 
 @pytest.mark.timeout(120)

@@ -9,7 +9,7 @@ from lessons.source import NOTEBOOKS, discover
 from playwright.sync_api import Page, expect
 
 from tests.browser.compare import changed_results
-from tests.browser.explorers import EXCUSE, ROOTS, move, visible_error
+from tests.browser.explorers import EXCUSE, ROOTS, sweep, visible_error
 
 LESSONS = [source.stem for source in discover(NOTEBOOKS)]  # fails when there is no lesson at all
 # Parts of console errors that are JupyterLab's own and say nothing about a lesson.
@@ -42,7 +42,8 @@ def test_a_lesson_runs_and_its_explorers_move(lesson, lab, page, artefacts, requ
     assert_no_broken_widget(page)
     whole_page(page, artefacts / "page.png")
     for number, root in enumerate(explorers.all(), start=1):
-        move(root, artefacts / f"explorer-{number}")
+        sweep(root)
+        root.screenshot(path=artefacts / f"explorer-{number}.png")
     lab.close(page)
     assert [said for said in page.complaints if not any(part in said for part in HARMLESS)] == []
 

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
-from tests.browser.explorers import CHANGED, SLIDER, in_cell, settled, visible_error
+from tests.browser.explorers import SLIDER, in_cell, settled, visible_error, wait_for_change
 from tests.browser.gallery import GALLERY
 from tests.browser.kernel import ask
 
@@ -83,7 +83,7 @@ def test_the_picture_follows_its_cell_and_stays_crisp(opened, page, artefacts):
             before = settled(root)
             root.locator(SLIDER).first.focus()
             page.keyboard.press("PageUp")
-            page.wait_for_function(CHANGED, arg=[root.element_handle(), before])
+            wait_for_change(root, before)
             root.screenshot(path=artefacts / f"narrow-{ratio}.png")
             page.evaluate(SIDEBAR)
             resize(1280)

@@ -1,0 +1,78 @@
+"""`make test` runs suites side by side and ends with what failed and the commands that run it again."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from run_tests import Outcome, main, report
+
+MAKEFILE = """
+sound:
+	@echo "===== 2 passed, 1 skipped in 0.10s ====="
+	@echo "SKIPPED [1] tests/test_a.py:3: needs CUDA"
+broken:
+	@python3 -m pytest -p no:cacheprovider -rfE test_broken.py
+dead:
+	@echo "no rule for this"; exit 3
+slow:
+	@sleep 1; echo "1 passed in 1.00s"
+"""
+TESTS = '''
+import pytest
+
+
+@pytest.mark.parametrize("theme", ["a dark one"])
+def test_theme(theme):
+    assert theme == "a light one"
+
+
+def test_sound():
+    pass
+'''
+
+
+@pytest.fixture
+def project(tmp_path, monkeypatch) -> Path:
+    """Make a project of four suites the current directory."""
+    (tmp_path / "Makefile").write_text(MAKEFILE)
+    (tmp_path / "test_broken.py").write_text(TESTS)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("MAKEFLAGS", raising=False)
+    monkeypatch.setenv("CI", "true")  # pytest then leaves its lines whole
+    return tmp_path
+
+
+def test_sound_suites_end_with_their_numbers_and_what_was_skipped(project, capsys):
+    assert main(["sound", "slow"]) == 0
+    said = capsys.readouterr().out
+    assert "sound: SKIPPED [1] tests/test_a.py:3: needs CUDA" in said
+    assert said.rstrip().endswith("\n3 passed, 0 failed")
+    assert (project / "artefacts/logs/slow.txt").read_text() == "1 passed in 1.00s\n"
+
+
+def test_failures_are_listed_with_the_command_that_runs_each_alone(project, capsys):
+    assert main(["broken", "dead", "sound"]) == 1
+    said = capsys.readouterr().out
+    listed = said[said.index("Failed, each with the command") :]
+    assert "test_broken.py::test_theme[a dark one]: AssertionError" in listed
+    assert "make broken ONLY='test_broken.py::test_theme[a dark one]'" in listed
+    assert re.search(r"dead: .*Error 3\n      make dead\n", listed)
+    assert "assert 'a dark one' == 'a light one'" in said, "the details of a failure are printed, too"
+    assert said.rstrip().endswith("\n3 passed, 2 failed")
+
+
+def test_suites_run_side_by_side_and_no_more_than_asked(project, capsys):
+    main(["slow", "sound", "--at-once", "2"])
+    together = capsys.readouterr().out
+    assert together.index("  sound ") < together.index("  slow ")
+    main(["slow", "sound", "--at-once", "1"])
+    alone = capsys.readouterr().out
+    assert alone.index("  slow ") < alone.index("  sound ")
+
+
+def test_a_cell_of_a_notebook_is_run_again_with_its_notebook():
+    text = "FAILED notebooks/solutions/02_nade.ipynb::Cell 7\n1 failed, 30 passed in 40.00s"
+    said = report([Outcome("test-nbval", 1, 40.0, text)])
+    assert "make test-nbval ONLY='notebooks/solutions/02_nade.ipynb'" in said
