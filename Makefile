@@ -21,11 +21,13 @@ LAB_READY := $(VENV)/.lab-ready
 TEST_READY := $(VENV)/.test-ready
 ROOT_FLAG = $(if $(filter 0,$(shell id -u)),--allow-root)
 
-# One thread each: two processes run side by side, and sums over several threads differ in their last digits.
-# What exercises remember of a run of tests is not the user's own progress.
-PYTEST := OMP_NUM_THREADS=1 NFTEACH_PROGRESS="$(CURDIR)/artefacts/progress" $(BIN)/python -m pytest
-# What `make test` runs, the longest first; each is a target `test-NAME`, and ONLY="file::test" runs one test of it.
-SUITES ?= browser nbval unit notebooks
+# One thread each: suites run side by side, and sums over several threads differ in their last digits. The progress that
+# exercises record in a suite is neither the user's own nor another suite's.
+PYTEST = OMP_NUM_THREADS=1 NFTEACH_PROGRESS="$(CURDIR)/artefacts/progress/$@" $(BIN)/python -m pytest
+# The suites of `make test`, the longest first. ONLY="file::test" runs one test of a suite.
+SUITES ?= test-explorers test-lessons test-nbval test-unit test-notebooks
+QUICK := test-quick-browser test-quick-maths test-quick-exercises
+RUN_SUITES = $(BIN)/python tools/run_tests.py
 only = $(if $(ONLY),'$(ONLY)',$(1))
 
 # Other people's libraries live in an environment of their own, for tests and for benchmarks, and each is run in a process
@@ -43,7 +45,8 @@ BENCH_BIN := $(BENCH_VENV)/bin
 BENCH_READY := $(BENCH_VENV)/.bench-ready
 
 .DEFAULT_GOAL := help
-.PHONY: help lab test test-unit test-nbval test-notebooks test-browser test-peers browser bench bench-quick bench-widgets results lint format notebooks constraints clean
+.PHONY: help lab test test-quick test-unit test-nbval test-notebooks test-lessons test-explorers test-peers $(QUICK) \
+	browser bench bench-quick bench-widgets results lint format notebooks constraints clean
 
 help: ## this list
 	@awk -F ':[^#]*## ' '/^[a-z-]+:.*## / { printf "  make %-14s  %s\n", $$1, $$2 }' Makefile
@@ -53,8 +56,11 @@ lab: $(LAB_READY) ## install what is missing and open the course in JupyterLab
 	cd notebooks && JUPYTER_CONFIG_PATH="$(CURDIR)/tools/jupyter$${JUPYTER_CONFIG_PATH:+:$$JUPYTER_CONFIG_PATH}" \
 		"$(abspath $(BIN))/jupyter" lab --port=$(PORT) $(ROOT_FLAG) $(LAB_OPTIONS) 00_start_here.ipynb
 
-test: $(TEST_READY) browser ## every test, in a real browser too (installs what they need; SUITES="unit lessons": these suites only)
-	@$(BIN)/python tools/run_tests.py $(SUITES)
+test: $(TEST_READY) browser ## every test, in a real browser too (installs what they need; SUITES="test-unit lint": these suites)
+	@$(RUN_SUITES) $(SUITES)
+
+test-quick: $(TEST_READY) browser ## the mathematics, the exercises, one lesson and one explorer in the browser
+	@$(RUN_SUITES) $(QUICK)
 
 test-unit: $(TEST_READY) ## unit tests and doctests
 	$(PYTEST) $(call only,tests/unit --doctest-modules nfteach)
@@ -66,8 +72,20 @@ test-nbval: $(TEST_READY) ## run every solved notebook and compare the cells tag
 test-notebooks: $(TEST_READY) ## sources and notebooks in step, the builder, the form of the stored notebooks
 	$(PYTEST) $(call only,tests/notebooks)
 
-test-browser: $(TEST_READY) browser ## run each learner's notebook in JupyterLab in Chromium, compare the same cells, move each explorer
-	$(PYTEST) $(call only,tests/browser)
+test-lessons: $(TEST_READY) browser ## run every learner's notebook in JupyterLab in Chromium, compare the tagged cells, move its explorers
+	$(PYTEST) $(call only,tests/browser/test_lessons.py)
+
+test-explorers: $(TEST_READY) browser ## move every explorer in JupyterLab and Notebook 7 in Chromium, by keyboard and by mouse
+	$(PYTEST) $(call only,--ignore tests/browser/test_lessons.py tests/browser)
+
+test-quick-maths: $(TEST_READY)
+	$(PYTEST) -m "not slow" $(call only,tests/unit/flows tests/unit/jacobian tests/unit/test_targets.py)
+
+test-quick-exercises: $(TEST_READY)
+	$(PYTEST) -m "not slow" $(call only,tests/unit/exercises)
+
+test-quick-browser: $(TEST_READY) browser
+	$(PYTEST) -k "00_start_here or PlanarExplorer" $(call only,tests/browser/test_lessons.py tests/browser/test_gallery.py)
 
 test-peers: $(PEERS_READY) ## the microscope on layers of zuko, nflows, normflows and Pyro (PEERS=zuko: that library only)
 	@status=0; for peer in $(PEERS); do \
@@ -90,9 +108,10 @@ bench-widgets: $(BENCH_READY) ## slider to pixels in each explorer, beside inter
 	@sh tools/ensure_browser.sh $(BENCH_BIN)/python
 	$(BENCH_BIN)/python -m benchmarks.widgets $(BENCH_OPTIONS)
 
-lint: $(TEST_READY) ## ruff: rules and layout
+lint: $(TEST_READY) ## ruff: rules and layout; the English of docstrings, comments and messages
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/python tools/check_english.py
 
 format: $(TEST_READY) ## let ruff repair what it can
 	$(BIN)/ruff check --fix .

@@ -70,13 +70,13 @@ def fresh_page(browser: Browser, **options: Any) -> Iterator[Page]:
     context.set_default_timeout(STEP)
     page = context.new_page()
     page.complaints = []
-    page.on("console", lambda message: message.type == "error" and page.complaints.append(in_words(message)))
+    page.on("console", lambda message: message.type == "error" and page.complaints.append(describe(message)))
     page.on("pageerror", lambda error: page.complaints.append(f"uncaught: {error}"))
     yield page
     context.close()
 
 
-def in_words(message: ConsoleMessage) -> str:
+def describe(message: ConsoleMessage) -> str:
     """Return what the console reports and, where something could not be loaded, its address."""
     return f"{message.text}: {message.location['url']}" if "Failed to load" in message.text else message.text
 

@@ -8,7 +8,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.browser.conftest import fresh_page
-from tests.browser.explorers import SLIDER, in_cell, move, shown
+from tests.browser.explorers import SLIDER, in_cell, shown, sweep
 from tests.browser.gallery import write_gallery
 from tests.browser.kernel import ask
 from tests.browser.pointer import point_and_click
@@ -42,7 +42,7 @@ def complaints(page: Page) -> list[str]:
 def test_an_explorer_is_moved_by_keyboard_and_by_mouse(notebook, artefacts, name):
     root = in_cell(notebook, NAMES.index(name))
     before = notebook.evaluate(CELLS)
-    move(root, artefacts / name)
+    sweep(root)
     point_and_click(root, artefacts / name)
     assert notebook.evaluate(CELLS) == before, "the notebook took no key for its own"
     assert complaints(notebook) == []
