@@ -1,4 +1,4 @@
-"""The running average of a model's parameters: often better than where the training stands at any one step."""
+"""The running average of a model's parameters, which often scores better than the parameters of any single step."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ __all__ = ["Averaged"]
 
 
 class Averaged(nn.Module):
-    """A density that is trained with its parameters, and scored with their running average.
+    """A density that is trained by its parameters and scored by their running average.
 
     Args:
-        density: has ``log_prob``; it becomes ``trained``, and a copy of it ``average``.
-        weight: of the parameters in the average, by the steps taken: in (0, 1].
+        density: a module with ``log_prob``; it becomes ``trained``, and a copy of it ``average``.
+        weight: maps the number of steps taken to the weight of the current parameters in the average, in (0, 1].
 
     References:
         Acceleration of stochastic approximation by averaging (Polyak & Juditsky, 1992),
@@ -29,10 +29,10 @@ class Averaged(nn.Module):
         self.weight = weight
 
     def log_prob(self, x: Tensor) -> Tensor:
-        """log q(x) in nats, (...), for x (..., D): in training mode that of the parameters, else of their average."""
+        """Return log q(x) (...) in nats for x (..., D), by the parameters in training mode, else by their average."""
         return (self.trained if self.training else self.average).log_prob(x)
 
     @torch.no_grad()
     def update(self, step: int, loss: float) -> None:
-        """Take in the parameters after ``step`` steps: a callback of ``fit``."""
+        """Move the average towards the parameters after ``step`` steps; serves as a callback of ``fit``."""
         torch._foreach_lerp_(list(self.average.parameters()), list(self.trained.parameters()), self.weight(step))

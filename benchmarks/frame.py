@@ -1,4 +1,4 @@
-"""What the benchmarks share: jobs that are resumed, tables beside their references, and a record of the run."""
+"""The framework of the benchmarks: resumable jobs, tables of results beside their references, records of runs."""
 
 from __future__ import annotations
 
@@ -24,23 +24,23 @@ from matplotlib.figure import Figure
 
 from nfteach.training import History
 
-__all__ = ["OUT", "Benchmark", "DataMissing", "Run", "Table", "machine", "versions", "whole"]
+__all__ = ["OUT", "Benchmark", "DataMissing", "Run", "Table", "add_options", "completed", "machine", "versions"]
 
 T = TypeVar("T")
 
-#: Where results go unless ``--out`` names another folder.
+#: The default folder of the results.
 OUT = Path("artefacts/benchmarks")
 
 
 @dataclass(frozen=True)
 class Table:
-    """Numbers beside their references, as text for the terminal and as Markdown for the page of results.
+    """A table of results beside their references, for the terminal and for docs/results.md.
 
     Attributes:
         title: one line.
-        columns: the heads.
-        rows: as many cells each, already words; "" where there is nothing to say.
-        note: what to know when reading it.
+        columns: the column headings.
+        rows: formatted cells, one for each column; "" for an empty cell.
+        note: remarks below the table.
     """
 
     title: str
@@ -51,7 +51,7 @@ class Table:
     def __post_init__(self) -> None:
         for row in self.rows:
             if len(row) != len(self.columns):
-                raise ValueError(f"{self.title}: a row has {len(row)} cells for {len(self.columns)} columns: {row}")
+                raise ValueError(f"{self.title}: rows must have {len(self.columns)} cells, but one is {row}")
 
     def __str__(self) -> str:
         widths = [max(map(len, column)) for column in zip(self.columns, *self.rows, strict=True)]
@@ -64,7 +64,7 @@ class Table:
         return "\n".join([self.title, line(self.columns), *map(line, self.rows), *note])
 
     def markdown(self) -> str:
-        """The same as a Markdown table, the title in bold above it and the note below."""
+        """Return the table in Markdown, with its title in bold above and its note below."""
 
         def line(cells: Sequence[str]) -> str:
             return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
@@ -75,16 +75,19 @@ class Table:
 
 
 class DataMissing(SystemExit):
-    """A data file that is missing or not what it should be: the benchmark ends with one sentence."""
+    """A missing or malformed data file; the benchmark ends with this one-line message."""
 
 
 class Run:
-    """One run of a benchmark: its options, and its jobs, each of which leaves a file and is not done twice.
+    """One run of a benchmark, made of jobs whose results are cached in files.
+
+    Args:
+        name: the benchmark's name.
+        options: the parsed command line.
 
     Attributes:
-        options: of the command line; ``quick`` among them.
-        folder: where the jobs leave their results, and may leave files of their own.
-        bars: whether progress bars would be seen.
+        folder: the folder of the cached results and of the jobs' own files.
+        bars: True if progress bars are visible.
     """
 
     def __init__(self, name: str, options: argparse.Namespace) -> None:
@@ -101,49 +104,54 @@ class Run:
         return self.options.quick
 
     def expect(self, jobs: int) -> None:
-        """How many more jobs are to come, for the progress."""
+        """Add a number of jobs to the total in the progress lines."""
         self.expected += jobs
 
     def job(
-        self, key: str, work: Callable[[], dict], say: Callable[[dict], str] = lambda result: "", **settings
+        self, key: str, work: Callable[[], dict], summary: Callable[[dict], str] = lambda result: "", **settings
     ) -> dict:
-        """The result of a job: from its file if an earlier run did it with the same settings, else by ``work()``.
+        """Return the result of a job, from its file if it was done with the same settings, versions and machine.
 
         Args:
-            key: the job's name in this benchmark, in words.
-            work: does it; its result must be made of what JSON has.
-            say: what the line of progress says of the result.
-            settings: all that the result depends on: sizes, seeds, step sizes, threads.
+            key: the job's name, unique within the benchmark.
+            work: does the job and returns a result that JSON can hold.
+            summary: formats the result for the progress line.
+            settings: everything that the result depends on: sizes, seeds, step sizes, threads.
         """
         self.count += 1
         place = f"[{self.count}{f' of {self.expected}' if self.expected >= self.count else ''}]"
         file = self.file(key, ".json")
-        asked = {"settings": _plain(settings), "versions": versions(), "machine": machine()}
+        conditions = {"settings": _as_json(settings), "versions": versions(), "machine": machine()}
         stored = _read(file)
-        if stored is None or any(stored.get(name) != value for name, value in asked.items()):
+        if stored is None or any(stored.get(name) != value for name, value in conditions.items()):
             start = time.perf_counter()
-            result = _plain(work())
-            stored = {**asked, "seconds": time.perf_counter() - start, "result": result}
+            result = _as_json(work())
+            stored = {**conditions, "seconds": time.perf_counter() - start, "result": result}
             _write(file, stored)
             how = f"{stored['seconds']:.1f} s"
         else:
-            how = "done before"
+            how = "cached"
         self.seconds += stored["seconds"]
-        print("  ".join(filter(None, [place, f"{self.name}: {key}", say(stored["result"]), f"({how})"])), flush=True)
+        words = [place, f"{self.name}: {key}", summary(stored["result"]), f"({how})"]
+        print("  ".join(filter(None, words)), flush=True)
         return stored["result"]
 
     def file(self, key: str, ending: str) -> Path:
-        """Where a job may leave a file of its own; it stays as long as the job's result does."""
+        """Return the path for a job's own file, which is kept as long as the job's result."""
         return self.folder / ("".join(c if c.isalnum() or c in "-.=" else "_" for c in key) + ending)
 
     def data(self, name: str) -> Path:
-        """The place of a data file in the folder that ``--data`` named."""
+        """Return the path of a file in the folder given by ``--data``."""
         if self.options.data is None:
-            raise DataMissing(f"{self.name}: {name} is wanted; name the folder that holds it with --data")
+            raise DataMissing(f"{self.name}: {name} is needed; name the folder that holds it with --data")
         return self.options.data / name
 
     def load(self, loader: Callable[[Path], T], path: Path) -> T:
-        """``loader(path)``; where the file is missing or malformed, the benchmark ends with the loader's sentence."""
+        """Return ``loader(path)``.
+
+        Raises:
+            DataMissing: if the file is missing or malformed, with the loader's message.
+        """
         try:
             return loader(path)
         except ValueError as error:
@@ -151,11 +159,11 @@ class Run:
 
 
 class Benchmark(ABC):
-    """A benchmark: it measures in jobs, and makes tables and a picture of what it measured.
+    """A benchmark, which measures in jobs and presents its results in tables and a picture.
 
     Attributes:
-        name: of its module, files and section.
-        data: whether it can use a folder of data.
+        name: the name of its module, its files and its section on the page of results.
+        data: True if it can use a folder of data.
     """
 
     name: str
@@ -163,25 +171,30 @@ class Benchmark(ABC):
 
     @abstractmethod
     def measure(self, run: Run) -> dict[str, Any]:
-        """Do the jobs; all that the tables and the picture need, made of what JSON has."""
+        """Run the jobs; return everything that the tables and the picture need, in a form that JSON can hold."""
 
     @abstractmethod
     def tables(self, results: dict[str, Any]) -> list[Table]:
-        """The results beside their references."""
+        """Present the results beside their references."""
 
     @abstractmethod
     def picture(self, results: dict[str, Any]) -> Figure:
-        """The results in one picture."""
+        """Draw the results in one picture."""
 
     def main(self, doc: str | None, arguments: Sequence[str] | None = None) -> int:
-        """The command line: measure, print, write NAME.json and NAME.png; returns the exit status."""
+        """Measure, print the tables, write NAME.json and NAME.png; return the exit status.
+
+        Args:
+            doc: the description in the command line's help.
+            arguments: the command line; by default that of the process.
+        """
         options = self._options(doc, arguments)
         run = Run(self.name, options)
         start = time.perf_counter()
         try:
-            results = _plain(self.measure(run))
+            results = _as_json(self.measure(run))
         except KeyboardInterrupt:
-            print(f"\n{self.name}: interrupted; what is done is kept, and the same command goes on from there")
+            print(f"\n{self.name}: interrupted; finished jobs are kept, and the same command resumes the run")
             return 130
         except DataMissing as missing:
             print(missing, file=sys.stderr)
@@ -202,7 +215,7 @@ class Benchmark(ABC):
         file = run.folder.parent / f"{self.name}.json"
         _write(file, record)
         save(self.picture(results), file.with_suffix(".png"))
-        print(f"\n{file} and {file.with_suffix('.png').name} hold this ({run.seconds:.0f} s of jobs)")
+        print(f"\nwritten to {file} and {file.with_suffix('.png').name} ({run.seconds:.0f} s of jobs)")
         return 0
 
     def _options(self, doc: str | None, arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -211,11 +224,7 @@ class Benchmark(ABC):
             description=doc,
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
-        if self.data:
-            parser.add_argument("--data", type=Path, metavar="FOLDER", help="holds the data sets' files")
-        parser.add_argument("--out", type=Path, default=OUT, metavar="FOLDER", help=f"for the results (default: {OUT})")
-        parser.add_argument("--quick", action="store_true", help="small and short: does it run?")
-        parser.add_argument("--fresh", action="store_true", help="do again what an earlier run has done")
+        add_options(parser, data=self.data)
         return parser.parse_args(arguments)
 
     def _command(self, options: argparse.Namespace) -> str:
@@ -225,11 +234,24 @@ class Benchmark(ABC):
         return " ".join(words + ["--quick"] * options.quick)
 
 
-def whole(history: History) -> History:
-    """A training's history, if it was not interrupted: ``fit`` returns early then, and a job must not call that done.
+def add_options(parser: argparse.ArgumentParser, data: bool) -> None:
+    """Add the options that all benchmarks share; ``--data`` only for those that can use data."""
+    if data:
+        parser.add_argument("--data", type=Path, metavar="FOLDER", help="the folder of the data sets")
+    parser.add_argument(
+        "--out", type=Path, default=OUT, metavar="FOLDER", help="for the results (default: %(default)s)"
+    )
+    parser.add_argument("--quick", action="store_true", help="run everything once, small and short, as a check")
+    parser.add_argument("--fresh", action="store_true", help="repeat the jobs that an earlier run has finished")
+
+
+def completed(history: History) -> History:
+    """Return the history of a training that was not interrupted.
+
+    ``fit`` returns early when interrupted; a job must not store that as its result.
 
     Raises:
-        KeyboardInterrupt: if it was.
+        KeyboardInterrupt: if the training was interrupted.
     """
     if history.interrupted:
         raise KeyboardInterrupt
@@ -237,13 +259,13 @@ def whole(history: History) -> History:
 
 
 def save(figure: Figure, file: Path) -> None:
-    """The picture as PNG, without the time of day in it."""
+    """Write a figure as PNG; the same figure gives the same bytes."""
     FigureCanvasAgg(figure)
     figure.savefig(file, dpi=110, metadata={"Software": None})
 
 
 def machine() -> dict[str, Any]:
-    """What the numbers were measured on."""
+    """Describe the machine: processor, cores, memory, operating system."""
     return {
         "processor": _processor(),
         "cores": os.cpu_count(),
@@ -255,7 +277,7 @@ def machine() -> dict[str, Any]:
 
 
 def versions() -> dict[str, str]:
-    """Of Python, PyTorch, this package, and the peers that are installed; none of them is imported for it."""
+    """Return the versions of Python, PyTorch, this package, and the installed peers, without importing any peer."""
     found = {"python": platform.python_version(), "torch": torch.__version__}
     for name in ("numpy", "scikit-learn", "nfteach", "normflows", "nflows", "zuko", "pyro-ppl"):
         try:
@@ -274,13 +296,13 @@ def _processor() -> str:
     return models[0] if models else platform.machine()
 
 
-def _plain(value: Any) -> Any:
-    """As it will be read back."""
+def _as_json(value: Any) -> Any:
+    """Return the value as JSON will give it back: tuples as lists, keys as strings."""
     return json.loads(json.dumps(value))
 
 
 def _read(file: Path) -> dict | None:
-    """What a job left, or None if it left nothing whole."""
+    """Read a job's file; return None if it is missing or incomplete."""
     try:
         return json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -288,7 +310,7 @@ def _read(file: Path) -> dict | None:
 
 
 def _write(file: Path, content: dict) -> None:
-    """All of it or nothing: an interrupt leaves no half file."""
-    half = file.with_suffix(".half")
-    half.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
-    half.replace(file)
+    """Write a file atomically, so that an interrupt leaves no incomplete one."""
+    partial = file.with_suffix(".partial")
+    partial.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+    partial.replace(file)

@@ -1,25 +1,25 @@
-"""What grows with D, and how fast: density, sampling, Jacobian and memory of the three models.
+"""Growth with D: the time and memory of density, sampling and Jacobian of the three models.
 
 The models are those of lesson 09: an RNADE (16 hidden units, mixtures of 3), 8 planar layers that map z to x, and a
-RealNVP of 8 couplings (16 hidden units). The weights are random, and of a size that suits D. Measured are, for D from 4
-to 512:
+RealNVP of 8 couplings (16 hidden units), with random weights scaled to suit D. For D from 4 to 512 the benchmark
+measures
 
-- density and sampling, of a batch, and of one point alone, which tells how long its passes have to wait for each
-  other: lesson 09 counts them, here they are timed;
-- the log-det by the structure of J, together with the map, as every flow gives it;
-- the Jacobian by autograd, as the inspector takes it, and the log-det of that by elimination (slogdet). It must be the
-  same number. This and the structure's are in float64. RNADE is looked at from x to z; the layers from z to x, in the
-  direction of their formula.
+- density and sampling, both in a batch and for a single point, whose time shows how many passes must wait for one
+  another: lesson 09 counts them;
+- the map with its log-det by the structure of J, as every flow computes it;
+- the Jacobian by autograd, as the inspector computes it, and its log-det by elimination (slogdet), which must agree
+  with the structure's. Both are in float64. The map is x -> z for the RNADE and z -> x for the layers, the direction of
+  their formulas.
 
-All on one thread, by the processor's clock. What is compared takes turns, round by round; numbers are medians, with
-quartiles. Growth is an exponent p, time ~ D^p, fitted to the medians of the three largest D (a straight line through
-logarithms), with the standard error of that fit. What is expected of it is the count of multiply-adds. Small arrays are
-slower than their count, since each call of PyTorch costs the same few microseconds, and so the measured exponent may
-still be below it, as long as the arrays are not large; those that outgrow a cache may be above it.
+Everything runs on one thread and is timed by the processor's clock. Operations that are compared take turns, round by
+round; numbers are medians, with quartiles. Growth is an exponent p, time ~ D^p, fitted to the medians of the three
+largest D (a straight line through logarithms), with the standard error of that fit. The expected exponent follows from
+the number of multiply-adds. For small arrays the measured one is lower, since each call of PyTorch costs a few
+microseconds whatever the size; for arrays that outgrow a cache it may be higher.
 
-Memory is, first, the most bytes in tensors that were alive at the same time, without the parameters and the points.
-That is counted, exact to the byte however small; a process's own peak moves in whole pages, and knows nothing of what
-fits in the room that imports have left. For the largest D the peak of a fresh process stands beside it.
+Memory is the peak number of bytes in tensors, without parameters and points. It is counted exactly, however small; the
+peak of a whole process moves in pages, and cannot show what fits into memory that imports have freed. For the largest D
+the peak of a fresh process is given as well.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ import torch
 from matplotlib.figure import Figure
 
 from benchmarks.frame import Benchmark, Run, Table
+from benchmarks.numbers import plus_minus, spread
 from benchmarks.routes import EXPECTED, NAMES, PASSES, POINTS, SHAPES, both_ways, determinants, elimination, operation
 from benchmarks.timing import allocated, exponent, in_turns, peak_memory, quartiles, ratio
 from nfteach.plots import palette
@@ -38,19 +39,19 @@ from nfteach.plots import palette
 __all__ = ["Growth"]
 
 SIZES, QUICK_SIZES = (4, 8, 16, 32, 64, 128, 256, 512), (4, 12, 36)
-LARGE = 3  # as many of the largest sizes tell the exponent
-# Seconds and least rounds of each contest, of which a job has three.
+LARGE = 3  # the exponent is fitted to so many of the largest sizes
+# Seconds and minimum rounds of each contest, of which a job has three.
 TURNS, QUICK_TURNS = (1.5, 5), (0.05, 3)
 
-#: Colours and marks, those of lesson 09.
+#: Colours and markers, as in lesson 09.
 LOOKS = {"RNADE": (palette.BASE, "o"), "planar": (palette.DATA, "s"), "RealNVP": (palette.FORWARD, "^")}
 
 
 def measure(name: str, D: int, seconds: float, rounds: int) -> dict[str, Any]:
-    """All of one model at one D: quartiles of ms, ratios round by round, bytes in tensors.
+    """Measure one model at one D: quartiles of milliseconds, ratios round by round, bytes in tensors.
 
     Raises:
-        SystemExit: if elimination and structure do not give the same log-dets.
+        SystemExit: if the log-dets by elimination and by structure differ.
     """
     by_model = determinants(name, D)
     by_hand = elimination(by_model["Jacobian"]())
@@ -61,10 +62,12 @@ def measure(name: str, D: int, seconds: float, rounds: int) -> dict[str, Any]:
     }
     apart = (by_hand["log-det, slogdet"]() - by_model["log-det, structure"]()[: POINTS["Jacobian"]]).abs().max().item()
     if apart > 1e-8 * D:
-        raise SystemExit(f"{name}, D = {D}: slogdet and the structure's log-det are {apart:.1g} nats apart")
+        raise SystemExit(
+            f"{name}, D = {D}: log-dets by slogdet and by structure must agree, but differ by {apart:.1g} nats"
+        )
     bytes_ = {what: allocated(work) for key in ("batch", "log-det") for what, work in contests[key].items()}
     for work in contests["alone"].values():
-        work()  # warms up, as the count has done with the others
+        work()  # warm up, as the count has done for the other contests
     times = {key: in_turns(contest, seconds, rounds) for key, contest in contests.items()}
     det = times["log-det"]
     dense = [(a + b) / POINTS["Jacobian"] for a, b in zip(det["Jacobian"], det["log-det, slogdet"], strict=True)]
@@ -80,20 +83,19 @@ def measure(name: str, D: int, seconds: float, rounds: int) -> dict[str, Any]:
 
 
 def microseconds(results: dict[str, Any], name: str, what: str, alone: bool = False) -> list[list[float]]:
-    """The quartiles of one operation at each D, in microseconds a point."""
+    """Return the quartiles of one operation at each D, in microseconds per point."""
     key = "alone" if alone else "batch" if what in ("density", "sampling") else "log-det"
     scale = 1e3 / (1 if alone else POINTS[what])
     return [[scale * ms for ms in row["ms"][key][what]] for row in results["models"][name]]
 
 
 def growth(results: dict[str, Any], values: list[float]) -> str:
-    """The exponent at the largest D, with its standard error."""
-    p, error = exponent(results["sizes"][-LARGE:], values[-LARGE:])
-    return f"{p:.2f} ± {error:.2f}"
+    """Format the exponent at the largest D with its standard error."""
+    return plus_minus(*exponent(results["sizes"][-LARGE:], values[-LARGE:]))
 
 
 class Growth(Benchmark):
-    """Exponents of time and memory, beside those that counting gives."""
+    """The exponents of time and memory, beside those expected from operation counts."""
 
     name = "growth"
 
@@ -101,16 +103,16 @@ class Growth(Benchmark):
         torch.set_num_threads(1)
         sizes, turns = (QUICK_SIZES, QUICK_TURNS) if run.quick else (SIZES, TURNS)
         fresh = [(name, what) for name in NAMES for what in POINTS]
-        if run.quick:  # each costs the time to import PyTorch
+        if run.quick:  # each starts a process
             fresh = fresh[:1]
         run.expect(len(NAMES) * len(sizes) + len(fresh))
-        # Processes before tensors: where the system adds the parent's peak to a child's, it is still small.
+        # Processes come first: systems that add the parent's peak to the child's then add little.
         processes: dict[str, dict[str, list[int]]] = {name: {} for name in NAMES}
         for name, what in fresh:
             processes[name][what] = run.job(
                 f"peak of {name}, {what}",
                 lambda name=name, what=what: {"bytes": peak_memory(operation, name, sizes[-1], what)},
-                lambda result: f"{_more(result['bytes']):.1f} MB more than before it",
+                lambda result: f"{_increase(result['bytes']):.1f} MB more than before it",
                 D=sizes[-1],
                 **SHAPES,
             )["bytes"]
@@ -159,7 +161,7 @@ class Growth(Benchmark):
             Table(
                 "One log-det: the Jacobian by autograd and its elimination, over the structure's formula, in time",
                 ["", *(f"D = {size}" for size in sizes)],
-                [[name, *(_spread(row["dense over structure"]) for row in models[name])] for name in NAMES],
+                [[name, *(spread(*row["dense over structure"]) for row in models[name])] for name in NAMES],
                 "The structure's time includes that of the map. A point each; median and quartiles of the rounds.",
             ),
         ]
@@ -173,11 +175,11 @@ class Growth(Benchmark):
             f"{name}: {what}",
             growth(results, [median for _, median, _ in times]),
             time_expected,
-            _spread(times[-1]),
+            spread(*times[-1]),
             growth(results, bytes_),
             memory_expected,
             f"{bytes_[-1] / 1e6:.3g}",
-            f"{_more(process):.3g}" if process else "",
+            f"{_increase(process):.3g}" if process else "",
             why,
         ]
 
@@ -185,9 +187,9 @@ class Growth(Benchmark):
         times = microseconds(results, name, what, alone=True)
         passes, expected = PASSES[name, what]
         last, hows = results["models"][name][-1], ("alone", "batch")
-        ratios = [_spread(last[f"sampling over density, {how}"]) if what == "sampling" else "" for how in hows]
+        ratios = [spread(*last[f"sampling over density, {how}"]) if what == "sampling" else "" for how in hows]
         growing = growth(results, [median for _, median, _ in times])
-        return [f"{name}: {what}", passes, growing, expected, _spread(times[0]), _spread(times[-1]), *ratios]
+        return [f"{name}: {what}", passes, growing, expected, spread(*times[0]), spread(*times[-1]), *ratios]
 
     def picture(self, results: dict[str, Any]) -> Figure:
         figure = Figure(figsize=(8.8, 7.2), layout="constrained")
@@ -223,25 +225,15 @@ class Growth(Benchmark):
 
 
 def _line(ax: Any, sizes: list[int], values: list[list[float]], name: str, style: str = "-") -> None:
-    """Medians, with a band between the quartiles."""
+    """Draw the medians with a band between the quartiles."""
     colour, mark = LOOKS[name]
     low, median, high = zip(*values, strict=True)
     ax.loglog(sizes, median, style, color=colour, marker=mark, markersize=5, linewidth=1.5)
     ax.fill_between(sizes, low, high, color=colour, alpha=0.2, linewidth=0)
 
 
-def _spread(quartiles_: list[float]) -> str:
-    low, median, high = quartiles_
-    return f"{_digits(median)} ({_digits(low)} to {_digits(high)})"
-
-
-def _digits(value: float) -> str:
-    """Three digits, without an exponent."""
-    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
-
-
-def _more(process: list[int]) -> float:
-    """MB that the process held at most, over what it had held before."""
+def _increase(process: list[int]) -> float:
+    """Return the increase of the process's peak memory in MB."""
     return (process[1] - process[0]) / 1e6
 
 

@@ -1,24 +1,23 @@
-"""How fast the inspector takes Jacobians, beside torch's own ways.
+"""The speed of the inspector's Jacobians, beside torch's own ways.
 
-The map is four affine couplings away from their initial parameters; J (B, D, D) at B points. The others, each as its
-documentation shows it and in the form that suits independent points best:
+The map is four affine couplings away from their initial parameters; the Jacobian is J (B, D, D) at B points. Torch's
+ways are used as their documentation shows them, in the form that suits independent points best:
 
 - vmap(jacrev), vmap(jacfwd): the transforms of torch.func for one point, mapped over the points;
 - jacrev, sum: jacrev of y summed over the points, which needs no second vmap;
 - jacfwd, shift: jacfwd of t -> y(x + t) at t = 0, likewise;
 - functional, functional vec: torch.autograd.functional.jacobian of that sum, plain and with vectorize=True.
 
-All take turns in each round, so that what else the machine does hits all alike. One thread is timed by the processor's
-clock, which stops while other programs run; two by the clock on the wall, which means something only while two cores
-are idle. The last column is about the ratio of our time to that of the fastest of the others, round by round: its
-median and its quartiles.
+All ways are timed in each round, so that a load on the machine affects them alike. One thread is timed by the
+processor's clock, which stops while other programs run; two threads by the wall clock, which is meaningful only while
+two cores are idle. The ratio is our time over that of the fastest other way, round by round: its median and quartiles.
 
-Then: the time of a whole report beside that of its Jacobian, and the peak memory of a process that makes a report.
+A second table gives the time of a whole report over that of its Jacobian, and the peak memory of a process that makes a
+report.
 """
 
 from __future__ import annotations
 
-import statistics
 import sys
 from collections.abc import Callable
 from typing import Any
@@ -30,7 +29,8 @@ from torch.autograd.functional import jacobian as functional
 from torch.func import jacfwd, jacrev, vmap
 
 from benchmarks.frame import Benchmark, Run, Table
-from benchmarks.timing import in_turns, peak_memory, quartiles, ratio
+from benchmarks.numbers import spread
+from benchmarks.timing import fastest_other, in_turns, peak_memory, quartiles, ratio
 from nfteach.flows import AffineCoupling, Stack
 from nfteach.jacobian import inspect_jacobian
 from nfteach.jacobian.adapt import adapt
@@ -40,18 +40,18 @@ from nfteach.plots import palette
 
 __all__ = ["Jacobian"]
 
-# (D, B). D = 784 is large enough for all ways to be bound by the same arithmetic: the limit is on smaller D.
+# (D, B). At D = 784 all ways are bound by the same arithmetic; the limit applies to smaller D.
 SETTINGS, LARGE = [(2, 128), (8, 128), (64, 32), (128, 8), (784, 4)], 784
 THREADS, DTYPES, SECONDS = [1, 2], ["float64", "float32"], 8.0
 QUICK_SETTINGS, QUICK_SECONDS = [(2, 128), (64, 8)], 0.5
 REPORT = (64, 32)
 PEAK, QUICK_PEAK = (784, 4), (64, 4)
-# What is asked for: our time over the fastest other's (D < 784), a report's over its Jacobian's, gigabytes.
+# Limits: our time over the fastest other's (D < 784), a report's time over its Jacobian's, gigabytes of memory.
 RATIO_LIMIT, REPORT_LIMIT, MEMORY_LIMIT = 1.1, 20.0, 2.0
 
 
 def couplings(D: int, dtype: torch.dtype) -> Stack:
-    """Four affine couplings, hidden (64, 64), every parameter moved at random."""
+    """Return four affine couplings, hidden (64, 64), with every parameter perturbed at random."""
     generator = torch.Generator().manual_seed(0)
     with seeded(0):
         flow = Stack(*[AffineCoupling(torch.arange(D) % 2 == layer % 2) for layer in range(4)])
@@ -62,12 +62,12 @@ def couplings(D: int, dtype: torch.dtype) -> Stack:
 
 
 def points(D: int, B: int, dtype: torch.dtype) -> Tensor:
-    """x (B, D)."""
+    """Draw fixed standard normal points x (B, D)."""
     return torch.randn(B, D, generator=torch.Generator().manual_seed(1), dtype=torch.float64).to(dtype)
 
 
 def ways(flow: Stack, x: Tensor) -> dict[str, Callable[[], Tensor]]:
-    """J (B, D, D) by each way."""
+    """Return functions that compute J (B, D, D), by name of the way."""
     f = adapt(flow, x, dtype=None)
 
     def y(x: Tensor) -> Tensor:
@@ -88,23 +88,26 @@ def ways(flow: Stack, x: Tensor) -> dict[str, Callable[[], Tensor]]:
 
 
 def check(contest: dict[str, Callable[[], Tensor]], dtype: torch.dtype) -> None:
-    """All must give the same J; this also warms them up."""
+    """Compare the Jacobians of all ways, which also warms them up.
+
+    Raises:
+        SystemExit: if one of them differs from ours.
+    """
     precision = torch.finfo(dtype).eps ** 0.5
     ours = contest["ours"]()
     for name, way in contest.items():
         if not torch.allclose(way().double(), ours, rtol=precision, atol=precision):
-            raise SystemExit(f"{name} gives another Jacobian than ours")
+            raise SystemExit(f"Jacobians must agree, but that of {name} differs from ours")
 
 
 def compare(threads: int, dtype: torch.dtype, D: int, B: int, seconds: float) -> dict[str, Any]:
-    """One row of the table: quartiles of ms by each way, the fastest other, and our ratio to it."""
+    """Measure one row: the quartiles of milliseconds of each way, the fastest other way, and our ratio to it."""
     torch.set_num_threads(threads)
     contest = ways(couplings(D, dtype), points(D, B, dtype))
     check(contest, dtype)
-    with seeded(0):  # as in inspect_jacobian, which keeps the random states once for all calls of the map
+    with seeded(0):  # as in inspect_jacobian, which saves the random states once for all calls of the map
         times = in_turns(contest, seconds)
-    medians = {name: statistics.median(values) for name, values in times.items()}
-    fastest = min((name for name in contest if name != "ours"), key=medians.__getitem__)
+    fastest = fastest_other(times, "ours")
     return {
         "ms": {name: quartiles(values) for name, values in times.items()},
         "fastest": fastest,
@@ -113,23 +116,23 @@ def compare(threads: int, dtype: torch.dtype, D: int, B: int, seconds: float) ->
 
 
 def report_over_jacobian(D: int, B: int, seconds: float) -> list[float]:
-    """The time of a report and its text over that of its Jacobian, on one thread: the median between its quartiles."""
+    """Return the quartiles of the time of a report and its text over that of its Jacobian, on one thread."""
     torch.set_num_threads(1)
     flow, x = couplings(D, torch.float32), points(D, B, torch.float32)
     f = adapt(flow, x)
     contest = {"report": lambda: str(inspect_jacobian(flow, x)), "Jacobian": lambda: jacobian(f, x.double())}
     for call in contest.values():
-        call()  # warms up
+        call()  # warm up
     return ratio(in_turns(contest, seconds), "report", "Jacobian")
 
 
 def report(D: int, B: int) -> Callable[[], str]:
-    """A report, ready to be made; in a process of its own."""
+    """Return a function that makes a report, for :func:`benchmarks.timing.peak_memory`."""
     return lambda: str(inspect_jacobian(couplings(D, torch.float32), points(D, B, torch.float32)))
 
 
 class Jacobian(Benchmark):
-    """Our Jacobian beside the others', a report beside its Jacobian, and what a report holds."""
+    """The time of Jacobians by several ways, the time of a report, and its peak memory."""
 
     name = "jacobian"
 
@@ -193,7 +196,7 @@ class Jacobian(Benchmark):
                     [
                         _setting(row),
                         *(f"{median:.2f}" for _, median, _ in row["ms"].values()),
-                        _spread(row["ratio"], 2),
+                        spread(*row["ratio"], digits=2),
                         row["fastest"],
                     ]
                     for row in rows
@@ -206,12 +209,12 @@ class Jacobian(Benchmark):
                 [
                     [
                         f"ours / the fastest other, D < {LARGE}, at worst",
-                        _spread(worst["ratio"], 2),
+                        spread(*worst["ratio"], digits=2),
                         f"{RATIO_LIMIT:g}",
                     ],
                     [
                         f"a report and its text / its Jacobian, (D, B) = ({whole['D']}, {whole['B']})",
-                        _spread(whole["ratio"], 1),
+                        spread(*whole["ratio"], digits=1),
                         f"{REPORT_LIMIT:g}",
                     ],
                     [
@@ -258,11 +261,6 @@ def _setting(row: dict[str, Any]) -> str:
 
 def _within(value: float, ends: tuple[float, float]) -> bool:
     return ends[0] <= value <= ends[1]
-
-
-def _spread(three: list[float], digits: int) -> str:
-    low, median, high = (f"{value:.{digits}f}" for value in three)
-    return f"{median} ({low} to {high})"
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
-"""Puts what `make bench` measured last into docs/results.md: `make results`.
+"""Publish the results of the last `make bench` in docs/results.md: `make results`.
 
-Each section of the page has a place for one benchmark, between `<!-- NAME -->` and `<!-- /NAME -->`: its picture, its
-tables, and a line that says when, on what and how they were measured. The words around it are written by hand. The
-numbers lie beside the page, in docs/results/NAME.json.
+The page has a place for each benchmark, between `<!-- NAME -->` and `<!-- /NAME -->`, which is filled with its picture,
+its tables, and a line on when, where and how they were measured. The text around it is written by hand. All numbers are
+in docs/results/NAME.json.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ PLACE = re.compile(r"(?P<open><!-- (?P<name>\w+) -->\n).*?(?P<close><!-- /(?P=na
 
 
 def section(record: dict) -> str:
-    """One benchmark's picture, tables and provenance, in Markdown."""
+    """Return the picture, tables and provenance of one benchmark in Markdown."""
     name, machine = record["benchmark"], record["machine"]
     picture = f"![{alternative(record)}](results/{name}.png)"
     versions = ", ".join(f"{package} {number}" for package, number in record["versions"].items())
@@ -37,21 +37,19 @@ def section(record: dict) -> str:
 
 
 def alternative(record: dict) -> str:
-    """For those who cannot see the picture: it shows what the tables say."""
+    """Return the picture's alternative text, for readers who cannot see it."""
     return "The tables below as a picture: " + "; ".join(table["title"] for table in record["tables"])
 
 
 def filled(page: str, records: dict[str, dict]) -> str:
-    """The page with each place filled from its record; a place without one stays as it is.
+    """Fill the places of the page from the records; leave a place without a record unchanged.
 
     Raises:
         ValueError: if a record has no place in the page.
     """
     places = {match["name"] for match in PLACE.finditer(page)}
     if homeless := sorted(records.keys() - places):
-        raise ValueError(
-            f"the page has no place for {', '.join(homeless)}; it has places for {', '.join(sorted(places))}"
-        )
+        raise ValueError(f"page must have a place for {', '.join(homeless)}, but has {', '.join(sorted(places))}")
 
     def fill(match: re.Match) -> str:
         name = match["name"]
@@ -61,16 +59,18 @@ def filled(page: str, records: dict[str, dict]) -> str:
 
 
 def main() -> int:
-    """Copy records and pictures, fill the page; returns the exit status."""
+    """Copy the records and pictures, fill the page, and return the exit status."""
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.publish",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--out", type=Path, default=OUT, metavar="FOLDER", help=f"of the results (default: {OUT})")
+    parser.add_argument(
+        "--out", type=Path, default=OUT, metavar="FOLDER", help=f"the folder of the results (default: {OUT})"
+    )
     files = sorted(parser.parse_args().out.glob("*.json"))
     if not files:
-        print("there are no results yet: `make bench` makes them", file=sys.stderr)
+        print("no results to publish; run `make bench` first", file=sys.stderr)
         return 2
     RECORDS.mkdir(parents=True, exist_ok=True)
     for file in files:
@@ -82,7 +82,7 @@ def main() -> int:
 
 
 def published() -> dict[str, dict]:
-    """The records beside the page, by name."""
+    """Read the published records, by name."""
     return {file.stem: json.loads(file.read_text(encoding="utf-8")) for file in sorted(RECORDS.glob("*.json"))}
 
 

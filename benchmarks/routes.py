@@ -1,4 +1,4 @@
-"""The three routes of lesson 09: the models, what is asked of them, and what counting says that it costs."""
+"""The three routes of lesson 09: the models, the operations on them, and their expected costs."""
 
 from __future__ import annotations
 
@@ -34,10 +34,10 @@ LAYERS, HIDDEN, COMPONENTS = 8, 16, 3
 #: Points in a batch; of a full Jacobian there are D^2 numbers for each.
 BATCH, FEW = 1000, 4
 
-#: The operations, and how many points each is given.
+#: The number of points for each operation.
 POINTS = {"density": BATCH, "sampling": BATCH, "log-det, structure": BATCH, "Jacobian": FEW, "log-det, slogdet": FEW}
 
-#: By model and operation: the exponent of time expected, that of memory, and why.
+#: By model and operation: the expected exponent of time, that of memory, and the reason.
 EXPECTED = {
     ("RNADE", "density"): ("1", "1", "D conditionals, H (1 + 3 K) multiply-adds each, all at once"),
     ("RNADE", "sampling"): ("1", "1", "D steps of the same length, one after another"),
@@ -57,7 +57,7 @@ EXPECTED = {
     }.items()
 }
 
-#: Passes of one point, one after another, and the exponent that they make.
+#: The consecutive passes that one point needs, and the resulting exponent of time.
 PASSES = {
     ("RNADE", "density"): ("1", "0"),
     ("RNADE", "sampling"): ("D", "1"),
@@ -67,12 +67,12 @@ PASSES = {
     ("RealNVP", "sampling"): (f"{LAYERS}", "0"),
 }
 
-#: All sizes that results depend on, but D.
+#: All sizes except D that the results depend on.
 SHAPES = {"layers": LAYERS, "hidden": HIDDEN, "components": COMPONENTS, "points": POINTS}
 
 
 def planar(D: int) -> Stack:
-    """Planar layers whose w and u have a length of about 2 at any D, so that no search is harder than another."""
+    """Return planar layers whose w and u have norms near 2 for any D, so that their inverses are equally hard."""
     layers = [Planar(D) for _ in range(LAYERS)]
     for layer in layers:
         for vector in (layer.u, layer.w):
@@ -81,7 +81,7 @@ def planar(D: int) -> Stack:
 
 
 def build(name: str, D: int) -> tuple[RNADE | FlowDistribution, Flow]:
-    """The model of that name in D dimensions, and its map: x -> z of the RNADE, z -> x of the others."""
+    """Return a model in D dimensions and its map, which is x -> z for the RNADE and z -> x for the layers."""
     with seeded(D):
         if name == "RNADE":
             rnade = RNADE(D, HIDDEN, COMPONENTS)
@@ -91,12 +91,12 @@ def build(name: str, D: int) -> tuple[RNADE | FlowDistribution, Flow]:
 
 
 def points(B: int, D: int) -> Tensor:
-    """(B, D), standard normal."""
+    """Draw fixed standard normal points (B, D)."""
     return torch.randn(B, D, generator=torch.Generator().manual_seed(1))
 
 
 def both_ways(name: str, D: int, B: int) -> dict[str, Callable[[], Tensor]]:
-    """Density and sampling of B points."""
+    """Return the density and the sampling of B points as functions without arguments."""
     model, _ = build(name, D)
     x = points(B, D)
     return {"density": torch.no_grad()(lambda: model.log_prob(x)), "sampling": lambda: _sample(model, B)}
@@ -108,7 +108,7 @@ def _sample(model: RNADE | FlowDistribution, B: int) -> Tensor:
 
 
 def determinants(name: str, D: int) -> dict[str, Callable[[], Tensor]]:
-    """The log-det by the structure, of BATCH points, and the Jacobian of the first FEW of them."""
+    """Return the structured log-det at BATCH points, and the Jacobian at the first FEW of them, as functions."""
     x = points(BATCH, D).double()
     f = adapt(build(name, D)[1], x)
     return {
@@ -118,15 +118,15 @@ def determinants(name: str, D: int) -> dict[str, Callable[[], Tensor]]:
 
 
 def elimination(J: Tensor) -> dict[str, Callable[[], Tensor]]:
-    """The log-det of J (FEW, D, D)."""
+    """Return the log-det of J (FEW, D, D) by elimination, as a function."""
     return {"log-det, slogdet": lambda: torch.linalg.slogdet(J)[1]}
 
 
 def operation(name: str, D: int, what: str) -> Callable[[], Tensor]:
-    """One of them, ready to be called; in a process of its own. It has been done once in few dimensions before."""
+    """Return one of the operations, warmed up in few dimensions, for :func:`benchmarks.timing.peak_memory`."""
 
     def ready(D: int) -> Callable[[], Tensor]:
-        if what == "log-det, slogdet":  # any matrix will do, and to make J takes more than its elimination does
+        if what == "log-det, slogdet":  # any matrix serves; computing J would need more memory
             return elimination(points(FEW * D, D).double().view(FEW, D, D))[what]
         ways = both_ways(name, D, BATCH) if what in ("density", "sampling") else determinants(name, D)
         return ways[what]

@@ -1,1 +1,1 @@
-"""NADE on binary sets, beside the table of its paper: `python -m benchmarks.nade`."""
+"""NADE on binary data sets, beside its paper's table: `python -m benchmarks.nade`."""

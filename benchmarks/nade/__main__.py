@@ -1,22 +1,22 @@
-"""NADE on binary sets: `python -m benchmarks.nade --data FOLDER`.
+"""NADE on binary data sets: `python -m benchmarks.nade --data FOLDER`.
 
-Each .npz file of the folder that holds train_data, valid_data and test_data, (N, D) of 0 and 1, is one set; files of
-another layout are passed over. Without a folder, scikit-learn's digits stand in, binarised. Scores are mean
-log-likelihoods of the test part in nats, as in the table on binary UCI sets of Uria et al. (2016), for
+Each .npz file in the folder that holds train_data, valid_data and test_data, (N, D) of 0 and 1, is one data set; other
+files are skipped. Without a folder, scikit-learn's digits are used, binarised. Scores are mean log-likelihoods of the
+test part in nats, as in the table on binary UCI sets of Uria et al. (2016), for
 
 - NADE with one fixed ordering;
-- EoNADE: one order-agnostic NADE, whose probability is averaged over 16 random orderings drawn beforehand;
+- EoNADE: one order-agnostic NADE whose probability is averaged over 16 random orderings, drawn in advance;
 - independent attributes with their frequencies in the training part (one 0 and one 1 added), which need no training.
 
-Biases b start from the attributes' frequencies. Training is by Adam in small batches; scored is a running average of
-the parameters over recent steps. With a fixed ordering the weights start small, and after each step of Adam they are
-drawn towards zero by a step of an L1 penalty: it keeps few strong connections in favour of many weak ones. The
-order-agnostic loss sees one random cut of each row, and is so noisy that this would hold back all weights; there they
-start larger, and the penalties tried are weaker.
+Biases b are initialised from the attributes' frequencies. Training is by Adam on small batches; a running average of
+the parameters over recent steps is scored. With a fixed ordering the weights start small, and after each step of Adam
+the proximal step of an L1 penalty shrinks them: it favours a few strong connections over many weak ones. The
+order-agnostic loss uses one random cut of each row and is so noisy that such shrinking would hold back all weights; so
+they start larger, and their penalties are weaker.
 
-All is chosen on the validation part: when to stop, the penalty, the step size, and, for the fixed ordering, whether it
-is that of the data or a random one. The second table lists what was tried. The test part is looked at by what was
-chosen; for NADE also by the same setting trained from two more seeds, which shows the spread and chooses nothing.
+Everything is chosen on the validation part: when to stop, the penalty, the step size, and, for the fixed ordering,
+whether it is that of the data or a random one. The second table lists the candidates. Only the chosen one is scored on
+the test part; for NADE also the same setting trained from two more seeds, which shows the spread and affects no choice.
 """
 
 from __future__ import annotations
@@ -33,6 +33,7 @@ import torch
 from matplotlib.figure import Figure
 
 from benchmarks.frame import Benchmark, DataMissing, Run, Table
+from benchmarks.numbers import plus_minus
 from nfteach.datasets import Dataset, digits, load_binary
 
 from . import report
@@ -41,7 +42,7 @@ from .models import RECIPE, Setting, blank, chosen, estimate, independent, score
 __all__ = ["AGNOSTIC", "FIXED", "BinarySets"]
 
 KEYS = {"train_data", "valid_data", "test_data"}
-#: The first is that of all that is tried; with the others the chosen setting is trained again.
+#: All candidates are trained from the first seed; the chosen one is trained again from the others.
 SEEDS = {"NADE": (0, 1, 2), "EoNADE": (0,)}
 FIXED = [
     Setting(100, 0.03, "data", rate=1e-2, epochs=40),
@@ -56,7 +57,7 @@ AGNOSTIC = [
 
 
 class BinarySets(Benchmark):
-    """Test log-likelihoods of NADE and EoNADE, set by set, beside the paper's."""
+    """The test log-likelihoods of NADE and EoNADE on each data set, beside the paper's."""
 
     name = "nade"
     data = True
@@ -73,13 +74,13 @@ class BinarySets(Benchmark):
     def _sets(self, run: Run) -> dict[str, Dataset]:
         folder = run.options.data
         if folder is None:
-            print("nade: no --data, so scikit-learn's digits stand in for the paper's sets")
+            print("nade: no --data; scikit-learn's digits are used instead of the paper's data sets")
             return {"digits": digits()}
         if not folder.is_dir():
-            raise DataMissing(f"nade: there is no folder {folder}; name the one that holds the sets with --data")
+            raise DataMissing(f"nade: --data must be a folder, but {folder} is not; name the folder of the data sets")
         files = [file for file in sorted(folder.glob("*.npz")) if report.known(file.stem) or KEYS & arrays(file)]
         if not files:
-            raise DataMissing(f"nade: no .npz file in {folder} holds {', '.join(sorted(KEYS))}")
+            raise DataMissing(f"nade: {folder} must contain an .npz file with {', '.join(sorted(KEYS))}")
         return {file.stem: run.load(load_binary, file) for file in files}
 
     def _set(self, run: Run, name: str, data: Dataset, grids: dict[str, list[Setting]]) -> dict[str, Any]:
@@ -105,8 +106,8 @@ class BinarySets(Benchmark):
                 torch.save(nade.state_dict(), file)
                 return how
 
-            say = "validation {validation:.2f} nats after {epoch:.0f} epochs".format_map
-            return file, run.job(key, work, say, setting=asdict(setting), seed=seed, **common)
+            summary = "validation {validation:.2f} nats after {epoch:.0f} epochs".format_map
+            return file, run.job(key, work, summary, setting=asdict(setting), seed=seed, **common)
 
         def tested(file: Path, setting: Setting) -> dict:
             nade = blank(data.train, setting, seed=0)
@@ -121,7 +122,7 @@ class BinarySets(Benchmark):
             run.job(
                 f"{name}, {model}, test, seed {seed}",
                 partial(tested, file, grid[best]),
-                "{mean:.2f} ± {error:.2f} nats".format_map,
+                lambda result: f"{plus_minus(result['mean'], result['error'])} nats",
                 setting=asdict(grid[best]),
                 seed=seed,
                 **common,
@@ -138,11 +139,12 @@ class BinarySets(Benchmark):
 
 
 def quickened(setting: Setting) -> Setting:
+    """Return a small and short version of a setting."""
     return replace(setting, hidden=16, epochs=3)
 
 
 def arrays(file: Path) -> set[str]:
-    """The names of the arrays in an .npz file; none if it is not whole."""
+    """Return the names of the arrays in an .npz file, or the empty set if the file is damaged."""
     try:
         with zipfile.ZipFile(file) as stored:
             return {entry.removesuffix(".npy") for entry in stored.namelist()}
@@ -151,7 +153,7 @@ def arrays(file: Path) -> set[str]:
 
 
 def fingerprint(data: Dataset) -> str:
-    """Says whether a file still holds what it held at an earlier run."""
+    """Return a hash of the data, by which a later run notices that a file has changed."""
     parts = torch.cat([data.train, data.validation, data.test]).to(torch.uint8)
     return hashlib.sha256(parts.numpy().tobytes() + repr(data).encode()).hexdigest()[:16]
 

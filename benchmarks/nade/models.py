@@ -1,8 +1,7 @@
-"""How a NADE is trained, chosen and scored."""
+"""Training, selection and scoring of NADEs."""
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -12,9 +11,11 @@ from torch import Tensor, nn
 from torch.nn.functional import softshrink
 
 from benchmarks.averaging import Averaged
-from benchmarks.frame import whole
+from benchmarks.frame import completed
+from benchmarks.numbers import mean_and_error
 from nfteach.datasets import Dataset
 from nfteach.flows import NADE
+from nfteach.jacobian.rng import seeded
 from nfteach.training import fit
 
 __all__ = [
@@ -32,22 +33,22 @@ __all__ = [
 
 ORDERINGS = 16  # of EoNADE
 DECAY, PATIENCE = 0.99, 10
-#: What is the same for all that is trained.
+#: The settings that all trainings share.
 RECIPE = {"decay": DECAY, "patience": PATIENCE, "orderings": ORDERINGS}
 
 
 @dataclass(frozen=True)
 class Setting:
-    """What is chosen on the validation part.
+    """The settings of one training; one of several is chosen on the validation part.
 
     Attributes:
-        hidden: H.
-        penalty: of L1, on the weights.
+        hidden: the number of hidden units H.
+        penalty: the strength of the L1 penalty on the weights.
         ordering: ``"data"``, ``"random"``, or ``"all"`` for an order-agnostic NADE.
         rate: Adam's step size.
-        epochs: at most.
-        batch: rows of a step.
-        start: weights begin at so much of NADE's own.
+        epochs: the maximum number of epochs.
+        batch: the number of rows in a batch.
+        start: the factor on NADE's own initial weights.
     """
 
     hidden: int
@@ -67,10 +68,10 @@ class Setting:
 
 
 class ShrinkingAdam(torch.optim.Adam):
-    """Adam, and after each of its steps ``penalty * lr`` off the absolute value of each entry of a matrix, down to 0.
+    """Adam with an L1 penalty: after each step it shrinks the entries of matrices towards 0 by ``penalty * lr``.
 
-    This is the proximal step of an L1 penalty, apart from the adaptive one as AdamW's weight decay is
-    (Loshchilov & Hutter, 2019, https://arxiv.org/abs/1711.05101). Vectors are biases here, and are left alone.
+    This is the proximal step of the penalty, decoupled from the adaptive step like AdamW's weight decay
+    (Loshchilov & Hutter, 2019, https://arxiv.org/abs/1711.05101). Vectors, which are biases here, are not shrunk.
     """
 
     def __init__(self, parameters: list[nn.Parameter], lr: float, penalty: float) -> None:
@@ -88,21 +89,20 @@ class ShrinkingAdam(torch.optim.Adam):
 
 
 def weight(step: int) -> float:
-    """Of the parameters in their running average after ``step`` steps; the first steps are soon forgotten."""
+    """Return the weight of the parameters in their running average after ``step`` steps; the first steps fade soon."""
     return 1 - min(DECAY, step / (step + 10))
 
 
 def independent(x: Tensor) -> Tensor:
-    """p(x_i = 1), (D,), for rows x (N, D): the frequency of ones with one 0 and one 1 added, so that none is sure."""
+    """Estimate p(x_i = 1) (D,) from rows x (N, D): the frequency of ones after adding one 0 and one 1."""
     return (x.sum(0) + 1) / (len(x) + 2)
 
 
 def blank(x: Tensor, setting: Setting, seed: int) -> NADE:
-    """A NADE before it is trained on rows x (N, D)."""
+    """Return a NADE that is initialised for training on rows x (N, D)."""
     dim = x.shape[-1]
-    with torch.random.fork_rng():
-        torch.manual_seed(seed)
-        # One random ordering for all seeds: it is part of the setting.
+    with seeded(seed):
+        # All seeds share the random ordering, which is part of the setting.
         ordering = torch.randperm(dim, generator=generator(0)) if setting.ordering == "random" else None
         nade = NADE(dim, setting.hidden, ordering, order_agnostic=setting.agnostic)
     with torch.no_grad():
@@ -113,14 +113,14 @@ def blank(x: Tensor, setting: Setting, seed: int) -> NADE:
 
 
 def train(data: Dataset, setting: Setting, seed: int, bars: bool) -> tuple[NADE, dict]:
-    """The averaged NADE at its best look at the validation part, and how the training went; the test part is unused."""
+    """Train a NADE without the test part; return its average with the best validation loss, and a record."""
     model = Averaged(blank(data.train, setting, seed), weight)
-    history = whole(
+    history = completed(
         fit(
             model,
             data.train,
             loss=lambda model, x: losses(model.trained, x).mean(),
-            validation=lambda model: looked_at(model.average, data.validation),
+            validation=lambda model: validation_loss(model.average, data.validation),
             epochs=setting.epochs,
             batch_size=setting.batch,
             lr=setting.rate,
@@ -140,12 +140,12 @@ def train(data: Dataset, setting: Setting, seed: int, bars: bool) -> tuple[NADE,
 
 
 def losses(nade: NADE, x: Tensor) -> Tensor:
-    """-log p(x) in nats, (B,), for x (B, D); of an order-agnostic NADE an estimate of its mean over all orderings."""
+    """Return -log p(x) (B,) in nats for x (B, D); of an order-agnostic NADE, estimate its mean over all orderings."""
     return nade.order_agnostic_loss(x) if nade.order_agnostic else -nade.log_prob(x)
 
 
-def looked_at(nade: NADE, x: Tensor) -> float:
-    """The validation loss, for x (N, D): of an order-agnostic NADE by the same random cuts at each look."""
+def validation_loss(nade: NADE, x: Tensor) -> float:
+    """Return the mean loss in nats on x (N, D); for an order-agnostic NADE with the same random cuts at every call."""
     if not nade.order_agnostic:
         return -score(nade, x).mean().item()
     rows, source = x.repeat(4, 1), generator(1)
@@ -154,9 +154,9 @@ def looked_at(nade: NADE, x: Tensor) -> float:
 
 @torch.no_grad()
 def score(nade: NADE, x: Tensor, floats: int = 2**20) -> Tensor:
-    """log p(x) in nats, (N,), for x (N, D): in the model's ordering, or averaged over 16 if it is order-agnostic.
+    """Return log p(x) (N,) in nats for x (N, D), by the model's ordering or, if it is order-agnostic, averaged over 16.
 
-    It goes in parts whose activations, (rows, D, H), are at most ``floats`` numbers and stay in the processor's cache.
+    The rows are split so that the activations (rows, D, H) are at most ``floats`` numbers, which fit the cache.
     """
     source = generator(2)
     orderings = [torch.randperm(nade.dim, generator=source) for _ in range(ORDERINGS)]
@@ -165,14 +165,16 @@ def score(nade: NADE, x: Tensor, floats: int = 2**20) -> Tensor:
 
 
 def estimate(scores: Tensor) -> dict[str, float]:
-    """The mean of scores (N,) and the standard error of that mean."""
-    return {"mean": scores.mean().item(), "error": scores.std().item() / math.sqrt(len(scores))}
+    """Return the mean of scores (N,) and the standard error of that mean."""
+    mean, error = mean_and_error(scores)
+    return {"mean": mean, "error": error}
 
 
 def chosen(candidates: list[dict]) -> int:
-    """The number of the candidate with the highest mean log-likelihood of the validation part."""
+    """Return the index of the candidate with the highest mean log-likelihood of the validation part."""
     return max(range(len(candidates)), key=lambda k: candidates[k]["validation"])
 
 
 def generator(seed: int) -> torch.Generator:
+    """Return a new generator with a seed."""
     return torch.Generator().manual_seed(seed)

@@ -1,4 +1,4 @@
-"""The tables and the picture, made of what was measured."""
+"""The tables and the picture of the NADE benchmark."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from benchmarks.frame import Table
+from benchmarks.numbers import plus_minus
 from nfteach.plots import palette
 
 __all__ = ["AIMS", "PAPER", "known", "paper_name", "picture", "tables"]
@@ -26,24 +27,27 @@ PAPER = {
     "rcv1": (-47.59, -48.88, -46.66, -46.12),
     "web": (-30.16, -29.38, -28.39, -27.87),
 }
-AIMS = {"mushrooms": "-9.81 ± 0.05", "dna": "-85.3"}  # of NADE with a fixed ordering
+AIMS = {"mushrooms": "-9.81 ± 0.05", "dna": "-85.3"}  # for NADE with a fixed ordering
 
 
 def paper_name(name: str) -> str:
-    """The key in ``PAPER`` of a set whose file may be called as in the paper, ``ocr-letters`` or ``nips-0-12``."""
+    """Return the key in ``PAPER`` of a data set whose file has the paper's name, ``ocr-letters`` or ``nips-0-12``."""
     return name.replace("-", "_").removesuffix("_0_12")
 
 
 def known(name: str) -> bool:
+    """Return True if the paper has the data set."""
     return paper_name(name) in PAPER
 
 
 def tables(results: dict[str, Any]) -> list[Table]:
+    """Tabulate the test scores beside the paper's, and the candidates."""
     heads = ["set", "N", "D", "independent", "MoB, paper", "RBM, paper", "NADE", "aim", "paper", "EoNADE", "paper"]
     rows = []
     for name, found in results.items():
         mob, rbm, nade, eonade = (f"{value:.2f}" for value in PAPER[paper_name(name)]) if known(name) else [""] * 4
-        ours = {model: words(result["tests"][0]) for model, result in found["models"].items()}
+        tests = {model: result["tests"][0] for model, result in found["models"].items()}
+        ours = {model: plus_minus(test["mean"], test["error"]) for model, test in tests.items()}
         sizes = [name, f"{found['train']}", f"{found['D']}", f"{found['independent']['mean']:.2f}"]
         rows.append([*sizes, mob, rbm, ours["NADE"], AIMS.get(name, ""), nade, ours["EoNADE"], eonade])
     note = (
@@ -59,7 +63,7 @@ def tables(results: dict[str, Any]) -> list[Table]:
             candidate["ordering"],
             f"{candidate['epoch']:.0f} of {candidate['epochs']}",
             f"{candidate['validation']:.2f}" + (" *" if k == result["chosen"] else ""),
-            spread(result["tests"]) if k == result["chosen"] else "",
+            over_seeds(result["tests"]) if k == result["chosen"] else "",
         ]
         for name, found in results.items()
         for model, result in found["models"].items()
@@ -85,16 +89,14 @@ def tables(results: dict[str, Any]) -> list[Table]:
     ]
 
 
-def words(estimated: dict[str, float]) -> str:
-    return f"{estimated['mean']:.2f} ± {estimated['error']:.2f}"
-
-
-def spread(tests: list[dict[str, float]]) -> str:
+def over_seeds(tests: list[dict[str, float]]) -> str:
+    """Format the mean over seeds and their standard deviation, where there are several."""
     means = [test["mean"] for test in tests]
-    return f"{mean(means):.2f} ± {stdev(means):.2f}" if len(means) > 1 else f"{means[0]:.2f}"
+    return plus_minus(mean(means), stdev(means)) if len(means) > 1 else f"{means[0]:.2f}"
 
 
 def picture(results: dict[str, Any]) -> Figure:
+    """Draw the scores and the validation curves of each data set."""
     figure = Figure(figsize=(9.6, 3.2 * len(results)), layout="constrained")
     axes = figure.subplots(len(results), 2, squeeze=False, width_ratios=(5, 4))
     for (left, right), (name, found) in zip(axes, results.items(), strict=True):
@@ -104,7 +106,7 @@ def picture(results: dict[str, Any]) -> Figure:
 
 
 def draw_scores(ax: Axes, name: str, found: dict[str, Any]) -> None:
-    """Ours as dots with error bars among the paper's."""
+    """Draw our scores as dots with error bars among the paper's."""
     ours = {model: result["tests"][0] for model, result in found["models"].items()}
     lines: list[tuple[str, float, float | None]] = []
     if known(name):
@@ -118,7 +120,7 @@ def draw_scores(ax: Axes, name: str, found: dict[str, Any]) -> None:
     for height, (_, value, error) in enumerate(reversed(lines)):
         colour, marker = (palette.DATA, "o") if error is not None else (palette.BASE, "D")
         ax.errorbar(value, height, xerr=error, color=colour, marker=marker, markersize=6, capsize=4)
-        text = f"{value:.2f}" if error is None else f"{value:.2f} ± {error:.2f}"
+        text = f"{value:.2f}" if error is None else plus_minus(value, error)
         ax.annotate(text, (value, height), (0, 7), textcoords="offset points", ha="center", fontsize=8.5)
     ax.set_yticks(range(len(lines)), [label for label, *_ in reversed(lines)])
     ax.set(title=f"{name}: test part", xlabel="mean log-likelihood [nats]", ylim=(-0.5, len(lines) - 0.2))
@@ -130,9 +132,9 @@ def draw_scores(ax: Axes, name: str, found: dict[str, Any]) -> None:
 
 
 def draw_curves(ax: Axes, name: str, result: dict[str, Any]) -> None:
-    """The validation part during training: all that was tried, and the chosen one."""
+    """Draw the validation scores during training of all candidates, with the chosen one on top."""
     candidates, best = result["candidates"], result["chosen"]
-    for k in chain((k for k in range(len(candidates)) if k != best), [best]):  # the chosen one lies on top
+    for k in chain((k for k in range(len(candidates)) if k != best), [best]):  # the chosen one on top
         colour, width = (palette.DATA, 2.2) if k == best else (palette.MUTED, 1.0)
         label = "chosen" if k == best else "others tried"
         ax.plot(*zip(*candidates[k]["curve"], strict=True), color=colour, linewidth=width, label=label)

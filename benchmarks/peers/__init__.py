@@ -1,1 +1,1 @@
-"""Other people's flow libraries, for comparison: the same models, built as each library's users build them."""
+"""The same models in other flow libraries, built as each library's users build them."""

@@ -1,4 +1,7 @@
-"""An object in a process of its own: zuko changes torch.distributions for all, and no library should load another's."""
+"""Objects in separate processes.
+
+Each library gets a process of its own: zuko changes ``torch.distributions`` for everyone in its process.
+"""
 
 from __future__ import annotations
 
@@ -15,17 +18,17 @@ __all__ = ["Actor"]
 
 
 class Actor:
-    """An object that lives in a fresh process and is asked one thing at a time.
+    """An object in a fresh process whose methods are called one at a time.
 
     Args:
-        make: a function at the top of a module; ``make(*args)`` is called over there, and what it returns is asked.
-        args: what pickle can send.
-        threads: of torch over there.
+        make: a class or function at the top level of a module; the process creates its object by ``make(*args)``.
+        args: the arguments of ``make``, which must be picklable.
+        threads: the number of torch's threads in the process.
 
     Example::
 
         with Actor(make_model, "zuko", 2, threads=1) as actor:
-            seconds = actor.ask("seconds_of", "train")
+            seconds = actor.call("seconds_of", "train")
     """
 
     def __init__(self, make: Callable[..., Any], *args: Any, threads: int = 1) -> None:
@@ -36,11 +39,11 @@ class Actor:
         theirs.close()
         self._exchange((make, args, {}))
 
-    def ask(self, method: str, *args: Any, **more: Any) -> Any:
-        """``object.method(*args, **more)``, over there.
+    def call(self, method: str, *args: Any, **more: Any) -> Any:
+        """Return ``object.method(*args, **more)``, computed in the process.
 
         Raises:
-            RuntimeError: with the traceback from over there.
+            RuntimeError: if the call fails, with the traceback of the process.
         """
         return self._exchange((method, args, more))
 
@@ -61,15 +64,16 @@ class Actor:
     def _exchange(self, message: tuple) -> Any:
         self._connection.send(message)
         try:
-            well, answer = self._connection.recv()
+            succeeded, answer = self._connection.recv()
         except EOFError:
-            raise RuntimeError("the process ended without an answer; was it killed for memory?") from None
-        if not well:
+            raise RuntimeError("the process ended without an answer; it may have run out of memory") from None
+        if not succeeded:
             raise RuntimeError(answer)
         return answer
 
 
 def _serve(connection: Connection, threads: int) -> None:
+    """Answer the messages of an actor until its connection is closed."""
     torch.set_num_threads(threads)
     subject = None
     while True:

@@ -1,16 +1,16 @@
 """Autoregressive densities with Gaussian conditionals, as each library's users build them.
 
-All have one hidden layer of H units (ReLU), and read a mean and a scale for each of D dimensions off it. They are not
-one model, though:
+All have one hidden layer of H units (ReLU) that gives a mean and a scale for each of D dimensions. They are two
+different models, though:
 
-- ours is RNADE with one component: a hidden layer for each dimension, H units each, from shared weights;
-- the others are MADE, that is MAF with one layer: a single hidden layer of H units for all dimensions, in which masks
-  on the weights leave to each unit, and to each dimension, only those before it.
+- ours is RNADE with one component: a hidden layer of H units for each dimension, with shared weights;
+- the other libraries have MADE, which is MAF with one layer: a single hidden layer of H units for all dimensions, with
+  masks on the weights that let each unit and each dimension depend on earlier dimensions only.
 
-So MADE's density is two products of matrices, and in RNADE's each of D H units has a nonlinearity of its own; drawing a
-sample takes D passes through MADE's network, and one pass along RNADE's ordering. nflows and normflows begin with a
-linear layer and follow it with blocks, the smallest of which has two more layers' worth of weights or one; here that
-block is the nonlinearity alone, so that theirs, too, is one hidden layer. No library has NADE or RNADE, or any
+So the density of MADE takes two matrix products, and that of RNADE a nonlinearity for each of D H units; a sample takes
+D passes through MADE's network, and one pass along RNADE's ordering. The networks of nflows and normflows are a linear
+layer followed by blocks, the smallest of which adds one or two layers of weights; here a block with the nonlinearity
+alone replaces it, so that they, too, have one hidden layer. None of the libraries has NADE, RNADE, or any other
 autoregressive density over binary vectors.
 """
 
@@ -28,12 +28,12 @@ __all__ = ["BUILDERS", "build"]
 
 
 def build(library: str, dim: int, hidden: int) -> nn.Module:
-    """The model of :data:`BUILDERS`; call it in a process of its own, since it imports the library.
+    """Build the model of :data:`BUILDERS` for a library; this imports the library, so use a separate process.
 
     Args:
         library: a key of :data:`BUILDERS`.
         dim: D.
-        hidden: H, at least D, as Pyro asks for.
+        hidden: H, at least D, as Pyro requires.
 
     Returns:
         a module with ``log_prob(x)``, (N, D) to (N,) in nats, and ``sample(n)``, (n, D) without gradients.
@@ -42,13 +42,14 @@ def build(library: str, dim: int, hidden: int) -> nn.Module:
 
 
 class Nonlinearity(nn.Module):
-    """The smallest block of the networks of nflows and normflows."""
+    """A block for the networks of nflows and normflows that has no weights."""
 
     def forward(self, x: Tensor, context: Any = None) -> Tensor:
         return torch.relu(x)
 
 
 def nfteach(dim: int, hidden: int) -> Model:
+    """Build RNADE with one component."""
     from nfteach.flows import RNADE
 
     class Ours(Model):
@@ -66,7 +67,7 @@ def nfteach(dim: int, hidden: int) -> Model:
 
 
 def normflows(dim: int, hidden: int) -> Model:
-    """MaskedAffineAutoregressive; it maps x to z here, so that the density, not the sample, is the single pass."""
+    """Build MaskedAffineAutoregressive, reversed to map x to z, so that the density takes a single pass."""
     import normflows as nf
 
     class Theirs(Model):
@@ -87,7 +88,7 @@ def normflows(dim: int, hidden: int) -> Model:
 
 
 def nflows(dim: int, hidden: int) -> Model:
-    """MaskedAffineAutoregressiveTransform."""
+    """Build MaskedAffineAutoregressiveTransform."""
     from nflows.distributions import StandardNormal
     from nflows.flows import Flow
     from nflows.transforms import MaskedAffineAutoregressiveTransform
@@ -109,7 +110,7 @@ def nflows(dim: int, hidden: int) -> Model:
 
 
 def zuko(dim: int, hidden: int) -> Model:
-    """Its MAF with one transform."""
+    """Build MAF with one transform."""
     from zuko.flows import MAF
 
     class Theirs(Model):
@@ -127,7 +128,7 @@ def zuko(dim: int, hidden: int) -> Model:
 
 
 def pyro(dim: int, hidden: int) -> Model:
-    """AffineAutoregressive, inverted, as its documentation advises for maximum likelihood."""
+    """Build the inverse of AffineAutoregressive, which Pyro's documentation advises for maximum likelihood."""
     import pyro.distributions as dist
     from pyro.distributions.transforms import AffineAutoregressive
     from pyro.nn import AutoRegressiveNN
@@ -140,7 +141,7 @@ def pyro(dim: int, hidden: int) -> Model:
             self.q = dist.TransformedDistribution(base, [self.layer.inv])
 
         def log_prob(self, x: Tensor) -> Tensor:
-            return self.q.log_prob(x[:])  # for the same tensor as last time it would answer from memory
+            return self.q.log_prob(x[:])  # a new tensor: Pyro caches the result for the last one
 
         def draw(self, n: int) -> Tensor:
             return self.q.sample((n,))
@@ -148,7 +149,7 @@ def pyro(dim: int, hidden: int) -> Model:
     return Theirs()
 
 
-#: By library: (dim, hidden) to the model.
+#: Functions (dim, hidden) -> model, by library.
 BUILDERS: dict[str, Callable[[int, int], nn.Module]] = {
     "nfteach": nfteach,
     "normflows": normflows,

@@ -1,8 +1,8 @@
 """Planar flows in the libraries that have them, as each library's users build them: K layers with h = tanh.
 
-All use the equations of Rezende & Mohamed (2015), https://arxiv.org/abs/1505.05770, with their u_hat, and start from a
-standard normal without parameters. zuko and nflows have no planar flow. Pyro cannot give the density of points that it
-did not draw itself, and normflows cannot invert tanh.
+All use the equations of Rezende & Mohamed (2015), https://arxiv.org/abs/1505.05770, with their u_hat, and a standard
+normal base without parameters. zuko and nflows lack planar flows. Pyro computes the density only of points that it drew
+itself, and normflows cannot invert the layer with tanh.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ __all__ = ["BUILDERS", "build"]
 
 
 def build(library: str, dim: int, layers: int) -> nn.Module:
-    """The model of :data:`BUILDERS`; call it in a process of its own, since it imports the library.
+    """Build the model of :data:`BUILDERS` for a library; this imports the library, so use a separate process.
 
     Args:
         library: a key of :data:`BUILDERS`.
@@ -26,22 +26,23 @@ def build(library: str, dim: int, layers: int) -> nn.Module:
         layers: K.
 
     Returns:
-        a module with ``draw_with_log_prob(n)``: points (n, D) and log q (n,) in nats, with gradients, as variational
-        inference wants them; ``sample(n)``, (n, D) without gradients; and ``log_prob(x)``, (N, D) to (N,) in nats,
-        where the library can invert the flow.
+        a module with ``draw_with_log_prob(n)``: points (n, D) and log q (n,) in nats, with gradients, for variational
+        inference; ``sample(n)``, (n, D) without gradients; and ``log_prob(x)``, (N, D) to (N,) in nats, if the library
+        can invert the flow.
     """
     return BUILDERS[library](dim, layers)
 
 
 class Planar(Model):
-    """What all have in common: points with their density."""
+    """The base class of planar models, which draw points with their density."""
 
     def draw_with_log_prob(self, n: int) -> tuple[Tensor, Tensor]:
-        """x (n, D) and log q(x) (n,) in nats."""
+        """Draw x (n, D); return it with log q(x) (n,) in nats."""
         raise NotImplementedError
 
 
 def nfteach(dim: int, layers: int) -> Planar:
+    """Build a stack of planar layers."""
     from nfteach import flows
 
     class Ours(Planar):
@@ -68,7 +69,7 @@ def nfteach(dim: int, layers: int) -> Planar:
 
 
 def normflows(dim: int, layers: int) -> Planar:
-    """As in its example of planar flows."""
+    """Build the flow of normflows' example on planar flows."""
     import normflows as nf
 
     class Theirs(Planar):
@@ -87,7 +88,7 @@ def normflows(dim: int, layers: int) -> Planar:
 
 
 def pyro(dim: int, layers: int) -> Planar:
-    """As in the documentation of its Planar: the transforms remember what they drew, and can score that."""
+    """Build the flow of Pyro's documentation, whose transforms cache the points they drew and can score those."""
     import pyro.distributions as dist
     from pyro.distributions.transforms import Planar as Layer
 
@@ -110,5 +111,5 @@ def pyro(dim: int, layers: int) -> Planar:
     return Theirs()
 
 
-#: By library: (dim, layers) to the model.
+#: Functions (dim, layers) -> model, by library.
 BUILDERS: dict[str, Callable[[int, int], nn.Module]] = {"nfteach": nfteach, "normflows": normflows, "pyro": pyro}

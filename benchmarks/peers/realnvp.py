@@ -1,7 +1,7 @@
-"""RealNVP in five libraries, as each library's users build it: affine couplings, and one network each for s and t.
+"""RealNVP in five libraries, as each library's users build it: affine couplings, with one network each for s and t.
 
-Every coupling passes half of the dimensions through and scales and shifts the other half; the next one does it the
-other way round. The base is a standard normal without parameters. What differs is each library's own:
+Each coupling leaves half of the dimensions unchanged and scales and shifts the other half; the halves alternate. The
+base is a standard normal without parameters. The libraries differ in:
 
 ========= ===================== ======================================== ====================== ================
 library   the coupling maps     scale of a coupling                      halves                 starts as
@@ -13,9 +13,9 @@ zuko      x to z                exp of s, softly clipped to +-log(1000)  every o
 Pyro      z to x                exp of s, clipped to -5 ... 3            first, second; swapped near the identity
 ========= ===================== ======================================== ====================== ================
 
-The c are the only parameters that one library has and the others do not: one for each scaled dimension. A normflows
-network starts with zeros in its last layer (``init_zeros``), as its README has it; the others start as torch starts
-linear layers. "First, second; swapped" wants an even number of dimensions.
+The c, one for each scaled dimension, are the only parameters that a single library has. In normflows the last layer of
+each network is initialised with zeros (``init_zeros``), as in its README; the other libraries keep torch's initial
+linear layers. "First, second; swapped" needs an even number of dimensions.
 """
 
 from __future__ import annotations
@@ -31,10 +31,10 @@ __all__ = ["BUILDERS", "VARIANTS", "Model", "build"]
 
 
 def build(library: str, dim: int, layers: int, hidden: tuple[int, ...]) -> nn.Module:
-    """The model of :data:`BUILDERS` or :data:`VARIANTS`; call it in a process of its own, since it imports the library.
+    """Build the model of :data:`BUILDERS` or :data:`VARIANTS`; this imports the library, so use a separate process.
 
     Args:
-        library: a key of one of them.
+        library: a key of :data:`BUILDERS` or :data:`VARIANTS`.
         dim: D, even.
         layers: K, the number of couplings.
         hidden: the widths of the hidden layers (ReLU) of each coupling's network.
@@ -47,23 +47,24 @@ def build(library: str, dim: int, layers: int, hidden: tuple[int, ...]) -> nn.Mo
 
 
 class Model(nn.Module):
-    """What all have in common: a density, and samples without gradients."""
+    """The base class of the models: a density, and samples without gradients."""
 
     def log_prob(self, x: Tensor) -> Tensor:
-        """log q(x) (N,) in nats, for x (N, D)."""
+        """Return log q(x) (N,) in nats for x (N, D)."""
         raise NotImplementedError
 
     def sample(self, n: int) -> Tensor:
-        """n points (n, D)."""
+        """Draw points (n, D)."""
         with torch.no_grad():
             return self.draw(n)
 
     def draw(self, n: int) -> Tensor:
+        """Draw points (n, D), with or without gradients."""
         raise NotImplementedError
 
 
 def nfteach(dim: int, layers: int, hidden: tuple[int, ...], *, zeros: bool = False) -> Model:
-    """Its RealNVP; with ``zeros=True`` it starts as the identity, as normflows does: zeros in each last layer."""
+    """Build RealNVP; with ``zeros=True`` the last layers start with zeros, as in normflows."""
     from nfteach.flows import FlowDistribution, RealNVP
 
     class Ours(Model):
@@ -86,7 +87,7 @@ def nfteach(dim: int, layers: int, hidden: tuple[int, ...], *, zeros: bool = Fal
 
 
 def normflows(dim: int, layers: int, hidden: tuple[int, ...]) -> Model:
-    """AffineCouplingBlock and Permute, as in its README; MaskedAffineFlow has two networks and is slower."""
+    """Build AffineCouplingBlock and Permute, as in the README; MaskedAffineFlow has two networks and is slower."""
     import normflows as nf
 
     class Theirs(Model):
@@ -108,9 +109,9 @@ def normflows(dim: int, layers: int, hidden: tuple[int, ...]) -> Model:
 
 
 def nflows(dim: int, layers: int, hidden: tuple[int, ...], *, bounded: bool = True) -> Model:
-    """Its SimpleRealNVP, with a plain network in place of the residual one.
+    """Build SimpleRealNVP with a plain network instead of the residual one.
 
-    Its scales are at most 1.001 from x to z, so no volume grows on the way: q is nowhere above
+    The scales from x to z are at most 1.001, so that the map hardly expands any volume: q is bounded by
     1.001^(layers * dim / 2) times the base's peak, (2 pi)^(-dim / 2). With ``bounded=False`` they are exp(s) instead.
     """
     from nflows.distributions import StandardNormal
@@ -148,7 +149,7 @@ def nflows(dim: int, layers: int, hidden: tuple[int, ...], *, bounded: bool = Tr
 
 
 def zuko(dim: int, layers: int, hidden: tuple[int, ...]) -> Model:
-    """Its RealNVP."""
+    """Build RealNVP."""
     from zuko.flows import RealNVP
 
     class Theirs(Model):
@@ -166,7 +167,7 @@ def zuko(dim: int, layers: int, hidden: tuple[int, ...]) -> Model:
 
 
 def pyro(dim: int, layers: int, hidden: tuple[int, ...]) -> Model:
-    """AffineCoupling and Permute, as in its tutorial on flows."""
+    """Build AffineCoupling and Permute, as in Pyro's tutorial on flows."""
     import pyro.distributions as dist
     from pyro.distributions.transforms import AffineCoupling, Permute
     from pyro.nn import DenseNN
@@ -183,7 +184,7 @@ def pyro(dim: int, layers: int, hidden: tuple[int, ...]) -> Model:
             self.q = dist.TransformedDistribution(dist.Normal(torch.zeros(dim), torch.ones(dim)), transforms)
 
         def log_prob(self, x: Tensor) -> Tensor:
-            # The transforms remember their last x and what came of it, also when the parameters are others by now.
+            # The transforms cache their last x and its result, even after the parameters have changed.
             self.q.clear_cache()
             return self.q.log_prob(x)
 
@@ -193,7 +194,7 @@ def pyro(dim: int, layers: int, hidden: tuple[int, ...]) -> Model:
     return Theirs()
 
 
-#: By library: (dim, layers, hidden) to the model.
+#: Functions (dim, layers, hidden) -> model, by library.
 BUILDERS: dict[str, Callable[[int, int, tuple[int, ...]], nn.Module]] = {
     "nfteach": nfteach,
     "normflows": normflows,
@@ -202,7 +203,7 @@ BUILDERS: dict[str, Callable[[int, int, tuple[int, ...]], nn.Module]] = {
     "pyro": pyro,
 }
 
-#: To tell why one of them differs: the same with one thing changed.
+#: Models with one change, which show why a library differs.
 VARIANTS: dict[str, Callable[[int, int, tuple[int, ...]], nn.Module]] = {
     "nfteach, zeros": partial(nfteach, zeros=True),
     "nflows, exp": partial(nflows, bounded=False),

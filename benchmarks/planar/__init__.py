@@ -1,1 +1,1 @@
-"""Figure 3 of the planar flows' paper, measured: `python -m benchmarks.planar`."""
+"""Planar flows on the four energies of their paper's figure 3: `python -m benchmarks.planar`."""

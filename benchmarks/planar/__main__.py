@@ -1,20 +1,20 @@
 """Planar flows fitted to the four energies of Rezende & Mohamed (2015): their figure 3, with numbers.
 
 Flows of K = 2, 8 and 32 planar layers are fitted to exp(-U1) ... exp(-U4) of table 1 by the reverse divergence
-KL(q || p), with the energy raised slowly: at step t it is multiplied by min(1, 0.01 + 2 t / steps), in the paper by
+KL(q || p), with an annealed energy: at step t it is multiplied by min(1, 0.01 + 2 t / steps), in the paper by
 min(1, 0.01 + t / 10000). The paper shows pictures and no numbers. In two dimensions a sum over a grid gives the
-divergence exactly: q at a point is found through the flow's inverse, and p is normalised on the same rectangle. U2 to
-U4 do not fall off along z_1 and are closed by soft walls (nfteach.targets.Energy.walled).
+divergence almost exactly: q at a point follows from the flow's inverse, and p is normalised on the same rectangle. U2
+to U4 do not decay along z_1 and are closed by soft walls (nfteach.targets.Energy.walled).
 
-Beside them, RealNVP with as many parameters, within 10 %: 5 K for K planar layers are 10, 40 and 160. A coupling has 5
-if its network has no hidden layer, and 4 H + 3 if it has one of H units. Of the forms with about so many several are
-trained, so RealNVP has more tries than the planar flow. (32 couplings without a hidden layer have the 160 of K = 32 to
-the letter, but came out far worse than the others in a trial on U3, and are left out.) Every flow gets the same number
-of updates, of samples an update, and of restarts. The step sizes are, for each kind, the better of 0.01 and 0.03 in
-trials on U3.
+The comparison is RealNVP with as many parameters, within 10 %: K planar layers have 5 K, that is 10, 40 and 160. A
+coupling has 5 if its network has no hidden layer, and 4 H + 3 if it has one of H units. Several forms of RealNVP with
+about so many parameters are trained, which gives it more attempts than the planar flow. (32 couplings without a hidden
+layer have exactly the 160 parameters of K = 32, but did far worse than the other forms in a trial on U3, and are left
+out.) Each flow gets the same numbers of updates, samples per update, and restarts. The step size of each kind is the
+better of 0.01 and 0.03 in trials on U3.
 
-Of the restarts, and of RealNVP's forms, the one that is reported has the lowest free energy by 20,000 fresh samples.
-The quadrature takes no part in the choice; neither do the other samples that check it.
+Among the restarts, and among RealNVP's forms, the one with the lowest free energy by 20,000 fresh samples is reported.
+The choice uses neither the quadrature nor the samples that check it.
 """
 
 from __future__ import annotations
@@ -33,8 +33,10 @@ from matplotlib import colormaps
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from benchmarks.frame import Benchmark, Run, Table, whole
+from benchmarks.frame import Benchmark, Run, Table, completed
+from benchmarks.numbers import plus_minus, spread
 from nfteach import plots
+from nfteach.jacobian.rng import seeded
 from nfteach.targets import ENERGIES, Energy
 from nfteach.training import fit
 
@@ -44,7 +46,7 @@ from .restarts import Couplings, Planars, Restarts
 __all__ = ["FORMS", "LAYERS", "PlanarFlows", "target", "train"]
 
 LAYERS = (2, 8, 32)
-#: Of RealNVP, by the K of the planar flow beside it: (layers, hidden), within 10 % of its 5 K parameters.
+#: RealNVP's forms (layers, hidden) by the planar flow's K, with its 5 K parameters within 10 %.
 FORMS: dict[int, tuple[tuple[int, tuple[int, ...]], ...]] = {
     2: ((2, ()),),
     8: ((8, ()), (4, (2,)), (2, (4,))),
@@ -53,21 +55,21 @@ FORMS: dict[int, tuple[tuple[int, tuple[int, ...]], ...]] = {
 RATES = {"planar": 0.03, "RealNVP": 0.01}
 FULL = {"steps": 3000, "batch": 256, "restarts": 6, "samples": 100_000, "resolution": 400, "shades": 80}
 QUICK = {"steps": 20, "batch": 64, "restarts": 2, "samples": 1000, "resolution": 40, "shades": 20}
-# resolution and shades: cells along each side, of the quadrature and of a picture.
+# resolution and shades: the cells along each side of the quadrature and of a picture.
 AIM = {("u1", 32): 0.1, ("u2", 32): 0.1}  # nats
 
 
 @cache
 def target(name: str) -> Energy:
-    """The energy, with a rectangle that holds all of p but less than 1e-12, and nearly all of any q fitted to it."""
+    """Return an energy on a rectangle that contains p up to 1e-12 and nearly all of any q fitted to it."""
     energy = ENERGIES[name]()
-    if name == "u1":  # falls off by itself; the rectangle is that of the others
+    if name == "u1":  # decays without walls; the rectangle is that of the other energies
         return Energy(energy.function, (-6.0, 6.0, -6.0, 6.0), energy.formula)
     return energy.walled()
 
 
 def shown(name: str) -> tuple[float, float, float, float]:
-    """What the picture shows of the plane; the lower branch of U4 ends at the wall."""
+    """Return the extent of an energy's pictures, in which the lower branch of U4 ends at the wall."""
     return (-4.5, 4.5, -6.2, 2.8) if name == "u4" else (-4.5, 4.5, -4.5, 4.5)
 
 
@@ -78,13 +80,15 @@ def train(flows: Restarts, energy: Energy, *, steps: int, batch: int, lr: float,
         z = torch.randn(flows.restarts, batch, 2)
         x, ladj = flows(z)
         beta = min(1.0, 0.01 + 2 * step / steps)
-        # A sum over the flows: the gradient of each is its own, and so is Adam's step.
+        # The sum over flows separates their gradients, and Adam treats each parameter by itself.
         return (log_base(z) - ladj + beta * energy.energy(x)).mean(1).sum()
 
-    whole(fit(flows, loss=loss, steps=steps, lr=lr, schedule="cosine", seed=seed, progress=bars))
+    completed(fit(flows, loss=loss, steps=steps, lr=lr, schedule="cosine", seed=seed, progress=bars))
 
 
 class PlanarFlows(Benchmark):
+    """The divergences of planar flows and of RealNVPs on the four energies."""
+
     name = "planar"
 
     def measure(self, run: Run) -> dict[str, Any]:
@@ -97,7 +101,7 @@ class PlanarFlows(Benchmark):
                 planar = self._fit(run, name, "planar", K, (), sizes)
                 tried = [self._fit(run, name, "RealNVP", layers, hidden, sizes) for layers, hidden in FORMS[K]]
                 chosen = min(tried, key=lambda result: min(result["restarts"]))
-                if max(LAYERS) > K:  # the picture shows RealNVP at the largest K alone
+                if max(LAYERS) > K:  # the picture shows RealNVP for the largest K only
                     chosen = {key: value for key, value in chosen.items() if key != "shades"}
                 rows.append({"energy": name, "K": K, "planar": planar, "RealNVP": chosen})
         return {"sizes": sizes, "rates": RATES, "rows": rows}
@@ -107,8 +111,7 @@ class PlanarFlows(Benchmark):
 
         def work() -> dict:
             energy = target(name)
-            with torch.random.fork_rng(devices=[]):
-                torch.manual_seed(seed)
+            with seeded(seed):
                 R = sizes["restarts"]
                 flows = Planars(R, layers) if kind == "planar" else Couplings(R, layers, hidden)
             train(flows, energy, steps=sizes["steps"], batch=sizes["batch"], lr=lr, seed=seed, bars=run.bars)
@@ -122,7 +125,7 @@ class PlanarFlows(Benchmark):
                 **by_quadrature(flow, energy, sizes["resolution"]),
                 "half": by_quadrature(flow, energy, sizes["resolution"] // 2)["kl"],
                 "samples": from_samples(flow, energy, sizes["samples"], seed=seed + 2),
-                "shades": shades(log_q(flow, centres(shown(name), sizes["shades"])) - top(name)),
+                "shades": shades(log_q(flow, energy.grid(sizes["shades"], shown(name))[0]) - top(name)),
             }
 
         what = f"{layers} layers" + (f" of {', '.join(map(str, hidden))}" if hidden else "")
@@ -152,9 +155,9 @@ class PlanarFlows(Benchmark):
                 result = row[kind]
                 low, high = min(result["restarts"]), max(result["restarts"])
                 label = f"{row['energy'].upper()}, {kind}, {form(result)}"
-                sampled = f"{result['samples']['kl']:.4f} ± {result['samples']['error']:.4f}"
-                spread = f"{statistics.median(result['restarts']):.3f} ({low:.3f} to {high:.3f})"
-                checks.append([label, f"{result['kl']:.4f}", sampled, f"{result['outside']:.0e}", spread])
+                sampled = plus_minus(result["samples"]["kl"], result["samples"]["error"], digits=4)
+                restarts = spread(low, statistics.median(result["restarts"]), high, digits=3)
+                checks.append([label, f"{result['kl']:.4f}", sampled, f"{result['outside']:.0e}", restarts])
                 errors.append(abs(result["kl"] - result["half"]))
         budget = (
             f"{sizes['steps']} updates of {sizes['batch']} samples for every flow; of {sizes['restarts']} restarts the "
@@ -188,7 +191,7 @@ class PlanarFlows(Benchmark):
         shade = colormaps[plots.palette.DENSITY].resampled(32)
         for name, (left, *middle, right) in zip(ENERGIES, axes, strict=True):
             best = rows[name, max(LAYERS)]["RealNVP"]
-            p = target(name).log_prob(centres(shown(name), 80)) - target(name).log_normaliser - top(name)
+            p = target(name).grid(80, shown(name))[1] - top(name)
             pictures = [(left, f"${name[0].upper()}_{name[1]}$, the target", p.exp().numpy())]
             for ax, K in zip(middle, LAYERS, strict=True):
                 planar = rows[name, K]["planar"]
@@ -196,7 +199,7 @@ class PlanarFlows(Benchmark):
             pictures.append((right, f"RealNVP: {best['kl']:.3f}", density(best["shades"])))
             for ax, title, image in pictures:
                 extent = shown(name)
-                # Few shades, and cells as they are: else the file takes more than twice the room.
+                # Few shades and no interpolation, which would more than double the file's size.
                 ax.imshow(image, cmap=shade, vmin=0, vmax=1, origin="lower", extent=extent, interpolation="nearest")
                 ax.set_title(title, fontsize=9)
                 ax.set(xticks=[-4, 0, 4], yticks=[-4, 0] if name == "u4" else [-4, 0, 4])
@@ -214,32 +217,24 @@ class PlanarFlows(Benchmark):
 
 
 def form(result: dict[str, Any]) -> str:
-    """Layers x hidden units."""
+    """Format the form of a flow: layers x hidden units."""
     return " x ".join(map(str, [result["layers"], *result["hidden"]])) + (" layers" if not result["hidden"] else "")
 
 
 @cache
 def top(name: str) -> float:
-    """The highest log p: the top of the scale of all pictures of this energy."""
+    """Return the maximum of log p, which is the top of the colour scale in all pictures of this energy."""
     return target(name).grid(200)[1].max().item()
 
 
-def centres(extent: tuple[float, float, float, float], n: int) -> Tensor:
-    """The centres (n, n, 2) of a picture's cells, the lowest row first; float64."""
-    left, right, bottom, top = extent
-    middle = (torch.arange(n, dtype=torch.float64) + 0.5) / n
-    x, y = left + (right - left) * middle, bottom + (top - bottom) * middle
-    return torch.stack(torch.meshgrid(x, y, indexing="xy"), dim=-1)
-
-
 def shades(log_density: Tensor) -> str:
-    """A picture as short text: exp(log_density), cut off at 1, in 256 steps, packed."""
+    """Encode a picture as short text: exp(log_density), clipped at 1, in 256 steps, compressed."""
     steps = (255 * log_density.exp().clamp(max=1)).round().to(torch.uint8).numpy()
     return base64.b64encode(zlib.compress(steps.tobytes(), 9)).decode()
 
 
 def density(text: str) -> np.ndarray:
-    """What ``shades`` packed, (n, n) from 0 to 1."""
+    """Decode the text of :func:`shades` to an array (n, n) with values from 0 to 1."""
     steps = np.frombuffer(zlib.decompress(base64.b64decode(text)), dtype=np.uint8)
     return steps.reshape(math.isqrt(len(steps)), -1) / 255
 

@@ -1,5 +1,8 @@
-"""Small flows of the plane, several of one kind side by side: restarts that are trained at the price of little more
-than one, because most of a step's time goes into calling operations, not into the arithmetic."""
+"""Restarts of small flows of the plane, trained together.
+
+Training several flows together takes little longer than training one, since most of a step's time is the overhead of
+calling operations.
+"""
 
 from __future__ import annotations
 
@@ -16,10 +19,10 @@ __all__ = ["Couplings", "Planars", "Restarts"]
 
 
 class Restarts(nn.Module, ABC):
-    """R flows of one form that start from different parameters, and never hear of each other.
+    """R independent flows of one form with different initial parameters.
 
     Args:
-        flows: the package's own; their parameters are copied.
+        flows: flows of the package, whose parameters are copied.
     """
 
     def __init__(self, flows: Sequence[Flow]) -> None:
@@ -28,20 +31,20 @@ class Restarts(nn.Module, ABC):
 
     @property
     def count(self) -> int:
-        """The parameters of each of the flows."""
+        """The number of parameters of each flow."""
         return sum(parameter.numel() for parameter in self.parameters()) // self.restarts
 
     @abstractmethod
     def forward(self, z: Tensor) -> tuple[Tensor, Tensor]:
-        """z (R, N, 2) -> x (R, N, 2) and log|det dx/dz| (R, N)."""
+        """Map z (R, N, 2) to x (R, N, 2) and log|det dx/dz| (R, N)."""
 
     @abstractmethod
     def flow(self, index: int) -> Flow:
-        """One of them as a flow of the package, in float64: it can be inverted."""
+        """Return one of the flows as a flow of the package, which is invertible, in float64."""
 
 
 class Planars(Restarts):
-    """R stacks of K planar layers, equations 10 to 12 of Rezende & Mohamed (2015), 5 K parameters each."""
+    """R stacks of K planar layers, equations 10 to 12 of Rezende & Mohamed (2015), with 5 K parameters each."""
 
     def __init__(self, restarts: int, layers: int) -> None:
         flows = [Stack(*[Planar(2) for _ in range(layers)]) for _ in range(restarts)]
@@ -52,12 +55,12 @@ class Planars(Restarts):
             setattr(self, name, nn.Parameter(stacked.detach()))  # (K, R, 2), (K, R, 2) and (K, R)
 
     def forward(self, z: Tensor) -> tuple[Tensor, Tensor]:
-        # u_hat of appendix A.1 for all layers of all flows at once, as nfteach.flows.planar.u_hat has it for one.
+        # u_hat of appendix A.1 for all layers of all flows at once, as nfteach.flows.planar.u_hat for one layer.
         wu = (self.w * self.u).sum(-1, keepdim=True)
         raised = one_plus_m(wu)
         moves = self.u + (raised - 1 - wu) * self.w / (self.w * self.w).sum(-1, keepdim=True)
         activations = []
-        # baddbmm: the sum and the product over R pairs of matrices in one call.
+        # baddbmm: product and sum for R pairs of matrices in one call.
         for w, move, b in zip(self.w[..., None], moves[..., None, :], self.b[..., None, None], strict=True):
             h = torch.tanh(torch.baddbmm(b, z, w))
             z = torch.baddbmm(z, h, move)
@@ -76,8 +79,11 @@ class Planars(Restarts):
 
 
 class Couplings(Restarts):
-    """R RealNVPs of the plane, equations 4 to 8 of Dinh et al. (2017): a coupling whose network has one hidden layer of
-    H has 4 H + 3 parameters, and one without a hidden layer has 5, as many as a planar layer."""
+    """R RealNVPs of the plane, equations 4 to 8 of Dinh et al. (2017).
+
+    A coupling has 4 H + 3 parameters if its network has one hidden layer of H units, and 5, like a planar layer, if its
+    network has no hidden layer.
+    """
 
     def __init__(self, restarts: int, layers: int, hidden: Sequence[int]) -> None:
         flows = [RealNVP(2, layers, hidden) for _ in range(restarts)]
@@ -92,7 +98,7 @@ class Couplings(Restarts):
                 for name in names
             }
         )  # scale (K, R, 1), the networks' weights (K, R, outputs, inputs) and biases (K, R, outputs)
-        self.networks = [2 * i for i in range(len(self.hidden) + 1)]  # between them are the ReLUs
+        self.networks = [2 * i for i in range(len(self.hidden) + 1)]  # the odd ones are the ReLUs
 
     def forward(self, z: Tensor) -> tuple[Tensor, Tensor]:
         x, total = list(z.split(1, dim=-1)), 0.0

@@ -1,4 +1,4 @@
-"""Bits per dimension on scikit-learn's digits: the multi-scale RealNVP, a flat one of its size, and what is simpler."""
+"""Bits per dimension on scikit-learn's digits: multi-scale RealNVP, flat RealNVP, and simpler models."""
 
 from __future__ import annotations
 
@@ -9,9 +9,11 @@ import torch
 from torch import Tensor
 from torch.distributions import MultivariateNormal, Normal
 
-from benchmarks.frame import Run, Table, whole
+from benchmarks.frame import Run, Table, completed
+from benchmarks.numbers import mean_and_error, plus_minus
 from nfteach import datasets
 from nfteach.flows import FlowDistribution, ImageRealNVP, Logit, RealNVP, Stack, bits_per_dim, dequantise
+from nfteach.jacobian.rng import seeded
 from nfteach.training import fit
 
 __all__ = ["measure", "tables"]
@@ -19,19 +21,19 @@ __all__ = ["measure", "tables"]
 LEVELS, DIM = 17, 64
 SHRINKAGE = (0.0, 0.01, 0.03, 0.1, 0.3)  # of a covariance matrix towards its diagonal
 SMOOTHING = (0.01, 0.03, 0.1, 0.3, 1.0)  # added to the count of each of a pixel's levels
-#: (multi-scale or flat, its sizes): about as many parameters.
+#: The sizes of the two RealNVPs, with about the same number of parameters.
 SHAPES = {
     "multi-scale RealNVP": {"scales": 2, "couplings": 2, "hidden": 24, "blocks": 3},
     "flat RealNVP": {"layers": 8, "hidden": (80, 80)},
 }
-#: What validation chooses between, for each of the two.
+#: The candidates, for each of the two RealNVPs, among which validation chooses.
 CANDIDATES = [{"lr": lr, "decay": decay} for lr in (0.01, 0.004) for decay in (0.0, 0.3)]
 FULL = {"steps": 600, "batch": 48, "every": 25, "noises": 20, "candidates": CANDIDATES}
 QUICK = {"steps": 4, "batch": 16, "every": 2, "noises": 1, "candidates": CANDIDATES[:2]}
 
 
 def model_of(kind: str) -> FlowDistribution:
-    """z to dequantised images (64,) in [0, 1)."""
+    """Return the initial model of dequantised images (64,) in [0, 1)."""
     if kind == "flat RealNVP":
         flow: Stack = Stack(RealNVP(DIM, **SHAPES[kind]), Logit(DIM).inv)
     else:
@@ -40,18 +42,19 @@ def model_of(kind: str) -> FlowDistribution:
 
 
 def bits(log_prob: Tensor) -> dict[str, float]:
-    """Mean and standard error of bits per dimension over images; log_prob (noises, N) or (N,), in nats."""
+    """Return mean and standard error of bits per dimension over images, for log_prob (noises, N) or (N,) in nats."""
     each = bits_per_dim(log_prob.reshape(-1, log_prob.shape[-1]).double().mean(0), dim=DIM, levels=LEVELS)
-    return {"bits": each.mean().item(), "error": each.std().item() / math.sqrt(len(each))}
+    mean, error = mean_and_error(each)
+    return {"bits": mean, "error": error}
 
 
 def noisy(pixels: Tensor, noises: int, seed: int) -> Tensor:
-    """Dequantised images (noises, N, 64), always with the same noise."""
+    """Dequantise images (N, 64) several times, (noises, N, 64), with the noise of a seed."""
     return dequantise(pixels.expand(noises, -1, -1), LEVELS, torch.Generator().manual_seed(seed))
 
 
 def simple(name: str, noises: int) -> dict:
-    """One of the models without a network: its test score; what it has to choose, it chooses on validation."""
+    """Score one of the simple models on the test part, with its smoothing or shrinkage chosen on validation."""
     data = datasets.digits(binarised=False)
     train, validation, test = (
         noisy(pixels, noises, seed) for seed, pixels in enumerate((data.train, data.validation, data.test))
@@ -62,7 +65,7 @@ def simple(name: str, noises: int) -> dict:
         counts = torch.stack([(data.train == level).sum(0) for level in range(LEVELS)])  # (17, 64)
 
         def log_prob(smoothing: float, pixels: Tensor) -> Tensor:
-            """As a density that is flat on each level's interval, 1 / 17 long."""
+            """Return the log-density (N,), which is constant on the interval of each level, 1 / 17 long."""
             p = (counts + smoothing) / (counts + smoothing).sum(0)
             return (p.log().gather(0, pixels.long()) + math.log(LEVELS)).sum(1)
 
@@ -86,10 +89,9 @@ def simple(name: str, noises: int) -> dict:
 
 
 def train(run: Run, key: str, kind: str, setting: dict, *, lr: float, decay: float) -> dict:
-    """Maximum likelihood with fresh noise in each step; the parameters with the lowest validation loss are kept."""
+    """Train by maximum likelihood with new noise in each step; keep the parameters with the lowest validation loss."""
     data = datasets.digits(binarised=False)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
+    with seeded(0):
         q = model_of(kind)
 
     def loss(q: FlowDistribution, pixels: Tensor) -> Tensor:
@@ -98,7 +100,7 @@ def train(run: Run, key: str, kind: str, setting: dict, *, lr: float, decay: flo
     def adam(parameters: Any, lr: float) -> torch.optim.Optimizer:
         return torch.optim.AdamW(parameters, lr=lr, weight_decay=decay, fused=True)
 
-    history = whole(
+    history = completed(
         fit(
             q,
             data.train,
@@ -126,7 +128,7 @@ def train(run: Run, key: str, kind: str, setting: dict, *, lr: float, decay: flo
 
 
 def tested(run: Run, key: str, kind: str, noises: int) -> dict:
-    """The chosen candidate on the test part."""
+    """Score the chosen candidate on the test part."""
     q = model_of(kind)
     q.flow.load_state_dict(torch.load(run.file(key, ".pt")))
     with torch.no_grad():
@@ -134,18 +136,18 @@ def tested(run: Run, key: str, kind: str, noises: int) -> dict:
 
 
 def measure(run: Run) -> dict[str, Any]:
-    """A job for each simple model, for each candidate, and for each chosen one."""
+    """Run a job for each simple model, each candidate, and each chosen one."""
     setting = QUICK if run.quick else FULL
     names = ("uniform", "independent pixels", "Gaussian of pixels", "Gaussian of logits")
     run.expect(len(names) + len(SHAPES) * (len(setting["candidates"]) + 1))
 
-    def said(result: dict) -> str:
+    def summary(result: dict) -> str:
         return f"{result['bits']:.3f} bits/dim"
 
     noises = setting["noises"]
     choices = {"smoothing": SMOOTHING, "shrinkage": SHRINKAGE}
     rows = {
-        name: run.job(f"digits, {name}", lambda name=name: simple(name, noises), said, noises=noises, **choices)
+        name: run.job(f"digits, {name}", lambda name=name: simple(name, noises), summary, noises=noises, **choices)
         for name in names
     }
     for kind, shape in SHAPES.items():
@@ -164,7 +166,7 @@ def measure(run: Run) -> dict[str, Any]:
         test = run.job(
             f"digits, {kind}, test",
             lambda best=best, kind=kind: tested(run, best, kind, noises),
-            said,
+            summary,
             **settings,
             chosen=best,
             found=found,
@@ -174,11 +176,12 @@ def measure(run: Run) -> dict[str, Any]:
 
 
 def tables(results: dict[str, Any]) -> list[Table]:
+    """Tabulate the scores, the worst first."""
     cells = []
     for name, row in sorted(results["rows"].items(), key=lambda item: -item[1]["bits"]):
         validation = f"{row['validation']:.3f}" if "validation" in row else ""
         parameters = f"{row['parameters']:,}" if "parameters" in row else ""
-        cells.append([name, f"{row['bits']:.3f} ± {row['error']:.3f}", validation, parameters, row["chosen"]])
+        cells.append([name, plus_minus(row["bits"], row["error"], digits=3), validation, parameters, row["chosen"]])
     return [
         Table(
             "Digits, 8 x 8 pixels of 17 levels: bits/dim, the lower the better",

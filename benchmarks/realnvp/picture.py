@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import statistics
 from typing import Any
 
 from matplotlib.figure import Figure
 
+from benchmarks.numbers import mean_and_error
 from nfteach.plots import palette
 
-from .plane import error, gaps
+from .plane import gaps
 
 __all__ = ["draw"]
 
-#: What lies further left, in nats, is told in words.
+#: The left end of the axis in nats; lower values are given as text.
 SHOWN = -0.8
-#: A colour for each library, a marker for each variant.
+#: Colours by library, markers by variant.
 STYLES = {
     "nfteach": (palette.DATA, "o"),
     "nfteach, zeros": (palette.DATA, "x"),
@@ -28,7 +28,7 @@ STYLES = {
 
 
 def draw(results: dict[str, Any]) -> Figure:
-    """Left, what each library lacks of the true density, by target; right, bits per dimension on digits."""
+    """Draw the gap of each library to the true density, by target, and the bits per dimension on digits."""
     figure = Figure(figsize=(10.5, 4.6), layout="constrained")
     left, right = figure.subplots(1, 2, width_ratios=[1.5, 1])
     trained = results["plane"]["trained"]
@@ -39,11 +39,11 @@ def draw(results: dict[str, Any]) -> Figure:
         for place, runs in enumerate(by_library.get(library) for by_library in trained.values()):
             if runs is None:
                 continue
-            mean, height = statistics.fmean(gaps(runs)), place + 0.1 * (k - (len(libraries) - 1) / 2)
-            if mean < SHOWN:  # one training that went astray would squeeze all others together
+            (mean, error), height = mean_and_error(gaps(runs)), place + 0.1 * (k - (len(libraries) - 1) / 2)
+            if mean < SHOWN:  # a single failed training would stretch the axis
                 left.annotate(f"◂ {library}: {mean:.1f}", (SHOWN, height), color=colour, va="center", fontsize=8)
             else:
-                left.errorbar(mean, height, xerr=error(gaps(runs)), fmt=marker, color=colour, markersize=5, capsize=2)
+                left.errorbar(mean, height, xerr=error, fmt=marker, color=colour, markersize=5, capsize=2)
         handles.append(left.plot([], [], marker, color=colour, label=library)[0])
     left.set_xlim(left=SHOWN)
     left.axvline(0, color=palette.INK, linewidth=1)

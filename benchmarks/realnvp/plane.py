@@ -1,4 +1,4 @@
-"""RealNVP of five libraries on distributions of the plane: the same data, the same training, as many parameters."""
+"""RealNVPs of five libraries on distributions of the plane, with the same data, training and number of parameters."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from benchmarks.frame import Run, Table
+from benchmarks.numbers import mean_and_error, plus_minus
 from benchmarks.peers.actor import Actor
 from nfteach import targets
 
@@ -19,7 +20,7 @@ from .training import Trainer
 __all__ = ["LIBRARIES", "NOISE", "OURS", "difference", "gaps", "measure", "tables"]
 
 OURS = "nfteach"
-#: By process; the variants tell why their library differs.
+#: Models by process; the variants show why their library differs.
 LIBRARIES = {
     "nfteach": ("nfteach", "nfteach, zeros"),
     "normflows": ("normflows",),
@@ -27,14 +28,14 @@ LIBRARIES = {
     "zuko": ("zuko",),
     "pyro": ("pyro",),
 }
-#: A process takes seconds to start. The speed benchmark's quick run builds the RealNVPs of the others.
+#: The processes of a quick run; each takes seconds to start, and the speed benchmark's quick run builds all RealNVPs.
 IN_QUICK = ("nfteach", "nflows")
-#: A difference of means within so many standard errors is called noise. Over three seeds each (4 degrees of freedom)
-#: it is so for 96 in 100 pairs of equal models.
+#: Differences of means within so many standard errors are called noise; with three seeds each (4 degrees of freedom)
+#: these are 96 % of the differences between equal models.
 NOISE = 3.0
 
-#: The targets of the variants.
-ASKED_WHY = ("two moons", "rings")
+#: The targets on which the variants are trained.
+WITH_VARIANTS = ("two moons", "rings")
 TARGETS = ("banana", "two moons", "pinwheel", "eight gaussians", "rings")
 FULL = {
     "targets": TARGETS,
@@ -51,7 +52,7 @@ QUICK = {
 
 
 def parts_of(name: str, seed: int, sizes: dict[str, int]) -> tuple[dict[str, np.ndarray], float]:
-    """The three parts, (N, 2) each, and the true density's mean log-likelihood of the test part, in nats."""
+    """Draw the three parts, (N, 2) each; return them with the test part's true mean log-likelihood in nats."""
     target, generator = targets.make(name), torch.Generator().manual_seed(seed)
     parts = {part: target.sample((n,), generator=generator) for part, n in sizes.items()}
     own = target.log_prob(parts["test"].double()).mean().item()
@@ -59,15 +60,16 @@ def parts_of(name: str, seed: int, sizes: dict[str, int]) -> tuple[dict[str, np.
 
 
 class Lazily:
-    """A library's process, started when the first job has work for it."""
+    """A library's process, which starts with the first job that needs it."""
 
     def __init__(self) -> None:
         self.actor: Actor | None = None
 
     def train(self, *args: Any, **more: Any) -> dict:
+        """Call :meth:`Trainer.train` in the process."""
         if self.actor is None:
             self.actor = Actor(Trainer, threads=1)
-        return self.actor.ask("train", *args, **more)
+        return self.actor.call("train", *args, **more)
 
     def __enter__(self) -> Lazily:
         return self
@@ -78,12 +80,12 @@ class Lazily:
 
 
 def measure(run: Run) -> dict[str, Any]:
-    """A job for each library, target and seed."""
+    """Run a job for each library, target and seed."""
     setting = QUICK if run.quick else FULL
-    names, seeds = setting["targets"], range(1, setting["seeds"] + 1)  # the step size was found with others
+    names, seeds = setting["targets"], range(1, setting["seeds"] + 1)  # seed 0 served to choose the step size
     libraries = [variants for name, variants in LIBRARIES.items() if not run.quick or name in IN_QUICK]
     jobs = [
-        [(library, name) for library in variants for name in names if "," not in library or name in ASKED_WHY]
+        [(library, name) for library in variants for name in names if "," not in library or name in WITH_VARIANTS]
         for variants in libraries
     ]
     run.expect(len(seeds) * sum(map(len, jobs)))
@@ -95,7 +97,7 @@ def measure(run: Run) -> dict[str, Any]:
                     run.job(
                         f"{name}, {library}, seed {seed}",
                         lambda library=library, name=name, seed=seed: one(process, library, name, seed, setting),
-                        lambda result: f"{result['test']:.3f} nats, the target's own {result['own']:.3f}",
+                        lambda result: f"{result['test']:.3f} nats, true density {result['own']:.3f}",
                         library=library,
                         target=name,
                         seed=seed,
@@ -108,29 +110,26 @@ def measure(run: Run) -> dict[str, Any]:
 
 
 def one(process: Lazily, library: str, name: str, seed: int, setting: dict) -> dict:
+    """Train and test one model."""
     parts, own = parts_of(name, seed, setting["sizes"])
     return {**process.train(library, parts, seed=seed, **setting["training"]), "own": own}
 
 
 def gaps(runs: Sequence[dict]) -> list[float]:
-    """Nats, a number for each seed: what the model's test log-likelihood lacks of the true density's."""
+    """Return the model's test log-likelihood minus the true density's for each seed, in nats."""
     return [run["test"] - run["own"] for run in runs]
 
 
-def error(values: Sequence[float]) -> float:
-    """The standard error of their mean."""
-    return statistics.stdev(values) / math.sqrt(len(values))
-
-
 def difference(runs: Sequence[dict], others: Sequence[dict]) -> tuple[float, float]:
-    """The one's mean gap less the other's, and its standard error: their own standard errors' root sum of squares."""
-    ours, theirs = gaps(runs), gaps(others)
-    return statistics.fmean(ours) - statistics.fmean(theirs), math.hypot(error(ours), error(theirs))
+    """Return the difference of the mean gaps and its standard error, by the root sum of squares of both errors."""
+    (ours, error), (theirs, their_error) = mean_and_error(gaps(runs)), mean_and_error(gaps(others))
+    return ours - theirs, math.hypot(error, their_error)
 
 
 def tables(results: dict[str, Any]) -> list[Table]:
+    """Tabulate the log-likelihoods, and our difference to each other library."""
     trained, training, sizes = results["trained"], results["training"], results["sizes"]
-    first = trained[next(name for name in trained if name in ASKED_WHY)]  # the variants are there, too
+    first = trained[next(name for name in trained if name in WITH_VARIANTS)]  # includes the variants
     libraries, seeds = list(first), len(first[OURS])
     others = [library for library in libraries if library != OURS]
     counts = {library: first[library][0]["parameters"] for library in libraries}
@@ -141,12 +140,12 @@ def tables(results: dict[str, Any]) -> list[Table]:
         differences = dict.fromkeys(others, "")
         for library, runs in by_library.items():
             values = gaps(runs)
-            cells[library] = f"{own + statistics.fmean(values):.3f} ± {statistics.stdev(values):.3f}"
+            cells[library] = plus_minus(own + statistics.fmean(values), statistics.stdev(values), digits=3)
             if library != OURS:
                 value, se = difference(by_library[OURS], runs)
                 beyond = abs(value) > NOISE * se
                 stars[library] += beyond
-                differences[library] = f"{value:+.3f} ± {se:.3f}" + " *" * beyond
+                differences[library] = plus_minus(value, se, digits=3, sign="+") + " *" * beyond
         scores.append([name, f"{own:.3f}", *cells.values()])
         against.append([name, *differences.values()])
     broke = [

@@ -1,4 +1,4 @@
-"""One training for all libraries: plain torch, in the process that has the library."""
+"""The training that all libraries share: plain torch, in the process that imports the library."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ __all__ = ["Trainer"]
 
 
 class Trainer:
-    """Trains models of one library; lives in an :class:`~benchmarks.peers.actor.Actor`.
+    """A trainer for the models of one library, used in an :class:`~benchmarks.peers.actor.Actor`.
 
-    Nothing of nfteach is used here but the model itself, when it is its turn.
+    It uses nothing of nfteach except nfteach's own models.
     """
 
     def train(
@@ -34,23 +34,24 @@ class Trainer:
         looks: int,
         seed: int,
     ) -> dict:
-        """Maximum likelihood by Adam, the step size falling along half a cosine, gradients no longer than 5.
+        """Train by maximum likelihood with Adam, a cosine schedule of the step size, and gradients clipped to norm 5.
 
-        The parameters with the lowest loss on the validation part, of all looks at it, are those that are tested, once.
+        Of all evaluations on the validation part, the parameters with the lowest loss are tested, once.
 
         Args:
-            library: of :mod:`benchmarks.peers.realnvp`.
+            library: the library's name in :mod:`benchmarks.peers.realnvp`.
             parts: "train", "validation" and "test", each (N, D).
-            layers, hidden: of the model.
-            steps: updates, each on ``batch`` points; epochs are shuffled alike for all libraries.
-            lr: the first step size.
-            looks: at the validation part, evenly.
-            seed: of the initial parameters and of the order of the data.
+            layers, hidden: the form of the model.
+            steps: the number of updates.
+            batch: the number of points in an update; the batches are the same for all libraries.
+            lr: the initial step size.
+            looks: the number of evaluations on the validation part, evenly spaced.
+            seed: the seed of the initial parameters and of the order of the data.
 
         Returns:
-            "parameters": how many; "validation": the mean loss at each look, in nats; "step": of the best look;
-            "test": the mean log-likelihood of the test part, in nats; "broke": the step at which the loss was no longer
-            finite, which ends the training, or None.
+            "parameters": the number of parameters; "validation": the mean loss at each evaluation, in nats; "step": the
+            step of the best evaluation; "test": the mean log-likelihood of the test part, in nats; "broke": the step at
+            which the loss became non-finite, which ends the training, or None.
         """
         train, validation, test = (torch.from_numpy(parts[name]) for name in ("train", "validation", "test"))
         torch.manual_seed(seed)
@@ -85,7 +86,7 @@ class Trainer:
 
 
 def batches(data: Tensor, size: int, seed: int) -> Iterator[Tensor]:
-    """Batches (size, D) without end, each epoch in a new order; the same for the same seed."""
+    """Yield batches (size, D) without end, in a new order each epoch; a seed fixes them."""
     generator = torch.Generator().manual_seed(seed)
     while True:
         order = torch.randperm(len(data), generator=generator)
@@ -93,7 +94,7 @@ def batches(data: Tensor, size: int, seed: int) -> Iterator[Tensor]:
 
 
 def log_prob(model: torch.nn.Module, x: Tensor) -> Tensor:
-    """log q(x) (N,); NaN for all where a library's base refuses the NaN that some point came to."""
+    """Return log q(x) (N,), or NaN for all points if the library's base rejects a NaN among them."""
     try:
         return model.log_prob(x)
     except ValueError as error:
@@ -103,5 +104,6 @@ def log_prob(model: torch.nn.Module, x: Tensor) -> Tensor:
 
 
 def mean_log_prob(model: torch.nn.Module, x: Tensor) -> float:
+    """Return the mean of log q(x) over x (N, D), without gradients."""
     with torch.no_grad():
         return torch.cat([log_prob(model, rows) for rows in x.split(5000)]).double().mean().item()

@@ -1,1 +1,1 @@
-"""RNADE on red wine, the authors' ten folds, beside a Gaussian and a mixture of Gaussians."""
+"""RNADE on red wine beside a Gaussian and a mixture of Gaussians: `python -m benchmarks.rnade`."""

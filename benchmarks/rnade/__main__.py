@@ -1,25 +1,25 @@
-"""RNADE on red wine, the authors' ten folds: `python -m benchmarks.rnade --data FOLDER`.
+"""RNADE on the authors' ten folds of red wine: `python -m benchmarks.rnade --data FOLDER`.
 
-The folder holds red_wine.npz, with the arrays fold1_train, fold1_valid, fold1_test, fold2_train, and so on. Without it,
-scikit-learn's wine data stand in as the one fold. A score is the mean log-likelihood of the test part, in nats, of
-standardised data, as in table 1 of Uria, Murray & Larochelle (2013). Beside RNADE:
+The folder holds red_wine.npz with the arrays fold1_train, fold1_valid, fold1_test, fold2_train, and so on. Without it,
+scikit-learn's wine data are used as a single fold. A score is the mean log-likelihood of the test part in nats, for
+standardised data, as in table 1 of Uria, Murray & Larochelle (2013). RNADE is compared with
 
-- a Gaussian with full covariance, by maximum likelihood: nothing is chosen for it, so that it scores what it does in
-  the paper if folds and standardisation are the paper's;
-- a mixture of such Gaussians (scikit-learn's EM), the neighbour of the paper's mixture of factor analysers.
+- a Gaussian with full covariance, by maximum likelihood. Nothing is chosen for it, so that it must score as in the
+  paper if folds and standardisation are the paper's;
+- a mixture of such Gaussians (scikit-learn's EM), in place of the paper's mixture of factor analysers.
 
-In each fold all is chosen on the validation part, after training on the training part alone. For the mixture: the
-number of components, and what is added to the variances. For an RNADE with 50 hidden units, as in the paper: the
-ordering of the attributes, the number K of Gaussians in a conditional, the weight decay, the step size, and the floor
-under sigma, one after another, each with the best of those before. Training is by Adam with a constant step size; what
-is scored is an average over the last steps, and the number of steps is chosen on the validation part, too. Then, as in
-the paper, the chosen model is fitted afresh to training and validation part together, both standardised by their own
-mean and deviation; RNADE for as many passes over the data as were best before. The test part is looked at once, by that
-model.
+In each fold everything is chosen on the validation part, after training on the training part alone. For the mixture
+these are the number of components and a constant added to the variances. For an RNADE with 50 hidden units, as in the
+paper, they are the ordering of the attributes, the number K of Gaussians in a conditional, the weight decay, the step
+size, and the lower bound of sigma, one after another, each with the best values of the earlier ones. Training is by
+Adam with a constant step size; an average over the last steps is scored, and the number of steps is chosen on the
+validation part, too. As in the paper, the chosen model is then trained from scratch on training and validation part
+together, both standardised by their joint mean and deviation; RNADE for as many epochs as were best before. Only this
+model is scored on the test part.
 
-The attributes are rounded, and a quarter of the rows occur more than once. The likelihood of narrow components at
-values that repeat has no bound, but for the floor. So the tables say which floor was chosen and what the others scored
-on the validation parts, and the test rows that occur among those fitted to are also scored apart from the new ones.
+The attributes are rounded, and a quarter of the rows occur more than once. Without the lower bound, narrow components
+at repeated values would have unbounded likelihood. So the tables give the chosen bounds and the scores of the others on
+the validation parts, and the scores of test rows that occur among the training rows apart from those of new rows.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ FIRST = asdict(Setting())
 
 
 class RedWine(Benchmark):
-    """Test log-likelihoods of a Gaussian, a mixture of Gaussians, and RNADE, fold by fold."""
+    """The test log-likelihoods of a Gaussian, a mixture of Gaussians, and RNADE on each fold."""
 
     name = "rnade"
     data = True
@@ -54,7 +54,7 @@ class RedWine(Benchmark):
     def measure(self, run: Run) -> dict[str, Any]:
         torch.set_num_threads(1)
         if run.options.data is None:
-            print("rnade: no --data, so scikit-learn's wine data stand in for red wine")
+            print("rnade: no --data; scikit-learn's wine data are used instead of red wine")
             source, folds = "wine", [wine()]
         else:
             source, folds = "red wine", run.load(load_folds, run.data("red_wine.npz"))
@@ -65,7 +65,7 @@ class RedWine(Benchmark):
             }
             folds, limits = folds[:2], {"search": search, "mixtures": MIXTURES[:6], "steps": 50}
         jobs = [Fold(run, number, fold, **limits) for number, fold in enumerate(folds, 1)]
-        # Of each row of the search but the first, one setting has been tried before.
+        # In each row of the search except the first, one setting is known from the row before.
         run.expect(sum(sum(len(values) - 1 for values in job.search.values()) + 4 for job in jobs))
         return {"data": source, "gaps": gaps(folds[0].train), "folds": [job.result() for job in jobs]}
 
@@ -77,7 +77,7 @@ class RedWine(Benchmark):
 
 
 def gaps(x: Tensor) -> list[float]:
-    """For each of the D attributes of x (N, D), the median step between neighbouring values, in its deviations."""
+    """Return the median distance of neighbouring values for each attribute of x (N, D), in standard deviations."""
     return [(column.unique().diff().median() / column.std(correction=0)).item() for column in x.T]
 
 

@@ -1,4 +1,4 @@
-"""What is done in one fold: the choices by validation, the chosen models fitted again, and the test."""
+"""The jobs of one fold: choices on validation data, training of the chosen models, and the test."""
 
 from __future__ import annotations
 
@@ -7,20 +7,21 @@ from collections.abc import Callable
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
-from statistics import mean, stdev
+from statistics import mean
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from benchmarks.frame import Run
+from benchmarks.numbers import mean_and_error
 from nfteach.datasets import Dataset
 
 from .models import FIXED, Setting, gaussian, mixture_log_prob, rnade, train
 
 __all__ = ["MIXTURES", "SEARCH", "Fold", "best_of", "seen", "summary", "together"]
 
-#: The values tried for an RNADE, row after row; K as in the paper.
+#: The candidate values for an RNADE, in the order of the search; K as in the paper.
 SEARCH: dict[str, tuple] = {
     "ordering": ("stored", "reversed", "shuffled 1"),
     "components": (2, 5, 10, 20),
@@ -28,9 +29,9 @@ SEARCH: dict[str, tuple] = {
     "lr": (0.02, 0.05),
     "min_sigma": (1e-4, 1e-3, 1e-2, 5e-2),
 }
-#: (components, what is added to each variance) of the mixtures tried.
+#: The candidate mixtures: (components, constant added to each variance).
 MIXTURES = [(count, added) for count in (1, 2, 3, 4, 6, 8, 12, 16) for added in (1e-3, 1e-2)]
-#: At most so many steps; from one look at the validation part to the next; looks without a better score, then stop.
+#: The maximum number of steps, the steps between validations, and the validations without improvement before stopping.
 STEPS, EVERY, PATIENCE = 1000, 10, 15
 
 
@@ -38,11 +39,11 @@ class Fold:
     """The jobs of one fold.
 
     Args:
-        run: whose jobs they are.
-        number: of the fold, from 1 up; also the seed.
-        raw: its three parts, as they are stored.
-        search, mixtures: what is tried.
-        steps: at most so many in a training.
+        run: the run that the jobs belong to.
+        number: the number of the fold, from 1; also the seed.
+        raw: the three parts as stored.
+        search, mixtures: the candidates.
+        steps: the maximum number of steps of a training.
     """
 
     def __init__(
@@ -63,7 +64,7 @@ class Fold:
         self.tried: dict[Setting, dict] = {}
 
     def result(self) -> dict[str, Any]:
-        """The choices by validation, and then the test."""
+        """Choose on validation data, then test."""
         mixtures = self._job("mixtures of Gaussians", self._try_mixtures, _validation, tried=self.mixtures)
         mixture = mixtures["chosen"]
         setting, trials = self._search()
@@ -72,7 +73,7 @@ class Fold:
             "mixture": mixtures["validation"],
             "RNADE": self.tried[setting]["validation"],
         }
-        # As many passes over the data as were best; there is more of it now.
+        # The same number of epochs, on more data.
         steps = max(round(self.tried[setting]["steps"] * len(self.all.train) / len(self.parts.train)), 1)
         chosen = {**asdict(setting), "steps": steps, **self._fixed()}
         self._job("chosen RNADE", partial(self._refit, setting, steps), _fitted, **chosen)
@@ -85,8 +86,8 @@ class Fold:
             "test": summary(test),
         }
 
-    def _job(self, what: str, work: Callable[[], dict], say: Callable[[dict], str], **settings) -> dict:
-        return self.run.job(f"fold {self.number}, {what}", work, say, data=self.digest, **settings)
+    def _job(self, what: str, work: Callable[[], dict], summary: Callable[[dict], str], **settings) -> dict:
+        return self.run.job(f"fold {self.number}, {what}", work, summary, data=self.digest, **settings)
 
     def _fixed(self) -> dict[str, Any]:
         return {**FIXED, "seed": self.number}
@@ -97,7 +98,7 @@ class Fold:
         return {"scores": scores, "validation": max(scores), "chosen": best_of(self.mixtures, scores)}
 
     def _search(self) -> tuple[Setting, list[dict]]:
-        """The setting that was best on the validation part, found value after value; and what was tried for each."""
+        """Find the best setting on the validation part, value by value; return it with the candidates of each."""
         best, trials = Setting(), []
         for name, values in self.search.items():
             tried = [replace(best, **{name: value}) for value in values]
@@ -107,7 +108,7 @@ class Fold:
         return best, trials
 
     def _try(self, setting: Setting) -> dict:
-        """Trained on the training part, stopped by the validation part; done once for each setting."""
+        """Train on the training part with early stopping on the validation part, once for each setting."""
         if setting not in self.tried:
             limits = {"steps": self.steps, "validate_every": EVERY, "patience": PATIENCE}
             words = "{ordering}, K={components}, decay={weight_decay:g}, lr={lr:g}, floor={min_sigma:g}"
@@ -124,18 +125,18 @@ class Fold:
         return {**scores, "steps": history.best_step}
 
     def _state(self) -> Path:
-        """Where the chosen model is kept."""
+        """Return the path of the chosen model's parameters."""
         return self.run.file(f"fold {self.number}, chosen RNADE", ".pt")
 
     def _refit(self, setting: Setting, steps: int) -> dict:
-        """The chosen model, from the start, on training and validation part."""
+        """Train the chosen model from scratch on training and validation part."""
         model, _ = train(self.all.train, setting, seed=self.number, steps=steps, bars=self.run.bars)
         torch.save(model.average.state_dict(), self._state())
         with torch.no_grad():
             return {"train": model.log_prob(self.all.train).mean().item()}
 
     def _test(self, mixture: tuple[int, float], setting: Setting) -> dict:
-        """log q of each row of the test part under the three models, and whether it was among those fitted to."""
+        """Score each row of the test part under the three models, and mark those that occur among the training rows."""
         x, y = self.all.train, self.all.test
         chosen = rnade(self.raw.dim, setting)
         chosen.load_state_dict(torch.load(self._state(), weights_only=True))
@@ -150,33 +151,37 @@ class Fold:
 
 
 def together(raw: Dataset) -> Dataset:
-    """Training and validation part as one training part, and all standardised by it."""
+    """Merge training and validation part into one training part, and standardise all parts by it."""
     return replace(raw, train=torch.cat([raw.train, raw.validation])).standardised()
 
 
 def seen(rows: Tensor, others: Tensor) -> Tensor:
-    """Which of ``rows`` (M, D) occur among ``others`` (N, D), digit by digit: (M,), bool."""
+    """Return a mask (M,) of the ``rows`` (M, D) that occur exactly among ``others`` (N, D)."""
     known = set(map(tuple, others.tolist()))
     return torch.tensor([tuple(row) in known for row in rows.tolist()])
 
 
 def summary(test: dict[str, list]) -> dict[str, Any]:
-    """What is told of a test: how many rows it has, and which share of them was seen; of each model's log q the mean
-    over all rows with its standard error, and the means over the rows seen and over new ones, None if there are none.
+    """Summarise the scores of a test part.
+
+    Returns:
+        the number of rows and the share of repeated ones; for each model the mean of log q over all rows, its standard
+        error, and the means over repeated and over new rows, None if there are no such rows.
     """
 
     def of(values: list[float]) -> dict[str, float | None]:
         repeated = [value for value, known in zip(values, test["seen"], strict=True) if known]
         new = [value for value, known in zip(values, test["seen"], strict=True) if not known]
         means = {"repeated": mean(repeated) if repeated else None, "new": mean(new) if new else None}
-        return {"mean": mean(values), "error": stdev(values) / len(values) ** 0.5, **means}
+        average, error = mean_and_error(values)
+        return {"mean": average, "error": error, **means}
 
     seen = mean(map(float, test["seen"]))
     return {"rows": len(test["seen"]), "share": seen, **{name: of(test[name]) for name in test if name != "seen"}}
 
 
 def best_of(tried: list, scores: list[float]) -> Any:
-    """The one with the highest score; the first of them, if they are several."""
+    """Return the candidate with the highest score, the first one in a tie."""
     return tried[max(range(len(scores)), key=scores.__getitem__)]
 
 

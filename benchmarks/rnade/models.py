@@ -1,4 +1,4 @@
-"""The models that are compared, and how RNADE is trained."""
+"""The models of the comparison and the training of RNADE."""
 
 from __future__ import annotations
 
@@ -11,19 +11,20 @@ import torch
 from torch import Tensor, nn
 
 from benchmarks.averaging import Averaged
-from benchmarks.frame import whole
+from benchmarks.frame import completed
 from nfteach.flows import RNADE
+from nfteach.jacobian.rng import seeded
 from nfteach.training import History, fit
 
 __all__ = ["FIXED", "Setting", "gaussian", "mixture_log_prob", "ordering_of", "rnade", "train", "weight"]
 
-#: The same in all trainings of an RNADE; hidden units and rows in a batch as in the paper.
+#: The settings that all trainings of an RNADE share; hidden units and batch size as in the paper.
 FIXED: dict[str, Any] = {"hidden": 50, "batch_size": 100, "max_grad_norm": 10.0, "memory": 10}
 
 
 @dataclass(frozen=True)
 class Setting:
-    """What is chosen for an RNADE on the validation part; to begin with, these values."""
+    """The settings of an RNADE that are chosen on the validation part, and the values from which the search starts."""
 
     ordering: str = "stored"
     components: int = 10
@@ -33,16 +34,16 @@ class Setting:
 
 
 def weight(step: int) -> float:
-    """Of the parameters in their running average, which reaches back over the last tenth of the steps or so.
+    """Return the weight of the parameters in their running average, which covers about the last tenth of the steps.
 
-    A step's weight fades as a power of its age: Stochastic gradient descent for non-smooth optimization (Shamir &
+    A step's weight decays polynomially with its age: Stochastic gradient descent for non-smooth optimization (Shamir &
     Zhang, 2013), section 4, https://arxiv.org/abs/1212.1824
     """
     return FIXED["memory"] / (step + FIXED["memory"])
 
 
 def ordering_of(name: str, dim: int) -> Tensor:
-    """A permutation (D,): the attributes as they are ``"stored"``, ``"reversed"``, or ``"shuffled N"`` with seed N."""
+    """Return an ordering (D,) of the attributes: ``"stored"``, ``"reversed"``, or ``"shuffled N"`` with seed N."""
     if name == "stored":
         return torch.arange(dim)
     if name == "reversed":
@@ -51,21 +52,25 @@ def ordering_of(name: str, dim: int) -> Tensor:
 
 
 def rnade(dim: int, setting: Setting) -> RNADE:
-    """The model, not yet trained."""
+    """Return an untrained RNADE."""
     ordering = ordering_of(setting.ordering, dim)
     return RNADE(dim, FIXED["hidden"], setting.components, ordering, min_sigma=setting.min_sigma)
 
 
 def train(x: Tensor, setting: Setting, *, seed: int, steps: int, bars: bool, **watched) -> tuple[Averaged, History]:
-    """An RNADE fitted to x (N, D), in evaluation mode, and what happened.
+    """Fit an RNADE to x (N, D); return it in evaluation mode with its history.
 
-    The step size stays the same, so that a short training is the beginning of a longer one.
+    The step size is constant, so that a short training is the beginning of a longer one.
 
     Args:
-        watched: ``validation``, ``validate_every`` and ``patience`` as in ``fit``; then the best model is given back.
+        x: the training rows, standardised.
+        setting: the chosen settings.
+        seed: the seed of the initial parameters and of the batches.
+        steps: the maximum number of steps.
+        bars: show a progress bar.
+        watched: ``validation``, ``validate_every`` and ``patience`` of ``fit``; with them the best model is returned.
     """
-    with torch.random.fork_rng():
-        torch.manual_seed(seed)
+    with seeded(seed):
         density = rnade(x.shape[-1], setting)
     model = Averaged(density, weight)
     history = fit(
@@ -81,11 +86,11 @@ def train(x: Tensor, setting: Setting, *, seed: int, steps: int, bars: bool, **w
         callback=model.update,
         **watched,
     )
-    return model.eval(), whole(history)
+    return model.eval(), completed(history)
 
 
 def _decaying(density: RNADE, weight_decay: float) -> Callable[..., torch.optim.AdamW]:
-    """AdamW with decay of W and V; biases and the factors rho are left alone."""
+    """Return AdamW with weight decay on W and V only, not on biases and the factors rho."""
     weights = {id(weight) for weight in (density.W, density.V_alpha, density.V_mu, density.V_sigma)}
 
     def optimizer(parameters: list[nn.Parameter], lr: float) -> torch.optim.AdamW:
@@ -99,21 +104,24 @@ def _decaying(density: RNADE, weight_decay: float) -> Callable[..., torch.optim.
 
 
 def gaussian(x: Tensor) -> torch.distributions.MultivariateNormal:
-    """The Gaussian with full covariance, by maximum likelihood, for x (N, D)."""
+    """Fit a Gaussian with full covariance to x (N, D) by maximum likelihood."""
     x = x.double()
     return torch.distributions.MultivariateNormal(x.mean(0), x.T.cov(correction=0))
 
 
 def mixture_log_prob(x: Tensor, y: Tensor, components: int, added: float) -> Tensor:
-    """log q(y), (M,) in nats, for y (M, D), under a mixture of full Gaussians fitted to x (N, D) by EM.
+    """Fit a mixture of full Gaussians by EM; return its log q(y) (M,) in nats.
 
     Args:
-        added: to each variance, after each step of EM.
+        x: the training rows (N, D).
+        y: the rows to score (M, D).
+        components: the number of Gaussians.
+        added: the constant added to each variance after each step of EM.
     """
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.mixture import GaussianMixture
 
     mixture = GaussianMixture(components, reg_covar=added, max_iter=300, random_state=0)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)  # scored as it is then
+        warnings.simplefilter("ignore", ConvergenceWarning)  # the mixture is scored anyway
         return torch.from_numpy(mixture.fit(x.double().numpy()).score_samples(y.double().numpy()))

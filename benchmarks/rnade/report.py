@@ -1,15 +1,16 @@
-"""Tables and the picture."""
+"""The tables and the picture of the RNADE benchmark."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from statistics import mean, stdev
+from statistics import mean
 from typing import Any
 
 from matplotlib.figure import Figure
 
 from benchmarks.frame import Table
+from benchmarks.numbers import mean_and_error, plus_minus
 from nfteach.plots import palette
 
 __all__ = ["draw", "tables"]
@@ -17,7 +18,7 @@ __all__ = ["draw", "tables"]
 
 @dataclass(frozen=True)
 class Model:
-    """How a model is named and drawn, and what the paper has for it or its neighbour."""
+    """The name and style of a model, and the paper's result for it or the nearest model."""
 
     key: str
     name: str
@@ -28,7 +29,7 @@ class Model:
     aim: str = ""
 
 
-#: The paper's numbers: Uria, Murray & Larochelle (2013), table 1, red wine; nats.
+#: Results of the paper: Uria, Murray & Larochelle (2013), table 1, red wine; nats.
 MODELS = (
     Model("Gaussian", "Gaussian", palette.MUTED, "s", -13.18, "Gaussian"),
     Model("mixture", "mixture of Gaussians", palette.BASE, "^", -10.19, "mixture of factor analysers"),
@@ -44,26 +45,25 @@ WORDS = {
 
 
 def tables(results: dict[str, Any]) -> list[Table]:
-    """The test, what was tried, and the rows that repeat."""
+    """Tabulate the scores, the candidates, and the repeated rows."""
     return [_scores(results), _trials(results), _repeats(results)]
 
 
-def spread(values: Sequence[float]) -> str:
-    """The mean, and its standard error if there are values to take it from."""
-    error = f" ± {stdev(values) / len(values) ** 0.5:.2f}" if len(values) > 1 else ""
-    return f"{mean(values):.2f}{error}"
+def over_folds(values: Sequence[float]) -> str:
+    """Format the mean over folds and its standard error, where there are several."""
+    return plus_minus(*mean_and_error(values)) if len(values) > 1 else f"{values[0]:.2f}"
 
 
 def _scores(results: dict[str, Any]) -> Table:
-    """The test parts, beside the paper."""
+    """Tabulate the scores of the test parts beside the paper's."""
     folds, rows = results["folds"], []
     for model in MODELS:
         tests = [fold["test"][model.key] for fold in folds]
-        ours = spread([test["mean"] for test in tests])
+        ours = over_folds([test["mean"] for test in tests])
         if len(folds) == 1:
-            ours += f" ± {tests[0]['error']:.2f}"
+            ours = plus_minus(tests[0]["mean"], tests[0]["error"])
         paper = [f"{model.paper_name} {model.paper:.2f}", model.aim] if _red(results) else ["", ""]
-        validation = spread([fold["validation"][model.key] for fold in folds])
+        validation = over_folds([fold["validation"][model.key] for fold in folds])
         rows.append([model.name, validation, ours, *paper])
     over = f"the {len(folds)} folds" if len(folds) > 1 else "the rows of the one test part"
     counts = [fold["mixture"][0] for fold in folds]
@@ -78,7 +78,7 @@ def _scores(results: dict[str, Any]) -> Table:
 
 
 def _trials(results: dict[str, Any]) -> Table:
-    """What was tried for RNADE, and how much hung on it."""
+    """Tabulate the candidates for RNADE and their differences."""
     folds, rows = results["folds"], []
     for place, first in enumerate(folds[0]["trials"]):
         trials = [fold["trials"][place] for fold in folds]
@@ -86,7 +86,7 @@ def _trials(results: dict[str, Any]) -> Table:
             scores = [trial["scores"][column] for trial in trials]
             behind = [max(trial["scores"]) - score for score, trial in zip(scores, trials, strict=True)]
             count = sum(trial["chosen"] == value for trial in trials)
-            rows.append([f"{WORDS[first['of']]}: {value}", f"{mean(scores):.2f}", spread(behind), f"{count}"])
+            rows.append([f"{WORDS[first['of']]}: {value}", f"{mean(scores):.2f}", over_folds(behind), f"{count}"])
     steps = sorted(fold["RNADE"]["steps"] for fold in folds)
     gaps = results["gaps"]
     return Table(
@@ -101,12 +101,12 @@ def _trials(results: dict[str, Any]) -> Table:
 
 
 def _repeats(results: dict[str, Any]) -> Table:
-    """Test rows that were among those fitted to, and the others."""
+    """Tabulate the scores of repeated and of new test rows."""
     tests = [fold["test"] for fold in results["folds"]]
 
     def cell(key: str, kind: str) -> str:
         means = [test[key][kind] for test in tests if test[key][kind] is not None]
-        return spread(means) if means else "none"
+        return over_folds(means) if means else "none"
 
     share = sum(test["rows"] * test["share"] for test in tests) / sum(test["rows"] for test in tests)
     return Table(
@@ -118,7 +118,7 @@ def _repeats(results: dict[str, Any]) -> Table:
 
 
 def draw(results: dict[str, Any]) -> Figure:
-    """The score of each model on the test part of each fold, and the paper's means as lines."""
+    """Draw the score of each model on the test part of each fold, and the paper's means as lines."""
     figure = Figure(figsize=(8.4, 4.6), layout="constrained")
     axes = figure.subplots()
     numbers = range(1, len(results["folds"]) + 1)
@@ -142,5 +142,5 @@ def draw(results: dict[str, Any]) -> Figure:
 
 
 def _red(results: dict[str, Any]) -> bool:
-    """Whether these are the paper's data."""
+    """Return True if these are the paper's data."""
     return results["data"] == "red wine"

@@ -1,1 +1,1 @@
-"""How fast the models are beside other libraries', and NADE beside its own slower forms."""
+"""The speed of the models beside other libraries', and of NADE beside slower forms: `python -m benchmarks.speed`."""

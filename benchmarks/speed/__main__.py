@@ -1,18 +1,18 @@
-"""How fast the models are: `python -m benchmarks.speed`.
+"""The speed of the models: `python -m benchmarks.speed`.
 
-A training step (loss, backward, Adam), log_prob without gradients, and sample, for RealNVP, planar flows and an
-autoregressive density, beside every library that has the model: normflows, nflows, zuko, Pyro. Each library lives in a
-process of its own; in each round all take a turn, in shuffled order, so that what else the machine does hits all alike.
-A turn is as many calls as the clock can tell. One thread is timed by the processor's clock, which stops while other
-programs run; two by the clock on the wall, which means something only while two cores are idle. The ratio is our time
-over that of the fastest other library (in the median), round by round: its median and its quartiles.
+A training step (loss, backward, Adam), log_prob without gradients, and sample are timed for RealNVP, planar flows and
+an autoregressive density, in every library that has the model: nfteach, normflows, nflows, zuko, Pyro. Each library
+runs in a process of its own; in each round all libraries take a turn, in shuffled order, so that a load on the machine
+affects them alike. A turn is as many calls as the clock can resolve. One thread is timed by the processor's clock,
+which stops while other programs run; two threads by the wall clock, which is meaningful only while two cores are idle.
+The ratio is our time over that of the fastest other library (by median), round by round: its median and its quartiles.
 
-Planar flows are trained by reverse KL, as variational inference does it; their log_prob at given points needs an
-inverse, which for h = tanh nobody else has. The autoregressive densities are not one model: ours is RNADE with one
-component, the others have MADE only (see benchmarks/peers/autoregressive.py).
+Planar flows are trained by reverse KL, as in variational inference; their log_prob at given points needs an inverse,
+which for h = tanh no other library has. The autoregressive densities are two different models: ours is RNADE with one
+component, the other libraries have only MADE (see benchmarks/peers/autoregressive.py).
 
-Then NADE's density beside the same number taken step by step, and with each activation computed from scratch, which is
-what its recurrence saves: time against D, and the exponent of its growth.
+NADE's density is also compared with the same number computed step by step, and with each activation computed from
+scratch, which its recurrence avoids: time against D, and the exponent of its growth.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ import torch
 from matplotlib.figure import Figure
 
 from benchmarks.frame import Benchmark, Run, Table
+from benchmarks.numbers import spread
 from benchmarks.timing import exponent
 
 from .nade import WAYS, time_ways
@@ -35,9 +36,9 @@ from .turns import Contest, verdict
 __all__ = ["Speed"]
 
 THREADS = (1, 2)
-SECONDS, TURN = 8.0, 0.02  # for each row, for each turn
+SECONDS, TURN = 8.0, 0.02  # of a row, of a turn
 DIMS, HIDDEN, BATCH = (16, 32, 64, 128, 256, 512, 1024, 2048), 256, 64
-LARGE = 512  # exponents are fitted from here on, where the sizes count and no longer the number of operations
+LARGE = 512  # exponents are fitted from this D on, where the time depends on the sizes and not on the number of calls
 MODELS = (
     "The autoregressive densities differ: ours is RNADE, with D hidden layers of H units; the others are MADE, with "
     "one for all dimensions: two products of matrices where RNADE has D times as many nonlinearities, but D passes to "
@@ -47,6 +48,8 @@ GROWTH = {"all at once": "1", "step by step": "1", "from scratch": "2"}
 
 
 class Speed(Benchmark):
+    """The times of the models beside other libraries', and the growth of NADE's time with D."""
+
     name = "speed"
 
     def measure(self, run: Run) -> dict[str, Any]:
@@ -62,7 +65,7 @@ class Speed(Benchmark):
                     result = run.job(
                         f"{row.words}, threads {threads}",
                         lambda row=row, threads=threads: contest.compare(row, threads, seconds, turn),
-                        said,
+                        summary,
                         row=vars(row),
                         threads=threads,
                         seconds=seconds,
@@ -90,24 +93,21 @@ class Speed(Benchmark):
         return draw(results, THREADS)
 
 
-def said(result: dict) -> str:
-    """A row's verdict in a few words."""
+def summary(result: dict) -> str:
+    """Summarise a row for the progress line."""
     found = verdict(result["ms"])
     ours = f"{found['medians'][OURS]:.3g} ms"
     return f"{ours}, {found['ratio'][1]:.2f} of {found['fastest']}" if found["fastest"] else f"{ours}, alone"
 
 
 def contest_table(rows: list[dict], threads: int) -> Table:
-    """Milliseconds by library and our ratio to the fastest other, for one number of threads."""
+    """Tabulate the milliseconds by library and our ratio to the fastest other, for one number of threads."""
     chosen = [row for row in rows if row["threads"] == threads]
     libraries = list(dict.fromkeys(name for row in chosen for name in row["ms"]))
     cells = []
     for row in chosen:
         found = verdict(row["ms"])
-        ratio = "alone"
-        if found["ratio"]:
-            low, median, high = found["ratio"]
-            ratio = f"{median:.2f} ({low:.2f} to {high:.2f})"
+        ratio = spread(*found["ratio"], digits=2) if found["ratio"] else "alone"
         times = [f"{found['medians'][name]:.3g}" if name in row["ms"] else "" for name in libraries]
         cells.append([row["words"], *times, ratio, found["fastest"] or "", str(found["rounds"])])
     counts = "; ".join(
@@ -125,7 +125,7 @@ def contest_table(rows: list[dict], threads: int) -> Table:
 
 
 def growth_table(nade: dict) -> Table:
-    """Milliseconds by D, the exponents at the large end, and whether all agree."""
+    """Tabulate the milliseconds by D, the exponents for large D, and the largest difference of the results."""
     dims, ways = nade["dims"], nade["ways"]
     medians = {name: [statistics.median(way["ms"][name]) for way in ways] for name in WAYS}
     large = [k for k, dim in enumerate(dims) if dim >= LARGE] or list(range(len(dims)))

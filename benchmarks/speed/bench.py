@@ -1,12 +1,14 @@
-"""A model at work: what lives in each library's process."""
+"""The part of the speed benchmark that runs in each library's process."""
 
 from __future__ import annotations
 
 from math import ceil
-from time import perf_counter, process_time
+from time import perf_counter
 
 import torch
 from torch import Tensor
+
+from benchmarks.timing import clock
 
 from .rows import DENSITY, SAMPLE, TRAIN, Row
 
@@ -14,43 +16,42 @@ __all__ = ["Bench"]
 
 
 class Bench:
-    """One library's models, one at a time, and the clock over them.
+    """A timer for the models of one library, one model at a time.
 
     Args:
-        library: its name in ``benchmarks.peers``.
+        library: the library's name in ``benchmarks.peers``.
     """
 
     def __init__(self, library: str) -> None:
         self.library = library
 
     def prepare(self, row: Row, threads: int, seconds: float) -> int:
-        """Build the model, check it, warm it up; returns its number of parameters.
+        """Build the model, check it, and warm it up; return its number of parameters.
 
         Args:
-            row: what is to be done.
-            threads: of torch.
-            seconds: a turn shall last so long, so that the clock can tell it.
+            row: the task and the model.
+            threads: the number of torch's threads.
+            seconds: the minimum duration of a turn, so that the clock can resolve it.
         """
         torch.set_num_threads(threads)
         torch.manual_seed(0)
-        # One thread is timed by the processor's clock, which stops while other programs run.
-        self.clock = process_time if threads == 1 else perf_counter
+        self.clock = clock()
         self.model, self.batch = row.peers.build(self.library, *row.sizes), row.batch
         self.x = torch.randn(row.batch, row.sizes[0])
-        # The step size is so small that the model stays the one that was built, however many steps are taken.
+        # The step size is so small that any number of steps leaves the model practically unchanged.
         self.optimiser = torch.optim.Adam(self.model.parameters(), lr=1e-7)
         tasks = {TRAIN: self._elbo_step if row.model == "planar" else self._step, DENSITY: self._density}
         self.task = (tasks | {SAMPLE: self._sample})[row.task]
         start = perf_counter()
         self._check(row)
         self.calls = 1
-        if perf_counter() - start < 0.5:  # a MADE of many dimensions draws for seconds, and needs no more warmth
+        if perf_counter() - start < 0.5:  # sampling a large MADE takes seconds, with no need to warm up
             self.turn()
             self.calls = ceil(seconds / max(min(self.turn() for _ in range(2)), 1e-6))
         return sum(parameter.numel() for parameter in self.model.parameters())
 
     def turn(self) -> float:
-        """Seconds per call. One call before them is not timed: it wakes caches and threads."""
+        """Return the seconds per call, after an untimed call that warms caches and threads."""
         if self.calls > 1:
             self.task()
         start = self.clock()
@@ -59,31 +60,32 @@ class Bench:
         return (self.clock() - start) / self.calls
 
     def clear(self) -> None:
-        """Free the model's memory."""
+        """Release the model's memory."""
         self.model = self.optimiser = self.task = None
 
     def _check(self, row: Row) -> None:
-        """Shapes are right and numbers finite; else what is timed is no density.
+        """Check that the model returns finite points and densities of the right shapes.
 
         Raises:
-            ValueError: if not.
+            ValueError: if it does not.
         """
         drawn = self._sample() if row.task == SAMPLE else self.x
         if row.model == "planar":
             drawn, log_q = self.model.draw_with_log_prob(self.batch)
         else:
             log_q = self._density()
-        shapes = tuple(drawn.shape), tuple(log_q.shape)
-        finite = bool(drawn.isfinite().all() and log_q.isfinite().all())
-        if shapes != (tuple(self.x.shape), (self.batch,)) or not finite:
-            raise ValueError(f"{self.library}, {row.words}: shapes {shapes}, finite: {finite}")
+        shapes, expected = (tuple(drawn.shape), tuple(log_q.shape)), (tuple(self.x.shape), (self.batch,))
+        if shapes != expected:
+            raise ValueError(f"{self.library}, {row.words}: shapes must be {expected}, but are {shapes}")
+        if not (drawn.isfinite().all() and log_q.isfinite().all()):
+            raise ValueError(f"{self.library}, {row.words}: points and densities must be finite, but are not")
 
     def _step(self) -> None:
-        """Maximum likelihood."""
+        """Take a step of maximum likelihood."""
         self._update(-self.model.log_prob(self.x).mean())
 
     def _elbo_step(self) -> None:
-        """Reverse KL to a standard normal, up to a constant."""
+        """Take a step on the reverse KL divergence from a standard normal, up to a constant."""
         x, log_q = self.model.draw_with_log_prob(self.batch)
         self._update((log_q + 0.5 * (x * x).sum(-1)).mean())
 

@@ -1,4 +1,4 @@
-"""The picture: ratios as dots with their quartiles around the line at 1, and NADE's growth."""
+"""The picture of the speed benchmark: ratios as dots with their quartiles, and the growth of NADE's time."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ __all__ = ["draw"]
 
 
 def draw(results: dict[str, Any], threads: Sequence[int]) -> Figure:
-    """One panel of ratios for each number of threads, and one of NADE's three ways."""
+    """Draw a panel of ratios for each number of threads, and a panel of NADE's three ways."""
     words = list(dict.fromkeys(row["words"] for row in results["rows"] if verdict(row["ms"])["ratio"]))
     figure = Figure(figsize=(13, 1.6 + 0.26 * max(len(words), 12)), layout="constrained")
     axes = figure.subplots(1, len(threads) + 1, width_ratios=[*[1] * len(threads), 0.9])
@@ -30,6 +30,7 @@ def draw(results: dict[str, Any], threads: Sequence[int]) -> Figure:
 
 
 def ratios(ax: Axes, rows: list[dict], words: list[str], *, named: bool) -> None:
+    """Draw the ratios of some rows, with the rows' names if ``named``."""
     for row in rows:
         found = verdict(row["ms"])
         if not found["ratio"]:
@@ -54,6 +55,7 @@ def ratios(ax: Axes, rows: list[dict], words: list[str], *, named: bool) -> None
 
 
 def growth(ax: Axes, nade: dict) -> None:
+    """Draw the time of NADE's three ways against D."""
     dims = nade["dims"]
     for (name, colour), marker in zip(
         {"all at once": FORWARD, "step by step": BASE, "from scratch": DATA}.items(), "os^", strict=True

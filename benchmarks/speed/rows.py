@@ -1,4 +1,4 @@
-"""What is timed: models, sizes, and what is done with them."""
+"""The rows of the speed benchmark: models, sizes, and tasks."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ TRAIN, DENSITY, SAMPLE = "training step", "log_prob", "sample"
 
 @dataclass(frozen=True)
 class Row:
-    """One row of the table: one thing done with one model, in all libraries that can do it.
+    """A row of the table: one task on one model, in all libraries that support it.
 
     Attributes:
         model: a module of ``benchmarks.peers``.
-        sizes: what its ``build`` takes after the library's name; the first is D.
-        batch: how many points.
+        sizes: the arguments of its ``build`` after the library's name; the first is D.
+        batch: the number of points.
         task: a training step, ``log_prob`` without gradients, or ``sample``.
     """
 
@@ -30,16 +30,18 @@ class Row:
 
     @property
     def peers(self) -> ModuleType:
+        """The module that builds the model."""
         return import_module(f"benchmarks.peers.{self.model}")
 
     @property
     def libraries(self) -> list[str]:
-        """Ours first. Nobody else can invert a planar flow with h = tanh."""
+        """The libraries, ours first; no other one inverts planar flows with h = tanh."""
         alone = (self.model, self.task) == ("planar", DENSITY)
         return [OURS] if alone else [OURS, *(name for name in self.peers.BUILDERS if name != OURS)]
 
     @property
     def words(self) -> str:
+        """The row's name in the table."""
         words = {
             "realnvp": lambda dim, layers, hidden: f"RealNVP, D = {dim}",
             "planar": lambda dim, layers: f"planar, D = {dim}, K = {layers}",
@@ -49,6 +51,7 @@ class Row:
 
 
 def rows(*models: tuple[str, tuple, int]) -> list[Row]:
+    """Return the rows of all tasks on some models, each (model, sizes, batch)."""
     return [Row(*model, task) for model in models for task in (TRAIN, DENSITY, SAMPLE)]
 
 
@@ -62,5 +65,5 @@ ROWS = rows(
     ("autoregressive", (64, 64), 256),
     ("autoregressive", (784, 784), 32),
 )
-#: For a quick run.
+#: The rows of a quick run.
 SMALL = rows(("realnvp", (2, 2, (8,)), 16), ("planar", (2, 2), 16), ("autoregressive", (6, 8), 16))

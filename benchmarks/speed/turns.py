@@ -1,25 +1,22 @@
-"""Taking turns: what else the machine does hits all alike, and ratios are taken round by round."""
+"""Comparison of the libraries: turns in each round, and ratios taken round by round."""
 
 from __future__ import annotations
 
 import statistics
-from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
-from random import Random
-from time import perf_counter
 
 from benchmarks.peers.actor import Actor
-from benchmarks.timing import ratio
+from benchmarks.timing import fastest_other, in_turns, ratio
 
 from .bench import Bench
 from .rows import OURS, Row
 
-__all__ = ["Contest", "in_turns", "verdict"]
+__all__ = ["Contest", "verdict"]
 
 
 class Contest:
-    """The libraries, each in a process of its own, which starts when the library is first wanted."""
+    """The libraries, each in a process of its own, which starts when the library is first needed."""
 
     def __init__(self) -> None:
         self._actors: dict[str, Actor] = {}
@@ -32,16 +29,17 @@ class Contest:
         self._exits.close()
 
     def compare(self, row: Row, threads: int, seconds: float, turn: float) -> dict:
-        """One row: parameters and the rounds' milliseconds by library."""
+        """Measure one row; return the number of parameters and the milliseconds of each round, by library."""
         actors = self._start(row.libraries)
-        parameters = {library: actor.ask("prepare", row, threads, turn) for library, actor in actors.items()}
-        times = in_turns({library: lambda actor=actor: actor.ask("turn") for library, actor in actors.items()}, seconds)
+        parameters = {library: actor.call("prepare", row, threads, turn) for library, actor in actors.items()}
+        turns = {library: lambda actor=actor: 1e3 * actor.call("turn") for library, actor in actors.items()}
+        times = in_turns(turns, seconds, rounds=3, measure=lambda take: take())
         for actor in actors.values():
-            actor.ask("clear")
-        return {"parameters": parameters, "ms": {name: [1e3 * s for s in taken] for name, taken in times.items()}}
+            actor.call("clear")
+        return {"parameters": parameters, "ms": times}
 
     def _start(self, libraries: list[str]) -> dict[str, Actor]:
-        """Their processes, by library; those that are wanted for the first time are started side by side."""
+        """Return the libraries' processes; those that are needed for the first time start in parallel."""
         new = [library for library in libraries if library not in self._actors]
         with ThreadPoolExecutor() as pool:
             for library, actor in zip(new, pool.map(lambda library: Actor(Bench, library), new), strict=True):
@@ -49,28 +47,9 @@ class Contest:
         return {library: self._actors[library] for library in libraries}
 
 
-def in_turns(contest: Mapping[str, Callable[[], float]], seconds: float, fewest: int = 3) -> dict[str, list[float]]:
-    """What each says when asked, one number a round, for about so many seconds.
-
-    Args:
-        contest: by name, what is asked.
-        seconds: no round begins after them.
-        fewest: how many rounds there are at least.
-    """
-    said: dict[str, list[float]] = {name: [] for name in contest}
-    order, shuffle = list(contest), Random(0).shuffle
-    start = perf_counter()
-    while len(said[order[0]]) < fewest or perf_counter() - start < seconds:
-        shuffle(order)  # nobody always has the same one before it
-        for name in order:
-            said[name].append(contest[name]())
-    return said
-
-
 def verdict(ms: dict[str, list[float]]) -> dict:
-    """Who is the fastest of the others, in the median, and our ratio to it; None where nobody else is."""
+    """Return medians, fastest other library, our ratio to it (both None if there is no other), and number of rounds."""
     medians = {name: statistics.median(taken) for name, taken in ms.items()}
-    others = [name for name in ms if name != OURS]
-    fastest = min(others, key=medians.__getitem__, default=None)
+    fastest = fastest_other(ms, OURS)
     quartiles = ratio(ms, OURS, fastest) if fastest else None
     return {"medians": medians, "fastest": fastest, "ratio": quartiles, "rounds": len(ms[OURS])}

@@ -67,9 +67,14 @@ class Energy:
         cell = (right - left) * (top - bottom) / CELLS**2
         return (-self.energy(self._centres(CELLS))).logsumexp((0, 1)).item() + math.log(cell)
 
-    def grid(self, resolution: int = 200) -> tuple[Tensor, Tensor]:
-        """Return cell centres (resolution, resolution, 2), lowest row first, and normalised log p there; float64."""
-        points = self._centres(resolution)
+    def grid(
+        self, resolution: int = 200, extent: tuple[float, float, float, float] | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """Return cell centres (resolution, resolution, 2), the lowest row first, and log p there, normalised; float64.
+
+        The cells divide the rectangle, or ``extent`` if given.
+        """
+        points = self._centres(resolution, extent)
         return points, -self.energy(points) - self.log_normaliser
 
     def sample(self, sample_shape: Sequence[int] = (), *, generator: torch.Generator | None = None) -> Tensor:
@@ -110,8 +115,8 @@ class Energy:
     def _cumulative(self) -> Tensor:
         return (-self.energy(self._centres(CELLS)) - self.log_normaliser).exp().flatten().cumsum(0)
 
-    def _centres(self, n: int) -> Tensor:
-        left, right, bottom, top = self.extent
+    def _centres(self, n: int, extent: tuple[float, float, float, float] | None = None) -> Tensor:
+        left, right, bottom, top = extent or self.extent
         middle = (torch.arange(n, dtype=torch.float64) + 0.5) / n
         x, y = left + (right - left) * middle, bottom + (top - bottom) * middle
         return torch.stack(torch.meshgrid(x, y, indexing="xy"), dim=-1)
