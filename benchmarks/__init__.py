@@ -1,1 +1,1 @@
-"""Measurements: speed beside yardsticks, and the tables of the papers."""
+"""Benchmarks: the results of the papers, and speed and memory compared with other libraries."""

@@ -1,4 +1,4 @@
-"""The framework of the benchmarks: resumable jobs, tables of results beside their references, records of runs."""
+"""The framework of the benchmarks: resumable jobs, tables of results and references, records of runs."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ OUT = Path("artefacts/benchmarks")
 
 @dataclass(frozen=True)
 class Table:
-    """A table of results beside their references, for the terminal and for docs/results.md.
+    """A table of results and their references, for the terminal and for docs/results.md.
 
     Attributes:
         title: one line.
@@ -175,20 +175,19 @@ class Benchmark(ABC):
 
     @abstractmethod
     def tables(self, results: dict[str, Any]) -> list[Table]:
-        """Present the results beside their references."""
+        """Tabulate the results next to their references."""
 
     @abstractmethod
     def picture(self, results: dict[str, Any]) -> Figure:
         """Draw the results in one picture."""
 
-    def main(self, doc: str | None, arguments: Sequence[str] | None = None) -> int:
+    def main(self, arguments: Sequence[str] | None = None) -> int:
         """Measure, print the tables, write NAME.json and NAME.png; return the exit status.
 
         Args:
-            doc: the description in the command line's help.
             arguments: the command line; by default that of the process.
         """
-        options = self._options(doc, arguments)
+        options = self._options(arguments)
         run = Run(self.name, options)
         start = time.perf_counter()
         try:
@@ -218,10 +217,10 @@ class Benchmark(ABC):
         print(f"\nwritten to {file} and {file.with_suffix('.png').name} ({run.seconds:.0f} s of jobs)")
         return 0
 
-    def _options(self, doc: str | None, arguments: Sequence[str] | None) -> argparse.Namespace:
+    def _options(self, arguments: Sequence[str] | None) -> argparse.Namespace:
         parser = argparse.ArgumentParser(
             prog=f"python -m benchmarks.{self.name}",
-            description=doc,
+            description=sys.modules[type(self).__module__].__doc__,
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
         add_options(parser, data=self.data)

@@ -38,10 +38,10 @@ from nfteach.plots import palette
 
 __all__ = ["Growth"]
 
-SIZES, QUICK_SIZES = (4, 8, 16, 32, 64, 128, 256, 512), (4, 12, 36)
+SIZES, QUICK_SIZES = (4, 8, 16, 32, 64, 128, 256, 512), (4, 8, 16)
 LARGE = 3  # the exponent is fitted to so many of the largest sizes
 # Seconds and minimum rounds of each contest, of which a job has three.
-TURNS, QUICK_TURNS = (1.5, 5), (0.05, 3)
+TURNS, QUICK_TURNS = (1.5, 5), (0.0, 2)
 
 #: Colours and markers, as in lesson 09.
 LOOKS = {"RNADE": (palette.BASE, "o"), "planar": (palette.DATA, "s"), "RealNVP": (palette.FORWARD, "^")}
@@ -95,7 +95,7 @@ def growth(results: dict[str, Any], values: list[float]) -> str:
 
 
 class Growth(Benchmark):
-    """The exponents of time and memory, beside those expected from operation counts."""
+    """The exponents of time and memory, compared with those expected from operation counts."""
 
     name = "growth"
 
@@ -238,4 +238,4 @@ def _increase(process: list[int]) -> float:
 
 
 if __name__ == "__main__":
-    sys.exit(Growth().main(__doc__))
+    sys.exit(Growth().main())

@@ -1,1 +1,1 @@
-"""NADE on binary data sets, beside its paper's table: `python -m benchmarks.nade`."""
+"""NADE on binary data sets, compared with its paper's table: `python -m benchmarks.nade`."""

@@ -57,7 +57,7 @@ AGNOSTIC = [
 
 
 class BinarySets(Benchmark):
-    """The test log-likelihoods of NADE and EoNADE on each data set, beside the paper's."""
+    """The test log-likelihoods of NADE and EoNADE on each data set, next to the paper's."""
 
     name = "nade"
     data = True
@@ -140,7 +140,7 @@ class BinarySets(Benchmark):
 
 def quickened(setting: Setting) -> Setting:
     """Return a small and short version of a setting."""
-    return replace(setting, hidden=16, epochs=3)
+    return replace(setting, hidden=8, epochs=2, batch=100)
 
 
 def arrays(file: Path) -> set[str]:
@@ -159,4 +159,4 @@ def fingerprint(data: Dataset) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(BinarySets().main(__doc__))
+    sys.exit(BinarySets().main())

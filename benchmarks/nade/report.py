@@ -41,7 +41,7 @@ def known(name: str) -> bool:
 
 
 def tables(results: dict[str, Any]) -> list[Table]:
-    """Tabulate the test scores beside the paper's, and the candidates."""
+    """Tabulate the test scores next to the paper's, and the candidates."""
     heads = ["set", "N", "D", "independent", "MoB, paper", "RBM, paper", "NADE", "aim", "paper", "EoNADE", "paper"]
     rows = []
     for name, found in results.items():

@@ -14,7 +14,11 @@ from typing import Any
 
 import torch
 
-__all__ = ["Actor"]
+__all__ = ["START", "Actor"]
+
+#: The start method of the processes. With "fork" they share the imports of this one, which is safe only before it has
+#: computed gradients or used several threads.
+START = "spawn"
 
 
 class Actor:
@@ -32,12 +36,13 @@ class Actor:
     """
 
     def __init__(self, make: Callable[..., Any], *args: Any, threads: int = 1) -> None:
-        context = multiprocessing.get_context("spawn")
+        context = multiprocessing.get_context(START)
         self._connection, theirs = context.Pipe()
         self._process = context.Process(target=_serve, args=(theirs, threads), daemon=True)
         self._process.start()
         theirs.close()
-        self._exchange((make, args, {}))
+        self._connection.send((make, args, {}))
+        self._pending = True
 
     def call(self, method: str, *args: Any, **more: Any) -> Any:
         """Return ``object.method(*args, **more)``, computed in the process.
@@ -45,7 +50,11 @@ class Actor:
         Raises:
             RuntimeError: if the call fails, with the traceback of the process.
         """
-        return self._exchange((method, args, more))
+        if self._pending:  # the object is created while others are
+            self._pending = False
+            self._receive()
+        self._connection.send((method, args, more))
+        return self._receive()
 
     def close(self) -> None:
         """End the process."""
@@ -61,8 +70,7 @@ class Actor:
     ) -> None:
         self.close()
 
-    def _exchange(self, message: tuple) -> Any:
-        self._connection.send(message)
+    def _receive(self) -> Any:
         try:
             succeeded, answer = self._connection.recv()
         except EOFError:

@@ -54,7 +54,7 @@ FORMS: dict[int, tuple[tuple[int, tuple[int, ...]], ...]] = {
 }
 RATES = {"planar": 0.03, "RealNVP": 0.01}
 FULL = {"steps": 3000, "batch": 256, "restarts": 6, "samples": 100_000, "resolution": 400, "shades": 80}
-QUICK = {"steps": 20, "batch": 64, "restarts": 2, "samples": 1000, "resolution": 40, "shades": 20}
+QUICK = {"steps": 4, "batch": 32, "restarts": 2, "samples": 500, "resolution": 40, "shades": 20}
 # resolution and shades: the cells along each side of the quadrature and of a picture.
 AIM = {("u1", 32): 0.1, ("u2", 32): 0.1}  # nats
 
@@ -240,4 +240,4 @@ def density(text: str) -> np.ndarray:
 
 
 if __name__ == "__main__":
-    sys.exit(PlanarFlows().main(__doc__))
+    sys.exit(PlanarFlows().main())

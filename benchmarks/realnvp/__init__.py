@@ -1,1 +1,1 @@
-"""RealNVP on the plane beside four other libraries, and on digits: `python -m benchmarks.realnvp`."""
+"""RealNVP on the plane, compared with four other libraries, and on digits: `python -m benchmarks.realnvp`."""

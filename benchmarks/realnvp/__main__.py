@@ -1,4 +1,4 @@
-"""RealNVP on the plane beside normflows, nflows, zuko and Pyro, and on digits.
+"""RealNVP on the plane, compared with normflows, nflows, zuko and Pyro, and on digits.
 
 The plane: RealNVPs of the same form, as each library's users build them (benchmarks/peers/realnvp.py), are trained on
 the distributions of nfteach.targets. Each library runs in a process of its own, where the same plain loop of torch
@@ -47,4 +47,4 @@ class RealNVPs(Benchmark):
 
 
 if __name__ == "__main__":
-    sys.exit(RealNVPs().main(__doc__))
+    sys.exit(RealNVPs().main())

@@ -1,1 +1,1 @@
-"""RNADE on red wine beside a Gaussian and a mixture of Gaussians: `python -m benchmarks.rnade`."""
+"""RNADE on red wine, compared with a Gaussian and a mixture of Gaussians: `python -m benchmarks.rnade`."""

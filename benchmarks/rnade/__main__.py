@@ -63,7 +63,7 @@ class RedWine(Benchmark):
             search = {
                 name: sorted(values, key=lambda value: value != FIRST[name])[:2] for name, values in SEARCH.items()
             }
-            folds, limits = folds[:2], {"search": search, "mixtures": MIXTURES[:6], "steps": 50}
+            folds, limits = folds[:2], {"search": search, "mixtures": MIXTURES[:4], "steps": 20}
         jobs = [Fold(run, number, fold, **limits) for number, fold in enumerate(folds, 1)]
         # In each row of the search except the first, one setting is known from the row before.
         run.expect(sum(sum(len(values) - 1 for values in job.search.values()) + 4 for job in jobs))
@@ -82,4 +82,4 @@ def gaps(x: Tensor) -> list[float]:
 
 
 if __name__ == "__main__":
-    sys.exit(RedWine().main(__doc__))
+    sys.exit(RedWine().main())

@@ -16,7 +16,7 @@ from nfteach.flows import RNADE
 from nfteach.jacobian.rng import seeded
 from nfteach.training import History, fit
 
-__all__ = ["FIXED", "Setting", "gaussian", "mixture_log_prob", "ordering_of", "rnade", "train", "weight"]
+__all__ = ["FIXED", "Setting", "decaying", "gaussian", "mixture_log_prob", "ordering_of", "rnade", "train", "weight"]
 
 #: The settings that all trainings of an RNADE share; hidden units and batch size as in the paper.
 FIXED: dict[str, Any] = {"hidden": 50, "batch_size": 100, "max_grad_norm": 10.0, "memory": 10}
@@ -80,7 +80,7 @@ def train(x: Tensor, setting: Setting, *, seed: int, steps: int, bars: bool, **w
         batch_size=FIXED["batch_size"],
         lr=setting.lr,
         max_grad_norm=FIXED["max_grad_norm"],
-        optimizer=_decaying(density, setting.weight_decay),
+        optimizer=decaying(density, setting.weight_decay),
         seed=seed,
         progress=bars,
         callback=model.update,
@@ -89,7 +89,7 @@ def train(x: Tensor, setting: Setting, *, seed: int, steps: int, bars: bool, **w
     return model.eval(), completed(history)
 
 
-def _decaying(density: RNADE, weight_decay: float) -> Callable[..., torch.optim.AdamW]:
+def decaying(density: RNADE, weight_decay: float) -> Callable[..., torch.optim.AdamW]:
     """Return AdamW with weight decay on W and V only, not on biases and the factors rho."""
     weights = {id(weight) for weight in (density.W, density.V_alpha, density.V_mu, density.V_sigma)}
 

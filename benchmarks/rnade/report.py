@@ -55,7 +55,7 @@ def over_folds(values: Sequence[float]) -> str:
 
 
 def _scores(results: dict[str, Any]) -> Table:
-    """Tabulate the scores of the test parts beside the paper's."""
+    """Tabulate the scores of the test parts next to the paper's."""
     folds, rows = results["folds"], []
     for model in MODELS:
         tests = [fold["test"][model.key] for fold in folds]

@@ -1,1 +1,1 @@
-"""The speed of the models beside other libraries', and of NADE beside slower forms: `python -m benchmarks.speed`."""
+"""The speed of the models in several libraries, and of NADE in several forms: `python -m benchmarks.speed`."""

@@ -48,7 +48,7 @@ GROWTH = {"all at once": "1", "step by step": "1", "from scratch": "2"}
 
 
 class Speed(Benchmark):
-    """The times of the models beside other libraries', and the growth of NADE's time with D."""
+    """The times of the models in several libraries, and the growth of NADE's time with D."""
 
     name = "speed"
 
@@ -143,4 +143,4 @@ def growth_table(nade: dict) -> Table:
 
 
 if __name__ == "__main__":
-    sys.exit(Speed().main(__doc__))
+    sys.exit(Speed().main())

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import statistics
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 
 from benchmarks.peers.actor import Actor
@@ -39,11 +38,10 @@ class Contest:
         return {"parameters": parameters, "ms": times}
 
     def _start(self, libraries: list[str]) -> dict[str, Actor]:
-        """Return the libraries' processes; those that are needed for the first time start in parallel."""
-        new = [library for library in libraries if library not in self._actors]
-        with ThreadPoolExecutor() as pool:
-            for library, actor in zip(new, pool.map(lambda library: Actor(Bench, library), new), strict=True):
-                self._actors[library] = self._exits.enter_context(actor)
+        """Return the libraries' processes, and start those that are needed for the first time."""
+        for library in libraries:
+            if library not in self._actors:
+                self._actors[library] = self._exits.enter_context(Actor(Bench, library))
         return {library: self._actors[library] for library in libraries}
 
 

@@ -1,4 +1,4 @@
-"""What moving each control of an explorer costs in the kernel, without a browser."""
+"""The cost of moving each control of an explorer in the kernel, without a browser."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ MOVES = 30
 
 
 def costs(explorer: Any, name: str, moves: int = MOVES) -> tuple[float, float, float]:
-    """Milliseconds that a move of one control takes, by the processor's clock, which stops while other programs run.
+    """Measure the moves of one control, in milliseconds by the processor's clock, which stops while other programs run.
 
     Returns:
-        The median of the whole move, of its ``compute`` alone, and the 95th percentile of the whole.
+        the median of the whole move, the median of its ``compute`` alone, and the 95th percentile of the whole move.
     """
     compute, inside, whole = explorer.compute, [], []
 
@@ -43,12 +43,12 @@ def costs(explorer: Any, name: str, moves: int = MOVES) -> tuple[float, float, f
             whole.append(1000 * (process_time() - start))
     finally:
         del explorer.compute
-    whole, inside = whole[3:], inside[3:]  # the first ones warm up
+    whole, inside = whole[3:], inside[3:]  # the first moves are the warm-up
     return statistics.median(whole), statistics.median(inside), statistics.quantiles(whole, n=20)[-1]
 
 
 def values_of(control: ipywidgets.Widget, number: int) -> list[Any]:
-    """Values of a control at random, always the same; its ends among them."""
+    """Return fixed random values of a control, which include its ends."""
     random = Random(0)
     if hasattr(control, "options"):
         options = [option[1] if isinstance(option, tuple) else option for option in control.options]
@@ -62,19 +62,19 @@ def values_of(control: ipywidgets.Widget, number: int) -> list[Any]:
 
 
 def report(names: list[str]) -> int:
-    """Print the cost of every control of these explorers of the gallery; the exit status says whether all are cheap."""
+    """Print the cost of every control of some explorers; return the exit status, 0 if all are within the limit."""
     torch.set_num_threads(1)
-    dear = 0
+    over = 0
     print(f"{'ms of the processor, one thread':44} {'move':>8} {'compute':>8} {'p95':>8}")
     for name in names:
         explorer = shown_by(GALLERY[name])
         for control in getattr(explorer, "controls", ()):
             explorer.reset()
             whole, inside, p95 = costs(explorer, control)
-            dear += whole > LIMIT
-            words = f"  more than {LIMIT:g}" if whole > LIMIT else ""
-            print(f"{name + ': ' + control:44.44} {whole:8.1f} {inside:8.1f} {p95:8.1f}{words}", flush=True)
-    return 1 if dear else 0
+            over += whole > LIMIT
+            note = f"  more than {LIMIT:g}" if whole > LIMIT else ""
+            print(f"{name + ': ' + control:44.44} {whole:8.1f} {inside:8.1f} {p95:8.1f}{note}", flush=True)
+    return 1 if over else 0
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What the benchmark's notebooks run: the floor, and each explorer's picture drawn and shown in the two usual ways."""
+"""The code of the benchmark's notebooks: the references for each explorer's picture, which run in the kernel."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from nfteach.widgets import LiveFigure
 
 __all__ = ["KINDS", "first_slider", "floor", "interact", "ipympl", "peer", "shown_by", "silent", "stamped"]
 
-KINDS = ("slider", "frames")  # what is moved: the first slider, or the frames that the browser holds
+KINDS = ("slider", "frames")  # the first slider, or the frames that the browser holds
 
 
 def floor() -> None:
-    """A slider whose value the kernel writes into a label: what any round trip costs."""
+    """Show a slider whose value the kernel writes into a label, the minimum for any round trip."""
     slider = ipywidgets.IntSlider(0, min=-500, max=500, description="label")
     label = ipywidgets.Label("0")
     slider.observe(lambda change: setattr(label, "value", str(change["new"])), "value")
@@ -26,7 +26,7 @@ def floor() -> None:
 
 
 def interact(source: str, kind: str) -> None:
-    """The usual way: `interact` draws the picture that a cell shows, by matplotlib, inline."""
+    """Show the picture of a cell by `interact`, drawn inline by matplotlib."""
     made = peer(source, kind)
     if made is None:
         return
@@ -40,7 +40,7 @@ def interact(source: str, kind: str) -> None:
 
 
 def ipympl(source: str, kind: str) -> None:
-    """matplotlib's own widget: its artists are moved, then its canvas is drawn at once, not when it is asked to."""
+    """Show the picture of a cell by matplotlib's own widget, whose canvas is drawn at once after each move."""
     from ipympl.backend_nbagg import Canvas, FigureManager
 
     made = peer(source, kind)
@@ -59,14 +59,15 @@ def ipympl(source: str, kind: str) -> None:
 
 
 def peer(source: str, kind: str) -> tuple[LiveFigure, ipywidgets.Widget, Callable[[Any], None]] | None:
-    """What a cell shows, for others to draw: its figure, a slider like its own, and what moves the figure's artists.
+    """Take the picture of a cell, to be drawn by a reference.
 
     Args:
-        source: of the cell.
+        source: the source of the cell.
         kind: "slider" or "frames".
 
     Returns:
-        None if there is no such thing to move.
+        the cell's figure, a copy of its slider, and a function that moves the figure's artists to the slider's value;
+        None if the cell has no slider or frames.
     """
     widget = shown_by(source)
     live = widget if isinstance(widget, LiveFigure) else getattr(widget, "live", None)
@@ -89,7 +90,7 @@ def peer(source: str, kind: str) -> tuple[LiveFigure, ipywidgets.Widget, Callabl
 
 
 def first_slider(widget: Any) -> str | None:
-    """The name of an explorer's first slider that is to be seen; None where there is none."""
+    """Return the name of an explorer's first visible slider, or None if it has none."""
     for name, control in getattr(widget, "controls", {}).items():
         hidden = control.layout.visibility == "hidden" or control.layout.display == "none" or control.disabled
         if isinstance(control, ipywidgets.FloatSlider | ipywidgets.IntSlider) and not hidden:
@@ -98,7 +99,7 @@ def first_slider(widget: Any) -> str | None:
 
 
 def shown_by(source: str) -> Any:
-    """What a cell shows: the value of its last expression."""
+    """Run a cell and return the value of its last expression."""
     tree = ast.parse(source)
     last = tree.body.pop()
     if not isinstance(last, ast.Expr):
@@ -109,14 +110,14 @@ def shown_by(source: str) -> Any:
 
 
 def silent(widget: Any) -> None:
-    """The explorer computes and moves its artists as ever, but packs nothing and tells the browser nothing."""
+    """Stop an explorer from packing and sending its picture; it still computes, and moves its artists."""
     widget.close()
     live = widget if isinstance(widget, LiveFigure) else widget.live
     live._tell = live.send_state = lambda *_, **__: None
 
 
 def stamped(widget: Any) -> list[tuple[str, float, int]]:
-    """From now on, when each step of an explorer's answer begins and ends: (what, seconds since 1970, bytes)."""
+    """Record the begin and end of each step of an explorer's answers, as (event, seconds since 1970, bytes)."""
     stamps: list[tuple[str, float, int]] = []
 
     def watch(owner: Any, method: str) -> None:

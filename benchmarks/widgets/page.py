@@ -27,7 +27,7 @@ get_ipython().run_line_magic("matplotlib", "inline")
 from benchmarks.widgets import kernel
 SOURCE = {source!r}
 """
-#: What draws the answer, what is moved, and the cell.
+#: The variant that draws the answer, the kind of slider, and the cell's source.
 CELLS = [
     ("label", "slider", "kernel.floor()"),
     ("explorer", "", ""),
@@ -37,20 +37,20 @@ CELLS = [
     ("ipympl", "frames", "kernel.ipympl(SOURCE, 'frames')"),
 ]
 WAIT = 20_000  # milliseconds for an answer
-PAUSE = 0.15  # seconds of quiet before a key, so that each is one of its own
+PAUSE = 0.15  # seconds of quiet before a key, to separate it from the last one
 SCREEN = 1 / 60  # seconds
-JITTER = Random(0)  # a key may come at any time between two frames of the screen
+JITTER = Random(0)  # for key presses at any time between two screen frames
 
 
 @dataclass(frozen=True)
 class Answer:
-    """What came of one key, in milliseconds of the page's own clock, which began at ``origin`` (seconds since 1970).
+    """The answer to one key press, in milliseconds of the page's clock, which began at ``origin`` (s since 1970).
 
     Attributes:
-        pressed: the key's event.
-        answered: the picture is in the page.
-        painted: the frame of the screen that shows it has been painted.
-        arrivals: when messages came from the server since the key, and their bytes.
+        pressed: the time of the key's event.
+        answered: the time at which the picture is in the page.
+        painted: the time at which the screen frame that shows it has been painted.
+        arrivals: the times at which messages arrived from the server since the key press, and their bytes.
     """
 
     origin: float
@@ -65,8 +65,8 @@ class Drag:
     """A drag of a slider, or keys held down on one.
 
     Attributes:
-        rate: pictures, each unlike the one before, painted a second.
-        lag: milliseconds from the release to the last picture.
+        rate: the pictures painted per second that differ from their predecessor.
+        lag: the milliseconds from the release to the last picture.
     """
 
     rate: float
@@ -75,7 +75,7 @@ class Drag:
 
 @dataclass
 class Times:
-    """All that was measured of one variant: milliseconds from key to pixels, one number a press, and drags."""
+    """The measurements of one variant: milliseconds from key to pixels for each press, and drags."""
 
     presses: list[float] = field(default_factory=list)
     drags: list[Drag] = field(default_factory=list)
@@ -83,10 +83,10 @@ class Times:
 
 @contextmanager
 def notebook_page(lab: Lab, browser: Browser, name: str, *cells: str) -> Iterator[Page]:
-    """A page with a notebook of these cells, all run.
+    """Open a page with a notebook of these cells, and run them.
 
     Raises:
-        RuntimeError: a cell failed.
+        RuntimeError: if a cell fails.
     """
     write_notebook(lab.root / f"{name}.ipynb", *cells)
     page = browser.new_page(viewport={"width": 1280, "height": 1000})
@@ -108,12 +108,12 @@ def notebook_page(lab: Lab, browser: Browser, name: str, *cells: str) -> Iterato
 
 
 def setup(source: str) -> str:
-    """The first cell: what the other cells need."""
+    """Return the source of the first cell, which prepares the others."""
     return SETUP.format(root=str(Path(__file__).parents[2]), source=source).strip()
 
 
 def variants(page: Page) -> dict[tuple[str, str], Cell]:
-    """What can be moved in a page made of :data:`CELLS`: (what draws it, what is moved) -> cell."""
+    """Find the sliders in a page made of :data:`CELLS`; return (variant, kind) -> cell."""
     found = {}
     for index, (drawn, kind, _) in enumerate(CELLS, start=1):
         cells = [(drawn, each) for each in ("slider", "frames")] if drawn == "explorer" else [(drawn, kind)]
@@ -125,18 +125,18 @@ def variants(page: Page) -> dict[tuple[str, str], Cell]:
 
 
 def cells_for(source: str) -> list[str]:
-    """The notebook's cells for one explorer."""
+    """Return the notebook's cells for one explorer."""
     return [setup(source), *(code or source.strip() for _, _, code in CELLS)]
 
 
 class Cell:
-    """A cell of the open notebook, and the slider in it that is moved.
+    """A cell of the open notebook and the slider in it that is moved.
 
     Args:
-        page: with the notebook.
-        index: of the cell.
-        drawn: what draws the answer: "label", "explorer", "interact" or "ipympl".
-        kind: what is moved in an explorer: its first "slider", or its "frames".
+        page: the page with the notebook.
+        index: the index of the cell.
+        drawn: the variant that draws the answer: "label", "explorer", "interact" or "ipympl".
+        kind: the kind of slider: the first "slider" of an explorer, or its "frames".
     """
 
     def __init__(self, page: Page, index: int, drawn: str, kind: str) -> None:
@@ -148,11 +148,11 @@ class Cell:
 
     @property
     def native(self) -> bool:
-        """Whether the slider is the browser's own, as that of frames is."""
+        """True for a slider of the browser's own, like that of frames."""
         return (self.drawn, self.kind) == ("explorer", "frames")
 
     def range(self) -> tuple[float, float, float]:
-        """Lowest value, value, highest value of the slider."""
+        """Return the minimum, the value and the maximum of the slider."""
         names = ("min", "value", "max") if self.native else ("aria-valuemin", "aria-valuenow", "aria-valuemax")
         return tuple(
             float(self.handle.input_value() if name == "value" else self.handle.get_attribute(name)) for name in names
@@ -160,23 +160,23 @@ class Cell:
 
     @property
     def label(self) -> str:
-        """What the slider is called."""
+        """The slider's label."""
         if self.native:
             return self.handle.get_attribute("aria-label")
         return self.handle.evaluate("(one) => one.closest('.widget-slider').querySelector('.widget-label').textContent")
 
     def begin(self) -> None:
-        """Look at this cell from now on."""
+        """Start watching this cell."""
         self.cell.scroll_into_view_if_needed()
         self.handle.focus()
         self.page.wait_for_timeout(300)
         self.cell.evaluate("(cell, kind) => window.bench.watch(cell, kind)", self.drawn)
 
     def press(self, number: int) -> list[Answer]:
-        """Press a number of keys, there and back again.
+        """Press a number of keys, alternating between two values.
 
         Raises:
-            RuntimeError: no picture came, or none that was different.
+            RuntimeError: if the picture does not change.
         """
         low, value, _ = self.range()
         keys = ("ArrowLeft", "ArrowRight") if value > low else ("ArrowRight", "ArrowLeft")
@@ -190,7 +190,7 @@ class Cell:
         return answers
 
     def answer(self, key: str) -> Answer:
-        """What came of a key: of several pictures that answer it, the last."""
+        """Return the answer to a key press; of several pictures, the last one."""
         end = time.monotonic() + WAIT / 1000
         while time.monotonic() < end:
             with suppress(Error):
@@ -201,12 +201,12 @@ class Cell:
                 arrivals = [(one["at"], one["size"]) for one in seen["arrivals"]]
                 last = seen["changes"][-1]
                 return Answer(seen["origin"] / 1000, seen["pressed"], last["answered"], last["painted"], arrivals)
-        raise RuntimeError(f"{self.drawn}, {self.kind}: {key} was pressed, and the picture did not change")
+        raise RuntimeError(f"{self.drawn}, {self.kind}: the picture must change after {key}, but did not")
 
     def drag(self, seconds: float) -> Drag:
-        """Drag the slider to and fro with the mouse; frames that the browser holds, by keys: on, and back to the first.
+        """Drag the slider to and fro with the mouse; step through frames that the browser holds by keys.
 
-        A move for each frame of the screen, by a step of the slider or two pixels at least.
+        Each screen frame has one move, by a step of the slider or at least two pixels.
         """
         self.page.wait_for_timeout(1000)
         self.page.evaluate("() => { window.bench.keep = true; return window.bench.changes(); }")
@@ -222,7 +222,7 @@ class Cell:
         return Drag(1000 * len(during) / (released - began), lag)
 
     def move_mouse(self, seconds: float) -> None:
-        """The handle along its track and back, as often as there is time."""
+        """Move the handle along its track and back, until the time is over."""
         self.handle.scroll_into_view_if_needed()
         low, value, high = self.range()
         track = self.cell.locator(".noUi-base").locator("visible=true").first.bounding_box()
@@ -233,7 +233,7 @@ class Cell:
         mouse.move(left + at, y)
         mouse.down()
         end = time.perf_counter() + seconds
-        while time.perf_counter() < end:  # the browser takes one move for each frame of the screen
+        while time.perf_counter() < end:  # the browser handles one move for each screen frame
             if not 0 <= at + by <= width:
                 by = -by
             at = min(max(at + by, 0.0), width)
@@ -241,7 +241,7 @@ class Cell:
         mouse.up()
 
     def hold_keys(self, seconds: float) -> None:
-        """On to the last frame, back to the first, and again: twice as fast as the screen, which is the limit then."""
+        """Move to the last frame by keys, go back to the first, and repeat, at twice the rate of the screen."""
         self.handle.focus()
         last = int(self.range()[2])
         for count in paced(seconds, SCREEN / 2):
@@ -251,7 +251,7 @@ class Cell:
 
 
 def paced(seconds: float, every: float) -> Iterator[int]:
-    """0, 1, ... at these intervals, where the machine keeps up, for some seconds."""
+    """Yield 0, 1, ... at intervals of ``every`` seconds, or later on a slow machine, for some seconds."""
     start = time.perf_counter()
     count = 0
     while (now := time.perf_counter()) < start + seconds:
@@ -261,5 +261,5 @@ def paced(seconds: float, every: float) -> Iterator[int]:
 
 
 def as_json(times: dict[str, dict[str, Times]]) -> str:
-    """All times as text."""
+    """Format all times as JSON."""
     return json.dumps(times, default=vars, indent=1)

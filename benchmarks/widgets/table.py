@@ -1,4 +1,4 @@
-"""Times as a table, and which of them miss the aims."""
+"""The table of the times, and a check against the aims."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from benchmarks.widgets.page import Times
 
 __all__ = ["AIMS", "HEAD", "Row", "misses", "row_of"]
 
-#: What is asked of a slider, and of frames that the browser holds.
+#: The aims for a slider, and for frames that the browser holds.
 AIMS = {
     "slider": {"x label": 1.2, "x interact": 4.0, "frames/s": 25.0},
     "frames": {"median ms": 17.0, "frames/s": 50.0},
@@ -22,15 +22,15 @@ HEAD = (
 
 @dataclass(frozen=True)
 class Row:
-    """One explorer beside the yardsticks, in milliseconds and frames a second.
+    """An explorer and its references, in milliseconds and frames per second.
 
     Attributes:
-        name: of the explorer, and what was moved.
+        name: the names of the explorer and of the moved slider.
         kind: "slider" or "frames".
-        median, p95: from key to pixels.
-        label, interact, ipympl: medians of the others, in the same page.
-        rate, label_rate: frames a second in a drag.
-        lag: from the release to the last picture.
+        median, p95: the time from key to pixels.
+        label, interact, ipympl: the medians of the references in the same page.
+        rate, label_rate: the frames per second in a drag.
+        lag: the time from the release to the last picture.
     """
 
     name: str
@@ -53,7 +53,7 @@ class Row:
 
 
 def row_of(name: str, kind: str, times: dict[tuple[str, str], Times]) -> Row:
-    """The row of an explorer: (what draws, what is moved) -> its times."""
+    """Return the row of an explorer, given the times of its page by (variant, kind)."""
     own, label = times["explorer", kind], times["label", "slider"]
     return Row(
         name=name,
@@ -70,17 +70,17 @@ def row_of(name: str, kind: str, times: dict[tuple[str, str], Times]) -> Row:
 
 
 def p95(values: list[float]) -> float:
-    """The 95th percentile; of a single value, that value."""
+    """Return the 95th percentile, or the value itself if there is only one."""
     return statistics.quantiles(values, n=20, method="inclusive")[-1] if len(values) > 1 else values[0]
 
 
 def rate(times: Times) -> float:
-    """Frames a second: the median of all drags."""
+    """Return the median frames per second over all drags."""
     return statistics.median(drag.rate for drag in times.drags)
 
 
 def misses(row: Row) -> list[str]:
-    """What a row falls short of, in words."""
+    """Return a message for each aim that a row misses."""
     found = {
         "x label": row.median / row.label,
         "x interact": row.interact / row.median,
@@ -88,14 +88,14 @@ def misses(row: Row) -> list[str]:
         "median ms": row.median,
     }
     at_most = ("x label", "median ms")
-    words = {
+    messages = {
         "x label": "{:.2f} times the label, not {} at most",
         "x interact": "{:.1f} times faster than interact, not {}",
         "frames/s": "{:.0f} frames/s, not {}",
         "median ms": "{:.1f} ms, not {} at most",
     }
     return [
-        words[aim].format(found[aim], f"{limit:g}")
+        messages[aim].format(found[aim], f"{limit:g}")
         for aim, limit in AIMS[row.kind].items()
         if (found[aim] > limit if aim in at_most else found[aim] < limit)
     ]

@@ -1,4 +1,4 @@
-"""Matplotlib pictures, axes-level: each function takes ``ax=None``, draws, and returns the Axes."""
+"""Axes-level plots with matplotlib: each function takes ``ax=None``, draws, and returns the Axes."""
 
 from . import palette
 from .curves import training_curve

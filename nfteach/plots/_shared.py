@@ -1,4 +1,4 @@
-"""What the plots have in common: an Axes to draw on, a grid to evaluate on, arrays out of tensors."""
+"""Helpers of the plots: axes to draw on, grids to evaluate on, arrays from tensors."""
 
 from __future__ import annotations
 
@@ -14,29 +14,31 @@ Extent = tuple[float, float, float, float]  #: (left, right, bottom, top) in dat
 
 
 def axes(ax: Axes | None, size: tuple[float, float] = (4.5, 4.5)) -> Axes:
-    """``ax`` itself, or the Axes of a new figure of ``size`` inches."""
+    """Return ``ax``, or the Axes of a new figure of ``size`` inches if it is None."""
     if ax is not None:
         return ax
-    # Late, so that widgets, which draw on figures of their own, never load pyplot and its global list of figures.
+    # Imported late: widgets draw on figures of their own and must not load pyplot with its global list of figures.
     from matplotlib import pyplot
 
     return pyplot.subplots(figsize=size, layout="constrained")[1]
 
 
 def check_extent(extent: Sequence[float]) -> Extent:
-    """``extent`` as four floats.
+    """Return ``extent`` as four floats.
 
     Raises:
         ValueError: if it is not (left, right, bottom, top) with left < right and bottom < top.
     """
     values = tuple(float(value) for value in extent)
     if len(values) != 4 or not (values[0] < values[1] and values[2] < values[3]):
-        raise ValueError(f"extent must be (left, right, bottom, top) with left < right, bottom < top; it is {extent!r}")
+        raise ValueError(
+            f"extent must be (left, right, bottom, top) with left < right and bottom < top, but is {extent!r}"
+        )
     return values
 
 
 def plane(extent: Extent, columns: int, rows: int, dtype: torch.dtype) -> torch.Tensor:
-    """The centres of ``rows`` x ``columns`` equal cells of the rectangle, (rows, columns, 2), the lowest row first."""
+    """Return the centres of a grid of cells on the rectangle, (rows, columns, 2), the lowest row first."""
     left, right, bottom, top = extent
     x = left + (right - left) * (torch.arange(columns, dtype=dtype) + 0.5) / columns
     y = bottom + (top - bottom) * (torch.arange(rows, dtype=dtype) + 0.5) / rows
@@ -44,7 +46,7 @@ def plane(extent: Extent, columns: int, rows: int, dtype: torch.dtype) -> torch.
 
 
 def precision(function: Callable) -> torch.dtype:
-    """The dtype that ``function`` computes in: that of its parameters where it is, or belongs to, a module."""
+    """Return the dtype of the parameters if ``function`` is, or belongs to, a module; else the default dtype."""
     owner = getattr(function, "__self__", function)
     for module in (owner, getattr(owner, "flow", None)):
         if isinstance(module, torch.nn.Module):
@@ -55,5 +57,5 @@ def precision(function: Callable) -> torch.dtype:
 
 
 def to_array(values: object) -> np.ndarray:
-    """A tensor, on any device and with or without gradients, or anything array-like, as a NumPy array."""
+    """Convert a tensor, on any device and with or without gradients, or an array-like to a NumPy array."""
     return values.detach().cpu().numpy() if isinstance(values, torch.Tensor) else np.asarray(values)

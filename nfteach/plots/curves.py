@@ -1,4 +1,4 @@
-"""How a training went: losses over steps."""
+"""Training curves: losses over steps."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["training_curve"]
 
 
 class Trained(Protocol):
-    """What a curve is drawn from; :class:`nfteach.training.History` is one."""
+    """A record of a training, such as :class:`nfteach.training.History`."""
 
     losses: Sequence[float]
     validation: Sequence[tuple[int, float]]
@@ -25,26 +25,26 @@ class Trained(Protocol):
 def training_curve(history: Trained, ax: Axes | None = None, *, unit: str = "nats") -> Axes:
     """Draw the loss of every step, its running mean, the validation losses, and the step that was kept.
 
-    The scale leaves out the first steps where they lie far above all that follows.
+    The scale is that of the later steps, since the first losses are often far larger.
 
     Args:
-        history: what ``fit`` returned.
-        ax: where to draw; by default on a new figure.
-        unit: of the loss, for the axis.
+        history: the training's record, as returned by ``fit``.
+        ax: the Axes to draw on; by default those of a new figure.
+        unit: the unit of the loss, for the axis label.
 
     Raises:
-        ValueError: if the history holds no step.
+        ValueError: if the history has no steps.
     """
     losses = np.asarray(history.losses, dtype=float)
     if not len(losses):
-        raise ValueError("history holds no training step, so there is no curve to draw")
+        raise ValueError("history must have at least one training step, but has none; try fit(..., steps=100)")
     ax = axes(ax, (6.0, 3.4))
     steps = np.arange(1, len(losses) + 1)
     ax.plot(steps, losses, color=palette.MUTED, linewidth=0.6, alpha=0.5)
     window = max(len(losses) // 50, 1)
     mean = np.convolve(losses, np.ones(window) / window, mode="valid")
     ax.plot(steps[window - 1 :], mean, color=palette.INK, linewidth=2, label="training")
-    # From a twentieth of the way on, everything is in view; before that, what fits.
+    # All losses after the first twentieth of the steps are in view.
     shown = losses[len(losses) // 20 :]
     low, high = shown.min(), shown.max()
     if history.validation:

@@ -1,4 +1,4 @@
-"""Densities on the plane, and points drawn from them."""
+"""Densities on the plane and samples from them."""
 
 from __future__ import annotations
 
@@ -30,17 +30,17 @@ def density(
     Args:
         log_prob: the log-density, (N, 2) -> (N,) in nats; or its values on a grid, (rows, columns), the first row at
             the bottom.
-        ax: where to draw; by default on a new figure.
-        extent: (left, right, bottom, top) of the rectangle shown.
-        resolution: cells along each side of the rectangle, for a function.
-        log: show the log-density, down to 12 nats under its maximum, which makes the tails visible.
-        vmax: the (log-)density at the top of the colour scale; by default the largest one seen. Give it to make
+        ax: the Axes to draw on; by default those of a new figure.
+        extent: (left, right, bottom, top) of the rectangle.
+        resolution: the number of cells along each side of the rectangle, for a function.
+        log: draw the log-density, down to 12 nats below its maximum, which makes the tails visible.
+        vmax: the (log-)density at the top of the colour scale; by default the largest value. The same ``vmax`` makes
             pictures comparable.
         cmap: a colour map.
-        image_options: go to ``Axes.imshow``.
+        image_options: keyword arguments of ``Axes.imshow``.
 
     Raises:
-        ValueError: if the function's result has the wrong shape, or the array has not two dimensions.
+        ValueError: if the function's result has the wrong shape, or the array is not two-dimensional.
     """
     extent = check_extent(extent)
     if callable(log_prob):
@@ -49,8 +49,8 @@ def density(
             values = to_array(log_prob(points.reshape(-1, 2)))
         if values.shape != (resolution**2,):
             raise ValueError(
-                f"log_prob must give one value a point, ({resolution**2},) for points ({resolution**2}, 2), "
-                f"but gave the shape {values.shape}; is a sum over the last dimension missing?"
+                f"log_prob must return one value per point, ({resolution**2},) for points ({resolution**2}, 2), "
+                f"but returned the shape {values.shape}; try a sum over the last dimension"
             )
         values = values.reshape(resolution, resolution)
     else:
@@ -60,12 +60,12 @@ def density(
     values = values if log else np.exp(values)
     finite = values[np.isfinite(values)]
     top = vmax if vmax is not None else (finite.max() if finite.size else 1.0)
-    if log:  # a density of zero is drawn as the bottom of the scale, not as a hole
+    if log:  # a density of zero has the colour of the scale's bottom
         values = np.where(np.isneginf(values), top - 12, values)
     options = {"cmap": cmap, "vmin": top - 12 if log else 0.0, "vmax": top, "interpolation": "nearest"}
     ax = axes(ax)
     ax.imshow(values, origin="lower", extent=extent, aspect="equal", **(options | image_options))
-    ax.set(xlim=extent[:2], ylim=extent[2:])  # and stay so, whatever is drawn on top
+    ax.set(xlim=extent[:2], ylim=extent[2:])  # and remain so, even if later artists exceed them
     return ax
 
 
@@ -79,16 +79,16 @@ def samples(
     alpha: float | None = None,
     **scatter_options: object,
 ) -> Axes:
-    """Draw points of the plane.
+    """Draw points of the plane as dots.
 
     Args:
         x: the points, (N, 2).
-        ax: where to draw; by default on a new figure.
+        ax: the Axes to draw on; by default those of a new figure.
         color: ``palette.DATA`` for data, ``palette.BASE`` for base samples.
-        extent: (left, right, bottom, top) to show; by default what the Axes shows.
-        size: area of a marker in points squared; by default smaller the more points there are.
-        alpha: opacity; by default lower the more points there are.
-        scatter_options: go to ``Axes.scatter``, for instance ``label``.
+        extent: the limits of the Axes, (left, right, bottom, top); by default they are unchanged.
+        size: the area of a marker in points squared; by default it decreases with the number of points.
+        alpha: the opacity; by default it decreases with the number of points.
+        scatter_options: keyword arguments of ``Axes.scatter``, for instance ``label``.
 
     Raises:
         ValueError: if ``x`` is not (N, 2).

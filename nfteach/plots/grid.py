@@ -1,4 +1,4 @@
-"""What a map does to the plane: a square grid, carried along."""
+"""Images of a square grid under maps of the plane."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ def grid_lines(
     lines: int = 21,
     points: int = 101,
 ) -> np.ndarray:
-    """The images of the lines of a square grid, (2 * lines, points, 2): first the horizontal lines, then the vertical.
+    """Map the lines of a square grid; return (2 * lines, points, 2), first the horizontal, then the vertical lines.
 
     Args:
-        flow: the map, (N, 2) -> (N, 2); None for the grid itself.
+        flow: the map, (N, 2) -> (N, 2); None for the identity.
         extent: (left, right, bottom, top) of the grid before the map.
-        lines: lines in each direction.
-        points: points on each line, evenly spaced.
+        lines: the number of lines in each direction.
+        points: the number of points on each line, evenly spaced.
 
     Raises:
-        ValueError: if the map's result is not (N, 2).
+        ValueError: if the result of the map is not (N, 2).
     """
     left, right, bottom, top = check_extent(extent)
     dtype = torch.get_default_dtype() if flow is None else precision(flow)
@@ -45,8 +45,8 @@ def grid_lines(
         image = to_array(flow(grid.reshape(-1, 2)))
     if image.shape != (2 * lines * points, 2):
         raise ValueError(
-            f"flow must map points of the plane to points of the plane, ({2 * lines * points}, 2) to the same, "
-            f"but gave the shape {image.shape}"
+            f"flow must map points of the plane ({2 * lines * points}, 2) to points of the same shape, "
+            f"but returned the shape {image.shape}"
         )
     return image.reshape(grid.shape)
 
@@ -62,22 +62,22 @@ def warped_grid(
     before: bool = False,
     **line_options: object,
 ) -> Axes:
-    """Draw where a map of the plane takes the lines of a square grid; every fifth line from the middle is heavier.
+    """Draw the image of a square grid under a map of the plane, with every fifth line from the middle heavier.
 
-    Small squares become parallelograms, and the area of one over that of its square is \\|det J\\| there.
+    Small squares become parallelograms; the ratio of their areas is \\|det J\\| at that point.
 
     Args:
-        flow: the map, (N, 2) -> (N, 2): a flow, a flow's ``inv``, any function; None for the grid itself.
-        ax: where to draw; by default on a new figure.
+        flow: the map, (N, 2) -> (N, 2): a flow, a flow's ``inv``, or any function; None for the identity.
+        ax: the Axes to draw on; by default those of a new figure.
         extent: (left, right, bottom, top) of the grid before the map.
-        lines: lines in each direction.
-        points: points on each line; more for maps that bend sharply.
+        lines: the number of lines in each direction.
+        points: the number of points on each line; maps that bend sharply need more.
         color: ``palette.FORWARD`` for a map, ``palette.INVERSE`` for an inverse.
-        before: draw the unmapped grid behind, in grey.
-        line_options: go to ``LineCollection``.
+        before: also draw the unmapped grid, in grey.
+        line_options: keyword arguments of ``LineCollection``.
 
     Raises:
-        ValueError: if the map's result is not (N, 2).
+        ValueError: if the result of the map is not (N, 2).
     """
     ax = axes(ax)
     offset = np.abs(np.arange(lines) - lines // 2)

@@ -1,4 +1,4 @@
-"""A Jacobian as a heat map: which output depends on which input, and what is so by construction."""
+"""Heat maps of Jacobians that show which output depends on which input, and the entries fixed by construction."""
 
 from __future__ import annotations
 
@@ -21,13 +21,14 @@ Block = tuple[
     str, tuple[int, int], tuple[int, int]
 ]  #: name, (first row, last row + 1), (first column, last column + 1)
 
-FONT = 9  # points: the smallest that reads well at 100 % zoom
+FONT = 9  # points, the smallest size that is legible at 100 % zoom
 
 
 def structural(jacobians: Any) -> np.ndarray:
-    """Which entries are the same by construction: (D, D), 0 or 1 where all Jacobians (B, D, D) hold exactly that.
+    """Return the entries that are fixed by construction: (D, D), 0 or 1 where all Jacobians (B, D, D) have that value.
 
-    Free entries are NaN. The more points, and the less special, the surer: a ReLU that is off gives a zero by accident.
+    Free entries are NaN. More points, in general position, make the result more reliable: at a single point an inactive
+    ReLU gives an accidental zero.
     """
     batch = to_array(jacobians).astype(float)
     batch = batch.reshape(-1, *batch.shape[-2:])
@@ -50,32 +51,35 @@ def jacobian(
     colorbar: bool = True,
     title: str | None = None,
 ) -> Axes:
-    """Draw J, J[i, j] = dy_i / dx_j, with its zeros and ones by construction told apart from its free entries.
+    """Draw J, J[i, j] = dy_i / dx_j, and distinguish zeros and ones by construction from free entries.
 
-    Free entries are coloured by value, white at zero. An entry that is zero by construction is grey with a dot; one
-    that is one by construction is yellow with a 1, or with a stroke where the cell is too small for it.
+    Free entries are coloured by value, white at zero. An entry that is zero by construction is grey with a dot, one
+    that is one by construction is yellow with a 1, or with a stroke in small cells.
 
     Args:
-        J: a ``JacobianReport``, or a Jacobian (D, D), or one for each of B points (B, D, D), as tensor or array.
-        ax: where to draw; by default on a new figure, large enough for the numbers if D is at most 8.
-        sample: which of the B points to draw.
-        entries: print the numbers; by default where they fit the cells at 9 points.
-        blocks: outlines, each ``(name, (row, row end), (column, column end))`` counted from 0, the ends not included;
+        J: a ``JacobianReport``, a Jacobian (D, D), or Jacobians at B points (B, D, D), as tensor or array.
+        ax: the Axes to draw on; by default those of a new figure, large enough for the numbers if D is at most 8.
+        sample: the index of the point to draw, from 0 to B - 1.
+        entries: print the numbers; by default if they fit into the cells at 9 points.
+        blocks: outlines, each ``(name, (row, row end), (column, column end))`` counted from 0, with exclusive ends;
             True for those of a report's structure, in the structure's ordering.
-        structure: (D, D), 0 or 1 where the entry is that by construction and NaN where it is free; by default what a
-            report says, or else the entries that are exactly 0 or 1 at all B points.
-        ordering: draw rows and columns in this order; or a pair, the order of rows and that of columns; or
-            ``"structure"``, for the one in which a report's structure shows. ``blocks`` count in the new order.
-        vmax: the absolute value at the ends of the colour scale; by default the largest among the free entries.
-        colorbar: draw the scale beside the heat map.
-        title: above the heat map; by default the structure's name, where ``J`` is a report.
+        structure: (D, D), with 0 or 1 for entries fixed by construction and NaN for free ones; by default the structure
+            of the report, or else the entries that are exactly 0 or 1 at all B points.
+        ordering: the order of rows and columns; or a pair, the order of the rows and that of the columns; or
+            ``"structure"``, the order that reveals the structure of a report. ``blocks`` refer to the new order.
+        vmax: the absolute value at the ends of the colour scale; by default the largest of the free entries.
+        colorbar: draw the colour scale next to the heat map.
+        title: the title; by default the structure's name if ``J`` is a report.
 
     Raises:
         ValueError: if J is not square, or ``sample``, ``structure``, ``ordering`` or ``blocks`` do not fit it.
     """
     found = getattr(J, "structure", None)
     if found is None and (blocks is True or ordering == "structure"):
-        raise ValueError("blocks=True and ordering='structure' need J to be a JacobianReport with a structure")
+        raise ValueError(
+            "J must be a JacobianReport with a structure for blocks=True or ordering='structure', "
+            f"but is a {type(J).__name__}; try inspect_jacobian"
+        )
     if hasattr(J, "jacobian"):
         J = J.jacobian
     if found is not None:
@@ -121,19 +125,21 @@ def jacobian(
 
 
 def _orders(ordering: Any, D: int) -> tuple[list[int], list[int]]:
-    """The order of rows and that of columns."""
+    """Return the order of the rows and that of the columns."""
     if ordering is None:
         return list(range(D)), list(range(D))
     pair = ordering if len(ordering) == 2 and np.ndim(ordering[0]) == 1 else (ordering, ordering)
     orders = [[int(index) for index in order] for order in pair]
     for order in orders:
         if sorted(order) != list(range(D)):
-            raise ValueError(f"ordering must be a permutation of 0 to {D - 1}, or a pair of them, but holds {order}")
+            raise ValueError(
+                f"ordering must be a permutation of 0 to {D - 1}, or a pair of permutations, but has {order}"
+            )
     return orders[0], orders[1]
 
 
 def _blocks_of(structure: Any) -> list[Block]:
-    """The blocks of a structure: the four of a coupling with their names, otherwise those along the diagonal."""
+    """Return the blocks of a structure: the four of a coupling with their names, else those along the diagonal."""
     ends = np.cumsum([0, *map(len, structure.blocks)]).tolist()
     spans = list(pairwise(ends))
     if structure.name == "coupling" and len(spans) == 2:
@@ -146,13 +152,13 @@ def _blocks_of(structure: Any) -> list[Block]:
 
 
 def _figure_size(D: int, colorbar: bool) -> tuple[float, float]:
-    """Inches: cells wide enough for numbers up to D = 8, then a fixed size."""
+    """Return the size in inches, with cells wide enough for numbers up to D = 8, and a constant size for larger D."""
     side = max(0.56 * min(D, 8) + 0.9, 3.0)
     return side + 1.0 * colorbar, side
 
 
 def _mark(ax: Axes, zeros: np.ndarray, ones: np.ndarray, cell: float, numbers: bool) -> None:
-    """Dots on zeros, and 1 on ones, so that neither is told by colour alone."""
+    """Mark zeros with dots and ones with a 1, so that neither depends on colour alone."""
     dot = np.clip(cell / 10, 0.6, 3)
     i, j = np.nonzero(zeros)
     ax.plot(j, i, linestyle="", marker="o", markersize=dot, color=palette.MUTED, markeredgewidth=0)
@@ -165,7 +171,7 @@ def _mark(ax: Axes, zeros: np.ndarray, ones: np.ndarray, cell: float, numbers: b
 
 
 def _print_entries(ax: Axes, values: np.ndarray, free: np.ndarray, scale: float) -> None:
-    """The free entries in numbers, dark on light cells and light on dark ones."""
+    """Print the free entries, dark on light cells and light on dark ones."""
     colours = colormaps[palette.SIGNED](Normalize(-scale, scale)(values))[..., :3]
     lightness = colours @ (0.299, 0.587, 0.114)
     for i, j in zip(*np.nonzero(free), strict=True):
@@ -175,26 +181,26 @@ def _print_entries(ax: Axes, values: np.ndarray, free: np.ndarray, scale: float)
 
 
 def _outline(ax: Axes, block: Block, D: int) -> None:
-    """A frame around a block, its name on a tab on the frame."""
+    """Draw a frame around a block, with its name on a tab."""
     name, (top, bottom), (left, right) = block
     if not (0 <= top < bottom <= D and 0 <= left < right <= D):
         raise ValueError(
-            f"blocks: {name!r} has rows {(top, bottom)} and columns {(left, right)}, "
-            f"but J has {D} of each, and a block at least one"
+            f"blocks must have rows and columns between 0 and {D}, and at least one of each, "
+            f"but {name!r} has rows {(top, bottom)} and columns {(left, right)}"
         )
     corner, width, height = (left - 0.5, top - 0.5), right - left, bottom - top
-    # Not clipped, or the axes' edge would halve the outer lines.
+    # Without clipping, since the edge of the axes would halve the outer lines.
     ax.add_patch(Rectangle(corner, width, height, fill=False, linewidth=2, edgecolor=palette.INK, clip_on=False))
     if not name:
         return
-    # The tab sits on the frame's upper line, clear of the numbers in the middle of the cells.
+    # The tab is on the frame's upper line and leaves the numbers in the cells uncovered.
     tab = {"boxstyle": "round,pad=0.2", "facecolor": "white", "edgecolor": palette.INK, "linewidth": 0.8}
     offset = {"xytext": (6, 0), "textcoords": "offset points", "va": "center", "fontsize": FONT, "color": palette.INK}
     ax.annotate(name, corner, **offset, bbox=tab, zorder=4)
 
 
 def _label(ax: Axes, rows: list[int], columns: list[int], D: int, title: str | None) -> None:
-    """Dimensions counted from 1, as in the papers; all of them while there is room."""
+    """Label the dimensions, counted from 1 as in the papers; for large D only some of them."""
     every = 1 if D <= 16 else -(-D // 8)
     at = range(0, D, every)
     ax.set_xticks(at, [str(columns[k] + 1) for k in at])
@@ -202,4 +208,4 @@ def _label(ax: Axes, rows: list[int], columns: list[int], D: int, title: str | N
     ax.tick_params(length=0)
     ax.set(xlabel="input $x_j$", ylabel="output $y_i$", xlim=(-0.5, D - 0.5), ylim=(D - 0.5, -0.5))
     if title:
-        ax.set_title(title, pad=12)  # clear of the tabs of blocks
+        ax.set_title(title, pad=12)  # above the tabs of blocks

@@ -1,4 +1,4 @@
-"""Small images side by side."""
+"""Sheets of small images."""
 
 from __future__ import annotations
 
@@ -27,16 +27,16 @@ def images(
     """Draw a batch of images as one sheet, row by row from the upper left.
 
     Args:
-        batch: (N, H * W), (N, H, W) or (N, 1, H, W); large values are ink.
-        ax: where to draw; by default on a new figure.
-        shape: (H, W) of one image.
-        columns: images in a row; by default as many as make the sheet twice as wide as high.
-        vmin, vmax: the values of paper and of full ink; by default the smallest and the largest in the batch.
+        batch: (N, H * W), (N, H, W) or (N, 1, H, W); large values are dark.
+        ax: the Axes to draw on; by default those of a new figure.
+        shape: the shape (H, W) of one image.
+        columns: the number of images in a row; by default the sheet is about twice as wide as high.
+        vmin, vmax: the values of white and of black; by default the smallest and the largest in the batch.
         cmap: a colour map.
-        image_options: go to ``Axes.imshow``.
+        image_options: keyword arguments of ``Axes.imshow``.
 
     Raises:
-        ValueError: if the batch is empty or its images have not H * W pixels.
+        ValueError: if the batch is empty or its images do not have H * W pixels.
     """
     pixels = to_array(batch)
     height, width = shape
@@ -47,7 +47,7 @@ def images(
         )
     columns = columns or min(len(pixels), int(np.ceil(np.sqrt(2 * len(pixels)))))
     rows = -(-len(pixels) // columns)
-    gap = 1  # a pixel of paper between images
+    gap = 1  # pixel between images
     sheet = np.full((rows * (height + gap) - gap, columns * (width + gap) - gap), np.nan)
     for index, image in enumerate(pixels.reshape(-1, height, width)):
         top, left = index // columns * (height + gap), index % columns * (width + gap)

@@ -1,4 +1,4 @@
-"""The benchmark of figure 3: its divergences where they are known, and its flows beside the package's."""
+"""The planar benchmark: divergences with known values, and flows that agree with the package's."""
 
 import math
 
@@ -12,7 +12,7 @@ from nfteach.flows import Permutation
 from nfteach.targets import Energy
 
 WIDTH = 1.5
-# -log N(z; 0, WIDTH^2 I) up to its constant; the rectangle holds all but 1e-15 of it.
+# -log N(z; 0, WIDTH^2 I) up to its constant, on a rectangle with all but 1e-15 of its mass.
 GAUSSIAN = Energy(lambda z1, z2: (z1**2 + z2**2) / (2 * WIDTH**2), extent=(-12.0, 12.0, -12.0, 12.0))
 # KL(N(0, I) || N(0, s^2 I)) in two dimensions.
 KL = 2 * math.log(WIDTH) + 1 / WIDTH**2 - 1
@@ -30,19 +30,19 @@ def test_quadrature_gives_the_divergence_of_two_gaussians():
     assert found["outside"] == pytest.approx(0, abs=1e-12)
 
 
-def test_mass_outside_the_rectangle_is_seen():
+def test_mass_outside_the_rectangle_is_measured():
     small = Energy(GAUSSIAN.function, extent=(-1.0, 1.0, -1.0, 1.0))
     inside = math.erf(1 / math.sqrt(2)) ** 2
     assert by_quadrature(Permutation([1, 0]), small, 400)["outside"] == pytest.approx(1 - inside, abs=1e-5)
 
 
-def test_samples_give_the_same_within_their_error():
+def test_samples_give_the_divergence_within_their_error():
     found = from_samples(Permutation([1, 0]), GAUSSIAN, 10_000, seed=0)
     assert abs(found["kl"] - KL) < 4 * found["error"]
 
 
 @pytest.mark.parametrize("make", FORMS_OF_THREE.values(), ids=FORMS_OF_THREE)
-def test_side_by_side_each_is_the_flow_of_the_package(make):
+def test_each_restart_is_a_flow_of_the_package(make):
     torch.manual_seed(0)
     flows, z = make().double(), torch.randn(3, 50, 2, dtype=torch.float64)
     with torch.no_grad():
@@ -57,7 +57,7 @@ def test_side_by_side_each_is_the_flow_of_the_package(make):
 
 
 @pytest.mark.parametrize("make", FORMS_OF_THREE.values(), ids=FORMS_OF_THREE)
-def test_side_by_side_none_hears_of_the_others(make):
+def test_restarts_do_not_depend_on_each_other(make):
     torch.manual_seed(0)
     flows = make()
     x, ladj = flows(torch.randn(3, 10, 2))
@@ -68,7 +68,7 @@ def test_side_by_side_none_hears_of_the_others(make):
 
 
 @pytest.mark.parametrize("K", FORMS)
-def test_realnvp_has_the_planar_flows_number_of_parameters(K):
+def test_realnvp_has_as_many_parameters_as_the_planar_flow(K):
     wanted = Planars(1, K).count
     assert wanted == 5 * K
     for layers, hidden in FORMS[K]:
@@ -85,20 +85,20 @@ def test_training_lowers_the_divergence():
 
 
 @pytest.mark.parametrize("name", ["u1", "u2", "u3", "u4"])
-def test_the_targets_rectangle_holds_all_of_it(name):
+def test_the_rectangle_of_a_target_holds_its_mass(name):
     energy = target(name)
     left, right, bottom, top = energy.extent
     wider = Energy(energy.function, (left - 1, right + 1, bottom - 1, top + 1))
-    # The walls' curvature jumps at their foot, which costs the midpoint rule 1e-7 or so.
+    # The curvature jumps where the walls begin, at a cost of about 1e-7 for the midpoint rule.
     assert wider.log_normaliser == pytest.approx(energy.log_normaliser, abs=1e-6)
 
 
-def test_a_picture_survives_being_packed():
+def test_an_encoded_picture_is_decoded():
     values = torch.rand(20, 20, dtype=torch.float64)
     torch.testing.assert_close(torch.tensor(density(shades(values.log()))), values, atol=0.5 / 255, rtol=0)
 
 
-def test_tables_and_picture_need_the_results_alone():
+def test_tables_and_picture_follow_from_the_results():
     flow = {"layers": 2, "hidden": [], "parameters": 10, "restarts": [0.5, 0.25], "kl": 0.25, "half": 0.26}
     flow |= {"outside": 1e-9, "samples": {"kl": 0.24, "error": 0.01}, "shades": shades(torch.zeros(4, 4))}
     rows = [

@@ -1,4 +1,4 @@
-"""The RealNVP benchmark: densities, one training for all, what is called noise, and the way from jobs to the page."""
+"""The RealNVP benchmark: densities, the common training, the definition of noise, and a quick run."""
 
 import json
 import math
@@ -37,7 +37,7 @@ def test_the_variant_starts_as_the_identity():
     assert not torch.equal(build("nfteach", 2, 6, (64, 64)).flow(x), x)
 
 
-def test_a_training_can_be_repeated_and_tests_the_best_parameters_by_validation():
+def test_a_training_is_reproducible_and_tests_the_parameters_with_the_best_validation():
     parts, own = plane.parts_of("banana", 0, SIZES)
     result = Trainer().train("nfteach", parts, seed=0, **TRAINING)
     assert result == Trainer().train("nfteach", parts, seed=0, **TRAINING)
@@ -48,7 +48,7 @@ def test_a_training_can_be_repeated_and_tests_the_best_parameters_by_validation(
     assert plane.parts_of("banana", 0, SIZES)[1] == own != plane.parts_of("banana", 1, SIZES)[1]
 
 
-def test_a_training_that_breaks_keeps_what_it_had():
+def test_a_training_that_breaks_keeps_its_best_parameters():
     parts, _ = plane.parts_of("banana", 0, SIZES)
     parts["train"] = parts["train"] * float("nan")
     result = Trainer().train("nfteach", parts, seed=0, **TRAINING)
@@ -56,13 +56,13 @@ def test_a_training_that_breaks_keeps_what_it_had():
     assert math.isfinite(result["test"])
 
 
-def test_batches_are_whole_and_each_epoch_has_each_row_once():
+def test_an_epoch_has_each_row_once():
     rows = torch.arange(10.0)
     epoch = batches(rows, 5, seed=0)
     assert torch.equal(torch.cat([next(epoch), next(epoch)]).sort().values, rows)
 
 
-def test_noise_is_what_three_standard_errors_hold():
+def test_differences_within_three_standard_errors_are_noise():
     def runs(*gaps):
         return [{"test": gap - 2, "own": -2, "parameters": 9, "broke": None} for gap in gaps]
 
@@ -81,13 +81,13 @@ def test_flat_and_multi_scale_have_about_as_many_parameters():
     assert flat == pytest.approx(multi_scale, rel=0.02)
 
 
-def test_a_uniform_density_costs_all_the_bits_that_a_pixel_has():
+def test_a_uniform_density_costs_all_bits_of_a_pixel():
     assert digits.simple("uniform", 1)["bits"] == pytest.approx(math.log2(17))
 
 
-def test_from_jobs_to_page(tmp_path, monkeypatch, capsys):
+def test_realnvp_runs_quickly(tmp_path, monkeypatch, capsys):
     class Here(plane.Lazily):
-        """In this process: the libraries of the others are not installed where the tests run."""
+        """A trainer in this process, since the other libraries are not installed here."""
 
         def train(self, *args, **more):
             return Trainer().train(*args, **more)
@@ -96,7 +96,7 @@ def test_from_jobs_to_page(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(plane, "IN_QUICK", ("nfteach",))
     threads = torch.get_num_threads()
     try:
-        assert bench.RealNVPs().main("doc", ["--quick", "--out", str(tmp_path)]) == 0
+        assert bench.RealNVPs().main(["--quick", "--out", str(tmp_path)]) == 0
     finally:
         torch.set_num_threads(threads)
     record = json.loads((tmp_path / "quick/realnvp.json").read_text())

@@ -1,4 +1,4 @@
-"""The benchmark of RNADE: what it averages, what it chooses by, and what it says; on made-up data, with few steps."""
+"""The RNADE benchmark on artificial data with few steps: averages, choices, and tables."""
 
 import argparse
 import json
@@ -22,7 +22,7 @@ SHORT = {"search": SEARCH, "mixtures": [(1, 1e-3), (2, 1e-3)], "steps": 20}
 
 
 def rows(count: int, seed: int) -> torch.Tensor:
-    """(count, 3), neither centred nor of deviation one, rounded."""
+    """Draw rounded rows (count, 3) that are neither centred nor of unit deviation."""
     x = torch.randn(count, 3, generator=torch.Generator().manual_seed(seed))
     return (x * torch.tensor([1.0, 5.0, 0.2]) + 7).round(decimals=1)
 
@@ -52,11 +52,11 @@ def test_the_average_forgets_the_first_steps():
         torch.nn.init.constant_(model.trained.weight, step)
         model.update(step, 0.0)
         values.append(model.average.weight.item())
-    # A weight that grows by one a step is averaged to its value of 400 / (memory + 1) steps ago.
+    # The average of a weight that grows by one in each step is its value 400 / (memory + 1) steps ago.
     assert values[-1] == pytest.approx(400 * FIXED["memory"] / (FIXED["memory"] + 1), rel=0.01)
 
 
-def test_orderings():
+def test_orderings_are_permutations_by_name():
     assert models.ordering_of("stored", 4).tolist() == [0, 1, 2, 3]
     assert models.ordering_of("reversed", 4).tolist() == [3, 2, 1, 0]
     shuffled = models.ordering_of("shuffled 1", 11)
@@ -66,20 +66,20 @@ def test_orderings():
 
 def test_only_weights_decay():
     density = models.rnade(3, Setting())
-    optimizer = models._decaying(density, 0.5)(list(density.parameters()), lr=0.1)
+    optimizer = models.decaying(density, 0.5)(list(density.parameters()), lr=0.1)
     decayed = {id(p) for group in optimizer.param_groups if group["weight_decay"] for p in group["params"]}
     assert {name for name, p in density.named_parameters() if id(p) in decayed} == {"W", "V_alpha", "V_mu", "V_sigma"}
     assert sum(len(group["params"]) for group in optimizer.param_groups) == len(list(density.parameters()))
 
 
-def test_the_gaussian_is_that_of_maximum_likelihood():
+def test_the_gaussian_maximises_the_likelihood():
     x = rows(60, 0)
     entropy = 0.5 * (3 * math.log(2 * math.pi * math.e) + np.linalg.slogdet(np.cov(x.double().T, bias=True))[1])
     assert models.gaussian(x).log_prob(x.double()).mean().item() == pytest.approx(-entropy)
     assert models.mixture_log_prob(x, x, 1, 0.0).mean().item() == pytest.approx(-entropy)
 
 
-def test_all_that_is_fitted_to_is_standardised():
+def test_training_and_validation_part_are_standardised_together():
     raw, whole = fold(), together(fold())
     assert len(whole.train) == 80
     assert whole.train.mean(0).tolist() == pytest.approx([0, 0, 0], abs=1e-4)
@@ -89,21 +89,21 @@ def test_all_that_is_fitted_to_is_standardised():
     assert torch.allclose(back, raw.test, atol=1e-4)
 
 
-def test_rows_seen_gaps_and_ties():
+def test_repeated_rows_gaps_and_ties():
     x = torch.tensor([[0.0, 1.0], [2.0, 3.0]])
     assert seen(torch.tensor([[2.0, 3.0], [3.0, 2.0]]), x).tolist() == [True, False]
     assert gaps(torch.tensor([[0.0, 5.0], [2.0, 5.5], [2.0, 6.0], [0.0, 6.5]])) == pytest.approx([2, 0.5 / 0.3125**0.5])
     assert best_of(["a", "b", "c"], [1.0, 3.0, 3.0]) == "b"
 
 
-def test_rows_seen_and_new_ones_are_scored_apart():
-    told = summary({"seen": [True, False, False], "RNADE": [-1.0, -2.0, -6.0]})
-    assert told["share"] == pytest.approx(1 / 3)
-    assert told["RNADE"] == pytest.approx({"mean": -3, "error": 7**0.5 / 3**0.5, "repeated": -1, "new": -4})
+def test_repeated_and_new_rows_are_scored_separately():
+    scores = summary({"seen": [True, False, False], "RNADE": [-1.0, -2.0, -6.0]})
+    assert scores["share"] == pytest.approx(1 / 3)
+    assert scores["RNADE"] == pytest.approx({"mean": -3, "error": 7**0.5 / 3**0.5, "repeated": -1, "new": -4})
     assert summary({"seen": [False, False], "RNADE": [0.0, 1.0]})["RNADE"]["repeated"] is None
 
 
-def test_the_test_part_has_no_say_in_what_is_chosen(run):
+def test_choices_do_not_depend_on_the_test_part(run):
     one, other = Fold(run, 1, fold(2), **SHORT).result(), Fold(run, 2, fold(3), **SHORT)
     other.number = 1  # the seed, too
     other = other.result()
@@ -118,15 +118,15 @@ def test_the_search_keeps_the_best_of_each_row(run):
     for trial in result["trials"]:
         assert trial["chosen"] == best_of(trial["values"], trial["scores"]) == result["RNADE"][trial["of"]]
     first, second = result["trials"]
-    assert second["scores"][0] == max(first["scores"])  # where the second begins
+    assert second["scores"][0] == max(first["scores"])  # the start of the second row
 
 
-def test_from_the_file_to_tables_and_picture(tmp_path, capsys, monkeypatch):
+def test_a_file_gives_tables_and_a_picture(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr("benchmarks.rnade.__main__.SEARCH", {"ordering": ("stored", "reversed")})
     data = fold()
     parts = {"train": data.train, "valid": data.validation, "test": data.test}
     np.savez(tmp_path / "red_wine.npz", **{f"fold{k}_{part}": x.numpy() for k in (1, 2) for part, x in parts.items()})
-    assert RedWine().main(None, ["--quick", "--data", str(tmp_path), "--out", str(tmp_path)]) == 0
+    assert RedWine().main(["--quick", "--data", str(tmp_path), "--out", str(tmp_path)]) == 0
     assert (tmp_path / "quick/rnade.png").stat().st_size > 1000
     results = json.loads((tmp_path / "quick/rnade.json").read_text())["results"]
     scores, trials, repeats = report.tables(results)
@@ -139,6 +139,6 @@ def test_from_the_file_to_tables_and_picture(tmp_path, capsys, monkeypatch):
     assert "±" in out
 
 
-def test_a_missing_file_is_told_in_one_sentence(tmp_path, capsys):
-    assert RedWine().main(None, ["--quick", "--data", str(tmp_path), "--out", str(tmp_path)]) == 2
+def test_a_missing_file_ends_the_run(tmp_path, capsys):
+    assert RedWine().main(["--quick", "--data", str(tmp_path), "--out", str(tmp_path)]) == 2
     assert "there is no file" in capsys.readouterr().err

@@ -1,4 +1,4 @@
-"""The benchmark of speed, as far as it needs no other library: fair turns, right ratios, densities that agree."""
+"""The speed benchmark without other libraries: turns, ratios, checks of the models, and tables."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from benchmarks.speed import __main__ as speed
 from benchmarks.speed.bench import Bench
 from benchmarks.speed.nade import WAYS, from_scratch, time_ways
 from benchmarks.speed.rows import DENSITY, OURS, ROWS, SAMPLE, SMALL, TRAIN, Row
-from benchmarks.speed.turns import Contest, in_turns, verdict
+from benchmarks.speed.turns import Contest, verdict
 from nfteach.flows import NADE
 
 THREADS = torch.get_num_threads()
@@ -22,7 +22,7 @@ def threads_kept():
 
 
 def results() -> dict:
-    """What a run would hold: we are twice as fast as pyro on one thread, half as fast on two."""
+    """Return the results of a run in which we are twice as fast as pyro on one thread, and half as fast on two."""
     timed = []
     for threads, ours in ((1, 1.0), (2, 4.0)):
         for row in SMALL:
@@ -35,15 +35,6 @@ def results() -> dict:
     return {"rows": timed, "nade": {"dims": dims, "hidden": 5, "batch": 3, "ways": ways}}
 
 
-def test_all_take_turns_in_each_round():
-    asked = []
-    said = in_turns({name: lambda name=name: asked.append(name) or 1.0 for name in "abc"}, seconds=0.0, fewest=20)
-    assert [len(values) for values in said.values()] == [20, 20, 20]
-    rounds = [tuple(asked[k : k + 3]) for k in range(0, 60, 3)]
-    assert all(sorted(names) == ["a", "b", "c"] for names in rounds)
-    assert len(set(rounds)) == 6, "the order is shuffled"
-
-
 def test_ratios_are_taken_round_by_round():
     slow_machine = [1.0, 10.0, 100.0]
     found = verdict({OURS: [2.0, 20.0, 200.0], "far": [9.0, 90.0, 900.0], "near": slow_machine})
@@ -51,11 +42,11 @@ def test_ratios_are_taken_round_by_round():
     assert found["medians"] == {OURS: 20.0, "far": 90.0, "near": 10.0}
 
 
-def test_where_nobody_else_is_there_is_no_ratio():
+def test_a_library_alone_has_no_ratio():
     assert verdict({OURS: [1.0, 2.0]})["ratio"] is None
 
 
-def test_the_rows_are_those_that_were_asked_for():
+def test_the_rows_cover_all_models_sizes_and_tasks():
     planar = [row for row in ROWS if row.model == "planar"]
     assert all(row.sizes == (2, 32) for row in planar)
     assert {tuple(row.libraries) for row in planar if row.task != DENSITY} == {(OURS, "normflows", "pyro")}
@@ -67,7 +58,7 @@ def test_the_rows_are_those_that_were_asked_for():
 
 
 @pytest.mark.parametrize("row", SMALL, ids=lambda row: row.words)
-def test_our_models_are_prepared_and_timed(row):
+def test_our_models_are_prepared_timed_and_left_unchanged(row):
     bench = Bench(OURS)
     parameters = bench.prepare(row, threads=1, seconds=1e-4)
     assert parameters > 0
@@ -79,11 +70,11 @@ def test_our_models_are_prepared_and_timed(row):
     assert (0 < change < 1e-5) if row.task == TRAIN else change == 0
 
 
-def test_what_is_no_density_is_not_timed(monkeypatch):
+def test_an_invalid_density_is_rejected(monkeypatch):
     from nfteach.flows import RNADE
 
     monkeypatch.setattr(RNADE, "log_prob", lambda self, x: x)
-    with pytest.raises(ValueError, match="autoregressive, D = 6, H = 8, batch 16: log_prob: shapes"):
+    with pytest.raises(ValueError, match="autoregressive, D = 6, H = 8, batch 16: log_prob: shapes must be"):
         Bench(OURS).prepare(Row("autoregressive", (6, 8), 16, DENSITY), threads=1, seconds=1e-4)
 
 
@@ -97,7 +88,7 @@ def test_a_contest_starts_the_library_in_a_process_of_its_own():
 
 
 @pytest.mark.parametrize("dim", [1, 2, 16, 17, 40])
-def test_nades_density_is_the_same_in_all_three_ways(dim):
+def test_all_three_ways_give_the_density_of_nade(dim):
     torch.manual_seed(dim)
     nade = NADE(dim, 7, torch.randperm(dim)).double()
     x = torch.bernoulli(torch.full((5, dim), 0.5, dtype=torch.float64))
@@ -112,7 +103,7 @@ def test_the_ways_are_timed_and_compared():
     assert found["apart"] < 1e-12
 
 
-def test_tables_and_picture_say_what_was_measured():
+def test_tables_and_picture_follow_from_the_results():
     benchmark = speed.Speed()
     one, two, growth = benchmark.tables(results())
     assert len(one.rows) == len(two.rows) == len(SMALL)

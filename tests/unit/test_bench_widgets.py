@@ -1,4 +1,4 @@
-"""The benchmark of the explorers, as far as it needs no browser: what it moves, what it counts, what it says."""
+"""The benchmark of the explorers without a browser: its sliders, its counts, and its table."""
 
 import ast
 import time
@@ -18,7 +18,7 @@ TWO = "from nfteach.widgets import StretchExplorer\n\nStretchExplorer()"
 
 @pytest.mark.parametrize("kind", kernel.KINDS)
 @pytest.mark.parametrize("name", ["StretchExplorer", "NADEStepper", "LiveFigure"])
-def test_the_others_draw_what_the_explorer_draws(name, kind):
+def test_the_references_draw_the_picture_of_the_explorer(name, kind):
     made = kernel.peer(GALLERY[name], kind)
     own = kernel.shown_by(GALLERY[name])
     if made is None:
@@ -35,7 +35,7 @@ def test_the_others_draw_what_the_explorer_draws(name, kind):
     assert live.static_png(1) == (own if name == "LiveFigure" else own.live).static_png(1) != before
 
 
-def test_an_explorer_that_others_draw_tells_the_browser_nothing():
+def test_an_explorer_drawn_by_a_reference_sends_nothing_to_the_browser():
     live, _, move = kernel.peer(TWO, "slider")
     sent = []
     live.send = lambda *message: sent.append(message)
@@ -45,7 +45,7 @@ def test_an_explorer_that_others_draw_tells_the_browser_nothing():
     assert sent == []
 
 
-def test_a_slider_that_is_not_to_be_seen_is_passed_over():
+def test_a_hidden_slider_is_skipped():
     explorer = StretchExplorer()
     first, second, *_ = explorer.controls
     assert kernel.first_slider(explorer) == first
@@ -54,7 +54,7 @@ def test_a_slider_that_is_not_to_be_seen_is_passed_over():
     assert kernel.first_slider(ipywidgets.Label("no controls")) is None
 
 
-def test_a_cell_is_run_as_it_is_and_shows_its_last_expression():
+def test_a_cell_shows_its_last_expression():
     assert kernel.shown_by("a = 2\ndef f():\n    return a\nf() + 1") == 3
     with pytest.raises(ValueError, match="must end in the expression"):
         kernel.shown_by("a = 2")
@@ -90,8 +90,8 @@ def test_costs_are_taken_over_the_whole_range_of_a_control(control):
         assert len(set(values)) == 2
 
 
-def test_costs_are_those_of_the_move(monkeypatch):
-    clock = iter(np.arange(0, 1000, 0.001))  # a millisecond passes whenever it is read
+def test_the_cost_of_a_move_includes_its_compute(monkeypatch):
+    clock = iter(np.arange(0, 1000, 0.001))  # each reading advances it by a millisecond
     monkeypatch.setattr(compute, "process_time", lambda: next(clock))
     explorer = StretchExplorer()
     whole, inside, p95 = compute.costs(explorer, "stretch", moves=5)
@@ -99,7 +99,7 @@ def test_costs_are_those_of_the_move(monkeypatch):
     assert "compute" not in vars(explorer)
 
 
-def test_where_the_time_went():
+def test_an_answer_is_split_into_stages():
     origin = time.time()
     stamps = [
         ("set_state begins", 0.010, 0),
@@ -135,7 +135,7 @@ def row(kind: str, own: Times, interact: float = 200.0) -> table.Row:
     return table.row_of("one", kind, {("explorer", kind): own, **others})
 
 
-def test_what_misses_the_aims_is_said():
+def test_missed_aims_are_listed():
     assert table.misses(row("slider", times(40, 30))) == []
     assert table.misses(row("slider", times(60, 20))) == [
         "1.50 times the label, not 1.2 at most",

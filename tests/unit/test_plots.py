@@ -1,4 +1,4 @@
-"""The pictures show what they are given, on the Axes they are given, in colours all can tell apart."""
+"""The plots show their input on the given Axes, in colours that all readers can distinguish."""
 
 import subprocess
 import sys
@@ -50,10 +50,10 @@ def draw(request):
     return DRAWN[request.param]
 
 
-# All of them.
+# All plots.
 
 
-def test_a_plot_draws_on_the_axes_it_is_given_and_returns_them(draw, ax):
+def test_a_plot_draws_on_the_given_axes_and_returns_them(draw, ax):
     assert draw(ax) is ax
     assert ax.has_data()
 
@@ -75,7 +75,7 @@ def test_a_plot_changes_no_global_setting_and_no_random_state(draw, ax):
     assert (np.random.get_state()[1] == state).all()  # noqa: NPY002
 
 
-def test_all_letters_have_nine_points_or_more(draw):
+def test_all_text_has_at_least_nine_points(draw):
     from matplotlib import pyplot
     from matplotlib.text import Text
 
@@ -87,7 +87,7 @@ def test_all_letters_have_nine_points_or_more(draw):
 
 
 def test_drawing_on_given_axes_never_loads_pyplot():
-    # Widgets draw in another thread than cells do, and pyplot's current figure is shared.
+    # Widgets and cells draw in different threads, which would share pyplot's current figure.
     code = (
         "import sys, torch; from matplotlib.figure import Figure; from nfteach import plots;"
         "a = Figure().add_subplot();"
@@ -109,14 +109,14 @@ CONES = {
 
 
 def simulated(colour, kind):
-    """How the colour looks without cones of one kind: Machado, Oliveira & Fernandes (2009), severity 1, linear RGB."""
+    """Simulate a colour without one kind of cones (Machado, Oliveira & Fernandes, 2009, severity 1), in linear RGB."""
     rgb = np.array(to_rgb(colour))
     linear = np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
     return np.clip(np.array(CONES[kind]) @ linear if kind else linear, 0, 1)
 
 
 def lab(linear):
-    """CIELAB of linear RGB, D65."""
+    """Convert linear RGB to CIELAB, D65."""
     xyz = np.array([[0.4124, 0.3576, 0.1805], [0.2126, 0.7152, 0.0722], [0.0193, 0.1192, 0.9505]]) @ linear
     ratio = xyz / [0.9505, 1.0, 1.089]
     f = np.where(ratio > 0.008856, np.cbrt(ratio), 7.787 * ratio + 16 / 116)
@@ -124,14 +124,14 @@ def lab(linear):
 
 
 @pytest.mark.parametrize("kind", [None, "protanopia", "deuteranopia", "tritanopia"])
-def test_the_colours_of_the_palette_are_told_apart_by_all_eyes(kind):
+def test_the_colours_of_the_palette_are_distinct_for_all_readers(kind):
     colours = [palette.BASE, palette.DATA, palette.FORWARD, palette.INVERSE, palette.HIGHLIGHT, palette.INK]
     seen = [lab(simulated(colour, kind)) for colour in colours]
     distances = [np.linalg.norm(a - b) for i, a in enumerate(seen) for b in seen[:i]]
-    assert min(distances) > 10  # a distance of about 2 can just be seen side by side
+    assert min(distances) > 10  # a distance of about 2 is just noticeable
 
 
-def test_the_density_map_grows_lighter_and_the_signed_one_is_light_at_zero():
+def test_the_density_map_is_monotonic_and_the_signed_map_is_light_at_zero():
     lightness = [lab(simulated(colour[:3], None))[0] for colour in colormaps[palette.DENSITY](np.linspace(0, 1, 20))]
     assert (np.diff(lightness) > 0).all()
     assert lab(simulated(colormaps[palette.SIGNED](0.5)[:3], None))[0] > 95
@@ -140,7 +140,7 @@ def test_the_density_map_grows_lighter_and_the_signed_one_is_light_at_zero():
 # Densities and samples.
 
 
-def test_a_density_is_shown_the_right_way_up(ax):
+def test_the_lowest_row_of_a_density_is_at_the_bottom(ax):
     # Density 1 in the upper right quarter, 0 elsewhere.
     plots.density(lambda x: torch.where((x > 0).all(-1), 0.0, -torch.inf), ax, extent=(-1, 1, -2, 2), resolution=4)
     picture = ax.images[0]
@@ -156,7 +156,7 @@ def test_a_density_holds_its_values_at_the_cells_centres(ax):
     assert values.max() == pytest.approx(np.exp(-0.01) / (2 * np.pi))
 
 
-def test_a_log_density_shows_zero_as_the_bottom_of_the_scale(ax):
+def test_a_log_density_clips_zero_to_the_bottom_of_the_scale(ax):
     plots.density(np.array([[-np.inf, 0.0], [-3.0, -30.0]]), ax, log=True)
     assert ax.images[0].get_array().tolist() == [[-12, 0], [-3, -30]]
     assert ax.images[0].get_clim() == (-12, 0)
@@ -172,7 +172,7 @@ def test_a_density_is_evaluated_in_the_precision_of_its_flow(ax):
     plots.density(Model(2, 2).log_prob, ax, resolution=5)
 
 
-def test_samples_drawn_over_a_density_do_not_move_its_frame(ax):
+def test_samples_drawn_over_a_density_keep_its_limits(ax):
     plots.density(standard_normal, ax, extent=(-1, 1, -2, 2), resolution=4)
     plots.samples(torch.tensor([[5.0, 5.0], [0.0, 0.0]]), ax)
     assert (ax.get_xlim(), ax.get_ylim()) == ((-1, 1), (-2, 2))
@@ -192,7 +192,7 @@ def test_a_warped_grid_is_the_image_of_the_grid(ax):
     assert np.allclose(lines, flat @ A.numpy().T)
 
 
-def test_the_grid_before_the_map_can_stand_behind(ax):
+def test_the_grid_before_the_map_can_be_drawn_as_well(ax):
     plots.warped_grid(lambda z: z + 1, ax, before=True)
     assert len(ax.collections) == 2
 
@@ -212,12 +212,12 @@ def test_the_area_of_a_small_square_grows_by_the_determinant():
 
 
 def markers(ax, kind):
-    """(row, column) of each marker of a kind."""
+    """Return the (row, column) of each marker of a kind."""
     found = [line.get_data() for line in ax.lines if line.get_marker() == kind]
     return {(round(y), round(x)) for xs, ys in found for x, y in zip(xs, ys, strict=True)}
 
 
-def test_zeros_have_dots_ones_a_one_and_free_entries_their_number(ax):
+def test_zeros_have_dots_ones_have_a_one_and_free_entries_have_numbers(ax):
     plots.jacobian(COUPLING, ax)
     assert markers(ax, "o") == {(0, 1), (0, 2), (1, 2), (2, 1)}
     assert sorted(texts(ax)) == sorted(["1", "0.30", "2.00", "\N{MINUS SIGN}0.70", "0.50"])
@@ -237,7 +237,7 @@ def test_the_scale_is_symmetric_about_zero_so_that_white_is_zero(ax):
     assert (ax.images[0].norm.vmin, ax.images[0].norm.vmax) == (-5, 5)
 
 
-def test_numbers_stand_where_they_fit_and_small_ones_become_strokes(ax):
+def test_small_cells_have_no_numbers_and_their_ones_are_strokes(ax):
     D = 64
     J = torch.tril(torch.full((D, D), 0.5), -1) + torch.eye(D)
     plots.jacobian(J, ax)
@@ -270,7 +270,7 @@ def test_a_report_of_a_coupling_shows_its_four_blocks_by_name(ax):
     assert frames == [((-0.5, -0.5), 3, 3), ((2.5, -0.5), 2, 3), ((-0.5, 2.5), 3, 2), ((2.5, 2.5), 2, 2)]
 
 
-def test_the_structure_given_wins_over_the_one_seen(ax):
+def test_a_given_structure_overrides_the_detected_one(ax):
     free = np.full((2, 2), np.nan)
     plots.jacobian(np.eye(2), ax, structure=free)
     assert markers(ax, "o") == set()
@@ -280,17 +280,17 @@ def test_the_structure_given_wins_over_the_one_seen(ax):
 # Curves and images.
 
 
-def test_a_training_curve_shows_losses_validation_and_the_step_kept(ax):
+def test_a_training_curve_shows_losses_validation_and_the_kept_step(ax):
     plots.training_curve(HISTORY, ax)
     steps, losses = ax.lines[0].get_data()
     assert (steps[0], steps[-1]) == (1, 100)
     assert losses.tolist() == HISTORY.losses
     assert [text.get_text() for text in ax.get_legend().get_texts()] == ["training", "validation", "kept: step 100"]
-    # The first steps, far above the rest, do not flatten it.
+    # The large first losses do not set the scale.
     assert ax.get_ylim()[1] < 4
 
 
-def test_images_stand_in_rows_with_paper_between(ax):
+def test_images_are_arranged_in_rows_with_gaps(ax):
     batch = torch.arange(3.0)[:, None].expand(3, 64)
     plots.images(batch, ax, columns=2)
     sheet = np.ma.filled(ax.images[0].get_array(), np.nan)
@@ -302,13 +302,16 @@ def test_images_stand_in_rows_with_paper_between(ax):
     assert np.isnan(sheet[9:, 9:]).all()
 
 
-# What is refused.
+# Invalid input.
 
 
 @pytest.mark.parametrize(
     ("call", "complaint"),
     [
-        (lambda ax: plots.density(lambda x: x, ax, resolution=4), r"one value a point.*is a sum .* missing"),
+        (
+            lambda ax: plots.density(lambda x: x, ax, resolution=4),
+            r"one value per point.*try a sum over the last dimension",
+        ),
         (lambda ax: plots.density(np.zeros(4), ax), r"\(rows, columns\)"),
         (lambda ax: plots.density(standard_normal, ax, extent=(1, -1, 0, 1)), "extent must be"),
         (lambda ax: plots.samples(torch.zeros(4, 3), ax), r"\(N, 2\), but has the shape \(4, 3\)"),
@@ -316,21 +319,24 @@ def test_images_stand_in_rows_with_paper_between(ax):
         (lambda ax: plots.jacobian(torch.zeros(2, 3), ax), r"J must be \(D, D\)"),
         (lambda ax: plots.jacobian(torch.eye(2), ax, sample=1), "sample must be one of the 1 points"),
         (lambda ax: plots.jacobian(torch.eye(2), ax, ordering=[0, 0]), "ordering must be a permutation"),
-        (lambda ax: plots.jacobian(torch.eye(2), ax, blocks=[("A", (0, 3), (0, 1))]), "blocks: 'A' has rows"),
+        (
+            lambda ax: plots.jacobian(torch.eye(2), ax, blocks=[("A", (0, 3), (0, 1))]),
+            "blocks must have rows and columns between 0 and 2.*'A' has rows",
+        ),
         (lambda ax: plots.jacobian(torch.eye(2), ax, structure=np.zeros(3)), "structure must be"),
-        (lambda ax: plots.jacobian(torch.eye(2), ax, blocks=True), "need J to be a JacobianReport"),
-        (lambda ax: plots.training_curve(History(), ax), "holds no training step"),
+        (lambda ax: plots.jacobian(torch.eye(2), ax, blocks=True), "J must be a JacobianReport"),
+        (lambda ax: plots.training_curve(History(), ax), "must have at least one training step"),
         (lambda ax: plots.images(torch.zeros(3, 50), ax), "batch must be images of 8 x 8"),
         (lambda ax: plots.images(torch.zeros(0, 64), ax), "batch must be images of 8 x 8"),
     ],
 )
-def test_what_cannot_be_drawn_is_refused_in_words(call, complaint, ax):
+def test_invalid_input_is_rejected_with_a_message(call, complaint, ax):
     with pytest.raises(ValueError, match=complaint):
         call(ax)
 
 
 def test_a_report_has_the_colours_of_the_plots():
-    # The room of reports may not import matplotlib: it holds copies of the palette's colours.
+    # The report's module must not import matplotlib, so it has copies of the palette's colours.
     assert heatmap.ONE.upper() == palette.ONE
     signed = colormaps[palette.SIGNED]
     assert (to_hex(signed(0.2)), to_hex(signed(0.8))) == (heatmap.NEGATIVE, heatmap.POSITIVE)
