@@ -50,14 +50,14 @@ def benchmark(name: str) -> Benchmark:
     )
 
 
-def main() -> int:
+def main(arguments: Sequence[str] | None = None) -> int:
     """Run the benchmarks; return the exit status of the first that failed, or 0."""
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"one of {', '.join(NAMES)} (default: all)")
     add_options(parser, data=True)
-    options = parser.parse_args()
+    options = parser.parse_args(arguments)
     if unknown := [name for name in options.names if name not in NAMES]:
         parser.error(f"NAME must be one of {', '.join(NAMES)}, but is {unknown[0]}")
     commands = {}
@@ -84,7 +84,7 @@ def _one_by_one(commands: dict[str, list[str]]) -> int:
 
 
 def _side_by_side(commands: dict[str, list[str]], at_once: int = 2) -> int:
-    """Run quick benchmarks two at a time; forked processes share the imports, which take most of the time."""
+    """Run quick benchmarks two at a time, in forked processes that share the imports, which take most of the time."""
     actor.START = "fork" if sys.platform == "linux" else "spawn"
     context = multiprocessing.get_context(actor.START)
     for module in [*LATE, *(MODULES[name] for name in commands)]:

@@ -22,6 +22,7 @@ import torch
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from nfteach.jacobian.views.tables import text_table
 from nfteach.training import History
 
 __all__ = ["OUT", "Benchmark", "DataMissing", "Run", "Table", "add_options", "completed", "machine", "versions"]
@@ -54,14 +55,8 @@ class Table:
                 raise ValueError(f"{self.title}: rows must have {len(self.columns)} cells, but one is {row}")
 
     def __str__(self) -> str:
-        widths = [max(map(len, column)) for column in zip(self.columns, *self.rows, strict=True)]
-
-        def line(cells: Sequence[str]) -> str:
-            first, *others = zip(cells, widths, strict=True)
-            return "  ".join([f"{first[0]:<{first[1]}}", *(f"{cell:>{width}}" for cell, width in others)]).rstrip()
-
         note = ["", *textwrap.wrap(self.note, 110)] if self.note else []
-        return "\n".join([self.title, line(self.columns), *map(line, self.rows), *note])
+        return "\n".join([self.title, *text_table([self.columns, *self.rows]), *note])
 
     def markdown(self) -> str:
         """Return the table in Markdown, with its title in bold above and its note below."""

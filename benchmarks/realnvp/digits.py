@@ -29,7 +29,7 @@ SHAPES = {
 #: The candidates, for each of the two RealNVPs, among which validation chooses.
 CANDIDATES = [{"lr": lr, "decay": decay} for lr in (0.01, 0.004) for decay in (0.0, 0.3)]
 FULL = {"steps": 600, "batch": 48, "every": 25, "noises": 20, "candidates": CANDIDATES}
-QUICK = {"steps": 4, "batch": 16, "every": 2, "noises": 1, "candidates": CANDIDATES[:2]}
+QUICK = {"steps": 2, "batch": 16, "every": 1, "noises": 1, "candidates": CANDIDATES[:2]}
 
 
 def model_of(kind: str) -> FlowDistribution:

@@ -12,6 +12,8 @@ from matplotlib.axes import Axes
 from matplotlib.colors import ListedColormap, Normalize
 from matplotlib.patches import Rectangle
 
+from nfteach.jacobian.numbers import cell
+
 from . import palette
 from ._shared import axes, to_array
 
@@ -113,9 +115,9 @@ def jacobian(
     if colorbar and free.size:
         ax.figure.colorbar(picture, ax=ax, shrink=0.8, label=r"$\partial y_i / \partial x_j$")
 
-    cell = min(ax.get_window_extent().width, ax.get_window_extent().height) / D * 72 / ax.figure.dpi  # points
-    printed = cell >= 32 if entries is None else entries
-    _mark(ax, zeros, ones, cell, numbers=printed)
+    side = min(ax.get_window_extent().width, ax.get_window_extent().height) / D * 72 / ax.figure.dpi  # points
+    printed = side >= 32 if entries is None else entries
+    _mark(ax, zeros, ones, side, numbers=printed)
     if printed:
         _print_entries(ax, values, ~(zeros | ones), scale)
     for block in blocks:
@@ -157,17 +159,17 @@ def _figure_size(D: int, colorbar: bool) -> tuple[float, float]:
     return side + 1.0 * colorbar, side
 
 
-def _mark(ax: Axes, zeros: np.ndarray, ones: np.ndarray, cell: float, numbers: bool) -> None:
+def _mark(ax: Axes, zeros: np.ndarray, ones: np.ndarray, side: float, numbers: bool) -> None:
     """Mark zeros with dots and ones with a 1, so that neither depends on colour alone."""
-    dot = np.clip(cell / 10, 0.6, 3)
+    dot = np.clip(side / 10, 0.6, 3)
     i, j = np.nonzero(zeros)
     ax.plot(j, i, linestyle="", marker="o", markersize=dot, color=palette.MUTED, markeredgewidth=0)
     i, j = np.nonzero(ones)
-    if numbers or cell >= 12:
+    if numbers or side >= 12:
         for row, column in zip(i, j, strict=True):
             ax.text(column, row, "1", ha="center", va="center", color=palette.INK, fontsize=FONT)
     else:
-        ax.plot(j, i, linestyle="", marker="|", markersize=0.6 * cell, color=palette.INK, markeredgewidth=0.8)
+        ax.plot(j, i, linestyle="", marker="|", markersize=0.6 * side, color=palette.INK, markeredgewidth=0.8)
 
 
 def _print_entries(ax: Axes, values: np.ndarray, free: np.ndarray, scale: float) -> None:
@@ -175,9 +177,8 @@ def _print_entries(ax: Axes, values: np.ndarray, free: np.ndarray, scale: float)
     colours = colormaps[palette.SIGNED](Normalize(-scale, scale)(values))[..., :3]
     lightness = colours @ (0.299, 0.587, 0.114)
     for i, j in zip(*np.nonzero(free), strict=True):
-        text = f"{values[i, j]:.2f}" if abs(values[i, j]) < 99.5 else f"{values[i, j]:.0e}"
         colour = palette.INK if lightness[i, j] > 0.5 else "white"
-        ax.text(j, i, text.replace("-", "\N{MINUS SIGN}"), ha="center", va="center", color=colour, fontsize=FONT)
+        ax.text(j, i, cell(values[i, j]), ha="center", va="center", color=colour, fontsize=FONT)
 
 
 def _outline(ax: Axes, block: Block, D: int) -> None:

@@ -1,8 +1,7 @@
 """The framework of the benchmarks: jobs run once, interrupts lose none of them, bad data ends in one sentence."""
 
 import json
-import subprocess
-import sys
+from collections import deque
 
 import pytest
 from matplotlib.figure import Figure
@@ -156,28 +155,15 @@ def test_results_fill_their_places_on_the_page_and_nothing_else(tmp_path, out):
         publish.filled("<!-- other -->\n<!-- /other -->\n", records)
 
 
-def test_an_unknown_benchmark_is_rejected_by_name():
-    done = subprocess.run([sys.executable, "-m", "benchmarks", "nada"], capture_output=True, text=True)
-    assert done.returncode == 2
-    assert f"NAME must be one of {', '.join(everything.NAMES)}, but is nada" in done.stderr
-
-
-class Echo:
-    """The object of the actor in the test below."""
-
-    def __init__(self, word):
-        self.word = word
-
-    def repeat(self, times):
-        return self.word * times
-
-    def fail(self):
-        raise LookupError("not here")
+def test_an_unknown_benchmark_is_rejected_by_name(capsys):
+    with pytest.raises(SystemExit, match="2"):
+        everything.main(["nada"])
+    assert f"NAME must be one of {', '.join(everything.NAMES)}, but is nada" in capsys.readouterr().err
 
 
 def test_an_actor_returns_results_and_raises_errors_of_its_process():
-    with Actor(Echo, "ha") as actor:
-        assert actor.call("repeat", 3) == "hahaha"
-        with pytest.raises(RuntimeError, match="LookupError: not here"):
-            actor.call("fail")
-        assert actor.call("repeat", times=1) == "ha"
+    with Actor(deque, "haha") as actor:
+        assert actor.call("count", "h") == 2
+        with pytest.raises(RuntimeError, match="ValueError: 'o' is not in deque"):
+            actor.call("index", "o")
+        assert actor.call("index", "a", 2) == 3
