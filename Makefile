@@ -46,7 +46,7 @@ BENCH_READY := $(BENCH_VENV)/.bench-ready
 
 .DEFAULT_GOAL := help
 .PHONY: help lab test test-quick test-unit test-nbval test-notebooks test-lessons test-explorers test-peers $(QUICK) \
-	browser bench bench-quick bench-widgets results lint format notebooks constraints clean
+	setup browser bench bench-quick bench-widgets results lint format notebooks constraints clean
 
 help: ## this list
 	@awk -F ':[^#]*## ' '/^[a-z-]+:.*## / { printf "  make %-14s  %s\n", $$1, $$2 }' Makefile
@@ -91,6 +91,8 @@ test-peers: $(PEERS_READY) ## the microscope on layers of zuko, nflows, normflow
 	@status=0; for peer in $(PEERS); do \
 		OMP_NUM_THREADS=1 $(PEERS_BIN)/python -m pytest tests/peers/test_$${peer}*.py || status=1; \
 	done; exit $$status
+
+setup: $(TEST_READY) $(PEERS_READY) browser ## install whatever the suites need
 
 browser: $(TEST_READY) ## find a Chromium, or install one
 	@sh tools/ensure_browser.sh $(BIN)/python

@@ -63,7 +63,7 @@ def test_in_a_fast_drag_the_newest_value_wins_and_nothing_queues(gallery, name):
     handle = root.locator(SLIDER).first
     seen = drag_fast(root, handle)
     assert 1 < seen["paintings"] <= 42, "no more paintings than moves"
-    assert seen["lag"] < 1000, "the last picture comes within a second of the release"
+    assert seen["late"] <= 4, "what the hand has passed is not painted after it"
     at_rest = shown(root)
     assert not at_rest["error"]
     # What the slider says is where the kernel is, and one quiet move there shows the same.

@@ -170,7 +170,7 @@ def test_the_benchmarks_run_in_the_environment_of_the_peers(tmp_path):
     assert f'{python} -m benchmarks --data "some/data" --fresh nade' in done
     assert f"{python} -m benchmarks --quick" in plan(tmp_path, target="bench-quick")
     assert f"{python} -m benchmarks.publish" in plan(tmp_path, target="results")
-    assert "make bench-quick " in (ROOT / ".ci/run").read_text()
+    assert "bench-quick" in suites_of_ci()
 
 
 def test_the_benchmark_of_the_explorers_has_a_separate_environment(tmp_path):
@@ -191,7 +191,36 @@ def test_every_test_of_the_peers_runs_once(tmp_path):
     files = {peer: set((ROOT / "tests/peers").glob(f"test_{peer}*.py")) for peer in loop.split()}
     assert set().union(*files.values()) == set((ROOT / "tests/peers").glob("test_*.py"))
     assert sum(map(len, files.values())) == len(set().union(*files.values()))
-    assert "make test-peers" in (ROOT / ".ci/run").read_text()
+    assert "test-peers" in suites_of_ci()
+
+
+def suites_of_ci() -> list[str]:
+    """Return the suites that continuous integration runs, in order."""
+    (suites,) = re.findall(r'make test SUITES="(.*)"', (ROOT / ".ci/run").read_text())
+    return suites.split()
+
+
+def test_continuous_integration_runs_every_suite_and_style(tmp_path):
+    (ordinary,) = re.findall(r"run_tests\.py (.*)", plan(tmp_path, target="test"))
+    assert set(suites_of_ci()) == {*ordinary.split(), "lint", "test-peers", "bench-quick"}
+
+
+def test_every_browser_test_is_in_one_suite(tmp_path):
+    lessons, explorers = (plan(tmp_path, target=target) for target in ("test-lessons", "test-explorers"))
+    assert re.search(r"-m pytest tests/browser/test_lessons\.py$", lessons, re.MULTILINE)
+    assert re.search(r"-m pytest --ignore tests/browser/test_lessons\.py tests/browser$", explorers, re.MULTILINE)
+
+
+def test_one_test_of_a_suite_can_be_run_alone(tmp_path):
+    alone = plan(tmp_path, "ONLY=tests/unit/test_plots.py::test_theme[a dark one]", target="test-unit")
+    assert "-m pytest 'tests/unit/test_plots.py::test_theme[a dark one]'\n" in alone
+
+
+def test_the_workflow_starts_from_a_debian_with_what_the_readme_names():
+    steps = WORKFLOW["jobs"]["fresh-debian"]["steps"]
+    assert WORKFLOW["jobs"]["fresh-debian"]["container"] == "debian:12"
+    assert steps[0]["run"].endswith("git make python3 python3-venv")
+    assert [step["run"] for step in steps[1:] if "run" in step] == ["bash .ci/run"]
 
 
 @pytest.mark.parametrize(

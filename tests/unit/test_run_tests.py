@@ -19,7 +19,7 @@ dead:
 slow:
 	@sleep 1; echo "1 passed in 1.00s"
 """
-TESTS = '''
+TESTS = """
 import pytest
 
 
@@ -30,7 +30,7 @@ def test_theme(theme):
 
 def test_sound():
     pass
-'''
+"""
 
 
 @pytest.fixture
