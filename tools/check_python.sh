@@ -1,5 +1,5 @@
 #!/bin/sh
-# Say in one line what is missing before an environment can be made with the Python given as the first argument.
+# Report in one line the reason why the Python given as the first argument cannot make an environment.
 python=$1
 
 if ! command -v "$python" >/dev/null 2>&1; then

@@ -64,7 +64,10 @@ class Mixture(NamedTuple):
         return torch.logsumexp(self.log_alpha + log_normal(w) - torch.log(self.sigma), -1)
 
     def log_tail_and_slope(self, x: Tensor, side: Tensor | float) -> tuple[Tensor, Tensor]:
-        """Return log of a tail, F(x) where ``side`` is 1 and 1 - F(x) where it is -1, and q(x) / tail; all (...)."""
+        """Return the log of a tail of F, and q(x) divided by this tail; both (...), for x (...).
+
+        The tail is F(x) where ``side`` is 1, and 1 - F(x) where ``side`` is -1.
+        """
         side = torch.as_tensor(side, dtype=x.dtype, device=x.device)[..., None]
         log_cdf, slope = log_cdf_and_slope(side * (x[..., None] - self.mu) / self.sigma)
         terms = self.log_alpha + log_cdf

@@ -11,7 +11,7 @@ import nfteach
 
 PACKAGE = Path(nfteach.__file__).parent
 
-# Room -> the rooms of ours that it may import. A new room has to be entered here.
+# Room -> the rooms of the package that it may import. A new room must be entered here.
 MAY_IMPORT = {
     "lazy": set(),
     "flows": set(),
@@ -23,12 +23,12 @@ MAY_IMPORT = {
     "widgets": {"lazy", "plots", "jacobian", "flows", "targets"},
     "exercises": {"lazy", "jacobian", "flows"},
 }
-# The mathematics needs torch; the microscope looks at it with NumPy too. Neither draws.
+# The mathematics uses torch, the microscope NumPy too; neither draws.
 THIRD_PARTY = {"flows": {"torch"}, "jacobian": {"torch", "numpy"}}
-# The microscope works on these libraries' transforms without ever loading them.
+# The microscope accepts transforms of these libraries, but never imports them.
 NEVER = {"zuko", "nflows", "normflows", "pyro", "distrax", "flowjax", "FrEIA"}
 
-# Files that import each other in a circle, type imports included. A circle leaves this list when it is cut; none joins.
+# Files that import each other in a circle, type imports included. The list may only shrink.
 CIRCLES = {
     frozenset(
         {
@@ -128,7 +128,7 @@ def test_a_file_imports_only_what_its_room_may(file):
         assert theirs <= THIRD_PARTY[here]
 
 
-def test_no_new_circle_of_imports():
+def test_the_circles_of_imports_are_those_listed():
     assert circles(import_graph(PACKAGE)) == CIRCLES
 
 

@@ -388,7 +388,7 @@ def test_the_last_copy_is_kept_when_the_training_stops_early(callback):
     assert model.w.item() == 4
 
 
-def test_a_stop_at_a_snapshot_adds_no_second_copy_and_listed_steps_no_last_one(data):
+def test_an_early_stop_duplicates_no_snapshot_and_adds_none_to_listed_steps(data):
     stop = lambda step, loss: step == 10  # noqa: E731
     history = quiet(Gaussian(), data, steps=20, snapshots=3, callback=stop)
     assert [step for step, _ in history.snapshots] == [0, 10]
