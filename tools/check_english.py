@@ -34,6 +34,7 @@ ROOMS = [
     "tests/unit/test_architecture.py",
     "tests/unit/test_environment.py",
     "tests/unit/test_check_english.py",
+    "tests/unit/test_run_tests.py",
     "tests/notebooks/test_builder.py",
 ]
 

@@ -31,7 +31,7 @@ class Outcome(NamedTuple):
 
     @property
     def counts(self) -> Counter[str]:
-        """How many tests passed, failed and so on, over all runs of pytest in the suite."""
+        """The numbers of tests that passed, failed and so on, over all runs of pytest in the suite."""
         found: Counter[str] = Counter()
         for closing in CLOSING.finditer(self.text):
             for part in closing["counts"].split(", "):
@@ -41,7 +41,7 @@ class Outcome(NamedTuple):
 
     @property
     def failures(self) -> list[tuple[str, str]]:
-        """(test, reason) of each failure; the suite itself where it failed without naming a test."""
+        """The (test, reason) of each failure; an empty test stands for a suite that failed without one."""
         named = {match["test"]: match["why"] or "" for match in FAILED.finditer(self.text)}
         if self.status and not named:
             return [("", self.text.strip().rpartition("\n")[2])]
@@ -72,7 +72,7 @@ def run(names: list[str], at_once: int) -> Iterator[Outcome]:
 
 
 def report(outcomes: list[Outcome]) -> str:
-    """The closing words: details of the failures, what was skipped, and one line for each failure with its command."""
+    """Return the closing text: details of failures, the skipped tests, and each failure with its command."""
     failed = [outcome for outcome in outcomes if outcome.status]
     lines = []
     for outcome in failed:

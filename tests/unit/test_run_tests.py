@@ -1,4 +1,4 @@
-"""`make test` runs suites side by side and ends with what failed and the commands that run it again."""
+"""`make test` runs suites side by side, and ends with the failures and the commands that repeat them."""
 
 from __future__ import annotations
 
@@ -44,26 +44,26 @@ def project(tmp_path, monkeypatch) -> Path:
     return tmp_path
 
 
-def test_sound_suites_end_with_their_numbers_and_what_was_skipped(project, capsys):
+def test_sound_suites_end_with_their_numbers_and_skipped_tests(project, capsys):
     assert main(["sound", "slow"]) == 0
-    said = capsys.readouterr().out
-    assert "sound: SKIPPED [1] tests/test_a.py:3: needs CUDA" in said
-    assert said.rstrip().endswith("\n3 passed, 0 failed")
+    output = capsys.readouterr().out
+    assert "sound: SKIPPED [1] tests/test_a.py:3: needs CUDA" in output
+    assert output.rstrip().endswith("\n3 passed, 0 failed")
     assert (project / "artefacts/logs/slow.txt").read_text() == "1 passed in 1.00s\n"
 
 
 def test_failures_are_listed_with_the_command_that_runs_each_alone(project, capsys):
     assert main(["broken", "dead", "sound"]) == 1
-    said = capsys.readouterr().out
-    listed = said[said.index("Failed, each with the command") :]
+    output = capsys.readouterr().out
+    listed = output[output.index("Failed, each with the command") :]
     assert "test_broken.py::test_theme[a dark one]: AssertionError" in listed
     assert "make broken ONLY='test_broken.py::test_theme[a dark one]'" in listed
     assert re.search(r"dead: .*Error 3\n      make dead\n", listed)
-    assert "assert 'a dark one' == 'a light one'" in said, "the details of a failure are printed, too"
-    assert said.rstrip().endswith("\n3 passed, 2 failed")
+    assert "assert 'a dark one' == 'a light one'" in output, "the details of a failure are printed, too"
+    assert output.rstrip().endswith("\n3 passed, 2 failed")
 
 
-def test_suites_run_side_by_side_and_no_more_than_asked(project, capsys):
+def test_suites_run_side_by_side_up_to_the_limit(project, capsys):
     main(["slow", "sound", "--at-once", "2"])
     together = capsys.readouterr().out
     assert together.index("  sound ") < together.index("  slow ")
@@ -74,5 +74,5 @@ def test_suites_run_side_by_side_and_no_more_than_asked(project, capsys):
 
 def test_a_cell_of_a_notebook_is_run_again_with_its_notebook():
     text = "FAILED notebooks/solutions/02_nade.ipynb::Cell 7\n1 failed, 30 passed in 40.00s"
-    said = report([Outcome("test-nbval", 1, 40.0, text)])
-    assert "make test-nbval ONLY='notebooks/solutions/02_nade.ipynb'" in said
+    output = report([Outcome("test-nbval", 1, 40.0, text)])
+    assert "make test-nbval ONLY='notebooks/solutions/02_nade.ipynb'" in output

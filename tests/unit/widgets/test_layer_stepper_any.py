@@ -164,7 +164,7 @@ def test_free_entries_keep_their_numbers_and_colours():
         (
             Stack(Planar(2), folding(), Planar(2)),
             2,
-            "layer 2 (Planar) can't be inverted, which q needs: this map folds",
+            "layer 2 (Planar) can't be inverted, which q needs: w.u must be at least -1",
         ),
         (Stack(Scale([2.0, 1.0, 1.0], one_way=True)), 1, "layer 1 (Scale) can't be inverted, which q needs: nobody"),
     ],
@@ -236,7 +236,7 @@ def test_a_dragged_probe_lands_where_it_was_dropped(layer):
 
 def test_where_it_cannot_be_dragged_it_says_so():
     stepper = small(Stack(Planar(2), folding()))
-    with pytest.raises(ValueError, match="can't be brought back through these layers: this map folds"):
+    with pytest.raises(ValueError, match=r"can't be brought back through these layers: w\.u must be at least -1"):
         stepper.dragged("probe", 0.0, 0.0)
     stepper.set(layer=0)
     assert stepper.dragged("probe", 0.25, 9.0) == {"probe_1": 0.25, "probe_2": 3.0}
