@@ -48,7 +48,7 @@ def dequantise(pixels: Tensor, levels: int, generator: torch.Generator | None = 
     wrong = ~((real >= 0) & (real < levels) & (real == real.floor()))
     if wrong.any():
         raise ValueError(
-            f"pixels must be whole numbers from 0 to {levels - 1}, as levels is {levels}, "
+            f"pixels must be whole numbers from 0 to {levels - 1}, one of {levels} levels, "
             f"but one is {real[wrong][0].item():g}"
         )
     u = torch.rand(real.shape, generator=generator, dtype=real.dtype, device=real.device)

@@ -171,7 +171,10 @@ def batches_of(data: Tensor | None, size: int, generator: torch.Generator | None
 
 @contextmanager
 def seeded(seed: int | None, device: torch.device) -> Iterator[torch.Generator | None]:
-    """A context in which torch's global generator is seeded, with a generator for the data's order; None: no seed."""
+    """Seed torch's global generator within the context, and yield a generator for the order of the data.
+
+    Without a seed, change nothing and yield None.
+    """
     if seed is None:
         yield None
         return
@@ -182,7 +185,7 @@ def seeded(seed: int | None, device: torch.device) -> Iterator[torch.Generator |
 
 @contextmanager
 def modes_kept(module: nn.Module) -> Iterator[None]:
-    """A context after which every part of the module has its former mode, training or evaluation."""
+    """Restore the mode, training or evaluation, of every part of the module on exit."""
     modes = [(part, part.training) for part in module.modules()]
     try:
         yield

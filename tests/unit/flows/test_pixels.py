@@ -39,7 +39,7 @@ def test_the_noise_is_uniform_and_fresh() -> None:
 
 
 def test_invalid_pixels_are_rejected() -> None:
-    with pytest.raises(ValueError, match="whole numbers from 0 to 16, as levels is 17, but one is 17"):
+    with pytest.raises(ValueError, match="whole numbers from 0 to 16, one of 17 levels, but one is 17"):
         dequantise(torch.tensor([0.0, 17.0]), 17)
     with pytest.raises(ValueError, match=r"but one is 0\.5"):
         dequantise(torch.tensor([0.5]), 17)
