@@ -12,9 +12,7 @@ from IPython.display import display
 
 from nfteach.widgets import LiveFigure
 
-__all__ = ["KINDS", "first_slider", "floor", "interact", "ipympl", "peer", "shown_by", "silent", "stamped"]
-
-KINDS = ("slider", "frames")  # the first slider, or the frames that the browser holds
+__all__ = ["first_slider", "floor", "interact", "ipympl", "peer", "shown_by", "silent", "stamped"]
 
 
 def floor() -> None:

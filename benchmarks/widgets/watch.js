@@ -1,19 +1,19 @@
-// In every page of the benchmark, before anything else runs: notes when an answer is in the page, when the frame of the
-// screen that holds it has been painted, and what it looked like.
+// Injected into every page of the benchmark before its own scripts. Records when an answer is in the page, when the
+// screen frame that shows it has been painted, and its picture.
 //
-// One clock for all variants: an answer counts once the browser has painted it. requestAnimationFrame runs just before
-// a frame is painted, and a message posted there arrives just after; while events rush in, maybe later. What a frame
-// shows is looked at once, however much was drawn since the last.
+// The clock is the same for all variants: an answer counts once the browser has painted it. requestAnimationFrame runs
+// just before a frame is painted, and a message posted there arrives just after, or later during a burst of events. The
+// picture is captured once per frame, however often it was drawn since the last one.
 
 window.bench = (() => {
   const bench = { pressed: 0, released: 0, keep: false, notes: [], arrivals: [] };
   const channel = new MessageChannel();
-  const waiting = []; // for the end of a frame
+  const waiting = []; // answers whose frame is not painted yet
   channel.port1.onmessage = () => {
     for (const one of waiting.splice(0)) one.painted = performance.now();
   };
 
-  // What the eye sees of an answer. Copies of canvases are cheap; they are compared later, off the clock.
+  // The visible part of an answer. Copies of canvases are cheap; they are compared later, outside the measurement.
   const shots = {
     label: (cell) => cell.querySelector(".widget-vbox > .widget-label").textContent,
     image: (cell) => [...cell.querySelectorAll(".widget-output img")].map((image) => image.src).join(),
@@ -36,7 +36,7 @@ window.bench = (() => {
 
   let shoot = null;
   let last = null;
-  let open = null; // what the next frame will show
+  let open = null; // the answer that the next frame will show
   const note = () => {
     if (open) return;
     const one = { answered: performance.now(), framed: null, painted: null, shot: null };
@@ -50,7 +50,7 @@ window.bench = (() => {
     });
   };
 
-  // Begin to watch a cell; how its answers are seen depends on what draws them.
+  // Start watching a cell; the observer depends on the variant that draws the answers.
   const watchers = {
     label: (cell) => [cell.querySelector(".widget-vbox > .widget-label"), { subtree: true, childList: true, characterData: true }, note],
     interact: (cell) => [cell, { subtree: true, childList: true }, (changes) => {
@@ -61,11 +61,11 @@ window.bench = (() => {
         }
       }
     }],
-    // A live figure numbers its canvas anew whenever it has painted on it.
+    // A live figure renumbers its canvas after each painting.
     explorer: (cell) => [cell, { subtree: true, attributes: true, attributeFilter: ["data-seq"] }, note],
   };
   let observer = null;
-  let canvases = null; // of ipympl
+  let canvases = null; // the cell of ipympl
   bench.watch = async (cell, kind) => {
     observer?.disconnect();
     observer = canvases = null;
@@ -86,11 +86,11 @@ window.bench = (() => {
     return drawImage.apply(this, args);
   };
 
-  // Every change of the picture since the last call, or since the key: when it came, when it was painted.
+  // All changes of the picture since the last call, or since the key: the times of answering and of painting.
   bench.changes = async () => {
     const found = [];
     for (const { answered, framed, painted, shot } of bench.notes.splice(0)) {
-      if (shot === null) continue; // no frame shows it yet
+      if (shot === null) continue; // not shown by any frame yet
       const now = await digest(shot);
       if (now !== last) found.push({ answered, framed, painted: painted ?? framed });
       last = now;
@@ -98,7 +98,7 @@ window.bench = (() => {
     const { pressed, released, arrivals } = bench;
     return { pressed, released, arrivals, origin: performance.timeOrigin, changes: found };
   };
-  // Milliseconds since something was last noted; Infinity if there is nothing yet.
+  // Milliseconds since the last recorded answer; Infinity if there are none.
   bench.quiet = () => (bench.notes.length ? performance.now() - bench.notes.at(-1).answered : Infinity);
 
   document.addEventListener("keydown", () => {
@@ -110,7 +110,7 @@ window.bench = (() => {
   }, true);
   document.addEventListener("mouseup", () => { bench.released = performance.now(); }, true);
 
-  // When messages came from the server, and how large: for --profile.
+  // Arrival times and sizes of the server's messages, for --profile.
   const Socket = window.WebSocket;
   window.WebSocket = class extends Socket {
     constructor(...args) {

@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 
 from benchmarks import __main__ as everything
 from benchmarks import frame, publish
-from benchmarks.peers.actor import Actor
+from benchmarks.peers import actor
 from nfteach.datasets import load_binary
 from nfteach.training import History
 
@@ -161,9 +161,18 @@ def test_an_unknown_benchmark_is_rejected_by_name(capsys):
     assert f"NAME must be one of {', '.join(everything.NAMES)}, but is nada" in capsys.readouterr().err
 
 
+def test_quick_runs_report_the_output_and_the_status_of_each_benchmark(out, monkeypatch, capfd):
+    monkeypatch.setattr(everything, "LATE", ())
+    monkeypatch.setattr(actor, "START", actor.START)  # to be restored
+    assert everything.main(["rnade", "nade", "--quick", *out, "--data", "nowhere"]) == 2
+    printed = capfd.readouterr().out
+    assert "== nade\nnade: --data must be a folder, but nowhere is not" in printed
+    assert "== rnade\nrnade: path: there is no file nowhere/red_wine.npz" in printed
+
+
 def test_an_actor_returns_results_and_raises_errors_of_its_process():
-    with Actor(deque, "haha") as actor:
-        assert actor.call("count", "h") == 2
+    with actor.Actor(deque, "haha") as words:
+        assert words.call("count", "h") == 2
         with pytest.raises(RuntimeError, match="ValueError: 'o' is not in deque"):
-            actor.call("index", "o")
-        assert actor.call("index", "a", 2) == 3
+            words.call("index", "o")
+        assert words.call("index", "a", 2) == 3
