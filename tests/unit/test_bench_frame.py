@@ -1,6 +1,7 @@
 """The framework of the benchmarks: jobs run once, interrupts lose none of them, bad data ends in one sentence."""
 
 import json
+import math
 from collections import deque
 
 import pytest
@@ -8,6 +9,7 @@ from matplotlib.figure import Figure
 
 from benchmarks import __main__ as everything
 from benchmarks import frame, publish
+from benchmarks.numbers import mean_and_error, plus_minus, spread
 from benchmarks.peers import actor
 from nfteach.datasets import load_binary
 from nfteach.training import History
@@ -139,6 +141,20 @@ def test_a_row_of_another_length_is_rejected():
 def test_bars_are_escaped_in_markdown():
     text = frame.Table("T", ["a", "|b|"], [["one", "2"]], "Note.").markdown()
     assert text == "**T**\n\n| a | \\|b\\| |\n| --- | ---: |\n| one | 2 |\n\nNote."
+
+
+def test_numbers_are_formatted_with_errors_and_ranges():
+    assert plus_minus(-9.843, 0.1) == "-9.84 ± 0.10"
+    assert plus_minus(0.5, 0.25, digits=3, sign="+") == "+0.500 ± 0.250"
+    assert spread(0.97, 1.02, 1.1, digits=2) == "1.02 (0.97 to 1.10)"
+    assert spread(0.5, 12.345, 2e5) == "12.3 (0.5 to 200,000)"
+
+
+def test_the_error_of_a_mean_is_the_standard_error():
+    assert mean_and_error([1.0, 2.0, 6.0]) == pytest.approx((3, (7 / 3) ** 0.5))
+    mean, error = mean_and_error([4.0])
+    assert mean == 4
+    assert math.isnan(error)
 
 
 def test_results_fill_their_places_on_the_page_and_nothing_else(tmp_path, out):
