@@ -183,15 +183,16 @@ class Exercise:
         """Whether the answer does on every case what the mistake does, and the truth does not on some."""
         if one.fits is not None:
             return all(one.fits(value, *_fresh(case)) for value, case in zip(came, cases, strict=True))
-        try:
-            mistaken = [one.answer(*_fresh(case)) if self.arguments else one.answer for case in cases]
-        except Exception:  # a mistake that breaks on some inputs is not this one, for the answer ran
-            return False
-
-        def agree(values: Sequence[Any]) -> bool:
-            return all(same(one, other, self.tolerance) for one, other in zip(values, mistaken, strict=True))
-
-        return agree(came) and not agree(truths)
+        right = True
+        for value, truth, case in zip(came, truths, cases, strict=True):
+            try:
+                mistaken = one.answer(*_fresh(case)) if self.arguments else one.answer
+            except Exception:  # a mistake that breaks on some inputs is not this one, for the answer ran
+                return False
+            if not same(value, mistaken, self.tolerance):
+                return False
+            right = right and same(truth, mistaken, self.tolerance)
+        return not right
 
     def _verdict(self, state: State, message: str = "", misconception: str = "") -> Verdict:
         return Verdict(self.number, self.title, state, message, misconception)

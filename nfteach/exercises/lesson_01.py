@@ -8,7 +8,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from nfteach.exercises.autograd import jacobian
+from nfteach.exercises.autograd import log_abs_det_jacobian
 from nfteach.exercises.drawing import normal
 from nfteach.exercises.exercise import Exercise, Misconception
 from nfteach.flows import Flow
@@ -161,7 +161,7 @@ def _all_layers(z: Tensor, layers: list[Flow]) -> Tensor:
 
 
 def _composition_by_autograd(z: Tensor, layers: list[Flow]) -> Tensor:
-    return jacobian(lambda z: _all_layers(z, layers), z).slogdet().logabsdet
+    return log_abs_det_jacobian(lambda z: _all_layers(z, layers), z)
 
 
 def _each_at(where: Callable[[Tensor, Tensor], Tensor], z: Tensor, layers: list[Flow]) -> list[Tensor]:
@@ -256,7 +256,7 @@ def _both_by_autograd(z: Tensor, x: Tensor, f: Flow, log_p: Callable[[Tensor], T
     """Nothing that f says of its log-dets is used: J is autograd's, of z -> x in both."""
 
     def at(z: Tensor) -> Tensor:
-        return log_p(z) - jacobian(f, z).slogdet().logabsdet
+        return log_p(z) - log_abs_det_jacobian(f, z)
 
     return at(z), at(f.inv(x))
 

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 from torch.special import ndtr, ndtri
 
+from nfteach.exercises.autograd import log_abs_det_jacobian
 from nfteach.exercises.comparing import same
 from nfteach.exercises.drawing import normal
 from nfteach.exercises.exercise import Exercise, Misconception
@@ -408,13 +409,11 @@ def _affine_by_autograd(x: Tensor, network: _Network) -> tuple[Tensor, Tensor]:
     rows = zip(x.tolist(), mu.tolist(), log_sigma.tolist(), strict=True)
     z = torch.tensor([[(v - m) / math.exp(s) for v, m, s in zip(*row, strict=True)] for row in rows], dtype=x.dtype)
 
-    def added_up(points: Tensor) -> Tensor:
-        """z, summed over the batch: points have no part in each other's z, so that one Jacobian holds them all."""
+    def whole(points: Tensor) -> Tensor:
         mu, log_sigma = network(points)
-        return ((points - mu) / log_sigma.exp()).sum(0)
+        return (points - mu) / log_sigma.exp()
 
-    J = torch.autograd.functional.jacobian(added_up, x).transpose(0, 1)
-    return z, torch.linalg.slogdet(J).logabsdet
+    return z, log_abs_det_jacobian(whole, x)
 
 
 def _generated(x: Tensor, network: _Network) -> tuple[Tensor, Tensor]:

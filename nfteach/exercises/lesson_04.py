@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import softplus
 
+from nfteach.exercises.autograd import log_abs_det_jacobian
 from nfteach.exercises.drawing import normal
 from nfteach.exercises.exercise import Exercise, Misconception
 from nfteach.flows.roots import increasing_root
@@ -103,10 +104,10 @@ def _ladj(z: Tensor, w: Tensor, u: Tensor, b: float) -> Tensor:
 
 
 def _ladj_by_autograd(z: Tensor, w: Tensor, u: Tensor, b: float) -> Tensor:
-    def layer(row: Tensor) -> Tensor:
-        return row + u * torch.tanh((row * w).sum() + b)
+    def layer(z: Tensor) -> Tensor:
+        return z + u * torch.tanh((z * w).sum(-1, keepdim=True) + b)
 
-    return torch.stack([torch.autograd.functional.jacobian(layer, row).slogdet().logabsdet for row in z])
+    return log_abs_det_jacobian(layer, z)
 
 
 log_det = Exercise(

@@ -9,7 +9,7 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from nfteach.exercises.autograd import jacobian
+from nfteach.exercises.autograd import jacobian, log_abs_det_jacobian
 from nfteach.exercises.drawing import normal
 from nfteach.exercises.exercise import Exercise, Misconception
 
@@ -261,7 +261,7 @@ def _log_det(x: Tensor, mask: Tensor, s: Network) -> Tensor:
 
 def _log_det_by_autograd(x: Tensor, mask: Tensor, s: Network) -> Tensor:
     # Any t will do: the determinant does not see it.
-    return jacobian(partial(_entry_by_entry, mask=mask, s=s, t=s), x).slogdet().logabsdet
+    return log_abs_det_jacobian(partial(_entry_by_entry, mask=mask, s=s, t=s), x)
 
 
 log_det = Exercise(

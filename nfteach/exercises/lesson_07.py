@@ -9,18 +9,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from nfteach.exercises.autograd import log_abs_det_jacobian
 from nfteach.exercises.comparing import as_tensors, misfit
 from nfteach.exercises.drawing import normal
 from nfteach.exercises.exercise import Exercise, Misconception
 from nfteach.flows import AffineCoupling, Flow, Planar, alternating_mask
 
 __all__ = ["batch_norm", "composed", "filament", "masks"]
-
-
-def _slogdet(y: Tensor, x: Tensor) -> Tensor:
-    """log|det dy/dx| (B,) by autograd and elimination, for maps in which no point looks at another."""
-    rows = [torch.autograd.grad(column.sum(), x, retain_graph=True)[0] for column in y.unbind(-1)]
-    return torch.stack(rows, dim=-2).slogdet().logabsdet
 
 
 # ---- 7.1 ---------------------------------------------------------------------------------------------------------
@@ -187,10 +182,12 @@ def _composed(layers: Sequence[Flow], z: Tensor) -> Tensor:
 
 
 def _composed_by_autograd(layers: Sequence[Flow], z: Tensor) -> Tensor:
-    x = z.requires_grad_()
-    for layer in layers:
-        x = layer(x)
-    return _slogdet(x, z)
+    def whole(x: Tensor) -> Tensor:
+        for layer in layers:
+            x = layer(x)
+        return x
+
+    return log_abs_det_jacobian(whole, z)
 
 
 def _at_outputs(layers: Sequence[Flow], z: Tensor) -> Tensor:
@@ -396,9 +393,10 @@ def _batch_norm_ladj(x: Tensor, gamma: Tensor, var: Tensor, eps: float) -> Tenso
 
 
 def _batch_norm_by_autograd(x: Tensor, gamma: Tensor, var: Tensor, eps: float) -> Tensor:
-    x = x.requires_grad_()
-    y = torch.nn.functional.batch_norm(x, torch.ones_like(var), var, gamma, training=False, eps=eps)
-    return _slogdet(y, x)
+    def layer(x: Tensor) -> Tensor:
+        return torch.nn.functional.batch_norm(x, torch.ones_like(var), var, gamma, training=False, eps=eps)
+
+    return log_abs_det_jacobian(layer, x)
 
 
 batch_norm = Exercise(

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pixel_shuffle, pixel_unshuffle
 
+from nfteach.exercises.autograd import log_abs_det_jacobian
 from nfteach.exercises.drawing import normal
 from nfteach.exercises.exercise import Exercise, Misconception
 
@@ -384,12 +385,14 @@ def _two_scale_log_prob(x: Tensor, first: Callable, second: Callable) -> Tensor:
 
 def _by_the_whole_jacobian(x: Tensor, first: Callable, second: Callable) -> Tensor:
     """The change of variables for x -> (z1, z2) as one map; what the scales say of their log-dets is not used."""
-    x = x.requires_grad_()
-    h = first(x)[0]
-    half = x.shape[-1] // 2
-    z = torch.cat([h[:, :half], second(h[:, half:])[0]], -1)
-    J = torch.stack([torch.autograd.grad(column.sum(), x, retain_graph=True)[0] for column in z.T], -2)
-    return -(z**2 + math.log(2 * math.pi)).sum(-1) / 2 + J.slogdet().logabsdet
+
+    def whole(x: Tensor) -> Tensor:
+        h = first(x)[0]
+        half = x.shape[-1] // 2
+        return torch.cat([h[:, :half], second(h[:, half:])[0]], -1)
+
+    z = whole(x.requires_grad_())
+    return -(z**2 + math.log(2 * math.pi)).sum(-1) / 2 + log_abs_det_jacobian(whole, x)
 
 
 def _pieces(x: Tensor, first: Callable, second: Callable) -> tuple[Tensor, Tensor, Tensor, Tensor]:

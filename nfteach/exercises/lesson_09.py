@@ -11,10 +11,11 @@ import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
+from nfteach.exercises.autograd import log_abs_det_jacobian
 from nfteach.exercises.drawing import normal
 from nfteach.exercises.exercise import Exercise, Misconception
 from nfteach.exercises.running import run
-from nfteach.flows import RNADE, Flow, Planar, RealNVP
+from nfteach.flows import RNADE, Flow, Planar, RealNVP, Stack
 from nfteach.jacobian import ERRORS, JacobianReport, inspect_jacobian
 from nfteach.jacobian.exhibits import EXHIBITS
 from nfteach.jacobian.rng import seeded
@@ -201,29 +202,35 @@ def _halved(layer: Planar, x: Tensor, halvings: int) -> Tensor:
     return x - layer.u_hat() * h[:, None]
 
 
-@lru_cache(maxsize=256)
-def _counted(D: int, K: int, S: int) -> tuple[tuple[int, int], ...]:
-    """(density, sampling) of the three, by running them and counting the nonlinearity inside."""
-    with seeded(0):
-        x = torch.randn(1, D)
-        rnade, layers = RNADE(D, hidden=2, components=2), [Planar(D) for _ in range(K)]
-        couplings = RealNVP(D, layers=K, hidden=(2,))
+# (density, sampling) of the three, by running them and counting the nonlinearity inside.
 
-        def back_through_planar() -> None:
+
+@lru_cache(maxsize=64)
+def _counted_rnade(D: int) -> tuple[int, int]:
+    with seeded(0):
+        rnade, x = RNADE(D, hidden=2, components=2), torch.randn(1, D)
+        return _calls(torch.relu, lambda: rnade.log_prob(x)), _calls(torch.relu, lambda: rnade.sample((1,)))
+
+
+@lru_cache(maxsize=64)
+def _counted_planar(K: int, S: int) -> tuple[int, int]:
+    """In two dimensions: more would change the numbers inside, not how many there are."""
+    with seeded(0):
+        layers, x = [Planar(2) for _ in range(K)], torch.randn(1, 2)
+
+        def back() -> None:
             y = x
             for layer in reversed(layers):
                 y = _halved(layer, y, S)
 
-        def through_planar() -> None:
-            y = x
-            for layer in layers:
-                y = layer(y)
+        return _calls(torch.tanh, back), _calls(torch.tanh, lambda: Stack(*layers)(x))
 
-        return (
-            (_calls(torch.relu, lambda: rnade.log_prob(x)), _calls(torch.relu, lambda: rnade.sample((1,)))),
-            (_calls(torch.tanh, back_through_planar), _calls(torch.tanh, through_planar)),
-            (_calls(torch.tanh, lambda: couplings.inv(x)), _calls(torch.tanh, lambda: couplings(x))),
-        )
+
+@lru_cache(maxsize=64)
+def _counted_realnvp(D: int, K: int) -> tuple[int, int]:
+    with seeded(0):
+        couplings, x = RealNVP(D, layers=K, hidden=(2,)), torch.randn(1, D)
+        return _calls(torch.tanh, lambda: couplings.inv(x)), _calls(torch.tanh, lambda: couplings(x))
 
 
 def _sizes(generator: torch.Generator, index: int) -> tuple[int, int, int]:
@@ -268,7 +275,9 @@ passes = Exercise(
     arguments=("D", "K", "S"),
     returns=("the RNADE's (density, sampling)", "the planar stack's", "the RealNVP's"),
     cases=_sizes,
-    truth=lambda D, K, S: tuple(torch.tensor(price) for price in _counted(D, K, S)),
+    truth=lambda D, K, S: tuple(
+        torch.tensor(price) for price in (_counted_rnade(D), _counted_planar(K, S), _counted_realnvp(D, K))
+    ),
     answer=_passes,
     reasoning="RNADE: the density knows all of x, so all conditionals are computed at once; a sample's dimension d has "
     "to wait for those before it. Planar, z to x: a sample asks each layer's h once; the density has to find z, and "
@@ -342,11 +351,9 @@ def _radial_log_det(z: Tensor, z0: Tensor, alpha: float, beta: float) -> Tensor:
 def _radial_by_autograd(z: Tensor, z0: Tensor, alpha: float, beta: float) -> Tensor:
     def layer(z: Tensor) -> Tensor:
         offset = z - z0
-        return (z + beta * offset / (alpha + (offset**2).sum(-1, keepdim=True).sqrt())).sum(0)
+        return z + beta * offset / (alpha + (offset**2).sum(-1, keepdim=True).sqrt())
 
-    # Samples do not see each other, so the gradient of a sum over them holds each sample's own row.
-    J = torch.autograd.functional.jacobian(layer, z).transpose(0, 1)
-    return torch.linalg.slogdet(J).logabsdet
+    return log_abs_det_jacobian(layer, z)
 
 
 def _radially(across: Callable[[int], int], slope: int) -> Callable[..., Tensor]:

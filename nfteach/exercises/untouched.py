@@ -6,6 +6,7 @@ import ast
 import inspect
 import textwrap
 import types
+from functools import lru_cache
 from typing import Any
 
 __all__ = ["is_untouched"]
@@ -30,12 +31,15 @@ def is_untouched(answer: Any) -> bool:
         return False
     code = answer.__code__
     empty = code.co_code in _EMPTY and code.co_consts in ((None,), (answer.__doc__, None))
-    return empty or _ends_in_dots(answer)
+    code = getattr(inspect.unwrap(answer), "__code__", code)
+    return empty or _ends_in_dots(code, code.co_filename)
 
 
-def _ends_in_dots(function: types.FunctionType) -> bool:
+# Code objects of two files, or of two notebook cells, may be equal.
+@lru_cache(maxsize=64)
+def _ends_in_dots(code: types.CodeType, file: str) -> bool:
     try:
-        tree = ast.parse(textwrap.dedent(inspect.getsource(function)))
+        tree = ast.parse(textwrap.dedent(inspect.getsource(code)))
     except (OSError, TypeError, SyntaxError):  # typed where no source is kept
         return False
     defined = next((node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)), None)
