@@ -12,6 +12,7 @@ from torch.distributions.transforms import Transform
 
 from .rng import seeded
 from .twin import InverseTransform, twins
+from .watch import watched
 
 __all__ = ["MANNERS", "Map", "NoMap", "adapt", "as_points", "name_of"]
 
@@ -82,7 +83,9 @@ class Map:
     def _run(self, call: Callable[[Tensor], Pair], x: Tensor, seed: int = 0, shape: torch.Size | None = None) -> Pair:
         with seeded(seed):
             # Cloned: a layer may write into what it is given.
-            return call(x.clone().reshape(len(x), *(self.event_shape if shape is None else shape)))
+            points = x.clone().reshape(len(x), *(self.event_shape if shape is None else shape))
+            with watched():
+                return call(points)
 
 
 def as_points(x: Any) -> Tensor:
@@ -107,6 +110,7 @@ def adapt(
     *,
     dtype: torch.dtype | None = torch.float64,
     manner: str = "all at once",
+    as_a_copy: bool = True,
 ) -> Map:
     """A :class:`Map` around a copy of ``transform`` whose floating tensors are ``dtype`` (None: as they are).
 
@@ -118,13 +122,15 @@ def adapt(
         inverse: y -> x or (x, log_det), likewise.
         dtype: of the copy.
         manner: one of ``MANNERS``.
+        as_a_copy: if False, the map is made of ``transform`` itself.
 
     Raises:
         ValueError: if ``transform`` cannot be called or copied, or takes events of another shape than x has.
     """
     if not callable(transform):
         raise ValueError(f"transform must be a flow, a Transform, a module or a function, but is {transform!r}")
-    transform, log_det, inverse = twins(transform, log_det, inverse, dtype=dtype)
+    if as_a_copy:
+        transform, log_det, inverse = twins(transform, log_det, inverse, dtype=dtype)
     if isinstance(transform, Transform) or hasattr(transform, "call_and_ladj"):
         parts = _from_transform(transform, x)
     else:

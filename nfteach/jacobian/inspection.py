@@ -11,15 +11,17 @@ from torch import Tensor
 
 from .adapt import Map, adapt, as_points
 from .autograd import jacobian
+from .borrowed import on_its_own
 from .calls import first_that_runs, moved_by_others, neighbours, noticeable, repeats
 from .measure import Claim, InOwnDtype, Inverse, in_own_dtype, read_claim, try_inverse
 from .report import Behaviour, JacobianReport
 from .rng import seeded
 from .structure import Structure, recognise
 from .twin import changes, own_dtype, state, with_parameters_moved
+from .unharmed import unharmed
 from .witnesses import CENTRAL, REVERSE, hear, whole_jacobian
 
-__all__ = ["inspect_jacobian"]
+__all__ = ["inspect_copies", "inspect_jacobian"]
 
 # Copies with moved parameters: up to this many (a fold shows in one of three), fewer where Jacobians are large.
 MOVED_COPIES = 8
@@ -38,7 +40,7 @@ def inspect_jacobian(
 ) -> JacobianReport:
     """Look at the Jacobian of any map: its entries, its structure, and whether log-det and inverse are right.
 
-    The work is done on float64 copies: parameters, gradients, buffers, mode and random states stay as they are. A map
+    The work is done on float64 copies, and everything that the map can reach is afterwards as it was, to the bit. A map
     that raises, returns NaN, has no inverse, runs in float32 only, changes its state or draws noise is reported.
 
     Args:
@@ -53,7 +55,8 @@ def inspect_jacobian(
 
     Raises:
         ValueError: if x is no finite floating tensor of the right shape, ``perturb`` is not positive, the map does not
-            keep the number of dimensions, or it cannot be copied.
+            keep the number of dimensions, or it cannot be copied: a function that it keeps as an attribute, or a hook,
+            computes with the parameters of the layer itself.
 
     Example:
         >>> shear = lambda x: torch.stack([x[0], x[1] + x[0] ** 2])
@@ -69,6 +72,15 @@ def inspect_jacobian(
     x = as_points(x)
     if perturb is not None and not perturb > 0:
         raise ValueError(f"perturb must be a positive number, such as 0.5, or None, but is {perturb!r}")
+    given = (transform, log_det, inverse)
+    with unharmed(*given) as snapshot, on_its_own(snapshot, given, x):
+        return inspect_copies(*given, x, perturb)
+
+
+def inspect_copies(
+    transform: Any, log_det: Callable | None, inverse: Callable | None, x: Tensor, perturb: float | None
+) -> JacobianReport:
+    """The report of a map that is known to have copies which stand for it."""
     facts, looked_at = _look(transform, x, log_det, inverse)
     moved = []
     copies_to_move = min(MOVED_COPIES, max(2, _LARGE // facts["jacobian"].numel())) if perturb else 0

@@ -16,6 +16,7 @@ from .composition import Check, checks, claimed
 from .finding import Finding
 from .inspection import inspect_jacobian
 from .report import JacobianReport
+from .unharmed import unharmed
 from .views.layers import layers_html, layers_text
 from .walk import walk_through
 
@@ -142,6 +143,11 @@ def inspect_layers(stack: Any, x: Any, *, perturb: float | None = None) -> Layer
         True
     """
     x = as_points(x)
+    with unharmed(stack):
+        return _inspect(stack, x, perturb)
+
+
+def _inspect(stack: Any, x: Tensor, perturb: float | None) -> LayersReport:
     layers = layers_of(stack)
     name, own_map, remark, composition = type(stack).__name__, is_a_map(stack), "", None
     if own_map:

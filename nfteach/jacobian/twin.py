@@ -6,7 +6,8 @@ import copy
 import functools
 import types
 import weakref
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import torch
@@ -14,7 +15,9 @@ from torch import Tensor, nn
 from torch.distributions.transforms import Transform
 from torch.distributions.transforms import _InverseTransform as InverseTransform
 
-__all__ = ["InverseTransform", "changes", "own_dtype", "state", "twins", "with_parameters_moved"]
+from .reach import slots, storage_of
+
+__all__ = ["InverseTransform", "changes", "copied", "own_dtype", "state", "twins", "with_parameters_moved"]
 
 _PLAIN = (type, types.ModuleType, torch.Generator, torch.dtype, torch.device, torch.Size, str, bytes)
 
@@ -25,11 +28,35 @@ def twins(*originals: Any, dtype: torch.dtype | None = None) -> tuple[Any, ...]:
     What the originals share, the copies share. A plain function is copied with the modules, transforms and tensors that
     it holds in its closure or reads by name.
 
+    What deepcopy leaves shared with the originals, because a function that it does not copy reads it, is not touched.
+
     Raises:
         ValueError: if something cannot be copied.
     """
+    copies, _ = copied(originals)
+    own = list(_own(copies, originals))
+    tensors = [thing for thing in own if isinstance(thing, Tensor)]
+    for tensor in tensors:
+        tensor.grad = None
+    if dtype is not None:
+        floating = [tensor for tensor in tensors if tensor.is_floating_point() and tensor.dtype != dtype]
+        _tie(zip(floating, floating, strict=True), dtype)
+        for tensor in floating:
+            tensor.data = tensor.data.to(dtype)
+    for thing in own:
+        if isinstance(thing, Transform):
+            # A cache could answer instead of the map; and an inverse held weakly is still the original's.
+            thing._cache_size, thing._cached_x_y = 0, (None, None)
+            if isinstance(thing._inv, weakref.ref):
+                thing._inv = None
+    return copies
+
+
+def copied(originals: tuple[Any, ...]) -> tuple[tuple[Any, ...], dict[int, Any]]:
+    """Deep copies of the originals, and by id what was copied: id of a thing -> its copy."""
     # deepcopy refuses tensors with a history (loc = 2 * parameter): give it detached copies of those.
-    memo: dict[int, Any] = {id(t): t.detach().clone() for t in _tensors(originals) if not t.is_leaf}
+    tensors = list(_tensors(originals))
+    memo: dict[int, Any] = {id(t): t.detach().clone() for t in tensors if not t.is_leaf}
     # Nor can torch's inverse of a transform be copied, whose state leaves out what it inverts: make it anew.
     inverses = [t for t in _reachable(originals) if isinstance(t, InverseTransform)]
     try:
@@ -41,17 +68,23 @@ def twins(*originals: Any, dtype: torch.dtype | None = None) -> tuple[Any, ...]:
             f"transform: the inspector works on a copy, but this {type(originals[0]).__name__} cannot be copied "
             f"({type(error).__name__}: {error})"
         ) from error
-    for tensor in _tensors(copies):
-        tensor.grad = None
-        if dtype is not None and tensor.is_floating_point():
-            tensor.data = tensor.data.to(dtype)
-    for thing in _reachable(copies):
-        if isinstance(thing, Transform):
-            # A cache could answer instead of the map; and an inverse held weakly is still the original's.
-            thing._cache_size, thing._cached_x_y = 0, (None, None)
-            if isinstance(thing._inv, weakref.ref):
-                thing._inv = None
-    return copies
+    _tie((tensor, memo[id(tensor)]) for tensor in tensors if memo.get(id(tensor), tensor) is not tensor)
+    return copies, memo
+
+
+def _tie(pairs: Iterable[tuple[Tensor, Tensor]], dtype: torch.dtype | None = None) -> None:
+    """Give the second of each pair a place in one new storage where the first share one, as views of a matrix do."""
+    groups: dict[tuple[int, torch.dtype], list[tuple[Tensor, Tensor]]] = {}
+    for tensor, double in pairs:
+        groups.setdefault((_address(tensor), tensor.dtype), []).append((tensor, double))
+    for (address, own), group in groups.items():
+        if address and len(group) > 1:
+            storage = group[0][0].untyped_storage()
+            shape = (storage.nbytes() // own.itemsize,)
+            whole = torch.empty(0, dtype=own, device=storage.device).set_(storage, 0, shape, (1,))
+            whole = whole.clone() if dtype is None else whole.to(dtype)
+            for tensor, double in group:
+                double.data = whole.as_strided(tensor.shape, tensor.stride(), tensor.storage_offset())
 
 
 def with_parameters_moved(*originals: Any, by: float, seed: int) -> tuple[Any, ...] | None:
@@ -67,7 +100,9 @@ def with_parameters_moved(*originals: Any, by: float, seed: int) -> tuple[Any, .
     copies = twins(*originals)
     generator = torch.Generator().manual_seed(seed)
     moved = False
-    for tensor in _tensors(copies):
+    for tensor in _own(copies, originals):
+        if not isinstance(tensor, Tensor):
+            continue
         if tensor.is_floating_point() and tensor.is_leaf and (tensor.requires_grad or isinstance(tensor, nn.Parameter)):
             fan_in = tensor[0].numel() if tensor.dim() > 1 and len(tensor) else 1
             size = max(float(tensor.detach().double().square().mean().sqrt()), fan_in**-0.5)
@@ -121,15 +156,18 @@ def _copy(original: Any, memo: dict[int, Any]) -> Any:
     held = _held(original)
     if not held or id(original) in memo:
         return memo.get(id(original), original)
-    names = {name: _copy(value, memo) for name, value in held.items() if name in original.__globals__}
+    new = {name: _copy(value, memo) for name, value in held.items()}
     cells = tuple(
-        types.CellType(_copy(cell.cell_contents, memo)) if name in held else cell
+        types.CellType(new[name]) if name in new else cell
         for name, cell in zip(original.__code__.co_freevars, original.__closure__ or (), strict=True)
     )
-    double = types.FunctionType(
-        original.__code__, {**original.__globals__, **names}, original.__name__, original.__defaults__, cells
-    )
-    double.__kwdefaults__ = original.__kwdefaults__
+    names = {**original.__globals__, **{name: value for name, value in new.items() if name in original.__globals__}}
+    double = types.FunctionType(original.__code__, names, original.__name__, None, cells)
+    defaults = _positional_defaults(original)
+    double.__defaults__ = tuple(new.get(name, value) for name, value in defaults.items()) if defaults else None
+    double.__kwdefaults__ = original.__kwdefaults__ and {
+        name: new.get(name, value) for name, value in original.__kwdefaults__.items()
+    }
     memo[id(original)] = double
     return double
 
@@ -142,14 +180,40 @@ def _held(function: types.FunctionType, seen: frozenset[int] = frozenset()) -> d
             names[name] = cell.cell_contents
         except ValueError:  # a cell that is still empty
             continue
+    names |= _positional_defaults(function) | (function.__kwdefaults__ or {})
     seen = seen | {id(function)}
-    return {
-        name: value
-        for name, value in names.items()
-        if isinstance(value, nn.Module | Transform | Tensor | functools.partial)
-        or (isinstance(value, types.MethodType) and isinstance(value.__self__, nn.Module | Transform))
-        or (isinstance(value, types.FunctionType) and id(value) not in seen and _held(value, seen))
-    }
+    return {name: value for name, value in names.items() if _has_state(value, seen)}
+
+
+def _positional_defaults(function: types.FunctionType) -> dict[str, Any]:
+    names, values = function.__code__.co_varnames[: function.__code__.co_argcount], function.__defaults__ or ()
+    return dict(zip(names[len(names) - len(values) :], values, strict=True))
+
+
+def _has_state(value: Any, seen: frozenset[int]) -> bool:
+    if isinstance(value, list | tuple | dict):
+        values = value.values() if isinstance(value, dict) else value
+        return any(isinstance(part, nn.Module | Transform | Tensor) for part in values)
+    if isinstance(value, types.MethodType):
+        return isinstance(value.__self__, nn.Module | Transform)
+    if isinstance(value, types.FunctionType):
+        return id(value) not in seen and bool(_held(value, seen))
+    return isinstance(value, nn.Module | Transform | Tensor | functools.partial)
+
+
+def _own(copies: tuple[Any, ...], originals: tuple[Any, ...]) -> Iterator[Any]:
+    """What belongs to the copies alone: functions that are not copied lead back to the originals."""
+    theirs = list(_reachable(originals))
+    ids, storages = set(map(id, theirs)), {_address(thing) for thing in theirs if isinstance(thing, Tensor)} - {0}
+    for thing in list(_reachable(copies)):
+        if id(thing) not in ids and not (isinstance(thing, Tensor) and _address(thing) in storages):
+            yield thing
+
+
+def _address(tensor: Tensor) -> int:
+    """Of a tensor's storage; 0 if it has none or an empty one."""
+    storage = storage_of(tensor)
+    return 0 if storage is None else storage.data_ptr()
 
 
 def _tensors(roots: Any) -> Iterator[Tensor]:
@@ -168,7 +232,7 @@ def _reachable(roots: Any) -> Iterator[Any]:
         yield thing
         if isinstance(thing, dict):
             queue.extend(thing.values())
-        elif isinstance(thing, list | tuple | set | frozenset):
+        elif isinstance(thing, list | tuple | set | frozenset | deque):
             queue.extend(thing)
         elif isinstance(thing, types.FunctionType):
             queue.extend(_held(thing).values())
@@ -178,3 +242,4 @@ def _reachable(roots: Any) -> Iterator[Any]:
             queue.extend((thing.func, thing.args, thing.keywords))
         elif not isinstance(thing, Tensor):
             queue.extend(getattr(thing, "__dict__", {}).values())
+            queue.extend(slot.__get__(thing) for _, slot in slots(thing))

@@ -10,8 +10,9 @@ import torch
 from torch import Tensor
 
 from .adapt import Map, NoMap, adapt
+from .borrowed import NoCopy
 from .chain import chain
-from .inspection import inspect_jacobian
+from .inspection import inspect_copies, inspect_jacobian
 from .report import JacobianReport
 from .rng import seeded
 
@@ -45,7 +46,7 @@ class Walk:
             # One map that holds to its own dtype makes all the others meet it there.
             maps = tuple(_as_map(layer, f, None) for layer, f in zip(self.layers, maps, strict=True))
         forward, backward = chain(maps, self.shapes)
-        report = inspect_jacobian(forward, self.start, inverse=backward, perturb=perturb)
+        report = inspect_copies(forward, None, backward, self.start, perturb)
         return replace(report, log_det_by="the layers' log-dets, summed")
 
     def explain(self, y: Tensor) -> str:
@@ -76,7 +77,7 @@ def walk_through(layers: Sequence[Any], x: Tensor, perturb: float | None) -> Wal
         perturb: as for ``inspect_jacobian``.
 
     Raises:
-        ValueError: if the first layer cannot take x.
+        ValueError: if the first layer cannot take x, or copies of a layer do not stand for it.
     """
     single = x.dim() == 1
     reports, maps, shapes = [], [], []
@@ -90,7 +91,7 @@ def walk_through(layers: Sequence[Any], x: Tensor, perturb: float | None) -> Wal
         try:
             report = _inspect(layer, at, x.dtype, perturb)
         except ValueError as error:
-            if k == 0 and not isinstance(error, NoMap):
+            if isinstance(error, NoCopy) or (k == 0 and not isinstance(error, NoMap)):
                 raise
             reports.append(None)
             return walked(str(error).removeprefix("transform: "))

@@ -1,0 +1,270 @@
+"""Everything that a program can reach from an object, and the path to each thing found."""
+
+from __future__ import annotations
+
+import dis
+import functools
+import gc
+import logging
+import re
+import sys
+import threading
+import types
+import weakref
+from collections import OrderedDict, deque
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+__all__ = ["Reach", "behind", "globals_set_by", "is_of_a_library", "slots", "storage_of"]
+
+# Values without parts that could change. Modules are entered by the names that code reads from them.
+_ATOMS = (
+    *(bool, int, float, complex, str, bytes, range, slice, type(None), type(Ellipsis), types.CodeType),
+    *(types.FrameType, types.ModuleType, torch.dtype, torch.device, torch.layout, torch.Size, np.generic, np.dtype),
+    *(threading.Thread, logging.Logger, logging.Handler),
+)
+_OURS = __name__.partition(".")[0]
+_SPARSE_PARTS = {
+    torch.sparse_coo: ("_indices", "_values"),
+    torch.sparse_csr: ("crow_indices", "col_indices", "values"),
+    torch.sparse_csc: ("ccol_indices", "row_indices", "values"),
+}
+
+_CONTAINERS = (dict, OrderedDict, list, tuple, set, frozenset, deque, weakref.ref)
+_EXTENDED_ARG, _LOAD_GLOBAL, _LOAD_NAME, _IMPORT_NAME = (
+    dis.opmap[name] for name in ("EXTENDED_ARG", "LOAD_GLOBAL", "LOAD_NAME", "IMPORT_NAME")
+)
+_BINDS_GLOBALS = {dis.opmap["STORE_GLOBAL"], dis.opmap["DELETE_GLOBAL"]}
+_IN_C = ("builtins", "functools", "itertools")
+
+Edge = tuple[str, Any]
+
+
+class Reach:
+    """The things that can be reached from ``roots``, by the shortest path, if possible by one that avoids classes.
+
+    Containers, attributes, slots, closures, defaults, the globals and the modules' members that code reads by name,
+    partials, bound methods, weak references and classes are followed; the classes and globals of installed libraries,
+    the standard library and this package are not.
+
+    Attributes:
+        things: id -> thing. All are held, so no id is used twice.
+        attributes: ids of the dicts that are the ``__dict__`` of an object.
+    """
+
+    def __init__(self, *roots: Any) -> None:
+        self.things: dict[int, Any] = {}
+        self.attributes: set[int] = set()
+        self._from: dict[int, tuple[int | None, str]] = {}
+        # Classes come last, so that what an object holds by itself is found there.
+        queue: deque[int] = deque()
+        classes: deque[int] = deque()
+
+        def found(thing: Any, parent: int | None, label: str) -> None:
+            key = id(thing)
+            if key not in self.things and not isinstance(thing, _ATOMS):
+                self.things[key], self._from[key] = thing, (parent, label)
+                (classes if isinstance(thing, type) else queue).append(key)
+
+        for root in roots:
+            found(root, None, _name(root))
+        while queue or classes:
+            key = (queue or classes).popleft()
+            for label, thing in self._edges(self.things[key]):
+                found(thing, key, label)
+
+    def __contains__(self, thing: Any) -> bool:
+        return self.things.get(id(thing)) is thing
+
+    def chain(self, thing: Any) -> list[Any]:
+        """The things on the shortest path to ``thing``, from its root on."""
+        key, found = id(thing), []
+        while key is not None:
+            found.append(self.things[key])
+            key = self._from[key][0]
+        return found[::-1]
+
+    def path(self, thing: Any) -> str:
+        """The path to ``thing``, such as ``Scale.positive``."""
+        text = "".join(self._from[id(step)][1] for step in self.chain(thing))
+        text = re.sub(r"\._(?:parameters|buffers|modules)\['([^']*)'\]", r".\1", text)
+        return re.sub(r"\._(forward|forward_pre|backward|backward_pre)_hooks\[\d+\]", r" (a \1 hook)", text).replace(
+            "forward_pre hook", "forward pre-hook"
+        )
+
+    def _edges(self, thing: Any) -> Iterator[Edge]:
+        kind = type(thing)
+        if isinstance(thing, type):
+            if not is_of_a_library(thing):
+                yield from ((f".{name}", value) for name, value in vars(thing).items() if not _dunder(name, value))
+                yield from (("", base) for base in thing.__bases__)
+            return
+        if isinstance(thing, dict):
+            dotted = id(thing) in self.attributes
+            for key, value in thing.items():
+                yield (f".{key}" if dotted else f"[{_key(key)}]"), value
+                if type(key) is not str:
+                    yield "'s key", key
+        elif isinstance(thing, list | tuple | deque):
+            yield from ((f"[{index}]", value) for index, value in enumerate(thing))
+        elif isinstance(thing, set | frozenset):
+            yield from (("'s element", value) for value in thing)
+        elif kind in weakref.ProxyTypes:
+            yield " (weak proxy)", behind(thing)
+        elif isinstance(thing, weakref.ref):
+            yield " (weak reference)", thing()
+        elif isinstance(thing, Tensor):
+            yield from _of_a_tensor(thing)
+        elif isinstance(thing, types.FunctionType):
+            yield from _of_a_function(thing)
+        elif isinstance(thing, functools.partial):
+            yield from ((" (partial)", thing.func), (" (partial)", thing.args), (" (partial)", thing.keywords))
+        elif isinstance(thing, types.BuiltinMethodType):
+            if not isinstance(thing.__self__, types.ModuleType):
+                yield "'s object", thing.__self__
+        elif isinstance(thing, np.ndarray):
+            yield "'s base", thing.base
+            yield from (
+                (f"[{index}]", value) for index, value in enumerate(thing.flat if thing.dtype.hasobject else ())
+            )
+        elif isinstance(thing, torch.jit.ScriptModule):
+            yield from ((f".{name}", value) for name, value in thing.named_parameters(recurse=False))
+            yield from ((f".{name}", value) for name, value in thing.named_buffers(recurse=False))
+        elif kind.__module__ in _IN_C:
+            # What C keeps has no attributes: cells, methods, iterators, generators, properties, cached functions.
+            yield from (("", value) for value in gc.get_referents(thing) if not _is_globals(value))
+        if kind in _CONTAINERS:
+            return
+        attributes = None if kind in weakref.ProxyTypes else getattr(thing, "__dict__", None)
+        if isinstance(attributes, dict):
+            self.attributes.add(id(attributes))
+            yield "", attributes
+        yield from (("." + name, slot.__get__(thing)) for name, slot in slots(thing))
+        yield "", kind
+
+
+def _name(root: Any) -> str:
+    return root.__name__ if isinstance(root, types.FunctionType | type) else type(root).__name__
+
+
+def _key(key: Any) -> str:
+    return repr(key) if isinstance(key, str | int) else type(key).__name__
+
+
+def _dunder(name: str, value: Any) -> bool:
+    return name.startswith("__") and not isinstance(value, types.FunctionType)
+
+
+def _is_globals(value: Any) -> bool:
+    return isinstance(value, dict) and "__builtins__" in value
+
+
+def is_of_a_library(thing: Any) -> bool:
+    """Return True for a class or function of an installed library, of the standard library or of this package."""
+    module = thing.__globals__.get("__name__") if isinstance(thing, types.FunctionType) else thing.__module__
+    return isinstance(module, str) and _is_library(module.partition(".")[0])
+
+
+@functools.lru_cache(maxsize=10_000)
+def _is_library(package: str) -> bool:
+    if package in sys.stdlib_module_names or package == _OURS:
+        return True
+    module = sys.modules.get(package)
+    places = [getattr(module, "__file__", None), *getattr(module, "__path__", ())]
+    return any("site-packages" in place or "dist-packages" in place for place in places if place)
+
+
+def slots(thing: Any) -> Iterator[tuple[str, types.MemberDescriptorType]]:
+    """The filled ``__slots__`` of an object, and their names."""
+    for kind in type(thing).__mro__:
+        if "__slots__" in vars(kind) and not is_of_a_library(kind):
+            for name, slot in vars(kind).items():
+                if isinstance(slot, types.MemberDescriptorType) and hasattr(thing, name):
+                    yield name, slot
+
+
+def behind(proxy: Any) -> Any:
+    """The object of a weak proxy; None if it is gone."""
+    try:
+        return proxy.__init__.__self__
+    except ReferenceError:
+        return None
+
+
+def storage_of(tensor: Tensor) -> torch.UntypedStorage | None:
+    """A tensor's storage; None if it has none: a sparse tensor is made of others, a functorch one of another."""
+    try:
+        return tensor.untyped_storage()
+    except (NotImplementedError, RuntimeError):
+        return None
+
+
+def _of_a_tensor(tensor: Tensor) -> Iterator[Edge]:
+    if tensor.is_leaf or tensor.retains_grad:
+        yield ".grad", tensor.grad
+    yield "._backward_hooks", tensor._backward_hooks
+    for part in _SPARSE_PARTS.get(tensor.layout, ()):
+        yield f".{part}()", getattr(tensor.detach(), part)()
+
+
+def _of_a_function(function: types.FunctionType) -> Iterator[Edge]:
+    for name, cell in zip(function.__code__.co_freevars, function.__closure__ or (), strict=True):
+        yield f", through its closure's {name}", cell
+    yield ", through a default argument", function.__defaults__
+    yield ", through a default argument", function.__kwdefaults__
+    if not is_of_a_library(function):
+        for name, value in _read_by_name(function.__code__, function.__globals__):
+            yield f", through the global {name}", value
+
+
+class _Names(NamedTuple):
+    """The names in a piece of code and in the functions defined in it."""
+
+    read: frozenset[str] = frozenset()
+    bound: frozenset[str] = frozenset()
+    imported: frozenset[str] = frozenset()
+    all: frozenset[str] = frozenset()
+
+
+@functools.lru_cache(maxsize=10_000)
+def _names_in(code: types.CodeType) -> _Names:
+    read, bound, imported, extended = set(), set(), set(), 0
+    for operation, argument in zip(code.co_code[::2], code.co_code[1::2], strict=True):
+        argument |= extended
+        extended = argument << 8 if operation == _EXTENDED_ARG else 0
+        if operation == _LOAD_GLOBAL:
+            read.add(code.co_names[argument >> 1])
+        elif operation == _LOAD_NAME:
+            read.add(code.co_names[argument])
+        elif operation in _BINDS_GLOBALS:
+            bound.add(code.co_names[argument])
+        elif operation == _IMPORT_NAME:
+            imported.add(code.co_names[argument])
+    own = _Names(*map(frozenset, (read | bound, bound, imported, code.co_names)))
+    inner = [_names_in(constant) for constant in code.co_consts if isinstance(constant, types.CodeType)]
+    return _Names(*(names.union(*each) for names, *each in zip(own, *inner, strict=True)))
+
+
+def globals_set_by(code: types.CodeType) -> frozenset[str]:
+    """The names of globals that a piece of code, or a function defined in it, may bind or delete."""
+    return _names_in(code).bound
+
+
+def _read_by_name(code: types.CodeType, namespace: dict[str, Any]) -> Iterator[Edge]:
+    """The globals that code reads, and what it reads of modules that are not a library's: ``config.scale``."""
+    names, seen = _names_in(code), set()
+    queue = deque([("", {name: namespace[name] for name in names.read & namespace.keys()})])
+    queue.append(("", {name: sys.modules[name] for name in names.imported & sys.modules.keys()}))
+    while queue:
+        prefix, space = queue.popleft()
+        for name, value in space.items():
+            if not isinstance(value, types.ModuleType):
+                yield prefix + name, value
+            elif not _is_library(value.__name__.partition(".")[0]) and id(value) not in seen:
+                seen.add(id(value))
+                members = vars(value)
+                queue.append((f"{prefix}{name}.", {name: members[name] for name in names.all & members.keys()}))

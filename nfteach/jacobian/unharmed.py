@@ -1,0 +1,340 @@
+"""A snapshot of everything that a map can reach, and its restoration to the bit."""
+
+from __future__ import annotations
+
+import array
+import io
+import itertools
+import operator
+import random
+import sys
+import types
+from collections import OrderedDict, deque
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from .reach import Reach, globals_set_by, is_of_a_library, slots, storage_of
+
+__all__ = ["Snapshot", "goes_one_way", "unharmed"]
+
+
+@contextmanager
+def unharmed(*given: Any) -> Iterator[Snapshot]:
+    """Restore everything that can be reached from ``given`` on the way out, also when something was raised.
+
+    Raises:
+        ValueError: if something changed that cannot be restored.
+    """
+    snapshot = Snapshot(*given)
+    try:
+        yield snapshot
+    finally:
+        lost = snapshot.restore()
+        if lost:
+            raise ValueError(
+                f"transform must not change what cannot be restored, but a call changes {lost[0]}; try to read it "
+                "before and to keep the values as an attribute of the layer"
+            )
+
+
+class Snapshot:
+    """The state of everything that can be reached from ``given``.
+
+    Of tensors: bits, dtype, shape, strides, storage, ``requires_grad`` and ``grad``; of containers and objects: which
+    things they hold; of arrays and buffers: bits; of generators of random numbers: states.
+
+    Attributes:
+        reach: what was found.
+    """
+
+    def __init__(self, *given: Any) -> None:
+        self.reach = Reach(*given)
+        self._storages: dict[int, tuple[Tensor, torch.UntypedStorage, Tensor]] = {}
+        self._tensors: list[tuple[Tensor, _Layout]] = []
+        self._others: list[tuple[Any, _Keeper, Any]] = []
+        for thing in self.reach.things.values():
+            if isinstance(thing, Tensor):
+                self._keep_tensor(thing)
+            for keeper in _keepers(thing):
+                self._others.append((thing, keeper, keeper.state(thing)))
+
+    def restore(self) -> tuple[str, ...]:
+        """Restore what changed, and return the paths to what cannot be restored."""
+        lost = []
+
+        def attempt(thing: Any, action: Callable[[], None]) -> None:
+            try:
+                action()
+            except Exception:
+                lost.append(self.reach.path(thing))
+
+        for thing, keeper, state in self._others:
+            if not keeper.same(keeper.state(thing), state):
+                attempt(thing, lambda thing=thing, keeper=keeper, state=state: keeper.restore(thing, state))
+        for tensor, storage, saved in self._storages.values():
+            attempt(tensor, lambda storage=storage, saved=saved: _restore_storage(storage, saved))
+        for tensor, layout in self._tensors:
+            attempt(tensor, lambda tensor=tensor, layout=layout: layout.restore(tensor))
+        for tensor, layout in self._tensors:
+            attempt(tensor, lambda tensor=tensor, layout=layout: layout.restore_grad(tensor))
+        return tuple(lost)
+
+    def _keep_tensor(self, tensor: Tensor) -> None:
+        storage = storage_of(tensor)
+        if storage is not None and storage.device.type != "meta" and storage._cdata not in self._storages:
+            self._storages[storage._cdata] = tensor, storage, _bytes(storage).clone()
+        self._tensors.append((tensor, _Layout.of(tensor)))
+
+
+def _bytes(storage: torch.UntypedStorage) -> Tensor:
+    """The storage as integers, as wide as fit."""
+    dtype, n = (torch.int64, storage.nbytes() // 8) if storage.nbytes() % 8 == 0 else (torch.uint8, storage.nbytes())
+    return torch.empty(0, dtype=dtype, device=storage.device).set_(storage, 0, (n,), (1,))
+
+
+def _restore_storage(storage: torch.UntypedStorage, saved: Tensor) -> None:
+    if storage.nbytes() != saved.nbytes:
+        storage.resize_(saved.nbytes)
+    now = _bytes(storage)
+    if not torch.equal(now, saved):
+        now.copy_(saved)
+
+
+class _Layout(NamedTuple):
+    """A tensor's place in its storage, and its part in automatic differentiation."""
+
+    storage: torch.UntypedStorage | None
+    place: tuple[Any, ...]
+    requires_grad: bool
+    grad_fn: Any
+    grad: Tensor | None
+
+    @classmethod
+    def of(cls, tensor: Tensor) -> _Layout:
+        storage = storage_of(tensor)
+        place = () if storage is None else (tensor.dtype, tensor.storage_offset(), tensor.shape, tensor.stride())
+        grad = tensor.grad if tensor.is_leaf or tensor.retains_grad else None
+        return cls(storage, place, tensor.requires_grad, tensor.grad_fn, grad)
+
+    def restore(self, tensor: Tensor) -> None:
+        now = _Layout.of(tensor)
+        if now.grad_fn is not self.grad_fn:
+            if self.grad_fn is not None:
+                raise ValueError("a history cannot be restored")
+            tensor.detach_()
+        if self.storage is not None and (now.storage._cdata, now.place) != (self.storage._cdata, self.place):
+            dtype, *place = self.place
+            tensor.data = torch.empty(0, dtype=dtype, device=self.storage.device).set_(self.storage, *place)
+        if tensor.requires_grad != self.requires_grad:
+            tensor.requires_grad_(self.requires_grad)
+
+    def restore_grad(self, tensor: Tensor) -> None:
+        if (tensor.is_leaf or tensor.retains_grad) and tensor.grad is not self.grad:
+            tensor.grad = self.grad
+
+
+class _Keeper(NamedTuple):
+    """How the state of one kind of thing is read, compared and restored."""
+
+    state: Callable[[Any], Any]
+    restore: Callable[[Any, Any], None]
+    same: Callable[[Any, Any], bool] = operator.eq
+
+
+def _identical(a: tuple | list, b: tuple | list) -> bool:
+    return len(a) == len(b) and all(map(operator.is_, a, b))
+
+
+def _items(kept: dict) -> list[Any]:
+    kind = OrderedDict if isinstance(kept, OrderedDict) else dict
+    return [part for item in kind.items(kept) for part in item]
+
+
+def _restore_dict(kept: dict, state: list[Any]) -> None:
+    kind = OrderedDict if isinstance(kept, OrderedDict) else dict
+    kind.clear(kept)
+    for key, value in zip(state[::2], state[1::2], strict=True):
+        kind.__setitem__(kept, key, value)
+
+
+def _restore_deque(kept: deque, state: list[Any]) -> None:
+    deque.clear(kept)
+    deque.extend(kept, state)
+
+
+def _restore_set(kept: set, state: list[Any]) -> None:
+    set.clear(kept)
+    set.update(kept, state)
+
+
+def _cell(cell: types.CellType) -> tuple[Any, ...]:
+    try:
+        return (cell.cell_contents,)
+    except ValueError:  # empty
+        return ()
+
+
+def _restore_cell(cell: types.CellType, state: tuple[Any, ...]) -> None:
+    if state:
+        cell.cell_contents = state[0]
+    else:
+        del cell.cell_contents
+
+
+def _of_a_class(kind: type) -> dict[str, Any]:
+    return {name: value for name, value in vars(kind).items() if not name.startswith(("__", "_abc_"))}
+
+
+def _restore_class(kind: type, state: dict[str, Any]) -> None:
+    now = _of_a_class(kind)
+    for name in now.keys() - state.keys():
+        type.__delattr__(kind, name)
+    for name, value in state.items():
+        if now.get(name, state) is not value:
+            type.__setattr__(kind, name, value)
+
+
+def _defaults(function: types.FunctionType) -> tuple[Any, ...]:
+    return function.__defaults__, function.__kwdefaults__, function.__code__
+
+
+def _restore_defaults(function: types.FunctionType, state: tuple[Any, ...]) -> None:
+    function.__defaults__, function.__kwdefaults__, function.__code__ = state
+
+
+def _globals(function: types.FunctionType) -> dict[str, Any]:
+    space = function.__globals__
+    return {name: space[name] for name in globals_set_by(function.__code__) if name in space}
+
+
+def _restore_globals(function: types.FunctionType, state: dict[str, Any]) -> None:
+    for name in globals_set_by(function.__code__) - state.keys():
+        function.__globals__.pop(name, None)
+    function.__globals__.update(state)
+
+
+def _slots(thing: Any) -> dict[types.MemberDescriptorType, Any]:
+    return {slot: slot.__get__(thing) for _, slot in slots(thing)}
+
+
+def _restore_slots(thing: Any, state: dict[types.MemberDescriptorType, Any]) -> None:
+    for slot in _slots(thing).keys() - state.keys():
+        slot.__delete__(thing)
+    for slot, value in state.items():
+        slot.__set__(thing, value)
+
+
+def _restore_array(kept: np.ndarray, state: np.ndarray) -> None:
+    kept[...] = state
+
+
+def _same_array(a: np.ndarray, b: np.ndarray) -> bool:
+    return a.shape == b.shape and a.dtype == b.dtype and a.tobytes() == b.tobytes()
+
+
+def _text(stream: io.StringIO | io.BytesIO) -> tuple[Any, ...] | None:
+    return None if stream.closed else (stream.getvalue(), stream.tell())
+
+
+def _restore_text(stream: io.StringIO | io.BytesIO, state: tuple[Any, ...]) -> None:
+    stream.seek(0)
+    stream.truncate()
+    stream.write(state[0])
+    stream.seek(state[1])
+
+
+def _position(iterator: Any) -> tuple[Any, ...]:
+    """What tells whether an iterator or a file was read on, as far as it tells."""
+    if isinstance(iterator, types.GeneratorType):
+        frame = iterator.gi_frame
+        return () if frame is None else (frame.f_lasti, *map(id, frame.f_locals.values()))
+    if isinstance(iterator, io.IOBase):
+        try:
+            return (iterator.closed or iterator.tell(),)
+        except (OSError, ValueError):
+            return ()
+    return operator.length_hint(iterator, -1), repr(iterator) if isinstance(iterator, itertools.count) else ""
+
+
+def _cannot(thing: Any, state: Any) -> None:
+    raise ValueError("it cannot go back")
+
+
+def _same_values(a: dict, b: dict) -> bool:
+    return a.keys() == b.keys() and _identical(list(a.values()), list(b.values()))
+
+
+def _same_arrays(a: Any, b: Any) -> bool:
+    """Whether two states of NumPy's generators are equal: nested dicts and tuples of numbers and arrays."""
+    if isinstance(a, dict):
+        return a.keys() == b.keys() and all(_same_arrays(a[key], b[key]) for key in a)
+    if isinstance(a, tuple | list):
+        return len(a) == len(b) and all(map(_same_arrays, a, b))
+    return bool(np.array_equal(a, b))
+
+
+_KINDS: dict[type, _Keeper] = {
+    dict: _Keeper(_items, _restore_dict, _identical),
+    list: _Keeper(lambda kept: kept[:], lambda kept, state: list.__setitem__(kept, slice(None), state), _identical),
+    deque: _Keeper(list, _restore_deque, _identical),
+    set: _Keeper(list, _restore_set, lambda a, b: set(map(id, a)) == set(map(id, b))),
+    types.CellType: _Keeper(_cell, _restore_cell, _identical),
+    bytearray: _Keeper(bytes, lambda kept, state: kept.__setitem__(slice(None), state)),
+    array.array: _Keeper(lambda kept: kept[:], lambda kept, state: kept.__setitem__(slice(None), state)),
+    io.StringIO: _Keeper(_text, _restore_text),
+    io.BytesIO: _Keeper(_text, _restore_text),
+    np.ndarray: _Keeper(np.copy, _restore_array, _same_array),
+    torch.Generator: _Keeper(torch.Generator.get_state, torch.Generator.set_state, torch.equal),
+    random.Random: _Keeper(random.Random.getstate, random.Random.setstate),
+    np.random.BitGenerator: _Keeper(
+        lambda bits: bits.state, lambda bits, state: setattr(bits, "state", state), _same_arrays
+    ),
+    np.random.Generator: _Keeper(
+        lambda generator: generator.bit_generator.state,
+        lambda generator, state: setattr(generator.bit_generator, "state", state),
+        _same_arrays,
+    ),
+    np.random.RandomState: _Keeper(
+        lambda state: state.get_state(), lambda kept, state: kept.set_state(state), _same_arrays
+    ),
+    types.FunctionType: _Keeper(_defaults, _restore_defaults, _identical),
+}
+_READ_ON = _Keeper(_position, _cannot)
+_GLOBALS = _Keeper(_globals, _restore_globals, _same_values)
+_CLASS = _Keeper(_of_a_class, _restore_class, _same_values)
+_SLOTS = _Keeper(_slots, _restore_slots, _same_values)
+
+
+_STANDARD_STREAMS = (sys.stdin, sys.stdout, sys.stderr, sys.__stdin__, sys.__stdout__, sys.__stderr__)
+
+
+def goes_one_way(thing: Any) -> bool:
+    """Whether a thing is an iterator or a file, which cannot be copied or rewound once it was read or written."""
+    kind = type(thing)
+    if isinstance(thing, io.StringIO | io.BytesIO) or any(thing is stream for stream in _STANDARD_STREAMS):
+        return False
+    in_c = kind.__module__ in ("builtins", "itertools", "_csv")
+    return isinstance(thing, io.IOBase) or (in_c and isinstance(thing, Iterator))
+
+
+def _keepers(thing: Any) -> Iterator[_Keeper]:
+    kind = type(thing)
+    known = _KINDS.get(kind)
+    if known is None and kind.__module__ != "builtins":
+        known = next((keeper for base, keeper in _KINDS.items() if isinstance(thing, base)), None)
+    if known is not None:
+        yield known
+    if kind is types.FunctionType and globals_set_by(thing.__code__):
+        yield _GLOBALS
+    if goes_one_way(thing):
+        yield _READ_ON
+    if isinstance(thing, type):
+        if not is_of_a_library(thing):
+            yield _CLASS
+    elif any(True for _ in slots(thing)):
+        yield _SLOTS
