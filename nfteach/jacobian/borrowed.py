@@ -1,4 +1,4 @@
-"""Maps whose copies still depend on the original: they are refused, as nothing said of such a copy would be true."""
+"""Refusal of maps whose copies still depend on the original: a report on such a copy would be wrong."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from .adapt import MANNERS, Map, adapt
-from .reach import Reach
+from .reach import THROUGH, WEAKLY, Reach
 from .twin import copied, own_dtype
 from .unharmed import Snapshot, goes_one_way
 from .watch import Watch
@@ -24,7 +24,7 @@ class NoCopy(ValueError):
     """A map that does not work on a copy."""
 
 
-_INSTEAD = "try to make it a method, or to assign what it reads to an attribute of the layer"
+_INSTEAD = "try to make it a method, or to assign the values that it reads to an attribute of the layer"
 
 
 @contextmanager
@@ -32,11 +32,11 @@ def on_its_own(snapshot: Snapshot, given: tuple[Any, ...], x: Tensor) -> Iterato
     """Refuse a map if its copies do not stand for it, because they compute with what is the original's.
 
     ``copy.deepcopy`` keeps functions and weak references as they are. Those in a layer may lead from its copy back to
-    the layer. That is no harm where they only record. But the parameters that they compute with would be neither cast
-    nor moved, and what they change would not change in the copy.
+    the layer. Where they only record, the report is right all the same. But parameters that they compute with would be
+    neither cast nor moved, and a state that they change would stay as it is in the copy.
 
     Args:
-        snapshot: of ``given``.
+        snapshot: the state of ``given``.
         given: the transform, its log-det and its inverse.
         x: points to try.
 
@@ -44,20 +44,20 @@ def on_its_own(snapshot: Snapshot, given: tuple[Any, ...], x: Tensor) -> Iterato
         NoCopy: if the copies compute with parameters or buffers of the original, give other values than the
             original, or read an iterator or a file of it.
     """
-    copies, memo = copied(given)
+    copies, memo = copied(*given)
     reach = Reach(*copies)
     shared = [thing for thing in reach.things.values() if thing in snapshot.reach]
     for thing in shared:
         if goes_one_way(thing) and not any(isinstance(step, type) for step in reach.chain(thing)):
             raise NoCopy(
                 f"transform must be a map that can be copied, but {reach.path(thing)} is a {type(thing).__name__}, "
-                "which cannot be; try to keep what it yields in a list"
+                "which cannot be; try to keep its values in a list"
             )
     left_behind = [thing for thing in shared if memo.get(id(thing), thing) is not thing]
     watch = Watch(_trained(shared))
     if left_behind:
         alike = _alike(snapshot, given, x, watch)
-        _refuse_if_used(watch, reach, shared)
+        _refuse_if_used(watch, snapshot, reach, shared)
         if not alike:
             raise NoCopy(
                 f"transform must be a map that can be copied, but {reach.path(left_behind[0])} is the original's, and "
@@ -67,11 +67,11 @@ def on_its_own(snapshot: Snapshot, given: tuple[Any, ...], x: Tensor) -> Iterato
         with watch.over_everything():
             yield
     finally:
-        _refuse_if_used(watch, reach, shared)
+        _refuse_if_used(watch, snapshot, reach, shared)
 
 
 def _trained(things: list[Any]) -> Iterator[Tensor]:
-    """The parameters and buffers of modules, and what else requires a gradient."""
+    """Yield the parameters and buffers of modules, and other tensors that require a gradient."""
     for thing in things:
         if isinstance(thing, nn.Module):
             yield from thing.parameters(recurse=False)
@@ -80,23 +80,23 @@ def _trained(things: list[Any]) -> Iterator[Tensor]:
             yield thing
 
 
-def _refuse_if_used(watch: Watch, reach: Reach, shared: list[Any]) -> None:
+def _refuse_if_used(watch: Watch, snapshot: Snapshot, reach: Reach, shared: list[Any]) -> None:
     if watch.used is None:
         return
     tensor, codes = watch.used
     functions = {thing.__code__: thing for thing in reversed(shared) if isinstance(thing, types.FunctionType)}
     culprits = [functions[code] for code in codes if code in functions]
-    # A method of a class uses what it is called with; a function kept as a value uses what it was made with.
+    # Methods use the object that they are called with; functions kept as values use the one that they were made with.
     culprits = [function for function in culprits if not any(isinstance(s, type) for s in reach.chain(function))]
-    where = reach.path(culprits[0]) if culprits else reach.path(tensor)
+    where = reach.path(culprits[0] if culprits else tensor).partition(THROUGH)[0].partition(WEAKLY)
+    name = snapshot.reach.path(tensor).rpartition(THROUGH)[2]
     raise NoCopy(
-        f"transform must be a map that can be copied, but {where} computes with {reach.path(tensor)}, of which a copy "
-        f"has none of its own; {_INSTEAD}"
+        f"transform must be a map that can be copied, but {where[0] + where[1]} uses {name} of the original; {_INSTEAD}"
     )
 
 
 def _alike(snapshot: Snapshot, given: tuple[Any, ...], x: Tensor, watch: Watch) -> bool:
-    """Whether a copy gives the values of the original, call after call, in the layer's own dtype."""
+    """Return True if a copy gives the values of the original, call after call, in the layer's own dtype."""
     transform, log_det, inverse = given
     points = x.to(own_dtype(*given, otherwise=x.dtype))
     for manner in MANNERS:
@@ -113,7 +113,7 @@ def _alike(snapshot: Snapshot, given: tuple[Any, ...], x: Tensor, watch: Watch) 
 
 
 def _answers(f: Map, x: Tensor) -> list[Any]:
-    """What a map answers forwards, with another random state, backwards and forwards again, or what it raises."""
+    """Call a map forwards, with another random state, backwards and forwards again; collect values and errors."""
     answers, y = [], None
     for call in (f, partial(f, seed=1), f.invert, f):
         try:

@@ -19,7 +19,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-__all__ = ["Reach", "behind", "globals_set_by", "is_of_a_library", "slots", "storage_of"]
+__all__ = ["THROUGH", "WEAKLY", "Reach", "behind", "globals_set_by", "is_of_a_library", "slots", "storage_of"]
 
 # Values without parts that could change. Modules are entered by the names that code reads from them.
 _ATOMS = (
@@ -40,6 +40,9 @@ _EXTENDED_ARG, _LOAD_GLOBAL, _LOAD_NAME, _IMPORT_NAME = (
 )
 _BINDS_GLOBALS = {dis.opmap["STORE_GLOBAL"], dis.opmap["DELETE_GLOBAL"]}
 _IN_C = ("builtins", "functools", "itertools")
+
+# Parts of paths.
+THROUGH, WEAKLY = ", through ", " (weak reference)"
 
 Edge = tuple[str, Any]
 
@@ -81,7 +84,7 @@ class Reach:
         return self.things.get(id(thing)) is thing
 
     def chain(self, thing: Any) -> list[Any]:
-        """The things on the shortest path to ``thing``, from its root on."""
+        """Return the things on the path to ``thing``, from its root on."""
         key, found = id(thing), []
         while key is not None:
             found.append(self.things[key])
@@ -89,7 +92,7 @@ class Reach:
         return found[::-1]
 
     def path(self, thing: Any) -> str:
-        """The path to ``thing``, such as ``Scale.positive``."""
+        """Return the path to ``thing``, such as ``Scale.positive``."""
         text = "".join(self._from[id(step)][1] for step in self.chain(thing))
         text = re.sub(r"\._(?:parameters|buffers|modules)\['([^']*)'\]", r".\1", text)
         return re.sub(r"\._(forward|forward_pre|backward|backward_pre)_hooks\[\d+\]", r" (a \1 hook)", text).replace(
@@ -105,7 +108,7 @@ class Reach:
             return
         if isinstance(thing, dict):
             dotted = id(thing) in self.attributes
-            for key, value in thing.items():
+            for key, value in dict.items(thing):
                 yield (f".{key}" if dotted else f"[{_key(key)}]"), value
                 if type(key) is not str:
                     yield "'s key", key
@@ -114,9 +117,9 @@ class Reach:
         elif isinstance(thing, set | frozenset):
             yield from (("'s element", value) for value in thing)
         elif kind in weakref.ProxyTypes:
-            yield " (weak proxy)", behind(thing)
+            yield WEAKLY, behind(thing)
         elif isinstance(thing, weakref.ref):
-            yield " (weak reference)", thing()
+            yield WEAKLY, thing()
         elif isinstance(thing, Tensor):
             yield from _of_a_tensor(thing)
         elif isinstance(thing, types.FunctionType):
@@ -135,7 +138,7 @@ class Reach:
             yield from ((f".{name}", value) for name, value in thing.named_parameters(recurse=False))
             yield from ((f".{name}", value) for name, value in thing.named_buffers(recurse=False))
         elif kind.__module__ in _IN_C:
-            # What C keeps has no attributes: cells, methods, iterators, generators, properties, cached functions.
+            # Objects of C without attributes: cells, methods, iterators, generators, properties, cached functions.
             yield from (("", value) for value in gc.get_referents(thing) if not _is_globals(value))
         if kind in _CONTAINERS:
             return
@@ -179,7 +182,7 @@ def _is_library(package: str) -> bool:
 
 
 def slots(thing: Any) -> Iterator[tuple[str, types.MemberDescriptorType]]:
-    """The filled ``__slots__`` of an object, and their names."""
+    """Yield the names of the filled ``__slots__`` of an object, and the slots."""
     for kind in type(thing).__mro__:
         if "__slots__" in vars(kind) and not is_of_a_library(kind):
             for name, slot in vars(kind).items():
@@ -188,7 +191,7 @@ def slots(thing: Any) -> Iterator[tuple[str, types.MemberDescriptorType]]:
 
 
 def behind(proxy: Any) -> Any:
-    """The object of a weak proxy; None if it is gone."""
+    """Return the object of a weak proxy; None if it is gone."""
     try:
         return proxy.__init__.__self__
     except ReferenceError:
@@ -196,7 +199,7 @@ def behind(proxy: Any) -> Any:
 
 
 def storage_of(tensor: Tensor) -> torch.UntypedStorage | None:
-    """A tensor's storage; None if it has none: a sparse tensor is made of others, a functorch one of another."""
+    """Return a tensor's storage; None for a sparse tensor and others that are made of tensors."""
     try:
         return tensor.untyped_storage()
     except (NotImplementedError, RuntimeError):
@@ -213,12 +216,12 @@ def _of_a_tensor(tensor: Tensor) -> Iterator[Edge]:
 
 def _of_a_function(function: types.FunctionType) -> Iterator[Edge]:
     for name, cell in zip(function.__code__.co_freevars, function.__closure__ or (), strict=True):
-        yield f", through its closure's {name}", cell
-    yield ", through a default argument", function.__defaults__
-    yield ", through a default argument", function.__kwdefaults__
+        yield f"{THROUGH}its closure's {name}", cell
+    yield f"{THROUGH}a default argument", function.__defaults__
+    yield f"{THROUGH}a default argument", function.__kwdefaults__
     if not is_of_a_library(function):
         for name, value in _read_by_name(function.__code__, function.__globals__):
-            yield f", through the global {name}", value
+            yield f"{THROUGH}the global {name}", value
 
 
 class _Names(NamedTuple):
@@ -250,12 +253,12 @@ def _names_in(code: types.CodeType) -> _Names:
 
 
 def globals_set_by(code: types.CodeType) -> frozenset[str]:
-    """The names of globals that a piece of code, or a function defined in it, may bind or delete."""
+    """Return the names of the globals that a piece of code, or a function defined in it, may bind or delete."""
     return _names_in(code).bound
 
 
 def _read_by_name(code: types.CodeType, namespace: dict[str, Any]) -> Iterator[Edge]:
-    """The globals that code reads, and what it reads of modules that are not a library's: ``config.scale``."""
+    """Yield the globals that code reads, and the members of modules, such as ``config.scale``, but not of libraries."""
     names, seen = _names_in(code), set()
     queue = deque([("", {name: namespace[name] for name in names.read & namespace.keys()})])
     queue.append(("", {name: sys.modules[name] for name in names.imported & sys.modules.keys()}))

@@ -28,32 +28,16 @@ def twins(*originals: Any, dtype: torch.dtype | None = None) -> tuple[Any, ...]:
     What the originals share, the copies share. A plain function is copied with the modules, transforms and tensors that
     it holds in its closure or reads by name.
 
-    What deepcopy leaves shared with the originals, because a function that it does not copy reads it, is not touched.
+    Functions that deepcopy does not copy may lead back to the originals, whose tensors are left alone.
 
     Raises:
         ValueError: if something cannot be copied.
     """
-    copies, _ = copied(originals)
-    own = list(_own(copies, originals))
-    tensors = [thing for thing in own if isinstance(thing, Tensor)]
-    for tensor in tensors:
-        tensor.grad = None
-    if dtype is not None:
-        floating = [tensor for tensor in tensors if tensor.is_floating_point() and tensor.dtype != dtype]
-        _tie(zip(floating, floating, strict=True), dtype)
-        for tensor in floating:
-            tensor.data = tensor.data.to(dtype)
-    for thing in own:
-        if isinstance(thing, Transform):
-            # A cache could answer instead of the map; and an inverse held weakly is still the original's.
-            thing._cache_size, thing._cached_x_y = 0, (None, None)
-            if isinstance(thing._inv, weakref.ref):
-                thing._inv = None
-    return copies
+    return copied(*originals, dtype=dtype)[0]
 
 
-def copied(originals: tuple[Any, ...]) -> tuple[tuple[Any, ...], dict[int, Any]]:
-    """Deep copies of the originals, and by id what was copied: id of a thing -> its copy."""
+def copied(*originals: Any, dtype: torch.dtype | None = None) -> tuple[tuple[Any, ...], dict[int, Any]]:
+    """Return what ``twins`` returns, and a dict: id of a thing in the originals -> its copy."""
     # deepcopy refuses tensors with a history (loc = 2 * parameter): give it detached copies of those.
     tensors = list(_tensors(originals))
     memo: dict[int, Any] = {id(t): t.detach().clone() for t in tensors if not t.is_leaf}
@@ -69,6 +53,21 @@ def copied(originals: tuple[Any, ...]) -> tuple[tuple[Any, ...], dict[int, Any]]
             f"({type(error).__name__}: {error})"
         ) from error
     _tie((tensor, memo[id(tensor)]) for tensor in tensors if memo.get(id(tensor), tensor) is not tensor)
+    own = list(_own(copies, originals))
+    tensors = [thing for thing in own if isinstance(thing, Tensor)]
+    for tensor in tensors:
+        tensor.grad = None
+    if dtype is not None:
+        floating = [tensor for tensor in tensors if tensor.is_floating_point() and tensor.dtype != dtype]
+        _tie(zip(floating, floating, strict=True), dtype)
+        for tensor in floating:
+            tensor.data = tensor.data.to(dtype)
+    for thing in own:
+        if isinstance(thing, Transform):
+            # A cache could answer instead of the map; and an inverse held weakly is still the original's.
+            thing._cache_size, thing._cached_x_y = 0, (None, None)
+            if isinstance(thing._inv, weakref.ref):
+                thing._inv = None
     return copies, memo
 
 
@@ -202,7 +201,7 @@ def _has_state(value: Any, seen: frozenset[int]) -> bool:
 
 
 def _own(copies: tuple[Any, ...], originals: tuple[Any, ...]) -> Iterator[Any]:
-    """What belongs to the copies alone: functions that are not copied lead back to the originals."""
+    """Yield the things that belong to the copies alone: functions that are not copied lead back to the originals."""
     theirs = list(_reachable(originals))
     ids, storages = set(map(id, theirs)), {_address(thing) for thing in theirs if isinstance(thing, Tensor)} - {0}
     for thing in list(_reachable(copies)):
@@ -211,7 +210,7 @@ def _own(copies: tuple[Any, ...], originals: tuple[Any, ...]) -> Iterator[Any]:
 
 
 def _address(tensor: Tensor) -> int:
-    """Of a tensor's storage; 0 if it has none or an empty one."""
+    """Return the address of a tensor's storage; 0 if it has none or an empty one."""
     storage = storage_of(tensor)
     return 0 if storage is None else storage.data_ptr()
 

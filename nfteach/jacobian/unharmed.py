@@ -92,7 +92,7 @@ class Snapshot:
 
 
 def _bytes(storage: torch.UntypedStorage) -> Tensor:
-    """The storage as integers, as wide as fit."""
+    """Return the storage as integers, as wide as fit."""
     dtype, n = (torch.int64, storage.nbytes() // 8) if storage.nbytes() % 8 == 0 else (torch.uint8, storage.nbytes())
     return torch.empty(0, dtype=dtype, device=storage.device).set_(storage, 0, (n,), (1,))
 
@@ -139,7 +139,7 @@ class _Layout(NamedTuple):
 
 
 class _Keeper(NamedTuple):
-    """How the state of one kind of thing is read, compared and restored."""
+    """The functions that read, restore and compare the state of one kind of thing."""
 
     state: Callable[[Any], Any]
     restore: Callable[[Any, Any], None]
@@ -249,7 +249,7 @@ def _restore_text(stream: io.StringIO | io.BytesIO, state: tuple[Any, ...]) -> N
 
 
 def _position(iterator: Any) -> tuple[Any, ...]:
-    """What tells whether an iterator or a file was read on, as far as it tells."""
+    """Return a value that changes when an iterator or a file is read on, as far as that can be seen."""
     if isinstance(iterator, types.GeneratorType):
         frame = iterator.gi_frame
         return () if frame is None else (frame.f_lasti, *map(id, frame.f_locals.values()))
@@ -270,7 +270,7 @@ def _same_values(a: dict, b: dict) -> bool:
 
 
 def _same_arrays(a: Any, b: Any) -> bool:
-    """Whether two states of NumPy's generators are equal: nested dicts and tuples of numbers and arrays."""
+    """Return True for equal states of NumPy's generators, which are nested dicts and tuples of numbers and arrays."""
     if isinstance(a, dict):
         return a.keys() == b.keys() and all(_same_arrays(a[key], b[key]) for key in a)
     if isinstance(a, tuple | list):
@@ -314,7 +314,7 @@ _STANDARD_STREAMS = (sys.stdin, sys.stdout, sys.stderr, sys.__stdin__, sys.__std
 
 
 def goes_one_way(thing: Any) -> bool:
-    """Whether a thing is an iterator or a file, which cannot be copied or rewound once it was read or written."""
+    """Return True for iterators and files, which cannot be copied, or rewound once they were used."""
     kind = type(thing)
     if isinstance(thing, io.StringIO | io.BytesIO) or any(thing is stream for stream in _STANDARD_STREAMS):
         return False

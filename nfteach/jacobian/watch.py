@@ -1,4 +1,4 @@
-"""A watch over tensors: whether anything is computed with them while a map runs."""
+"""A watch over tensors: it sees when a map computes with one of them."""
 
 from __future__ import annotations
 
@@ -37,8 +37,8 @@ class Watch:
 
     @contextmanager
     def over_everything(self) -> Iterator[Watch]:
-        """Inside, every map that runs is watched."""
-        token = _WATCH.set(self)
+        """Watch every map that runs inside."""
+        token = _WATCH.set(self if self._tensors else None)
         try:
             yield self
         finally:
@@ -64,7 +64,7 @@ _WATCH: ContextVar[Watch | None] = ContextVar("watch", default=None)
 
 
 def watched() -> AbstractContextManager[Any]:
-    """Watch what runs inside, if there is a watch."""
+    """Return a context in which every operation is seen by the watch, if there is one."""
     watch = _WATCH.get()
     if watch is None:
         return nullcontext()

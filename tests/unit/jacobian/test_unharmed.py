@@ -52,7 +52,7 @@ class Scale(nn.Module):
 
 
 def kept_as(attribute, value):
-    """A layer whose scale is computed by a function that it keeps: ``value(layer)`` is set as ``attribute``."""
+    """Return a layer whose scale is computed by a function that it keeps as ``attribute``: ``value(layer)``."""
 
     class Keeps(Scale):
         def __init__(self):
@@ -93,7 +93,7 @@ class Slotted:
 
 
 def hooked(register, make):
-    """A layer with a hook that ``make`` makes of the layer and a list."""
+    """Return a layer with a hook that ``make`` makes of the layer and a list."""
 
     def hook(layer):
         layer.seen = []
@@ -312,7 +312,7 @@ def nested():
 
 
 def memo_of_the_original(layer):
-    """A function reads what the forward pass leaves in the layer: in a copy it would find nothing."""
+    """Let a function read a value that the forward pass leaves in the layer: in a copy it would find None."""
     layer.context = None
     layer.register_forward_pre_hook(lambda module, args: setattr(module, "context", 2.0))
     read = lambda: layer.context  # noqa: E731
@@ -353,7 +353,10 @@ class ReadsOn(Scale):
 # layer and other things that it can reach.
 LAYERS = {
     "plain": (Scale, None),
-    "lambda over self": (lambda: kept_as("kept", lambda layer: lambda: layer.k.exp()), "Keeps.kept"),
+    "lambda over self": (
+        lambda: kept_as("kept", lambda layer: lambda: layer.k.exp()),
+        "Keeps.kept uses Keeps.k of the original",
+    ),
     "lambda over self, given what it needs": (
         lambda: Scale(lambda s: setattr(s, "f", lambda a: s.act(a) + s.shift)),
         None,
@@ -412,12 +415,15 @@ LAYERS = {
         "Keeps.kept",
     ),
     "global tensor in a method": (lambda: (ReadsConstant(), CONSTANT), None),
-    "global module in a method": (lambda: (ReadsTrained(), TRAINED), "ReadsTrained.scale, through the global TRAINED"),
+    "global module in a method": (
+        lambda: (ReadsTrained(), TRAINED),
+        "ReadsTrained.scale uses the global TRAINED.bias of the original",
+    ),
     "global, class attribute and list of a class": (lambda: (Counts(), Counts.names), None),
     "dict of modules in a closure": (modules_in_a_dict, None),
     "module as a default argument": (default_argument, None),
     "function with a default argument": (default_argument_kept, "Keeps.kept"),
-    "weak reference to the original": (Parent, "Parent.child.parent"),
+    "weak reference to the original": (Parent, r"Parent.child.parent \(weak reference\) uses Parent.k"),
     "cached property, not used yet": (lambda: cached(False), None),
     "cached property, used": (lambda: cached(True), "Cached.function"),
     "callable with slots": (lambda: kept_as("kept", Slotted), None),
@@ -435,12 +441,12 @@ LAYERS = {
     "iterator": (lambda: reads_on(iter([1, 2, 3])), "list_iterator"),
     "counter": (lambda: reads_on(itertools.count()), "count"),
     "generator": (lambda: reads_on(x for x in range(9)), "generator"),
-    "iterator read by a method": (ReadsOn, "a call changes ReadsOn.scale, through the global LINES"),
+    "iterator read by a method": (ReadsOn, "a call changes .*scale, through the global LINES"),
 }
 
 
 def fingerprint(thing, seen=None):
-    """What a thing is and holds, written without the inspector's own walk."""
+    """Return all that can be compared of a thing, collected without the inspector's own walk."""
     seen = {} if seen is None else seen
     if id(thing) in seen:
         return seen[id(thing)]
@@ -490,7 +496,7 @@ ASKED = {
 
 
 def of(name):
-    """The layer, and all that was made with it."""
+    """Return the layer, and all that was made with it."""
     made = LAYERS[name][0]()
     return (made[0] if isinstance(made, tuple) else made), made
 
