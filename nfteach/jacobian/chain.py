@@ -27,7 +27,9 @@ def layers_of(stack: Any) -> list[Any]:
     Raises:
         ValueError: if there is none, one cannot be called, or ``stack`` does not say where it keeps them.
     """
-    if isinstance(stack, _SEQUENCES):
+    if isinstance(stack, _SEQUENCES) and not isinstance(
+        stack, Transform
+    ):  # Pyro's lists only the parts that are modules
         layers = list(stack)
         for index, layer in enumerate(layers):
             if not callable(layer):

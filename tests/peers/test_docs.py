@@ -1,4 +1,4 @@
-"""The inspector's page on layers of other libraries: its lines give what it says, its examples print what it shows."""
+"""The inspector's page on layers of other libraries: each line and each example gives the result that is shown."""
 
 from importlib.metadata import version
 
@@ -16,14 +16,14 @@ DISTRIBUTIONS = {"Pyro": "pyro-ppl", "nflows": "nflows", "normflows": "normflows
 
 @pytest.mark.parametrize("block", BLOCKS, ids=lambda block: f"line {block.line}")
 @pytest.mark.filterwarnings("ignore::UserWarning")
-def test_each_block_runs_and_prints_what_is_shown(block):
+def test_each_block_prints_the_output_shown(block):
     printed = output(PAGE, block)
     assert agree(printed, block.shown or ""), f"run there: python -m tests.unit.pages docs/inspector.md\n{printed}"
 
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: in_backticks(row[1])[0])
 @pytest.mark.filterwarnings("ignore::UserWarning", "ignore:.*torch.qr is deprecated")
-def test_each_line_gives_what_the_page_says(row):
+def test_each_line_gives_the_findings_shown(row):
     scope: dict = {}
     for block in blocks(PAGE):
         if block.opens or block.heading == HEADING:
@@ -35,7 +35,7 @@ def test_each_line_gives_what_the_page_says(row):
 
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: in_backticks(row[1])[0])
-def test_it_is_said_of_the_version_that_is_here(row):
+def test_each_line_names_the_version_that_is_installed(row):
     library, said = row[0].partition("]")[0].removeprefix("[").split()
     assert version(DISTRIBUTIONS[library]) == said
     assert f"test_{library.lower()}_faults.py" in row[0]

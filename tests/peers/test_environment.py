@@ -15,7 +15,7 @@ PINS = {
     for name, _, version in (line.partition("==") for line in (ROOT / file).read_text().splitlines())
     if version
 }
-# What makes environments, and what is tested.
+# The installer, and the package that is tested.
 NOT_PINNED = {"pip", "nfteach"}
 
 

@@ -1,22 +1,22 @@
-"""What the microscope says of nflows 0.14, shown without it: by differences, by hand."""
+"""The faults that the inspector finds in nflows 0.14, shown without it: by differences, by hand."""
 
 import pytest
 import torch
 from nflows import transforms as N
 from nflows.transforms.nonlinearities import GatedLinearUnit
 
-from tests.peers.layers import inside, points, slow_jacobian
+from tests.peers.numerics import inside, points, slow_jacobian
 
 
 @pytest.mark.filterwarnings("ignore:.*torch.qr is deprecated")
-def test_a_naive_linear_cannot_be_inverted():
+def test_naive_linear_cannot_be_inverted():
     layer = N.NaiveLinear(5)
     y, _ = layer(points(3, 5))
     with pytest.raises(RuntimeError, match=r"torch\.solve"):
         layer.inverse(y)
 
 
-def test_a_squeeze_by_three_cannot_be_undone():
+def test_squeeze_by_three_cannot_be_undone():
     layer = N.SqueezeTransform(factor=3)
     y, _ = layer(points(3, 1, 3, 6))
     assert y.shape == (3, 9, 1, 2)
@@ -24,7 +24,7 @@ def test_a_squeeze_by_three_cannot_be_undone():
         layer.inverse(y)
 
 
-def test_a_gated_linear_unit_never_sums_its_log_det():
+def test_gated_linear_unit_never_sums_its_log_det():
     x, gate = points(7, 5).double(), points(7, 1, seed=1).double()
     layer = GatedLinearUnit()
     J = slow_jacobian(lambda z: layer(z, gate), x)
@@ -35,7 +35,7 @@ def test_a_gated_linear_unit_never_sums_its_log_det():
     assert layer(x, points(7, 5))[1].shape == (35,)
 
 
-def test_the_last_bin_of_a_linear_spline_is_steeper_on_the_way_back():
+def test_last_bin_of_a_linear_spline_is_steeper_on_the_way_back():
     """searchsorted adds 1e-6 to the last knot in place; the inverse takes the slope of the last bin after that."""
     torch.manual_seed(0)
     bins = 20
@@ -59,7 +59,7 @@ def test_the_last_bin_of_a_linear_spline_is_steeper_on_the_way_back():
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-def test_a_straight_cubic_spline_cannot_be_inverted(dtype):
+def test_straight_cubic_spline_cannot_be_inverted(dtype):
     """In its inner bins the cubic a t^3 + b t^2 + c t + d has a = b = 0. The inverse divides by 2 b."""
     layer = N.PiecewiseCubicCDF([1], num_bins=8).to(dtype)
     for parameter in layer.parameters():

@@ -1,15 +1,15 @@
-"""What the microscope says of normflows 1.7.3, shown without it: by hand."""
+"""The faults that the inspector finds in normflows 1.7.3, and one that it does not, shown by hand."""
 
 import pytest
 import torch
 from normflows import flows as F
 
-from tests.peers.layers import inside, points
-from tests.peers.test_normflows import residual
+from tests.peers.numerics import inside, points
+from tests.peers.registry.normflows import residual
 
 
 def fixed_point(g, y, *, squared):
-    """x with x + g(x) = y as iResBlock looks for it; `squared`: with its own test for the end."""
+    """Return x with x + g(x) = y as iResBlock looks for it; `squared`: with its own test for the end."""
     x, previous = y - g(y), y
     tolerance = 1e-5 + 1e-5 * y.abs()
     while not (((x - previous) ** 2 if squared else (x - previous).abs()) / tolerance < 1).all():
@@ -17,7 +17,7 @@ def fixed_point(g, y, *, squared):
     return x
 
 
-def test_the_inverse_of_a_residual_flow_stops_too_early():
+def test_inverse_of_a_residual_flow_stops_too_early():
     """The *square* of the last move is held against 1e-5, so a move of 0.003 is the end."""
     torch.manual_seed(20260)
     layer = residual(3, exact_trace=True).double()
@@ -35,8 +35,8 @@ def test_the_inverse_of_a_residual_flow_stops_too_early():
 @pytest.mark.parametrize(
     "make", [F.CircularCoupledRationalQuadraticSpline, F.CircularAutoregressiveRationalQuadraticSpline]
 )
-def test_outside_their_interval_circular_splines_flatten_what_should_pass(make):
-    """With linear and circular coordinates mixed, nobody copies what lies outside: it stays at the initial 0."""
+def test_circular_splines_flatten_outside_their_interval(make):
+    """With linear and circular coordinates mixed, no code copies the points outside: they stay at the initial 0."""
     torch.manual_seed(0)
     layer = make(5, 1, 16, ind_circ=[1, 2])
     x = inside(-2.9, 2.9, 7, 5)
@@ -49,7 +49,7 @@ def test_outside_their_interval_circular_splines_flatten_what_should_pass(make):
     torch.testing.assert_close(plain[:, 0], x[:, 0])  # without circles it passes
 
 
-def test_a_composite_adds_its_log_dets_in_float32():
+def test_composite_adds_its_log_dets_in_float32():
     """Half of the digits of a float64 flow are lost: the sum starts from torch.zeros(batch)."""
     layer = F.Composite([F.MaskedAffineAutoregressive(5, 16)]).double()
     x = points(7, 5).double()

@@ -1,4 +1,4 @@
-"""What the microscope says of Pyro 1.9.2, shown without it: by autograd, by differences, by hand."""
+"""The faults of Pyro 1.9.2, shown without the inspector: by autograd, by differences, by hand."""
 
 import math
 
@@ -7,16 +7,16 @@ import pytest
 import torch
 from pyro.nn import AutoRegressiveNN
 
-from tests.peers.layers import double_precision, inside, points, slow_jacobian
+from tests.peers.numerics import double_precision, inside, points, slow_jacobian
 
 
 def log_det(transform, x):
-    """(B,) log|det J| by central differences."""
+    """Return log|det J| (B,) by central differences."""
     return torch.linalg.slogdet(slow_jacobian(transform, x)).logabsdet
 
 
 def sylvester(size):
-    """With R, S and b drawn from a normal distribution of this standard deviation, in float64."""
+    """Return a layer whose R, S and b are normal with this standard deviation, in float64."""
     with double_precision():
         transform = P.Sylvester(5, count_transforms=1)
         for parameter in (transform.R_dense, transform.S_dense, transform.R_diag, transform.S_diag, transform.b):
@@ -25,7 +25,7 @@ def sylvester(size):
 
 
 def claimed(transform, x):
-    """(B,) log|det J| as the transform says."""
+    """Return log|det J| (B,) as the transform claims it."""
     with torch.no_grad():
         return transform.log_abs_det_jacobian(x, transform(x))
 
@@ -34,7 +34,7 @@ def test_sylvester_is_right_only_near_its_initial_parameters():
     """y = x + tanh(x B + b) A, rows as vectors, with A = Q R and B = S Q'. The paper's map takes A' and B'.
 
     The claim is the sum of log(1 + h' R_ii S_ii): the log-det of I + diag(h') S R, which is triangular, and to which
-    the paper's map comes down since Q'Q = I. Here it is Q S'R'Q' that stands beside diag(h'), and that is full.
+    the paper's map comes down since Q'Q = I. Here the factor next to diag(h') is Q S'R'Q', which is full.
     """
     x = points(500, 5).double()
     miss = {size: (claimed(t := sylvester(size), x) - log_det(t, x)).abs().max().item() for size in (0.01, 0.5, 1.0)}
@@ -53,7 +53,7 @@ def test_sylvester_is_right_only_near_its_initial_parameters():
     torch.testing.assert_close(log_det(paper, x), formula, rtol=0, atol=1e-6)
 
 
-def test_the_inverse_of_an_affine_autoregressive_runs_in_float32_only():
+def test_inverse_of_an_affine_autoregressive_runs_in_float32_only():
     transform = P.AffineAutoregressive(AutoRegressiveNN(5, [16])).double()
     y = transform(points(3, 5).double()).clone()
     with pytest.raises(RuntimeError, match="same dtype"):
@@ -61,7 +61,7 @@ def test_the_inverse_of_an_affine_autoregressive_runs_in_float32_only():
 
 
 @pytest.mark.parametrize("make", [P.Planar, P.Radial, P.Sylvester, P.BlockAutoregressive], ids=lambda m: m.__name__)
-def test_an_inverse_that_is_only_remembered(make):
+def test_inverse_is_only_remembered(make):
     transform = make(5)
     x = points(3, 5)
     y = transform(x)
@@ -70,8 +70,8 @@ def test_an_inverse_that_is_only_remembered(make):
         transform.inv(y.clone())
 
 
-def test_a_neural_autoregressive_tells_the_log_det_of_its_last_call():
-    """Its log_abs_det_jacobian(x, y) looks at neither x nor y. The inspector asks in the order that is right."""
+def test_neural_autoregressive_returns_the_log_det_of_its_last_call():
+    """Its log_abs_det_jacobian(x, y) looks at neither x nor y. The inspector calls it in the right order."""
     torch.manual_seed(0)
     transform = P.NeuralAutoregressive(AutoRegressiveNN(5, [16], param_dims=[8, 8, 8]), 8)
     x, other = points(3, 5), 4 * points(3, 5, seed=1)
@@ -82,7 +82,7 @@ def test_a_neural_autoregressive_tells_the_log_det_of_its_last_call():
     assert (right - of_the_other).abs().max() > 0.1
 
 
-def test_a_matrix_exponential_of_nine_terms():
+def test_matrix_exponential_has_nine_terms():
     """The claim, tr M, is the log-det of exp(M); the map is I + M + ... + M^8 / 8!."""
     torch.manual_seed(0)
     transform = P.MatrixExponential(5).double()
@@ -97,7 +97,7 @@ def test_a_matrix_exponential_of_nine_terms():
     assert (transform._inverse(transform(x)) - x).abs().max() > 1e-3
 
 
-def test_the_inverse_of_elu_adds_a_little():
+def test_inverse_of_elu_adds_a_little():
     """x = log(y + 1 + 1e-8): with y + 1 = exp(x) it comes back as x + log(1 + 1e-8 exp(-x))."""
     x = torch.tensor([-2.0, -6.0, -12.0, -20.0], dtype=torch.float64)
     transform = P.ELUTransform()
@@ -108,7 +108,7 @@ def test_the_inverse_of_elu_adds_a_little():
 
 
 def test_clipped_scales_keep_their_gradient():
-    """clamp_preserve_gradients: the value is clipped, and autograd is told that it is not."""
+    """clamp_preserve_gradients: the value is clipped, and autograd differentiates as if it were not."""
     torch.manual_seed(0)
     with double_precision():
         transform = P.affine_coupling(5, log_scale_max_clip=0.0)
@@ -134,7 +134,7 @@ def test_batch_norm_in_training_mode_has_the_log_det_of_another_map():
 
 
 def steep_spline(order):
-    """Parameters three times as large as the initial ones."""
+    """Return a spline whose parameters are three times as large as the initial ones."""
     torch.manual_seed(1)
     spline = P.Spline(50, order=order)
     with torch.no_grad():
@@ -143,7 +143,7 @@ def steep_spline(order):
     return spline
 
 
-def test_the_inverse_of_a_spline_drifts_in_float32():
+def test_inverse_of_a_spline_drifts_in_float32():
     """A hundred times as far as its slope explains, so that a float32 flow comes back somewhere else."""
     spline = steep_spline("linear")
     x = inside(-2.95, 2.95, 2000, 50)
@@ -158,7 +158,7 @@ def test_the_inverse_of_a_spline_drifts_in_float32():
     assert exact.max() < 1e-3
 
 
-def test_a_spline_uses_each_bin_a_millionth_too_far():
+def test_spline_uses_each_bin_a_millionth_too_far():
     """The knots are moved up by 1e-6 to find the bin: just above one, the function of the bin before goes on."""
     spline = steep_spline("quadratic").double()
     with torch.no_grad():

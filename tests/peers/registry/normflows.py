@@ -1,15 +1,16 @@
-"""The microscope on normflows' layers."""
+"""normflows' layers."""
 
 import normflows as nf
-import pytest
 import torch
 from normflows import flows as F
 from torch import nn
 
-from nfteach.jacobian import inspect_jacobian
-from tests.peers.layers import Layer, check, check_by_differences, inside, points
+from tests.peers.numerics import inside, points
+from tests.peers.registry import Layer, Library, Model, Refused, fixed
 
 MASK = torch.tensor([1.0, 0.0, 1.0, 0.0, 1.0])  # 1: passes through
+NO_INVERSE = {"inverse-missing": "the map has none in closed form, and normflows says so"}
+COARSE = {"inverse-wrong": "the fixed point is left when the *square* of the last move is below 1e-5"}
 
 
 def mlp(*sizes):
@@ -20,8 +21,13 @@ def autoregressive():
     return F.MaskedAffineAutoregressive(5, 16)
 
 
+def there_and_back():
+    """Return two autoregressive layers with the halves swapped between them."""
+    return [autoregressive(), F.Permute(5, mode="swap"), autoregressive()]
+
+
 def set_up(layer):
-    """The layer once its ActNorms have seen a batch."""
+    """Return the layer as it is once its ActNorms have seen a batch."""
     for part in layer.modules():
         if isinstance(part, F.ActNorm):
             part.data_dep_init_done = torch.tensor(1.0)
@@ -29,7 +35,7 @@ def set_up(layer):
 
 
 def contraction(dim, size=0.7):
-    """A network whose Lipschitz constant is below `size`: x -> x + g(x) is then a bijection."""
+    """Return a network whose Lipschitz constant is below `size`: x -> x + g(x) is then a bijection."""
     net = nn.Sequential(nn.Linear(dim, 16), nn.Tanh(), nn.Linear(16, dim))
     with torch.no_grad():
         for linear in (net[0], net[2]):
@@ -42,8 +48,18 @@ def residual(dim, **more):
     return F.Residual(contraction(dim), **more).eval()
 
 
+def real_nvp():
+    """Return a model of two couplings, with an ActNorm that has seen a batch behind each."""
+    layers = [layer for mask in (MASK, 1 - MASK) for layer in (masked_affine(mask), set_up(F.ActNorm(5)))]
+    return nf.NormalizingFlow(nf.distributions.DiagGaussian(5), layers)
+
+
+def masked_affine(mask):
+    return F.MaskedAffineFlow(mask, t=mlp(5, 16, 5), s=mlp(5, 16, 5))
+
+
 class OfOneClass(nn.Module):
-    """normflows' CCAffineConst takes the class as a second argument; here it is fixed."""
+    """A CCAffineConst, which takes the class as a second argument, of one class."""
 
     def __init__(self):
         super().__init__()
@@ -57,229 +73,192 @@ class OfOneClass(nn.Module):
         return self.layer.inverse(y, self.label)
 
 
-NO_INVERSE = {"inverse-missing": "the map has none in closed form, and normflows says so"}
-COARSE = {"inverse-wrong": "the fixed point is left when the *square* of the last move is below 1e-5"}
-
-LAYERS = [
-    Layer(
-        "Planar",
+LAYERS = {
+    "Planar": Layer(
         lambda: F.Planar((5,)),
         "identity plus rank one",
         "J = I + u h'(w.z + b) w': every point moves along u",
         findings=NO_INVERSE,
     ),
-    Layer(
-        "Planar, leaky ReLU",
+    "Planar, leaky ReLU": Layer(
         lambda: F.Planar((5,), act="leaky_relu"),
         "identity plus rank one",
         "J = I + u h'(w.z + b) w', with h' one of two numbers",
     ),
-    Layer(
-        "Radial",
+    "Radial": Layer(
         lambda: F.Radial((5,)),
         "dense",
         "J = (1 + beta h) I + beta h'/r d d': a multiple of I plus rank one, and that multiple is not 1",
         findings=NO_INVERSE,
     ),
-    Layer("AffineConstFlow", lambda: F.AffineConstFlow(5), "diagonal", "y = exp(s) x + t", at_start="identity"),
-    Layer(
-        "AffineConstFlow, images",
+    "AffineConstFlow": Layer(lambda: F.AffineConstFlow(5), "diagonal", "y = exp(s) x + t", at_start="identity"),
+    "AffineConstFlow, images": Layer(
         lambda: F.AffineConstFlow((3, 1, 1)),
         "diagonal",
         "one scale a channel: its log counts for every pixel",
         x=points(5, 3, 2, 2),
+        at_start="identity",
     ),
-    Layer("ActNorm", lambda: set_up(F.ActNorm(5)), "diagonal", "y = exp(s) x + t", at_start="identity"),
-    Layer(
-        "ActNorm, first batch",
+    "ActNorm": Layer(lambda: set_up(F.ActNorm(5)), "diagonal", "y = exp(s) x + t", at_start="identity"),
+    "ActNorm, first batch": Layer(
         lambda: F.ActNorm(5),
         "diagonal",
         "the same once the first batch has set s and t",
         findings={"changes-state": "the first call writes s, t and a flag"},
     ),
-    Layer("CCAffineConst", OfOneClass, "diagonal", "y = exp(s_c) x + t_c", at_start="identity"),
-    Layer(
-        "AffineCouplingBlock",
+    "CCAffineConst": Layer(OfOneClass, "diagonal", "y = exp(s_c) x + t_c", at_start="identity"),
+    "AffineCouplingBlock": Layer(
         lambda: F.AffineCouplingBlock(mlp(3, 16, 4)),
         "coupling",
         "the first three pass; the other two are scaled and shifted given them",
     ),
-    Layer(
-        "AffineCouplingBlock, sigmoid",
-        lambda: F.AffineCouplingBlock(mlp(3, 16, 4), scale_map="sigmoid"),
-        "coupling",
-        "the same, divided by a sigmoid",
+    "AffineCouplingBlock, sigmoid": Layer(
+        lambda: F.AffineCouplingBlock(mlp(3, 16, 4), scale_map="sigmoid"), "coupling", "the same, divided by a sigmoid"
     ),
-    Layer(
-        "AffineCouplingBlock, additive",
+    "AffineCouplingBlock, additive": Layer(
         lambda: F.AffineCouplingBlock(mlp(2, 16, 3), scale=False, split_mode="channel_inv"),
         "coupling",
         "the last two pass; the others are shifted given them",
     ),
-    Layer(
-        "MaskedAffineFlow",
-        lambda: F.MaskedAffineFlow(MASK, t=mlp(5, 16, 5), s=mlp(5, 16, 5)),
+    "MaskedAffineFlow": Layer(
+        lambda: masked_affine(MASK),
         "coupling",
         "where the mask is 1 x passes; elsewhere it is scaled and shifted given that",
     ),
-    Layer("Permute", lambda: F.Permute(5), "permutation", "y_i = x_p(i)", perturb=None),
-    Layer(
-        "Permute, swap",
-        lambda: F.Permute(5, mode="swap"),
-        "permutation",
-        "the halves, two and three, change places",
-        perturb=None,
+    "Permute": fixed(lambda: F.Permute(5), "permutation", "y_i = x_p(i)"),
+    "Permute, swap": fixed(
+        lambda: F.Permute(5, mode="swap"), "permutation", "the halves, two and three, change places"
     ),
-    Layer(
-        "Invertible1x1Conv",
+    "Invertible1x1Conv": Layer(
         lambda: F.Invertible1x1Conv(3),
         "block diagonal",
         "one 3 x 3 matrix for each of 4 pixels, which do not see each other",
         x=points(5, 3, 2, 2),
+        at_start="orthogonal",
     ),
-    Layer(
-        "Invertible1x1Conv, LU",
+    "Invertible1x1Conv, LU": Layer(
         lambda: F.Invertible1x1Conv(3, use_lu=True),
         "block diagonal",
         "the same, its matrix in factors",
         x=points(5, 3, 2, 2),
+        at_start="orthogonal",
     ),
-    Layer("InvertibleAffine", lambda: F.InvertibleAffine(5), "dense", "any matrix, in factors P L U"),
-    Layer("InvertibleAffine, whole", lambda: F.InvertibleAffine(5, use_lu=False), "dense", "any matrix"),
-    Layer("LULinearPermute", lambda: F.LULinearPermute(5), "dense", "the inverse of a permutation, L and U: no zeros"),
-    Layer(
-        "BatchNorm",
+    "InvertibleAffine": Layer(
+        lambda: F.InvertibleAffine(5), "dense", "any matrix, in factors P L U", at_start="orthogonal"
+    ),
+    "InvertibleAffine, whole": Layer(
+        lambda: F.InvertibleAffine(5, use_lu=False), "dense", "any matrix", at_start="orthogonal"
+    ),
+    "LULinearPermute": Layer(
+        lambda: F.LULinearPermute(5), "dense", "the inverse of a permutation, L and U: no zeros", at_start="permutation"
+    ),
+    "BatchNorm": fixed(
         F.BatchNorm,
         "diagonal",
         "dy_b/dx_b is diagonal, but every y_b sees every x: there are no running statistics",
         findings={"samples-coupled": "mean and variance are always the batch's"} | NO_INVERSE,
-        perturb=None,
     ),
-    Layer(
-        "MaskedAffineAutoregressive",
-        autoregressive,
-        "lower triangular",
-        "y_i = a_i x_i + b_i with a_i, b_i functions of x_<i",
+    "MaskedAffineAutoregressive": Layer(
+        autoregressive, "lower triangular", "y_i = a_i x_i + b_i with a_i, b_i functions of x_<i"
     ),
-    Layer(
-        "Reverse",
-        lambda: F.Reverse(autoregressive()),
-        "lower triangular",
-        "x_i is found from y_i and x_<i, so from y_<=i",
+    "Reverse": Layer(
+        lambda: F.Reverse(autoregressive()), "lower triangular", "x_i is found from y_i and x_<i, so from y_<=i"
     ),
-    Layer(
-        "CoupledRationalQuadraticSpline",
+    "CoupledRationalQuadraticSpline": Layer(
         lambda: F.CoupledRationalQuadraticSpline(5, 1, 16),
         "triangular up to a permutation",
         "one half goes through splines of its own, the other through splines given it; at the start these are I",
+        at_start="coupling",
     ),
-    Layer(
-        "AutoregressiveRationalQuadraticSpline",
+    "AutoregressiveRationalQuadraticSpline": Layer(
         lambda: F.AutoregressiveRationalQuadraticSpline(3, 1, 16),
         "lower triangular",
         "the inverse of splines of x_i given x_<i",
         x=points(7, 3),
+        at_start="identity",
     ),
-    Layer(
-        "CircularCoupledRationalQuadraticSpline",
+    "CircularCoupledRationalQuadraticSpline": Layer(
         lambda: F.CircularCoupledRationalQuadraticSpline(5, 1, 16, ind_circ=[1, 2]),
         "triangular up to a permutation",
         "as without circles",
         x=inside(-2.9, 2.9, 7, 5),
+        at_start="identity",
     ),
-    Layer(
-        "CircularAutoregressiveRationalQuadraticSpline",
+    "CircularAutoregressiveRationalQuadraticSpline": Layer(
         lambda: F.CircularAutoregressiveRationalQuadraticSpline(3, 1, 16, ind_circ=[1, 2], permute_mask=False),
         "lower triangular",
         "as without circles",
         x=inside(-2.9, 2.9, 7, 3),
+        at_start="identity",
     ),
-    Layer(
-        "CircularCoupledRationalQuadraticSpline, outside",
+    "CircularCoupledRationalQuadraticSpline, outside": fixed(
         lambda: F.CircularCoupledRationalQuadraticSpline(5, 1, 16, ind_circ=[1, 2]),
         "diagonal",
         "the coordinates that are no angles have linear tails, so outside (-3, 3) they should pass",
         x=inside(-2.9, 2.9, 7, 5) + torch.tensor([6.0, 0.0, 0.0, 0.0, 0.0]),
-        findings={"singular": "they all become 0, with log-det 0: see below"},
-        perturb=None,
+        findings={"singular": "they all become 0, with log-det 0"},
+        shown_by="test_circular_splines_flatten_outside_their_interval",
     ),
-    Layer(
-        "Residual",
+    "Residual": fixed(
         lambda: residual(3, exact_trace=True),
         "dense",
         "J = I + dg/dx with a network g; log det by its power series, exact traces",
         x=points(7, 3),
         findings=COARSE,
-        perturb=None,
+        shown_by="test_inverse_of_a_residual_flow_stops_too_early",
     ),
-    Layer(
-        "Residual, brute force",
+    "Residual, brute force": fixed(
         lambda: residual(2, brute_force=True),
         "dense",
         "J = I + dg/dx with a network g; log det of 2 x 2 matrices, the only size that normflows does so",
         x=points(7, 2),
         findings=COARSE,
-        perturb=None,
+        shown_by="test_inverse_of_a_residual_flow_stops_too_early",
     ),
-    Layer(
-        "Residual, estimated",
+    "Residual, estimated": fixed(
         lambda: residual(3),
         "dense",
         "the same with Hutchinson's estimate of the traces",
         x=points(7, 3),
         findings={"non-deterministic": "the log-det is drawn: right on average, never at one call"} | COARSE,
-        perturb=None,
+        shown_by="test_inverse_of_a_residual_flow_stops_too_early",
     ),
-    Layer(
-        "Squeeze",
-        F.Squeeze,
-        "permutation",
-        "channels become pixels, none changes",
-        x=points(5, 4, 2, 1),
-        perturb=None,
-    ),
-    Layer(
-        "PeriodicShift",
+    "Squeeze": fixed(F.Squeeze, "permutation", "channels become pixels, none changes", x=points(5, 4, 2, 1)),
+    "PeriodicShift": fixed(
         lambda: F.PeriodicShift([1, 3], bound=2.0, shift=0.7),
         "identity",
         "two coordinates move on by 0.7, and round by the interval's length: slope 1",
         x=inside(-1.99, 1.99, 7, 5),
-        perturb=None,
     ),
-    Layer(
-        "PeriodicWrap",
+    "PeriodicWrap": fixed(
         lambda: F.PeriodicWrap([1, 3], bound=2.0),
         "identity",
         "does nothing on this way, and nothing inside the interval on the way back",
         x=inside(-1.99, 1.99, 7, 5),
-        perturb=None,
     ),
-    Layer(
-        "Composite",
-        lambda: F.Composite([autoregressive(), F.Permute(5, mode="swap"), autoregressive()]),
+    "Composite": Layer(
+        lambda: F.Composite(there_and_back()),
         "dense",
         "triangular, halves swapped, triangular: even y_1 sees three inputs",
     ),
-    Layer(
-        "GlowBlock",
+    "GlowBlock": Layer(
         lambda: set_up(F.GlowBlock(3, 8)),
         "dense",
         "a coupling that sees neighbouring pixels, a 1 x 1 convolution, a scale for each channel",
         x=points(5, 3, 2, 2),
+        at_start="block diagonal",
     ),
-]
+}
 
+MODELS = {
+    "MAF": Model(
+        there_and_back,
+        ["lower triangular", "permutation", "lower triangular"],
+        "dense",
+    ),
+    "RealNVP": Model(real_nvp, ["coupling", "diagonal"] * 2, "dense"),
+}
 
-@pytest.mark.parametrize("expected", LAYERS, ids=lambda layer: layer.name)
-def test_layer(expected):
-    check(expected)
+REFUSED = {"Split": Refused(F.Split, "must return a tensor y, but returned a list")}
 
-
-@pytest.mark.parametrize("expected", LAYERS, ids=lambda layer: layer.name)
-def test_by_differences(expected):
-    check_by_differences(expected)
-
-
-def test_what_returns_two_tensors_is_no_map():
-    with pytest.raises(ValueError, match="must return a tensor y, but returned a list"):
-        inspect_jacobian(F.Split(), points(7, 5))
+LIBRARY = Library(inverse=lambda layer, y: layer.inverse(y)[0], layers=LAYERS, models=MODELS, refused=REFUSED)
