@@ -30,12 +30,12 @@ QUICK := test-quick-browser test-quick-maths test-quick-exercises
 RUN_SUITES = $(BIN)/python tools/run_tests.py
 only = $(if $(ONLY),'$(ONLY)',$(1))
 
-# Other people's libraries live in an environment of their own, for tests and for benchmarks, and each is run in a process
-# of its own: zuko changes torch.distributions for all.
+# Other libraries live in a separate environment, for tests and for benchmarks. Each word of PEERS is one process: zuko
+# changes torch.distributions for all, so it runs alone.
 PEERS_VENV ?= $(VENV)-peers
 PEERS_BIN := $(PEERS_VENV)/bin
 PEERS_READY := $(PEERS_VENV)/.peers-ready
-PEERS ?= environment nflows normflows pyro zuko docs
+PEERS ?= nflows,normflows,environment zuko pyro,docs
 PEERS_PIP = $(PEERS_BIN)/python -m pip install $(PIP_OPTIONS) -c constraints-peers.txt
 BENCHMARKS := $(PEERS_BIN)/python -m benchmarks
 
@@ -88,9 +88,10 @@ test-quick-browser: $(TEST_READY) browser
 	$(PYTEST) -k "00_start_here or PlanarExplorer" $(call only,tests/browser/test_lessons.py tests/browser/test_gallery.py)
 
 test-peers: $(PEERS_READY) ## the microscope on layers of zuko, nflows, normflows and Pyro (PEERS=zuko: that library only)
-	@status=0; for peer in $(PEERS); do \
-		OMP_NUM_THREADS=1 $(PEERS_BIN)/python -m pytest tests/peers/test_$${peer}*.py || status=1; \
-	done; exit $$status
+	@$(RUN_SUITES) $(addprefix test-peers-,$(PEERS))
+
+test-peers-%: $(PEERS_READY)
+	OMP_NUM_THREADS=1 $(PEERS_BIN)/python -m pytest -p no:nbval --peers $* $(call only,tests/peers)
 
 setup: $(TEST_READY) $(PEERS_READY) browser ## install whatever the suites need
 
@@ -132,7 +133,7 @@ clean: ## remove what was generated; the environments stay (rm -rf .venv* takes 
 
 # ---- the environment: installed once, and again when its description changes -------------------------------------
 
-$(BIN)/python $(PEERS_BIN)/python $(BENCH_BIN)/python:
+$(BIN)/python $(BENCH_BIN)/python:
 	@sh tools/check_python.sh $(PYTHON)
 	$(PYTHON) -m venv $(patsubst %/bin/python,%,$@)
 
@@ -148,13 +149,15 @@ $(TEST_READY): pyproject.toml constraints.txt | $(BIN)/python
 	@$(if $(CPU_ONLY),$(BIN)/python tools/check_torch.py)
 	@touch $(LAB_READY) $@
 
-# Only what the layers and the benchmarks' pictures and data need: nflows asks for TensorBoard and matplotlib too, for training logs and pictures that are not
-# used here, so it comes without what it asks for. nflows and normflows are built from source, by the pinned setuptools.
-$(PEERS_READY): constraints.txt constraints-peers.txt | $(PEERS_BIN)/python
-	@echo "Installing zuko, nflows, normflows and Pyro into $(PEERS_VENV): a minute or two, once."
-	$(PEERS_PIP) torch numpy tqdm matplotlib scikit-learn zuko pyro-ppl setuptools pytest pytest-timeout hypothesis
-	$(PEERS_PIP) --no-deps --no-build-isolation --use-pep517 nflows normflows
-	$(PEERS_PIP) --no-deps -e .
+# On top of the course's environment, whose packages are seen here through a .pth file; it never sees those installed
+# here. --no-deps: the rest is there, but for TensorBoard and UMNN, for which nflows has no use in these tests. nflows and
+# normflows are built from source, by the pinned setuptools.
+SITE_PACKAGES := -c 'import sysconfig; print(sysconfig.get_path("purelib"))'
+$(PEERS_READY): $(TEST_READY) constraints-peers.txt
+	@echo "Installing zuko, nflows and normflows into $(PEERS_VENV), on top of $(VENV)."
+	$(BIN)/python -m venv --clear --without-pip $(PEERS_VENV)
+	echo "import site; site.addsitedir('$$($(BIN)/python $(SITE_PACKAGES))')" > "$$($(PEERS_BIN)/python $(SITE_PACKAGES))/course.pth"
+	$(PEERS_PIP) --no-deps --no-build-isolation --use-pep517 nflows normflows zuko
 	@touch $@
 
 $(BENCH_READY): pyproject.toml constraints.txt constraints-bench.txt | $(BENCH_BIN)/python

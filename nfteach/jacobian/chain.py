@@ -27,9 +27,8 @@ def layers_of(stack: Any) -> list[Any]:
     Raises:
         ValueError: if there is none, one cannot be called, or ``stack`` does not say where it keeps them.
     """
-    if isinstance(stack, _SEQUENCES) and not isinstance(
-        stack, Transform
-    ):  # Pyro's lists only the parts that are modules
+    # Pyro's ComposeTransformModule is a ModuleList, too: of those parts only that are modules.
+    if isinstance(stack, _SEQUENCES) and not isinstance(stack, Transform):
         layers = list(stack)
         for index, layer in enumerate(layers):
             if not callable(layer):

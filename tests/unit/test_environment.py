@@ -22,6 +22,8 @@ from packaging.utils import canonicalize_name
 from packaging.version import Version
 from pin import PYTHONS, closure
 
+from tests.peers.conftest import PARTS
+
 ROOT = Path(__file__).parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 
@@ -146,27 +148,25 @@ def test_the_second_start_installs_nothing(tmp_path):
 def test_the_peers_have_a_separate_environment(tmp_path):
     assert not PEERS.keys() & PINS.keys()
     done = plan(tmp_path, target="test-peers")
-    assert f"-m venv {tmp_path / 'venv-peers'}" in done
-    assert f"-m venv {tmp_path / 'venv'}\n" not in done
-    installs = [line for line in done.splitlines() if "pip install" in line]
-    words = {canonicalize_name(word) for line in installs for word in line.split()}
-    assert PEERS.keys() <= words
-    assert all(
-        f"--extra-index-url {torch_index()} -c constraints.txt -c constraints-peers" in line for line in installs
-    )
+    courses, own = (f"{tmp_path / name}/bin/python -m pip install" for name in ("venv", "venv-peers"))
+    (course,), (install,) = ([line for line in done.splitlines() if line.startswith(pip)] for pip in (courses, own))
+    assert not PEERS.keys() & {canonicalize_name(word) for word in course.split()}
+    assert PEERS.keys() <= {canonicalize_name(word) for word in install.split()}
+    assert "-c constraints.txt -c constraints-peers.txt --no-deps" in install
+    assert done.index(course) < done.index(f"-m venv --clear --without-pip {tmp_path / 'venv-peers'}\n")
 
 
 def test_the_peers_are_installed_once(tmp_path):
-    (tmp_path / "venv-peers/bin").mkdir(parents=True)
-    for name in ("bin/python", ".peers-ready"):
-        (tmp_path / "venv-peers" / name).touch()
+    for name in ("venv/bin/python", "venv/.test-ready", "venv-peers/.peers-ready"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
     assert "pip install" not in plan(tmp_path, target="test-peers")
 
 
 def test_the_benchmarks_run_in_the_environment_of_the_peers(tmp_path):
     python = f"{tmp_path / 'venv-peers'}/bin/python"
     done = plan(tmp_path, "DATA=some/data", "BENCH_OPTIONS=--fresh nade", target="bench")
-    assert f"-m venv {tmp_path / 'venv-peers'}" in done
+    assert f"--without-pip {tmp_path / 'venv-peers'}" in done
     assert f'{python} -m benchmarks --data "some/data" --fresh nade' in done
     assert f"{python} -m benchmarks --quick" in plan(tmp_path, target="bench-quick")
     assert f"{python} -m benchmarks.publish" in plan(tmp_path, target="results")
@@ -187,10 +187,12 @@ def test_the_benchmark_of_the_explorers_has_a_separate_environment(tmp_path):
 
 
 def test_every_test_of_the_peers_runs_once(tmp_path):
-    (loop,) = re.findall(r"for peer in (.*?);", plan(tmp_path, target="test-peers"))
-    files = {peer: set((ROOT / "tests/peers").glob(f"test_{peer}*.py")) for peer in loop.split()}
-    assert set().union(*files.values()) == set((ROOT / "tests/peers").glob("test_*.py"))
-    assert sum(map(len, files.values())) == len(set().union(*files.values()))
+    processes = re.findall(r"\btest-peers-(\S+)", plan(tmp_path, target="test-peers"))
+    assert "zuko" in processes
+    assert sorted(",".join(processes).split(",")) == sorted(PARTS)
+    files = {path.stem.removeprefix("test_").removesuffix("_faults") for path in (ROOT / "tests/peers").glob("test_*")}
+    assert files - {"layers"} == set(PARTS)
+    assert f"--peers {processes[0]} tests/peers" in plan(tmp_path, target=f"test-peers-{processes[0]}")
     assert "test-peers" in suites_of_ci()
 
 

@@ -256,7 +256,7 @@ MODELS = {
         ["lower triangular", "permutation", "lower triangular"],
         "dense",
     ),
-    "RealNVP": Model(real_nvp, ["coupling", "diagonal"] * 2, "dense"),
+    "RealNVP": Model(real_nvp, ["coupling", "identity"] * 2, "dense"),
 }
 
 REFUSED = {"Split": Refused(F.Split, "must return a tensor y, but returned a list")}
