@@ -251,11 +251,7 @@ LAYERS = {
 }
 
 MODELS = {
-    "MAF": Model(
-        there_and_back,
-        ["lower triangular", "permutation", "lower triangular"],
-        "dense",
-    ),
+    "MAF": Model(there_and_back, ["lower triangular", "permutation", "lower triangular"], "dense"),
     "RealNVP": Model(real_nvp, ["coupling", "identity"] * 2, "dense"),
 }
 
