@@ -24,6 +24,7 @@ ROOT_FLAG = $(if $(filter 0,$(shell id -u)),--allow-root)
 # One thread each: suites run side by side, and sums over several threads differ in their last digits. The progress that
 # exercises record in a suite is neither the user's own nor another suite's.
 PYTEST = OMP_NUM_THREADS=1 NFTEACH_PROGRESS="$(CURDIR)/artefacts/progress/$@" $(BIN)/python -m pytest
+WITHOUT_NBVAL := -p no:nbval  # its import takes longer than many a test file
 # The suites of `make test`, the longest first. ONLY="file::test" runs one test of a suite.
 SUITES ?= test-explorers test-lessons test-nbval test-unit test-notebooks
 QUICK := test-quick-browser test-quick-maths test-quick-exercises
@@ -36,6 +37,7 @@ PEERS_VENV ?= $(VENV)-peers
 PEERS_BIN := $(PEERS_VENV)/bin
 PEERS_READY := $(PEERS_VENV)/.peers-ready
 PEERS ?= nflows,normflows,environment zuko pyro,docs
+PEERS_SUITES = $(addprefix test-peers-,$(PEERS))
 PEERS_PIP = $(PEERS_BIN)/python -m pip install $(PIP_OPTIONS) -c constraints-peers.txt
 BENCHMARKS := $(PEERS_BIN)/python -m benchmarks
 
@@ -56,21 +58,21 @@ lab: $(LAB_READY) ## install what is missing and open the course in JupyterLab
 	cd notebooks && JUPYTER_CONFIG_PATH="$(CURDIR)/tools/jupyter$${JUPYTER_CONFIG_PATH:+:$$JUPYTER_CONFIG_PATH}" \
 		"$(abspath $(BIN))/jupyter" lab --port=$(PORT) $(ROOT_FLAG) $(LAB_OPTIONS) 00_start_here.ipynb
 
-test: $(TEST_READY) browser ## every test, in a real browser too (installs what they need; SUITES="test-unit lint": these suites)
-	@$(RUN_SUITES) $(SUITES)
+test: $(TEST_READY) browser $(if $(filter test-peers bench-quick,$(SUITES)),$(PEERS_READY)) ## every test, in a real browser too (SUITES="test-unit lint": these suites)
+	@$(RUN_SUITES) $(foreach suite,$(SUITES),$(if $(filter test-peers,$(suite)),$(PEERS_SUITES),$(suite)))
 
 test-quick: $(TEST_READY) browser ## the mathematics, the exercises, one lesson and one explorer in the browser
 	@$(RUN_SUITES) $(QUICK)
 
 test-unit: $(TEST_READY) ## unit tests and doctests
-	$(PYTEST) $(call only,tests/unit --doctest-modules nfteach)
+	$(PYTEST) $(WITHOUT_NBVAL) $(call only,tests/unit --doctest-modules nfteach)
 
 test-nbval: $(TEST_READY) ## run every solved notebook and compare the cells tagged nbval-check-output
 	$(PYTEST) --nbval-lax --nbval-current-env --nbval-cell-timeout=120 \
 		--nbval-sanitize-with tests/notebooks/sanitize.cfg $(call only,notebooks/solutions/*.ipynb)
 
 test-notebooks: $(TEST_READY) ## sources and notebooks in step, the builder, the form of the stored notebooks
-	$(PYTEST) $(call only,tests/notebooks)
+	$(PYTEST) $(WITHOUT_NBVAL) $(call only,tests/notebooks)
 
 test-lessons: $(TEST_READY) browser ## run every learner's notebook in JupyterLab in Chromium, compare the tagged cells, move its explorers
 	$(PYTEST) $(call only,tests/browser/test_lessons.py)
@@ -79,16 +81,16 @@ test-explorers: $(TEST_READY) browser ## move every explorer in JupyterLab and N
 	$(PYTEST) $(call only,--ignore tests/browser/test_lessons.py tests/browser)
 
 test-quick-maths: $(TEST_READY)
-	$(PYTEST) -m "not slow" $(call only,tests/unit/flows tests/unit/jacobian tests/unit/test_targets.py)
+	$(PYTEST) $(WITHOUT_NBVAL) -m "not slow" $(call only,tests/unit/flows tests/unit/jacobian tests/unit/test_targets.py)
 
 test-quick-exercises: $(TEST_READY)
-	$(PYTEST) -m "not slow" $(call only,tests/unit/exercises)
+	$(PYTEST) $(WITHOUT_NBVAL) -m "not slow" $(call only,tests/unit/exercises)
 
 test-quick-browser: $(TEST_READY) browser
 	$(PYTEST) -k "00_start_here or PlanarExplorer" $(call only,tests/browser/test_lessons.py tests/browser/test_gallery.py)
 
 test-peers: $(PEERS_READY) ## the microscope on layers of zuko, nflows, normflows and Pyro (PEERS=zuko: that library only)
-	@$(RUN_SUITES) $(addprefix test-peers-,$(PEERS))
+	@$(RUN_SUITES) $(PEERS_SUITES)
 
 test-peers-%: $(PEERS_READY)
 	OMP_NUM_THREADS=1 $(PEERS_BIN)/python -m pytest -p no:nbval --peers $* $(call only,tests/peers)

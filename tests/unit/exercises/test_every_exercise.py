@@ -17,6 +17,7 @@ def number_of(value) -> str:
     return value.number if isinstance(value, Exercise) else value.name.replace(" ", "-")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("exercise", ALL, ids=number_of)
 def test_the_answer_passes_a_hundred_seeds(exercise: Exercise) -> None:
     for seed in range(100):

@@ -14,6 +14,8 @@ from nfteach.jacobian import ERRORS, inspect_jacobian
 from tests.unit.jacobian.sound.draw import sound_layer
 from tests.unit.jacobian.sound.kinds import KINDS
 
+pytestmark = pytest.mark.slow
+
 LAYERS, CHUNKS = 1000, 20
 NAMES = sorted(KINDS)
 

@@ -11,6 +11,8 @@ from nfteach.jacobian import inspect_jacobian, recognise
 from tests.unit.jacobian.plain_structures import COSTS, NARROWER, holds, name_by_trying_everything, rank_is_at_most
 from tests.unit.jacobian.random_matrices import MADE, make
 
+pytestmark = pytest.mark.slow
+
 CONDITIONS = st.floats(0, 6).map(lambda power: 10.0**power)
 SCALES = st.floats(-4, 4).map(lambda power: 10.0**power)
 SEEDS = st.integers(0, 2**32)
