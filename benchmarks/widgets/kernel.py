@@ -72,7 +72,7 @@ def peer(source: str, kind: str) -> tuple[LiveFigure, ipywidgets.Widget, Callabl
     if live is None:
         return None
     if kind == "frames":
-        last = len(live._stored) - 1
+        last = len(live.frames) - 1
         if last < 1:
             return None
         silent(widget)

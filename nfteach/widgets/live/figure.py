@@ -90,6 +90,7 @@ class LiveFigure(anywidget.AnyWidget):
     ) -> None:
         self.figure, self.alt = figure, alt
         self._lock = threading.RLock()
+        self._artists = dict(moving)
         self._moving = {name: follow(name, artist) for name, artist in moving.items()}
         for name, one in self._moving.items():
             if any(artist.get_figure(root=True) is not figure for artist in one.artists):
@@ -160,6 +161,21 @@ class LiveFigure(anywidget.AnyWidget):
         """The numbers below the picture: label -> value."""
         values = {label: value[0] if isinstance(value, tuple) else value for label, value in self._readout.items()}
         return {label: value.item() if hasattr(value, "item") else value for label, value in values.items()}
+
+    def artist(self, name: str) -> Any:
+        """Return the moving artist ``name``, as it was handed in, with all values that it has been given."""
+        with self._lock:
+            self._moving[name].settle()
+            return self._artists[name]
+
+    @property
+    def frames(self) -> list[dict[str, Any]]:
+        """The frames, each as name -> parts, with its ``readout`` if it has one; empty without frames."""
+        with self._lock:
+            return [
+                stored["parts"] | ({} if stored["readout"] is None else {"readout": stored["readout"]})
+                for stored in self._stored.values
+            ]
 
     def set_frames(self, frames: Sequence[Mapping[str, Any]]) -> None:
         """Send pictures that the browser steps through by itself, also while the kernel is busy or gone.

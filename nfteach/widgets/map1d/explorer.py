@@ -80,6 +80,9 @@ class MapExplorer1D(Explorer):
         self._given = None if transform is None else GivenLine(transform, self._base.nodes)
         if self._given is not None:
             self.presets = {}
+        elif base is not None:  # the presets' z are chosen for the standard normal: another base may have no mass there
+            chosen = self.presets.items()
+            self.presets = {name: {k: v for k, v in state.items() if k != "z"} for name, state in chosen}
         self._p_area = float(torch.trapezoid(self._base.density(self._base.nodes), self._base.nodes))
         low, high = self._within(_CURVE_ENDS)
         # Even steps for the eye, and the nodes for where there is mass in a corner.

@@ -11,13 +11,26 @@ from torch import Tensor, nn
 from nfteach.flows import AffineCoupling, Flow, Squeeze, channel_mask, checkerboard_mask
 from nfteach.jacobian.autograd import jacobian
 
-__all__ = ["DEPENDS", "LATENT", "ONE", "SCALE", "ZERO", "Look", "Shape", "Stage", "look_at", "stages_of"]
+__all__ = [
+    "DEPENDS",
+    "LATENT",
+    "MEASURED",
+    "ONE",
+    "SCALE",
+    "ZERO",
+    "Look",
+    "Shape",
+    "Stage",
+    "layer_of",
+    "look_at",
+    "stages_of",
+]
 
 Shape = tuple[int, int, int]
 
 # What an entry of J is; where several share a dot of the picture, the largest is shown.
 ZERO, ONE, LATENT, DEPENDS, SCALE = range(5)
-_MEASURED = 1024  # dimensions up to which J is found by autograd: beyond, that takes seconds
+MEASURED = 1024  # dimensions up to which J is found by autograd: beyond, that takes seconds
 
 
 class Stage(NamedTuple):
@@ -120,11 +133,11 @@ def look_at(stage: Stage, image: np.ndarray, network: str) -> tuple[np.ndarray, 
     np.fill_diagonal(kinds, LATENT)
     np.fill_diagonal(kinds[gone:, gone:], ONE)
     rows = columns = np.arange(D)
-    layer = _layer(stage, network)
+    layer = layer_of(stage, network)
     if layer is None:
         return kinds, Look(rows, columns, D, 0.0)
     x = torch.from_numpy(image[stage.from_pixels[gone:]]).double()
-    kinds[gone:, gone:] = _measured(layer, x) if stage.alive <= _MEASURED else _told(stage, layer, network)
+    kinds[gone:, gone:] = _measured(layer, x) if stage.alive <= MEASURED else _told(stage, layer, network)
     if stage.mask is None:
         rows = np.concatenate([rows[:gone], gone + layer.inverse_ordering.numpy()])
     else:
@@ -158,7 +171,8 @@ def _told(stage: Stage, layer: Flow, network: str) -> np.ndarray:
     return kinds
 
 
-def _layer(stage: Stage, network: str) -> Flow | None:
+def layer_of(stage: Stage, network: str) -> Flow | None:
+    """Return the flow of a step: a squeeze, or a coupling with random networks; None where no value changes."""
     if stage.name == "squeeze":
         return Squeeze(*stage.before)
     if stage.mask is None:

@@ -140,7 +140,7 @@ class TriangularExplorer(Explorer):
             raise ValueError(f"d must be a whole number from 0 to {self.dim}, but is {d!r}")
         if state or d is None:
             super().set(**state)
-        if d is not None and self.live._stored:  # the frames are there already
+        if d is not None and self.live.frames:  # the frames are there already
             self.live.frame = d
 
     def dragged(self, name: str, x: float, y: float) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""A live figure whose messages are kept, and the inverse of what it packs."""
+"""A live figure whose messages are kept."""
 
 from __future__ import annotations
 
@@ -7,22 +7,13 @@ from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 
 from nfteach.widgets import HeatMap, LiveFigure
+from tests.explorers.front_end import unpack
 
-__all__ = ["make_live", "traits", "unpack"]
-
-
-def unpack(node, buffers):
-    """The inverse of what LiveFigure packs, as live.js does it."""
-    if isinstance(node, dict) and "$" in node:
-        index, dtype, shape = node["$"]
-        return np.frombuffer(buffers[index], dtype).reshape(shape)
-    if isinstance(node, dict):
-        return {key: unpack(value, buffers) for key, value in node.items()}
-    return [unpack(value, buffers) for value in node] if isinstance(node, list) else node
+__all__ = ["make_live"]
 
 
 def make_live():
-    """A live figure of five kinds of artists; `sent` has what it sends."""
+    """Return a live figure of five kinds of artists, which keeps its messages in `sent`."""
     figure = Figure(figsize=(4, 2), dpi=100)
     left, right = figure.subplots(1, 2)
     left.set(xlim=(-2, 2), ylim=(-1, 1))
@@ -44,9 +35,3 @@ def make_live():
     made.sent = []
     made.send = lambda content, buffers: made.sent.append(unpack(content, buffers))
     return made
-
-
-def traits(live, key):
-    """A trait as the front end gets it, for `unpack`."""
-    packed = live.get_state(key)[key]
-    return {"node": packed["content"], "buffers": packed["buffers"]}

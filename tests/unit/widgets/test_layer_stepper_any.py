@@ -10,17 +10,9 @@ from torch.distributions import Independent, MultivariateNormal, Normal, kl_dive
 from nfteach.flows import AffineCoupling, Flow, Permutation, Planar, RealNVP, Stack
 from nfteach.targets import u1
 from nfteach.widgets.layers.matrices import NUMBERS_UP_TO
-from nfteach.widgets.layers.stepper import LayerStepper
-
-TIGHT = 1e-9
-
-
-def wild(flow: Stack, by: float = 0.4) -> Stack:
-    torch.manual_seed(5)
-    with torch.no_grad():
-        for parameter in flow.parameters():
-            parameter.add_(by * torch.randn_like(parameter))
-    return flow
+from tests.explorers.entry import drawn
+from tests.explorers.front_end import state_of
+from tests.explorers.layers import TIGHT, small, wild
 
 
 class Scale(Flow):
@@ -48,60 +40,37 @@ def folding() -> Planar:
     return layer
 
 
-FIVE = wild(Stack(Planar(5), Permutation([2, 0, 4, 1, 3]), *RealNVP(5, layers=2, hidden=(8,))))
+FIVE = wild(Stack(Planar(5), Permutation([2, 0, 4, 1, 3]), *RealNVP(5, layers=2, hidden=(8,))), 0.4)
 
 
-def small(flow, **options):
-    return LayerStepper(flow, **({"samples": 40, "resolution": 12} | options))
-
-
-def entries(shown):
-    """The matrix, with its marks for 0 and 1 by construction taken back."""
-    return np.where(np.abs(shown["values"]) > 5e5, shown["values"] > 0, shown["values"])
-
-
-@pytest.mark.parametrize(("dim", "i", "j"), [(3, 1, 3), (5, 4, 2), (9, 9, 1), (24, 7, 20)])
-def test_the_numbers_are_right_in_any_number_of_dimensions(dim, i, j):
-    flow = wild(Stack(Planar(dim), *RealNVP(dim, layers=2, hidden=(8,))), 0.2)
-    stepper = small(flow, probe=[0.1 * k for k in range(dim)])
-    stepper.set(i=i, j=j, probe_1=1.3, probe_2=-0.8)
-    z = torch.arange(dim, dtype=torch.float64) * 0.1
-    z[i - 1], z[j - 1] = 1.3, -0.8
-    for k in range(len(flow) + 1):
-        stepper.set(layer=k)
-        part = stepper.flow[:k] if k else torch.nn.Identity()
-        J = torch.autograd.functional.jacobian(part, z)
-        expected = J.slogdet()
-        numbers, shown = stepper.readout, stepper.live._stored.values[k]["parts"]
-        assert numbers["product's log|det|"] == pytest.approx(expected.logabsdet.item(), abs=TIGHT)
-        assert numbers["running log|det|"] == pytest.approx(expected.logabsdet.item(), abs=TIGHT)
-        assert numbers["sign of det"] == expected.sign.item()
-        log_p = Normal(0.0, 1.0).log_prob(z).sum().item()
-        assert numbers["log q"] == pytest.approx(log_p - expected.logabsdet.item(), abs=1e-6)
-        np.testing.assert_allclose(entries(shown["product"]), J.numpy(), atol=TIGHT)
-        np.testing.assert_allclose(shown["probe"]["points"][0], part(z)[[i - 1, j - 1]].numpy(), atol=TIGHT)
-    assert stepper.error == ""
+@pytest.fixture(scope="module")
+def five():
+    return small(FIVE, extent=(-3.0, 3.0, -3.0, 3.0), resolution=12, probe=(0.1, 0.2, 0.3, 0.4, 0.5))
 
 
 def test_samples_and_grid_are_seen_in_the_two_dimensions():
     stepper = small(FIVE, data=torch.arange(50.0).reshape(10, 5), probe=(0.1, 0.2, 0.3, 0.4, 0.5))
+    points = np.zeros((len(FIVE) + 1, 40, 5))  # all five coordinates, seen in pairs
+    for i, j in ((1, 2), (3, 4), (5, 1)):
+        stepper.set(i=i, j=j)
+        points[..., [i - 1, j - 1]] = [frame["samples"]["points"] for frame in stepper.live.frames]
     stepper.set(i=4, j=2, probe_1=0.0, probe_2=1.0)
-    for k, value in enumerate(stepper.live._stored.values):
-        parts = value["parts"]
-        np.testing.assert_allclose(parts["samples"]["points"], stepper._points[k][:, [3, 1]].numpy())
+    for k, frame in enumerate(stepper.live.frames):
+        z = torch.from_numpy(points[0])
+        np.testing.assert_allclose(points[k], stepper.flow[:k](z) if k else z, atol=TIGHT)
+        np.testing.assert_allclose(frame["samples"]["points"], points[k][:, [3, 1]])
         # The corner of the grid: z_4 = z_2 = -3, the others where the probe is.
         z = torch.tensor([0.1, -3.0, 0.3, -3.0, 0.5], dtype=torch.float64)
         image = stepper.flow[:k](z) if k else z
-        np.testing.assert_allclose(parts["grid"]["segments"][0, 0], image[[3, 1]].numpy(), atol=1e-9)
-    shown = stepper.live._moving["data"].artist.get_offsets()
-    np.testing.assert_array_equal(np.asarray(shown), np.arange(50.0).reshape(10, 5)[:, [3, 1]])
+        np.testing.assert_allclose(frame["grid"]["segments"][0, 0], image[[3, 1]].numpy(), atol=1e-9)
+    np.testing.assert_array_equal(drawn(stepper, "data"), np.arange(50.0).reshape(10, 5)[:, [3, 1]])
 
 
-def test_the_slice_is_the_density_of_points_that_share_the_other_coordinates():
-    stepper = small(FIVE, extent=(-3.0, 3.0, -3.0, 3.0), probe=(0.1, 0.2, 0.3, 0.4, 0.5))
+def test_the_slice_is_the_density_of_points_that_share_the_other_coordinates(five):
+    stepper = five
     stepper.set(i=3, j=5, probe_1=0.3, probe_2=0.5)
     z = torch.tensor([0.1, 0.2, 0.3, 0.4, 0.5], dtype=torch.float64)
-    for k, value in enumerate(stepper.live._stored.values):
+    for k, frame in enumerate(stepper.live.frames):
         x = stepper.flow[:k](z) if k else z
         for row, column in ((0, 0), (3, 8), (11, 5)):
             point = x.clone()
@@ -111,12 +80,12 @@ def test_the_slice_is_the_density_of_points_that_share_the_other_coordinates():
                 J = torch.autograd.functional.jacobian(stepper.flow[:k].inv, point)
                 back, log_det = stepper.flow[:k].inv(point), J.slogdet().logabsdet.item()
             q = (Normal(0.0, 1.0).log_prob(back).sum() + log_det).exp().item()
-            root = value["parts"]["density"]["values"][row, column]
+            root = frame["density"]["values"][row, column]
             assert root**2 == pytest.approx(q, rel=1e-3, abs=1e-9)  # float32 makes the picture
 
 
-def test_the_same_dimension_twice_is_said_and_clears():
-    stepper = small(FIVE)
+def test_the_same_dimension_twice_is_an_error_that_clears(five):
+    stepper = five
     stepper.set(i=2, j=2)
     assert stepper.error == "two dimensions are shown, but i and j are both 2; move one of them"
     stepper.set(j=1)
@@ -130,11 +99,10 @@ def test_the_same_dimension_twice_is_said_and_clears():
 @pytest.mark.parametrize("dim", [2, 4, NUMBERS_UP_TO + 3])
 def test_entries_by_construction_are_marked(dim):
     mask = torch.arange(dim) < dim // 2
-    flow = wild(Stack(AffineCoupling(mask, hidden=(16, 16)), Permutation(list(reversed(range(dim)))), Planar(dim)))
-    frames = small(flow).live._stored.values
-    where = [
-        np.where(np.abs(value["parts"]["J"]["values"]) > 5e5, value["parts"]["J"]["values"], 0) for value in frames
-    ]
+    flow = wild(Stack(AffineCoupling(mask, hidden=(16, 16)), Permutation(list(reversed(range(dim)))), Planar(dim)), 0.4)
+    stepper = small(flow, layer=0)
+    matrices = [frame["J"]["values"] for frame in stepper.live.frames]
+    where = [np.where(np.abs(J) > 5e5, J, 0) for J in matrices]
     eye = np.eye(dim) > 0
     kept = mask.numpy()
     np.testing.assert_array_equal(where[0] > 0, eye)
@@ -144,15 +112,13 @@ def test_entries_by_construction_are_marked(dim):
     np.testing.assert_array_equal(where[2] > 0, np.fliplr(np.eye(dim)) > 0)
     assert not where[3].any()  # planar: dense
     if dim <= NUMBERS_UP_TO:
-        words = np.array(small(flow, layer=0).live._moving["J"].artists[1].get_text())
-        assert words == "1"
+        assert stepper.live.artist("J").texts[0].get_text() == "1"
 
 
 def test_free_entries_keep_their_numbers_and_colours():
     stepper = small(Stack(Scale([3.0, -0.25])), layer=1)
-    J = stepper.live._moving["J"]
-    assert [text.get_text() for text in J.artists[1:]] == ["3.00", "·", "·", "-0.25"]
-    index = J.told(stepper.live._stored.values[1]["parts"]["J"]["values"])["index"]
+    assert [text.get_text() for text in stepper.live.artist("J").texts] == ["3.00", "·", "·", "-0.25"]
+    index = state_of(stepper.live, "_frames")["list"][1]["artists"]["J"]["index"]
     assert index[0, 0] == 253  # the end of the scale
     assert (index[0, 1], index[1, 0]) == (254, 254)
     assert index[1, 1] == int(256 * (2 - 0.25) / 4 * 253.9 / 256)
@@ -172,12 +138,10 @@ def test_free_entries_keep_their_numbers_and_colours():
 def test_without_an_inverse_there_is_all_but_the_density(flow, first, words):
     stepper = small(flow)
     assert stepper.error == ""
-    for k, value in enumerate(stepper.live._stored.values):
-        parts = value["parts"]
+    for k, parts in enumerate(stepper.live.frames):
         assert parts["density"]["visible"] == (k < first)
         said = parts["excuse"]["text"].replace("\n", " ")
         assert said.startswith(f"no density: {words}") if k >= first else said == ""
-    assert stepper.live.static_png()
 
 
 def test_the_gap_of_gaussians_is_their_divergence():
@@ -193,27 +157,27 @@ def test_the_gap_of_gaussians_is_their_divergence():
         q = MultivariateNormal(torch.zeros(2), torch.diag(scale**2))
         expected = kl_divergence(q, p).item()
         assert numbers["ELBO gap, KL(q‖p)"] == pytest.approx(expected, abs=5 * numbers["its standard error"])
-        shown = stepper.live._stored.values[k]["parts"]["gap here"]["points"][0]
+        shown = stepper.live.frames[k]["gap here"]["points"][0]
         assert shown.tolist() == [k, numbers["ELBO gap, KL(q‖p)"]]
 
 
 def test_the_gap_to_an_energy_has_its_normaliser():
-    flow = wild(Stack(*[Planar(2) for _ in range(3)]))
+    flow = wild(Stack(*[Planar(2) for _ in range(3)]), 0.4)
     stepper = small(flow, target=u1())
-    side = torch.arange(-5.5, 5.5, 0.02, dtype=torch.float64) + 0.01
+    side = torch.arange(-5.5, 5.5, 0.04, dtype=torch.float64) + 0.02
     z = torch.cartesian_prod(side, side)
     log_base = Normal(0.0, 1.0).log_prob(z).sum(-1)
     for k in range(4):
         x, ladj = stepper.flow[:k].call_and_ladj(z) if k else (z, torch.zeros(len(z)))
         each = log_base - ladj + u1().energy(x) + u1().log_normaliser
-        expected = (log_base.exp() * each).sum().item() * 0.02**2
+        expected = (log_base.exp() * each).sum().item() * 0.04**2
         stepper.set(layer=k)
         numbers = stepper.readout
         assert numbers["ELBO gap, KL(q‖p)"] == pytest.approx(expected, abs=5 * numbers["its standard error"])
 
 
 def test_without_log_z_it_is_the_free_energy():
-    flow = wild(Stack(Planar(3), Planar(3)))
+    flow = wild(Stack(Planar(3), Planar(3)), 0.4)
     stepper = small(flow, target=lambda x: -x.square().sum(-1) / 2 + 7)
     stepper.set(layer=0)
     # E[log q - log p] for q the standard normal: minus log Z.
@@ -225,16 +189,16 @@ def test_without_log_z_it_is_the_free_energy():
 
 @pytest.mark.parametrize("layer", [0, 1, 3])
 def test_a_dragged_probe_lands_where_it_was_dropped(layer):
-    stepper = small(wild(Stack(*[Planar(2) for _ in range(3)])), layer=layer)
+    stepper = small(wild(Stack(*[Planar(2) for _ in range(3)]), 0.4), layer=layer)
     z = torch.tensor([0.5, 0.7], dtype=torch.float64)
     goal = (stepper.flow[:layer](z) if layer else z).tolist()
     stepper.set(**stepper.dragged("probe", *goal))
     assert stepper.state == {"probe_1": pytest.approx(0.5), "probe_2": pytest.approx(0.7)}
-    shown = stepper.live._stored.values[layer]["parts"]["probe"]["points"][0]
+    shown = stepper.live.frames[layer]["probe"]["points"][0]
     np.testing.assert_allclose(shown, goal, atol=1e-6)
 
 
-def test_where_it_cannot_be_dragged_it_says_so():
+def test_a_drag_without_an_inverse_is_refused_in_words():
     stepper = small(Stack(Planar(2), folding()))
     with pytest.raises(ValueError, match=r"can't be brought back through these layers: w\.u must be at least -1"):
         stepper.dragged("probe", 0.0, 0.0)
@@ -254,6 +218,6 @@ def test_where_it_cannot_be_dragged_it_says_so():
         (lambda: small(FIVE).set(i=6), "i must be a whole number from 1 to 5, but is 6"),
     ],
 )
-def test_what_does_not_fit_is_refused_in_words(make, words):
+def test_invalid_arguments_are_refused_in_words(make, words):
     with pytest.raises(ValueError, match=words):
         make()

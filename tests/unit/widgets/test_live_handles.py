@@ -1,4 +1,4 @@
-"""A drag in the picture, as the kernel hears it."""
+"""A drag in the picture, as it reaches the kernel."""
 
 from __future__ import annotations
 
@@ -7,13 +7,7 @@ import pytest
 from matplotlib.figure import Figure
 
 from nfteach.widgets import LiveFigure
-from tests.unit.widgets.sending import unpack
-
-
-def pixels(ax, x, y):
-    """Where a point of the axes is in the figure, from the top left: as the front end tells it."""
-    px, py = ax.transData.transform((x, y))
-    return [px, ax.figure.bbox.height - py]
+from tests.explorers.front_end import drag, say, unpack
 
 
 @pytest.fixture
@@ -35,10 +29,6 @@ def grip():
     return made
 
 
-def drag(live, name, at, number=1):
-    live._hear(live, {"type": "drag", "name": name, "at": at, "drag": number}, [])
-
-
 @pytest.mark.parametrize(
     ("name", "to", "inside"),
     [
@@ -49,9 +39,8 @@ def drag(live, name, at, number=1):
         ("rate", (0.2, 4.0), (1.0, 1.0)),
     ],
 )
-def test_a_drag_is_heard_in_the_coordinates_of_the_axes_and_ends_at_their_edge(grip, name, to, inside):
-    axes = grip.figure.axes[0 if name == "probe" else 1]
-    drag(grip, name, pixels(axes, *to))
+def test_a_drag_arrives_in_the_coordinates_of_the_axes_and_ends_at_their_edge(grip, name, to, inside):
+    drag(grip, name, *to)
     ((heard, x, y),) = grip.heard
     assert heard == name
     assert (x, y) == pytest.approx(inside, abs=1e-9)
@@ -59,7 +48,7 @@ def test_a_drag_is_heard_in_the_coordinates_of_the_axes_and_ends_at_their_edge(g
 
 def test_a_drag_is_answered_once_by_the_update_that_it_causes(grip):
     grip.on_drag(lambda name, x, y: grip.update(**{name: [[x, y]]}))
-    drag(grip, "probe", pixels(grip.figure.axes[0], 0.5, 0.25), 7)
+    drag(grip, "probe", 0.5, 0.25, 7)
     (message,) = grip.sent
     assert message["drag"] == 7
     assert message["artists"]["probe"]["points"][0].tolist() == pytest.approx([0.5, 0.25])
@@ -67,21 +56,21 @@ def test_a_drag_is_answered_once_by_the_update_that_it_causes(grip):
     assert "drag" not in grip.sent[-1]
 
 
-def test_a_drag_of_which_nothing_comes_is_answered_too(grip):
-    drag(grip, "rate", [0, 0], 8)
+def test_a_drag_without_an_update_is_answered_too(grip):
+    say(grip, type="drag", name="rate", at=[0, 0], drag=8)
     assert [(message["drag"], message["artists"]) for message in grip.sent] == [(8, {})]
 
 
-def test_what_a_drag_raises_is_said_in_words_and_the_next_is_heard(grip):
+def test_an_exception_in_a_drag_is_shown_in_words_and_the_next_drag_arrives(grip):
     words = iter([ValueError("stay left of 1"), KeyError("lost")])
 
     def refuse(*_):
         raise next(words)
 
     grip.on_drag(refuse)
-    drag(grip, "probe", [0, 0], 1)
+    drag(grip, "probe", 0, 0, 1)
     assert (grip.error, grip.sent[-1]["drag"]) == ("stay left of 1", 1)
-    drag(grip, "probe", [0, 0], 2)
+    drag(grip, "probe", 0, 0, 2)
     assert (grip.error, grip.sent[-1]["drag"]) == ("KeyError: 'lost'", 2)
     assert len(grip.sent) == 2
 

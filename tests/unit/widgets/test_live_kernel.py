@@ -1,4 +1,4 @@
-"""LiveFigure without a browser: what it accepts, what it sends, what it draws."""
+"""LiveFigure without a browser: validation, messages and the static picture."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from nfteach.widgets import LiveFigure
-from tests.unit.widgets.sending import make_live, traits, unpack
+from tests.explorers.front_end import say, state_of
+from tests.unit.widgets.sending import make_live
 
 
 @pytest.fixture
@@ -34,15 +35,15 @@ def test_numbers_of_an_image_travel_as_indices_into_its_colour_map(live):
     values = np.array([[0.0, 0.25, 0.5], [0.75, 1.0, 1.5]])
     live.update(density=values)
     index = live.sent[0]["artists"]["density"]["index"]
-    image = live._moving["density"].artist
-    table = unpack(**traits(live, "_scene"))["artists"]["density"]["table"]
+    image = live.artist("density")
+    table = state_of(live, "_scene")["artists"]["density"]["table"]
     expected = image.cmap(image.norm(values), bytes=True)
     assert index.dtype == np.uint8
     assert np.array_equal(table[index], expected)
 
 
 def test_the_map_to_pixels_is_that_of_matplotlib(live):
-    scene = unpack(**traits(live, "_scene"))
+    scene = state_of(live, "_scene")
     a, b, c, d, e, f = scene["artists"]["samples"]["matrix"]
     x, y = 0.3, -0.7
     expected_x, expected_y = live.figure.axes[0].transData.transform((x, y))
@@ -74,7 +75,7 @@ def test_a_wrong_value_is_named_and_nothing_changes(live, values, words):
     assert live.readout == {}
 
 
-def test_the_static_picture_moves_too_and_is_of_the_size_asked_for(live):
+def test_the_static_picture_moves_too_and_has_the_requested_size(live):
     before = live.static_png(1)
     live.update(samples=np.random.default_rng(0).normal(size=(50, 2)), J=[[0.0, 1.0], [1.0, 0.0]])
     assert live.static_png(1) != before
@@ -87,7 +88,7 @@ def test_tensors_are_taken_with_or_without_gradients(live):
     assert live.sent[0]["artists"]["grid"]["lengths"] == [5, 5, 5, 5]
 
 
-def test_what_the_author_does_to_an_array_later_does_not_move_the_picture(live):
+def test_a_later_change_of_an_array_does_not_move_the_picture(live):
     points = np.zeros((2, 2))
     live.update(samples=points)
     before = live.static_png(1)
@@ -108,12 +109,12 @@ def test_a_front_end_that_starts_late_gets_the_present_state(live):
     live.update(samples=[[1.0, 0.0]], readout={"n": 3})
     sent = []
     live.send_state = sent.append
-    live._hear(live, {"type": "state", "seq": 0}, [])
+    say(live, type="state", seq=0)
     assert sent == [["_state"]]
-    state = unpack(**traits(live, "_state"))
+    state = state_of(live, "_state")
     assert state["artists"]["samples"]["points"].tolist() == [[1.0, 0.0]]
     assert state["readout"] == [["n", "3", ""]]
-    live._hear(live, {"type": "state", "seq": state["seq"]}, [])
+    say(live, type="state", seq=state["seq"])
     assert sent == [["_state"]], "a front end that has the state is not sent it again"
 
 
@@ -134,7 +135,7 @@ def test_frames_travel_once_and_the_frame_chosen_in_the_browser_is_the_static_pi
         {"samples": [[k / 4, 0.0]], "word": f"step {k}", "readout": {"k": k}, "label": f"number {k}"} for k in range(4)
     ]
     live.set_frames(frames)
-    told = unpack(**traits(live, "_frames"))
+    told = state_of(live, "_frames")
     assert [frame["label"] for frame in told["list"]] == ["number 0", "number 1", "number 2", "number 3"]
     assert [frame["artists"]["samples"]["points"].tolist() for frame in told["list"]] == [
         [[k / 4, 0.0]] for k in range(4)
@@ -142,7 +143,7 @@ def test_frames_travel_once_and_the_frame_chosen_in_the_browser_is_the_static_pi
     first = live.static_png(1)
     live.set_state({"frame": 3})  # as the front end does
     assert live.readout == {"k": 3}
-    assert live._moving["word"].artist.get_text() == "step 3"
+    assert live.artist("word").get_text() == "step 3"
     assert live.static_png(1) != first
     with pytest.raises(Exception, match="from 0 to 3"):
         live.frame = 4
@@ -153,7 +154,7 @@ def test_a_bad_frame_is_named_and_the_frames_before_stay(live):
     live.set_frames([{"word": "a"}, {"word": "b"}])
     with pytest.raises(ValueError, match="frame 1: samples has 1 of 2 numbers"):
         live.set_frames([{"word": "c"}, {"samples": [[0, np.nan]]}])
-    assert [frame["artists"]["word"]["labels"] for frame in unpack(**traits(live, "_frames"))["list"]] == [["a"], ["b"]]
+    assert [frame["artists"]["word"]["labels"] for frame in state_of(live, "_frames")["list"]] == [["a"], ["b"]]
 
 
 def test_the_bundle_has_the_widget_the_picture_and_a_constant_text(live):
@@ -171,8 +172,9 @@ def test_still_artists_above_what_moves_are_painted_above_it():
     under = ax.scatter([], [], zorder=1)
     over = ax.scatter([], [], zorder=4)
     live = LiveFigure(figure, {"under": under, "over": over})
-    assert live._order == [0, "under", 1, "over"]
-    line_layer = np.asarray(Image.open(io.BytesIO(live._layers[1])))
+    scene = state_of(live, "_scene")
+    assert scene["order"] == [0, "under", 1, "over"]
+    line_layer = np.asarray(Image.open(io.BytesIO(scene["layers"][1].tobytes())))
     assert line_layer[200, 200].tolist() == [0, 0, 0, 255]
     assert line_layer[50, 200, 3] == 0, "where it has nothing, the layer is clear"
 
@@ -213,4 +215,5 @@ def test_updates_from_several_threads_keep_whole(live):
     for message in live.sent:
         artists = message["artists"]
         assert np.unique(artists["samples"]["points"]).tolist() == np.unique(artists["grid"]["vertices"]).tolist()
-    assert sorted(message["seq"] for message in live.sent) == list(range(live._seq - 89, live._seq + 1))
+    last = state_of(live, "_state")["seq"]
+    assert sorted(message["seq"] for message in live.sent) == list(range(last - 89, last + 1))

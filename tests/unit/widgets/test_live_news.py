@@ -1,4 +1,4 @@
-"""Only what is new travels, and by the short cut: what the browser is told is what matplotlib shows."""
+"""Only new values are sent, by the short cut, and they are those that matplotlib shows."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Polygon, Rectangle
 
 from nfteach.widgets import HeatMap, LiveFigure
-from tests.unit.widgets.sending import make_live, traits, unpack
+from tests.explorers.front_end import say, state_of, unpack
+from tests.unit.widgets.sending import make_live
 
 
 @pytest.fixture
@@ -18,7 +19,7 @@ def live():
 
 
 def everything():
-    """Every kind of artist whose main array takes the short cut, and what it is moved to."""
+    """Return every kind of artist whose main array takes the short cut, with a value to move it to."""
     rng = np.random.default_rng(0)
     ax = Figure(figsize=(4, 4), dpi=100).add_subplot(xlim=(0.1, 30), ylim=(-3, 3), xscale="log")
     other = ax.figure.add_axes((0, 0, 0.2, 0.2))
@@ -61,7 +62,7 @@ def everything():
 SLOW = {"valued", "marked", "spots", "vectors", "turned", "open", "area", "faint"}
 
 
-def test_what_has_not_moved_is_not_sent_again(live):
+def test_values_that_have_not_changed_are_not_sent_again(live):
     values = {
         "samples": np.ones((3, 2)),
         "J": np.eye(2),
@@ -77,14 +78,15 @@ def test_what_has_not_moved_is_not_sent_again(live):
     assert told == [set(values), {"samples", "word"}, set(), {"samples"}, {"samples"}]
 
 
-def test_the_short_cut_tells_the_browser_what_matplotlib_shows():
+def test_the_short_cut_sends_what_matplotlib_shows():
     figure, kinds = everything()
     live = LiveFigure(figure, {name: artist for name, (artist, _) in kinds.items()})
     sent = []
     live.send = lambda content, buffers: sent.append(unpack(content, buffers))
     live.update(**{name: value for name, (_, value) in kinds.items()})
+    whole = state_of(live, "_state")["artists"]
     for name in kinds:
-        told, read = sent[0]["artists"][name], live._moving[name].payload()
+        told, read = sent[0]["artists"][name], whole[name]
         assert told.keys() <= read.keys()
         assert (len(told) < len(read)) == (name not in SLOW), name
         for key, value in told.items():
@@ -96,7 +98,7 @@ def test_the_short_cut_tells_the_browser_what_matplotlib_shows():
                 np.testing.assert_equal(value, read[key], err_msg=words)
 
 
-def test_after_an_update_the_artists_have_what_was_given(live):
+def test_after_an_update_the_artists_have_the_new_values(live):
     values = np.random.default_rng(0).normal(size=(2, 2))
     live.update(J=values, samples=values, density=values, grid=np.stack([values, values]))
     left, right = live.figure.axes
@@ -145,13 +147,13 @@ def test_new_frames_send_only_what_is_new_in_them(live):
     assert [frame.get("readout") for frame in message["frames"]] == [[["k", "1", ""]], None, [["k", "3", ""]]]
     assert live.readout == {"k": 2}
     # Who comes now is told the whole of it.
-    whole = unpack(**traits(live, "_frames"))["list"]
+    whole = state_of(live, "_frames")["list"]
     for k, frame in enumerate(whole):
         assert frame["artists"]["samples"]["points"] == pytest.approx(density[k, :, :2] + 1, abs=1e-6)
         assert frame["artists"]["density"]["index"].shape == (4, 4)
         assert frame["artists"]["word"]["labels"] == [f"step {k}"]
         assert frame["readout"] == [["k", str(k + 1), ""]]
-    live._hear(live, {"type": "state", "seq": message["seq"] - 1}, [])
+    say(live, type="state", seq=message["seq"] - 1)
     assert states[1:] == [["_frames", "_state"]]
     live.set_frames(frames(1)[:2])
     assert states[2:] == [["_frames", "_state"]], "another number of frames: all are new"

@@ -18,6 +18,7 @@ from nfteach.plots import palette
 from nfteach.widgets import Prediction
 from nfteach.widgets.prediction.spec import read
 from nfteach.widgets.prediction.text import cut, formula_picture, formulas, to_markdown, to_plain
+from tests.explorers.front_end import say
 
 CHOICES = {
     "It doubles.": "Then the area would be 2.",
@@ -288,11 +289,11 @@ def test_what_a_page_sends_is_what_was_committed():
 
 def test_pictures_of_formulas_are_drawn_when_a_page_asks():
     prediction = number()
-    assert prediction._pictures == {}
-    prediction._handle_custom_msg({"type": "something else"}, [])
-    assert prediction._pictures == {}
-    prediction._handle_custom_msg({"type": "pictures"}, [])
-    assert set(prediction._pictures) == {r"\log\lvert dx/dz \rvert", r"-\log 2"}
+    assert prediction.get_state("_pictures") == {"_pictures": {}}
+    say(prediction, type="something else")
+    assert prediction.get_state("_pictures") == {"_pictures": {}}
+    say(prediction, type="pictures")
+    assert set(prediction.get_state("_pictures")["_pictures"]) == {r"\log\lvert dx/dz \rvert", r"-\log 2"}
 
 
 # ---- texts ----

@@ -1,6 +1,4 @@
-"""The training replay's numbers and pictures against the model put back by hand; the model is left alone."""
-
-import copy
+"""The training replay's curve, presets and size; its numbers and pictures are checked by the registry."""
 
 import numpy as np
 import pytest
@@ -9,68 +7,8 @@ import torch
 from nfteach.flows import FlowDistribution, Planar, Stack
 from nfteach.training.history import copy_state, trainable
 from nfteach.widgets import TrainingReplay
-from tests.unit.widgets.sending import traits
-from tests.unit.widgets.trained import DATA, normal, of, own_history
-
-MODELS = ["realnvp", "batch norm", "planar, by its inverse", "double", "rnade"]
-FLOAT32 = 2e-5  # the model's own precision: a mean of log-densities of order 1
-
-
-def small(name, data=DATA, **options):
-    model, history = of(name)
-    return TrainingReplay(model, history, data, **({"resolution": 40, "samples": 60} | options))
-
-
-def at(name, step):
-    """The model as it was after ``step`` steps, put together anew."""
-    model, history = of(name)
-    model = copy.deepcopy(model)
-    trainable(model).load_state_dict(dict(history.snapshots)[step])
-    trainable(model).eval()
-    return model
-
-
-@pytest.mark.parametrize("name", MODELS)
-def test_every_number_is_that_of_the_model_at_that_step(name):
-    replay, (_, history) = small(name), of(name)
-    data = DATA.double() if name == "double" else DATA
-    assert replay.steps == [0, 15, 30, 45, 60]
-    for step in replay.steps:
-        replay.set(step=step)
-        numbers, model = replay.readout, at(name, step)
-        assert numbers["training step"] == f"{step} of 60"
-        with torch.no_grad():
-            expected = torch.stack([model.log_prob(row[None])[0] for row in data]).double().mean().item()
-        assert numbers["mean log q(data)"] == pytest.approx(expected, abs=FLOAT32)
-        assert numbers["loss"] == ("none yet" if step == 0 else history.losses[step - 1])
-        if history.validation:
-            by_then = [value for k, value in history.validation if k <= step]
-            assert numbers["latest validation"] == by_then[-1]
-        else:
-            assert "latest validation" not in numbers
-
-
-@pytest.mark.parametrize("name", MODELS)
-def test_the_pictures_are_those_of_the_model_at_that_step(name):
-    extent = (-5.0, 5.0, -5.0, 5.0)
-    replay = small(name, extent=extent, resolution=50)
-    for step, value in zip(replay.steps, replay.live._stored.values, strict=True):
-        model, parts = at(name, step), value["parts"]
-        dtype = torch.float64 if name == "double" else torch.float32
-        side = torch.linspace(-4.9, 4.9, 50, dtype=dtype)
-        points = torch.cartesian_prod(side, side)  # x_1 slowest, so the picture is its transpose
-        with torch.no_grad():
-            expected = model.log_prob(points).exp().double().reshape(50, 50).T.sqrt()
-        np.testing.assert_allclose(parts["density"]["values"], expected.numpy(), atol=1e-3)
-        samples = torch.from_numpy(parts["samples"]["points"]).to(dtype)
-        assert samples.shape == (60, 2)
-        # Samples lie where the model has density; a grid's corner is where its map takes that corner.
-        with torch.no_grad():
-            assert model.log_prob(samples).mean() > -6
-        corner = torch.tensor([[-3.0, -3.0]], dtype=dtype)
-        with torch.no_grad():
-            image = (model.flow(corner) if hasattr(model, "flow") else model.as_flow().inv(corner))[0]
-        np.testing.assert_allclose(parts["grid"]["segments"][0, 0], image.numpy(), rtol=1e-4, atol=1e-4)
+from tests.explorers.replays import put_back, small
+from tests.explorers.trained import DATA, MODELS, normal, of, own_history
 
 
 def test_the_mass_in_view_is_the_integral():
@@ -81,7 +19,7 @@ def test_the_mass_in_view_is_the_integral():
     half = small("realnvp", extent=(-60, 0, -60, 60), resolution=400)
     half.set(step=0)
     with torch.no_grad():
-        left = (at("realnvp", 0).sample((20_000,))[:, 0] < 0).double().mean().item()
+        left = (put_back(*of("realnvp"), 0).sample((20_000,))[:, 0] < 0).double().mean().item()
     assert half.readout["mass in view"] == pytest.approx(left, abs=0.02)  # four standard errors of the count, and cells
 
 
@@ -90,7 +28,7 @@ def test_samples_are_of_the_model_and_move_with_it():
     for look in replay.looks[::2]:
         with torch.no_grad(), torch.random.fork_rng():
             torch.manual_seed(99)
-            expected = at("realnvp", look.step).sample((4000,)).double()
+            expected = put_back(*of("realnvp"), look.step).sample((4000,)).double()
         assert torch.allclose(look.samples.mean(0), expected.mean(0), atol=0.12)
         assert torch.allclose(look.samples.std(0), expected.std(0), atol=0.12)
 
@@ -122,22 +60,13 @@ def test_a_training_that_goes_on_does_not_change_the_replay():
     assert replay.readout == before
 
 
-def test_the_curve_has_a_point_at_each_step():
-    replay, (_, history) = small("realnvp"), of("realnvp")
-    low, high = replay._picture.chart.get_ylim()
-    for step, value in zip(replay.steps, replay.live._stored.values, strict=True):
-        x, y = value["parts"]["here"]["points"][0]
-        assert x == step
-        assert y == pytest.approx(np.clip(history.losses[max(step - 1, 0)], low, high))  # 60 losses: a window of one
-
-
-def test_the_mean_of_losses_is_the_curve_s():
+def test_the_mean_of_losses_is_that_of_the_curve():
     model = FlowDistribution(normal(), Stack(Planar(2)))
     history = own_history(model.flow, [])
     history.losses = torch.rand(500, generator=torch.Generator().manual_seed(0)).tolist()
     history.snapshots = [(step, copy_state(model.flow)) for step in (0, 5, 10, 200, 500)]
     replay = TrainingReplay(model, history, resolution=16)
-    drawn = replay._picture.chart.lines[1].get_xydata()  # the running mean that matplotlib drew
+    drawn = replay.live.artist("here").axes.lines[1].get_xydata()  # the running mean that matplotlib drew
     for step in (10, 200, 500):
         replay.set(step=step)
         height = dict(map(tuple, drawn))[step]
@@ -148,7 +77,7 @@ def test_the_mean_of_losses_is_the_curve_s():
 
 def test_log_colours_show_twelve_nats():
     replay = small("realnvp", scale="log")
-    shown = replay.live._stored.values[-1]["parts"]["density"]
+    shown = replay.live.frames[-1]["density"]
     low, high = shown["limits"]
     assert high - low == pytest.approx(12)
     assert shown["values"].min() >= low
@@ -181,4 +110,4 @@ def test_at_most_so_many_frames_are_shown_and_they_are_small():
     assert replay.steps == [0, 25, 50, 75, 100]
     full = TrainingReplay(model, history, DATA)
     assert len(full.steps) == 41
-    assert sum(map(len, traits(full.live, "_frames")["buffers"])) < 1_200_000
+    assert sum(map(len, full.live.get_state("_frames")["_frames"]["buffers"])) < 1_200_000

@@ -1,4 +1,4 @@
-"""The routes explorer without a browser: each number it shows equals one computed another way."""
+"""The routes explorer's structures, densities, costs and errors; its numbers are checked by the registry."""
 
 from __future__ import annotations
 
@@ -7,30 +7,15 @@ import math
 import numpy as np
 import pytest
 import torch
-from torch.distributions import (
-    AffineTransform,
-    Independent,
-    MultivariateNormal,
-    Normal,
-    SigmoidTransform,
-    TransformedDistribution,
-    Uniform,
-)
+from torch.distributions import Independent, Normal, SigmoidTransform, TransformedDistribution, Uniform
 
-from nfteach.flows import RNADE, AffineCoupling, Flow, FlowDistribution, Planar, RealNVP, Stack
+from nfteach.flows import RNADE, AffineCoupling, Flow, Planar
 from nfteach.widgets import RoutesExplorer
 from nfteach.widgets.routes.costs import COSTS
 from nfteach.widgets.routes.models import untrained_routes
-
-FLOAT32 = 1e-4  # what a model in its own dtype is good to, against the explorer's float64
-
-
-def shown(explorer, name):
-    return explorer.live._moving[name].artist
-
-
-def standard():
-    return Normal(torch.zeros(2), torch.ones(2))
+from tests.explorers.entry import centres, drawn, picture
+from tests.explorers.front_end import drag
+from tests.explorers.routes import ENTRIES, untrained
 
 
 @pytest.fixture(scope="module")
@@ -44,67 +29,6 @@ def explorer(shared):
     return shared
 
 
-def as_distributions(models):
-    """The same models in the words of torch: things with log_prob."""
-    return {
-        name: FlowDistribution(standard(), model) if isinstance(model, Stack) else model
-        for name, model in models.items()
-    }
-
-
-def check(explorer, models):
-    """Every number of the readout, against the models' own log_prob and a Jacobian by differences."""
-    state, told = explorer.state, explorer.readout
-    assert explorer.error == ""
-    x = torch.tensor([state["x1"], state["x2"]])
-    for k, (name, model) in enumerate(models.items()):
-        log_q = model.log_prob(x[None])[0].item()
-        assert told[f"{name}: log q(x)"] == pytest.approx(log_q, abs=FLOAT32 * (1 + abs(log_q)))
-        assert told[f"{name}: log q(x)"] == pytest.approx(told[f"{name}: log p(z)"] + told[f"{name}: log|det J|"])
-        assert told[f"{name}: slogdet of J"] == pytest.approx(told[f"{name}: log|det J|"], abs=1e-6)
-        f = explorer.routes[k]._map.forward
-        h, at = 1e-6, x.double()
-        J = torch.stack(
-            [(f((at + h * e)[None]) - f((at - h * e)[None]))[0] / (2 * h) for e in torch.eye(2).double()], 1
-        )
-        drawn = np.asarray(shown(explorer, f"J {k}").get_array())
-        np.testing.assert_allclose(drawn, J.numpy(), rtol=1e-4, atol=1e-5)
-        assert told[f"{name}: slogdet of J"] == pytest.approx(torch.linalg.slogdet(J)[1].item(), abs=1e-4)
-        logs = model.log_prob(explorer.data.float()).detach().double()
-        mean = logs.mean().item()
-        assert told[f"{name}: mean log q"] == pytest.approx(mean, rel=1e-4)
-        expected = math.sqrt(float(((logs - mean) ** 2).mean()) / len(logs))
-        assert told[f"{name}: standard error"] == pytest.approx(expected, rel=1e-3)
-        assert shown(explorer, f"probe {k}").get_offsets().tolist() == [[state["x1"], state["x2"]]]
-    for name, cost in COSTS.items():
-        assert told[f"{name}: multiply-adds"] == cost(state["D"])
-
-
-@pytest.mark.parametrize("name", ["x1", "x2", "D"])
-@pytest.mark.parametrize("end", ["min", "max"])
-def test_every_control_at_its_ends(explorer, name, end):
-    explorer.set(**{name: getattr(explorer.controls[name], end)})
-    check(explorer, as_distributions(untrained_routes()))
-
-
-@pytest.mark.parametrize("seed", range(5))
-def test_random_values(explorer, seed):
-    rng = np.random.default_rng(seed)
-    ends = {name: (explorer.controls[name].min, explorer.controls[name].max) for name in ("x1", "x2")}
-    values = {name: float(rng.uniform(*pair)) for name, pair in ends.items()}
-    explorer.set(**values, D=int(rng.integers(2, 3073)), show=["density", "log density"][seed % 2])
-    check(explorer, as_distributions(untrained_routes()))
-
-
-def test_presets(explorer):
-    for name in explorer.presets:
-        before = explorer.live.static_png(1)
-        explorer.preset(name)
-        check(explorer, as_distributions(untrained_routes()))
-        if explorer.presets[name] != {"D": 64}:
-            assert explorer.live.static_png(1) != before
-
-
 def test_the_structures_have_their_names(explorer):
     names = [route.structure.name for route in explorer.routes]
     assert names == ["lower triangular", "dense", "dense"]
@@ -112,25 +36,25 @@ def test_the_structures_have_their_names(explorer):
     assert [explorer.readout[f"{route.name}: parameters"] for route in explorer.routes] == [
         sum(p.numel() for p in model.parameters()) for model in untrained_routes().values()
     ]
-    assert np.asarray(shown(explorer, "J 0").get_array())[0, 1] == 0
-    words = [text.get_text() for text in explorer.live._moving["J 0"].heat_map.texts]
+    assert drawn(explorer, "J 0")[0, 1] == 0
+    words = [text.get_text() for text in explorer.live.artist("J 0").texts]
     assert words[1] == "\N{MIDDLE DOT}"
 
 
 def test_the_densities_are_the_models_on_one_scale(explorer):
     explorer.set(show="density")
-    models = as_distributions(untrained_routes())
-    pixels = torch.from_numpy(explorer._picture.pixels(40)).float()
+    models = untrained()
+    pixels = centres(explorer.live.artist("density 0").get_extent(), 40, torch.float32)
     with torch.no_grad():
         logs = [model.log_prob(pixels.reshape(-1, 2)).reshape(40, 40).double().numpy() for model in models.values()]
-    images = [np.asarray(shown(explorer, f"density {k}").get_array()) for k in range(3)]
+    images = [drawn(explorer, f"density {k}") for k in range(3)]
     top = max(np.quantile(log, 0.995) for log in logs)
     for image, log in zip(images, logs, strict=True):
         np.testing.assert_allclose(image, np.minimum(np.exp(log - top), 1), atol=2e-3)
     explorer.set(show="log density")
     for k, log in enumerate(logs):
-        image = np.asarray(shown(explorer, f"density {k}").get_array())
-        low, high = shown(explorer, f"density {k}").get_clim()
+        image = drawn(explorer, f"density {k}")
+        low, high = explorer.live.artist(f"density {k}").get_clim()
         assert (low, high) == pytest.approx((top - 12, top), abs=1e-3)
         np.testing.assert_allclose(image, np.clip(log, low, high), atol=0.01)
 
@@ -178,16 +102,8 @@ def test_costs_are_a_plain_count(D):
     assert COSTS["dense, by LU"](3000) == pytest.approx(3000**3 / 3, rel=1e-3)
 
 
-def test_models_of_any_make_can_be_handed_in():
-    torch.manual_seed(1)
-    realnvp, base = RealNVP(2, layers=3, hidden=(8,)), MultivariateNormal(torch.ones(2), 2 * torch.eye(2))
-    scaled = TransformedDistribution(
-        Independent(standard(), 1), [AffineTransform(torch.zeros(2), torch.tensor([1.2, 0.7]))]
-    )
-    models = {"pair": (base, realnvp), "bare": Planar(2), "torch": scaled, "map": RNADE(2, 4).as_flow()}
-    explorer = RoutesExplorer(models, torch.randn(50, 2), resolution=12, x1=0.3, x2=-0.4)
-    same = {"pair": FlowDistribution(base, realnvp), "bare": FlowDistribution(standard(), models["bare"])}
-    check(explorer, same | {"torch": scaled, "map": models["map"].rnade})
+def test_models_of_any_make_have_their_structures():
+    explorer = ENTRIES["RoutesExplorer, other models"].make()
     assert [route.structure.name for route in explorer.routes] == [
         "dense",
         "identity plus rank one",
@@ -199,9 +115,7 @@ def test_models_of_any_make_can_be_handed_in():
 
 def test_the_probe_is_dragged_in_each_picture(explorer):
     for k in range(3):
-        ax = shown(explorer, f"probe {k}").axes
-        across, up = ax.transData.transform((0.5 - k, 0.25))
-        explorer.live._drag(f"probe {k}", (across, explorer.live.figure.bbox.height - up), 1)
+        drag(explorer.live, f"probe {k}", 0.5 - k, 0.25)
         assert (explorer.state["x1"], explorer.state["x2"]) == (0.5 - k, 0.25)
 
 
@@ -218,9 +132,9 @@ class Picky(Flow):
         return y / 2, torch.full(y.shape[:-1], -2 * math.log(2.0), dtype=y.dtype)
 
 
-def test_a_model_that_fails_in_places_is_told_in_words_and_recovers():
+def test_a_model_that_fails_in_places_is_reported_in_words_and_recovers():
     explorer = RoutesExplorer({"picky": Picky(2), "other": Planar(2)}, torch.randn(60, 2), resolution=12, x1=0.0)
-    before = explorer.live.static_png(1)
+    before = picture(explorer)
     explorer.set(x1=1.5)
     assert explorer.error == "picky: the map failed here: RuntimeError: no further than 1"
     assert explorer.readout == {}
@@ -228,7 +142,7 @@ def test_a_model_that_fails_in_places_is_told_in_words_and_recovers():
     assert "picky: here the map, its Jacobian or log q is NaN or infinite" in explorer.error
     explorer.reset()
     assert explorer.error == ""
-    assert explorer.live.static_png(1) == before
+    assert picture(explorer) == before
 
 
 BOUNDED = TransformedDistribution(Independent(Uniform(torch.zeros(2), torch.ones(2)), 1), [SigmoidTransform().inv])
@@ -246,7 +160,7 @@ BOUNDED = TransformedDistribution(Independent(Uniform(torch.zeros(2), torch.ones
         ({"resolution": 1}, "resolution must be a whole number"),
     ],
 )
-def test_what_does_not_fit_is_said_in_a_sentence(arguments, words):
+def test_invalid_arguments_are_refused_in_words(arguments, words):
     with pytest.raises(ValueError, match=words):
         RoutesExplorer(**arguments)
 
