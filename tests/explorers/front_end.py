@@ -1,4 +1,4 @@
-"""The front end's side of a widget: unpack what it is sent, and send what it sends."""
+"""The front end's side of a widget: unpack its messages, and send messages to it."""
 
 from __future__ import annotations
 

@@ -22,7 +22,7 @@ from tests.explorers.entry import Entry, drawn
 
 __all__ = ["ENTRIES", "as_distributions", "standard", "untrained"]
 
-FLOAT32 = 1e-4  # what a model in its own dtype is good to, against the explorer's float64
+FLOAT32 = 1e-4  # the accuracy of a model in its own dtype, against the explorer's float64
 
 
 def standard() -> Normal:

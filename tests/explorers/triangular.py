@@ -34,7 +34,7 @@ def model_of(order: tuple[int, ...], seed: int = 0) -> RNADE:
 
 
 def units_of(explorer: TriangularExplorer) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return center and unit (D,) of the curve's axis: its label tells whether the data were standardised for it."""
+    """Return center and unit (D,) of the curve's axis: its label names standard deviations, or does not."""
     data = explorer.data
     if not any("standard deviations" in text.get_text() for text in explorer.live.figure.texts):
         return torch.zeros(explorer.dim).double(), torch.ones(explorer.dim).double()
@@ -66,7 +66,7 @@ def check(explorer: TriangularExplorer, model: RNADE) -> None:
     assert told["z that moved"] == int((z != at(model, tuple(before.tolist()))[1]).sum())
     assert told["round trip off by"] < 1e-6
     place = order.index(state["j"] - 1)
-    assert told["z that moved"] <= explorer.dim - place, "what comes before x_j in the ordering never moves"
+    assert told["z that moved"] <= explorer.dim - place, "the z before x_j in the ordering never move"
     np.testing.assert_allclose(drawn(explorer, "J"), J.numpy(), atol=1e-12)
     ordered = drawn(explorer, "sorted")
     np.testing.assert_array_equal(ordered, np.tril(ordered))
@@ -93,14 +93,14 @@ def data_of(rows: int, dim: int) -> torch.Tensor:
 
 
 class Doubled(Flow):
-    """y = 2 x, upside down: the k-th output is twice the last but k-th input, plus what comes after it."""
+    """y = 2 x, upside down: the k-th output is twice the last but k-th input, plus the tanh of the inputs after it."""
 
     def call_and_ladj(self, x):
         y = torch.flip(2 * x + torch.tanh(x.flip(-1).cumsum(-1).flip(-1) - x), (-1,))
         return y, torch.full(x.shape[:-1], self.dim * math.log(2.0), dtype=x.dtype)
 
     def inverse_and_ladj(self, y):
-        raise RuntimeError("nobody has written it")
+        raise RuntimeError("there is no inverse")
 
 
 MAKE = {

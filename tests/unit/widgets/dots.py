@@ -43,5 +43,5 @@ class Dot(Explorer):
 
 
 def all_of(widget):
-    """A widget and all below it."""
+    """Return a widget and all below it."""
     return [widget, *(one for child in getattr(widget, "children", ()) for one in all_of(child))]

@@ -1,4 +1,4 @@
-"""Explorers of cells that are run again are closed: in a real kernel, told the cells' names as JupyterLab does."""
+"""Explorers of cells that are run again are closed: in a real kernel, with cells' names as JupyterLab sends them."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ class Kernel:
         return sorted(names), widgets
 
     def closed(self) -> int:
-        """How many widgets the front end was told to forget, since it was last asked."""
+        """Count the widgets that the front end was notified to forget, since the last call."""
         count = 0
         while self.client.iopub_channel.msg_ready():
             count += self.client.get_iopub_msg(timeout=5)["msg_type"] == "comm_close"
@@ -86,13 +86,13 @@ def test_a_cell_run_again_closes_what_it_has_shown_and_memory_is_freed(kernel):
     kernel.closed()
     for turn in range(4):
         assert kernel.run("a", f"Dot('{turn}')") == ([str(turn)], widgets)
-    assert kernel.closed() > 4 * 10, "the browser is told"
+    assert kernel.closed() > 4 * 10, "the browser is notified"
     assert kernel.run("a", "1")[0] == []
     kernel.run("other", "assert len(made) == 0, list(made)")
     assert kernel.run("other", "Out.keys() & {2, 3, 4, 5, 6}, [name for name in globals() if name in ('_2', '_6')]")
 
 
-def test_what_is_still_to_be_seen_or_held_stays(kernel):
+def test_visible_and_held_explorers_stay(kernel):
     kernel.run("b", "e = Dot('old'); e")
     kernel.run("c", "e")
     assert kernel.run("b", "e = Dot('new'); e")[0] == ["new", "old"], "another cell shows it"

@@ -1,4 +1,4 @@
-"""A slider and what the browser says back: moves count, echoes of the kernel's own values do not."""
+"""A slider and the values that the browser returns: moves count, echoes of the kernel's own values do not."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def knob():
 
 
 def heard(knob) -> list[float]:
-    """The values that a listener gets from now on."""
+    """Return the list of values that a listener gets from now on."""
     values: list[float] = []
     knob.observe(lambda change: values.append(change["new"]), "value")
     return values
@@ -51,7 +51,7 @@ def test_a_move_to_where_the_slider_was_a_moment_ago_counts(knob) -> None:
     for value in (60.0, 61.0):
         knob.value = value
     values = heard(knob)
-    knob.set_state({"value": 60.0})  # to the last digit, so it is no echo
+    knob.set_state({"value": 60.0})  # to the last digit, so it is not an echo
     assert values == [60.0]
 
 
@@ -59,7 +59,7 @@ def test_each_value_has_one_echo(knob) -> None:
     for value in (60.0, 61.0):
         knob.value = value
     knob.set_state({"value": 60.0 + NOISE})
-    knob.set_state({"value": 60.0 + NOISE})  # the second time somebody moved it there
+    knob.set_state({"value": 60.0 + NOISE})  # the second time it is a move
     assert knob.value == 60.0 + NOISE
 
 

@@ -1,4 +1,4 @@
-"""What all explorers share: setting by name, reset, presets, errors in words, the stored picture."""
+"""The base of all explorers: setting by name, reset, presets, errors in words, the stored picture."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ def test_reset_and_presets_start_from_the_beginning():
         dot.preset("near")
 
 
-def test_the_buttons_do_what_they_say(dot):
+def test_the_buttons_reset_and_show_presets(dot):
     def buttons(widget):
         found = [widget] if isinstance(widget, ipywidgets.Button) else []
         return found + [button for child in getattr(widget, "children", ()) for button in buttons(child)]

@@ -98,7 +98,7 @@ def test_a_drag_in_the_picture_moves_the_sliders_within_their_range_and_computes
     assert type(walk.state["n"]) is int
 
 
-def test_a_handle_says_what_it_moves_and_must_move_sliders():
+def test_a_handle_names_the_sliders_that_it_moves_and_must_move_sliders():
     assert Walk().live.handles == {"probe": "drag to move place x and number n", "flag": "drag to move place x"}
 
     class Lost(Walk):

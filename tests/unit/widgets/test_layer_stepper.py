@@ -93,7 +93,7 @@ def test_layers_are_gone_through_by_set_and_by_the_browser():
     stepper.set(layer=0)
     assert stepper.readout["layer"] == "0: the base"
     assert stepper.readout["running log|det|"] == 0
-    stepper.live.frame = 3  # what the browser's slider does
+    stepper.live.frame = 3  # as the browser's slider does
     assert stepper.readout["layer"] == "3 of 5: Planar"
     stepper.set(probe_1=1.5)
     assert stepper.readout["layer"] == "3 of 5: Planar"

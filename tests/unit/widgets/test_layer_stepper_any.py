@@ -28,7 +28,7 @@ class Scale(Flow):
 
     def inverse_and_ladj(self, y):
         if self.one_way:
-            raise ValueError("nobody wrote it")
+            raise ValueError("there is no inverse")
         return y / self.scale, -self.scale.abs().log().sum().expand(y.shape[:-1])
 
 
@@ -132,7 +132,7 @@ def test_free_entries_keep_their_numbers_and_colours():
             2,
             "layer 2 (Planar) can't be inverted, which q needs: w.u must be at least -1",
         ),
-        (Stack(Scale([2.0, 1.0, 1.0], one_way=True)), 1, "layer 1 (Scale) can't be inverted, which q needs: nobody"),
+        (Stack(Scale([2.0, 1.0, 1.0], one_way=True)), 1, "layer 1 (Scale) can't be inverted, which q needs: there"),
     ],
 )
 def test_without_an_inverse_there_is_all_but_the_density(flow, first, words):

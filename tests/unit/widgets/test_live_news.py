@@ -58,7 +58,7 @@ def everything():
     }
 
 
-#: What matplotlib must be asked about.
+#: Artists without a short cut: their arrays are read from matplotlib.
 SLOW = {"valued", "marked", "spots", "vectors", "turned", "open", "area", "faint"}
 
 
@@ -146,7 +146,7 @@ def test_new_frames_send_only_what_is_new_in_them(live):
     assert [set(frame["artists"]) for frame in message["frames"]] == [{"samples"}, set(), {"samples"}]
     assert [frame.get("readout") for frame in message["frames"]] == [[["k", "1", ""]], None, [["k", "3", ""]]]
     assert live.readout == {"k": 2}
-    # Who comes now is told the whole of it.
+    # A new front end gets all frames whole.
     whole = state_of(live, "_frames")["list"]
     for k, frame in enumerate(whole):
         assert frame["artists"]["samples"]["points"] == pytest.approx(density[k, :, :2] + 1, abs=1e-6)

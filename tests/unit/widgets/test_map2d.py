@@ -82,7 +82,7 @@ def test_the_magnifier_shows_the_same_shapes_and_all_of_them(explorer):
         assert np.abs(np.concatenate(near)).max() <= 1.0
 
 
-def test_a_mirror_has_a_negative_determinant_and_says_so(explorer):
+def test_a_mirror_has_a_negative_determinant_in_words_too(explorer):
     explorer.preset("mirror: det J < 0")
     assert explorer.readout["det J"] == pytest.approx(-1.0)
     assert explorer.readout["area ratio"] == pytest.approx(1.0)

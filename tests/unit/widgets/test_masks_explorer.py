@@ -192,7 +192,7 @@ def test_a_flat_image_is_shown_and_letters_only_where_they_can_be_read() -> None
     assert own.error == ""
     assert len(drawn(own, "a")) == 2
     small = MaskExplorer(numbered(16, 16))
-    assert len(drawn(small, "a")) == 0, "letters that nobody could read"
+    assert len(drawn(small, "a")) == 0, "letters too small to read"
 
 
 @pytest.mark.parametrize(("shape", "scales"), [((1, 8, 8), 2), ((1, 8, 8), 3), ((3, 4, 12), 2)])

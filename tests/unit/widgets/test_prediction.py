@@ -1,4 +1,4 @@
-"""Predictions without a browser: what is asked, what is right, what a learner is told, what a page is given."""
+"""Predictions without a browser: questions, right answers, feedback, and the state that a page gets."""
 
 from __future__ import annotations
 
@@ -50,10 +50,10 @@ def number(**changed) -> Prediction:
     return Prediction(r"What is $\log\lvert dx/dz \rvert$?", **(LOG_2 | changed))
 
 
-# ---- what is right, and what a learner is told ----
+# ---- right answers and feedback ----
 
 
-def test_nothing_is_told_before_the_commitment():
+def test_there_is_no_feedback_before_the_commitment():
     prediction = choose()
     assert (prediction.committed, prediction.right, prediction.feedback) == (None, None, "")
     assert repr(prediction) == "Prediction(not answered)"
@@ -144,7 +144,7 @@ def test_a_whole_number_needs_no_tolerance_and_a_fraction_is_itself():
         ("+3", 3.0),
         (".25", 0.25),
         ("3.", 3.0),
-        ("0,125", 0.125),  # not thousands: nobody writes 0,125 for 125
+        ("0,125", 0.125),  # not thousands: 125 is not written as 0,125
         ("1e-3", 1e-3),
         ("2E2", 200.0),
         ("1/3", 1 / 3),
@@ -162,19 +162,19 @@ def test_how_a_number_is_read(typed, value):
 @pytest.mark.parametrize(
     "typed", ["", "two", "1.2.3", "1 2", "0x10", "nan", "inf", "1/2/3", "1,234,567", "2 nats", "١", "1_000"]
 )
-def test_what_is_no_number(typed):
+def test_a_text_that_is_not_a_number_is_refused(typed):
     with pytest.raises(ValueError, match=r"is no number; type one such as 0\.5, -2 or 1/3"):
         read(typed, "bits")
 
 
 @pytest.mark.parametrize("typed", ["1,234", "-12,345", "1,234/2"])
-def test_a_comma_that_could_be_read_in_two_ways_is_asked_about(typed):
+def test_a_comma_that_could_be_read_in_two_ways_is_refused(typed):
     with pytest.raises(ValueError, match="can be read in two ways"):
         read(typed)
 
 
 @pytest.mark.parametrize("typed", ["1/0", "1e999"])
-def test_what_is_not_finite(typed):
+def test_a_number_that_is_not_finite_is_refused(typed):
     with pytest.raises(ValueError, match="is not finite"):
         read(typed)
 
@@ -218,7 +218,7 @@ def test_what_is_not_finite(typed):
         ({"number": 2, "explanation": "so", "wrong": {3: ""}}, "the feedback for 3 must be a text"),
     ],
 )
-def test_what_no_learner_should_meet_is_refused(arguments, message):
+def test_an_invalid_prediction_is_refused(arguments, message):
     with pytest.raises(ValueError, match=message):
         Prediction("What?", **arguments)
 
@@ -253,7 +253,7 @@ def test_commit_names_what_there_is():
         number().commit(math.nan)
 
 
-# ---- what the page is given, and what it may send ----
+# ---- the state that a page gets, and the values that it may send ----
 
 
 def test_the_page_gets_all_it_needs_to_judge_and_plain_json():
@@ -276,7 +276,7 @@ def test_a_choice_that_does_not_exist_is_not_taken_from_a_page(sent):
     assert prediction.committed is None
 
 
-def test_what_a_page_sends_is_what_was_committed():
+def test_a_page_commits_the_value_that_it_sends():
     prediction, value = choose(), number()
     prediction.set_state({"_committed": 1})
     value.set_state({"_committed": "-0,69"})
@@ -287,7 +287,7 @@ def test_what_a_page_sends_is_what_was_committed():
     assert value.committed == -0.69
 
 
-def test_pictures_of_formulas_are_drawn_when_a_page_asks():
+def test_pictures_of_formulas_are_drawn_at_a_page_s_request():
     prediction = number()
     assert prediction.get_state("_pictures") == {"_pictures": {}}
     say(prediction, type="something else")
@@ -319,7 +319,7 @@ def test_texts_are_cut_into_pieces_and_put_together_again():
     markdown = to_markdown(pieces, paragraph="\n\n")
     assert markdown.count(r"<span>\$</span>5") == 1
     again = cut("again", re.sub("</?span>", "", markdown))
-    assert again == pieces, "the Markdown twin says the same"
+    assert again == pieces, "the Markdown twin has the same pieces"
 
 
 def test_html_in_a_text_has_no_power_in_the_markdown_twin():
@@ -399,7 +399,7 @@ def test_the_stored_twin_folds_the_answer_and_all_feedback():
     ]
 
 
-def test_what_is_shown_does_not_change_with_the_run_or_with_the_answer():
+def test_the_stored_output_does_not_change_with_the_run_or_with_the_answer():
     first, second = choose(), choose()
     second.commit("a")
     one, two = (dict(prediction._repr_mimebundle_()[0]) for prediction in (first, second))

@@ -46,7 +46,7 @@ class Moody(OnlyDensity):
 
 
 class OneWay(Flow):
-    """Twice as far from the mean; nobody has written the inverse."""
+    """Twice as far from the mean; without an inverse."""
 
     def __init__(self):
         super().__init__(2)

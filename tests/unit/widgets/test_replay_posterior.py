@@ -1,4 +1,4 @@
-"""The posterior replay beside Gaussians, other targets and annealing; its numbers are checked by the registry."""
+"""The posterior replay of Gaussians, other targets and annealing; its numbers are checked by the registry."""
 
 import math
 
@@ -61,7 +61,7 @@ def test_a_perfect_fit_has_no_gap():
     assert replay.readout["KL(q‖p) on grid"] == pytest.approx(0, abs=1e-5)
 
 
-def test_the_target_is_drawn_beside_samples_of_q():
+def test_the_target_and_samples_of_q_are_drawn():
     replay = small(extent=(-4.0, 4.0, -4.0, 4.0), resolution=40)
     _, log_p = TARGET.grid(40)
     np.testing.assert_allclose(drawn(replay, "target"), log_p.exp().sqrt().numpy(), atol=1e-5)
@@ -107,7 +107,7 @@ def test_the_flow_is_left_as_it_was_and_a_distribution_is_accepted():
     assert one.readout == other.readout
 
 
-def test_presets_go_where_they_say():
+def test_presets_go_to_their_steps():
     replay = small()
     gaps = []
     for step in replay.steps:

@@ -85,7 +85,7 @@ def test_log_colours_show_twelve_nats():
     np.testing.assert_allclose(values[values > low + 1e-9], log_q[values > low + 1e-9], atol=1e-6)
 
 
-def test_presets_go_where_they_say():
+def test_presets_go_to_their_steps():
     replay, (_, history) = small("realnvp"), of("realnvp")
     assert list(replay.presets) == [
         "before training", "half of the fall", "lowest validation loss", "faint parts, at the end"

@@ -31,7 +31,7 @@ def explorer(shared):
 
 
 @pytest.mark.parametrize("d", range(6))
-def test_every_step_of_the_inverse_asks_for_what_is_unknown(explorer, d):
+def test_every_step_of_the_inverse_marks_the_unknown(explorer, d):
     explorer.set(d=d)
     words = [text.get_text() for text in explorer.live.artist("known").texts]
     assert [word == "?" for word in words] == [False] * d + [True] * (5 - d)
@@ -128,7 +128,7 @@ def test_a_map_that_fails_in_places_is_reported_in_words_and_recovers():
     data = torch.zeros(5, 3)
     data[:, 0] = torch.linspace(-2, 2, 5)
     explorer = TriangularExplorer(picky, data + 0.1 * torch.randn(5, 3), row=4, j=1)
-    assert explorer.error == "", "though it refuses to tell its curves"
+    assert explorer.error == "", "though it has no curves"
     assert "no values" in explorer.live.artist("refusal").get_text()
     before = picture(explorer)
     explorer.set(push=explorer.controls["push"].max)

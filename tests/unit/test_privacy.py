@@ -1,0 +1,58 @@
+"""Tests use what is public: no test reads a private attribute of an object, or imports a private name of ours."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+TESTS = Path(__file__).parents[1]
+FILES = sorted(TESTS.rglob("*.py"))
+#: A leading underscore; names such as _repr_html_ and __all__ are protocols.
+PRIVATE = re.compile(r"_(?!_).*(?<!_)")
+#: File -> the private names that it still uses: of other libraries, and of rooms that get their own accessors.
+STILL = {
+    "browser/bench.py": {"_seq"},
+    "browser/test_live_drag.py": {"_hear"},
+    "browser/test_live_figure.py": {"_seq"},
+    "browser/test_prediction.py": {"_handle_custom_msg", "_spec"},
+    "peers/test_normflows_faults.py": {"_flows"},
+    "peers/test_pyro.py": {"_inverse"},
+    "peers/test_pyro_faults.py": {"_cached_log_scale", "_inverse", "_params"},
+    "unit/jacobian/test_exhibits_by_hand.py": {"_fresh"},
+    "unit/test_architecture.py": {"_HOME"},
+    "unit/test_bench_rnade.py": {"_decaying"},
+}
+
+
+def private_names(source: str) -> Iterator[str]:
+    """Yield the private names that a file reads from other objects than self and cls, or imports."""
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Attribute) and PRIVATE.fullmatch(node.attr):
+            if not (isinstance(node.value, ast.Name) and node.value.id in ("self", "cls")):
+                yield node.attr
+        elif isinstance(node, ast.ImportFrom):
+            yield from (alias.name for alias in node.names if PRIVATE.fullmatch(alias.name))
+
+
+def test_the_scan_finds_private_names_and_leaves_protocols_and_own_names_alone():
+    source = """
+from a import _b, c
+class D:
+    def e(self):
+        return self._f, other._g, live._h.i, table._repr_html_(), D.__name__
+"""
+    assert list(private_names(source)) == ["_b", "_g", "_h"]
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: str(file.relative_to(TESTS)))
+def test_a_test_uses_no_private_name_of_another_object(file):
+    found = set(private_names(file.read_text(encoding="utf-8")))
+    assert found <= STILL.get(str(file.relative_to(TESTS)), set()), "use what is public, or add a public accessor"
+
+
+def test_the_exceptions_name_no_test_of_explorers_without_a_browser():
+    assert not [name for name in STILL if name.startswith(("unit/widgets", "explorers"))]
