@@ -102,7 +102,7 @@ ENTRIES = {
         text="CouplingExplorer(D=4, d=2, mask='first d pass', network='smooth', s=1, t=1, j=1, push=0, "
         "direction='forward', order='as it is', show='grid')",
         alt="Jacobian",
-        wakes={"order": {"mask": "alternating"}},
+        wakes={"D": {"d": 1}, "order": {"mask": "alternating"}},
     ),
     "CouplingExplorer, own layer": Entry(lambda: CouplingExplorer(own_layer()), check),
     "CouplingExplorer, additive layer": Entry(

@@ -173,14 +173,14 @@ def planar_by_hand(state: dict[str, Any]) -> tuple[float, Tensor, int]:
     z = torch.tensor([state["z1"], state["z2"]], dtype=torch.float64)
     J = torch.autograd.functional.jacobian(lambda z: z + u * h(w @ z + state["b"]), z)
     start = w @ z + state["b"]
-    # Beyond 150 there is no other solution; between, a step of 3e-4 separates crossings.
+    # Beyond 150 there is no other solution; between, a step of 1.5e-3 separates crossings.
     line = CROSSED + (w @ u) * h(CROSSED) - (start + (w @ u) * h(start))
     # The probe's own solution is known; the others are crossings elsewhere.
-    others = ((line.sign().diff() != 0) & ((CROSSED[:-1] - start).abs() > 1e-3)).sum()
+    others = ((line.sign().diff() != 0) & ((CROSSED[:-1] - start).abs() > 2e-3)).sum()
     return float(w @ u), J, 1 + int(others)
 
 
-CROSSED = torch.linspace(-150, 150, 1_000_001, dtype=torch.float64)
+CROSSED = torch.linspace(-150, 150, 200_001, dtype=torch.float64)
 
 
 def check_planar(explorer: PlanarExplorer) -> None:

@@ -95,10 +95,10 @@ def test_of_two_maps_the_product_is_shown(explorer):
     explorer.preset("two maps")
     J, J2, J1 = (drawn(explorer, name) for name in ("J", "J2", "J1"))
     np.testing.assert_allclose(J, J2 @ J1, atol=1e-9)
-    assert explorer.live.artist("J1").get_visible()
+    assert explorer.live.artist("J1").image.get_visible()
     assert not explorer.live.artist("areas").get_visible()
     explorer.reset()
-    assert not explorer.live.artist("J1").get_visible()
+    assert not explorer.live.artist("J1").image.get_visible()
 
 
 @pytest.mark.parametrize(("name", "amount"), [("lens", 1.3), ("swirl", 2.0), ("shear", 0.5), ("mirror", 0.5)])
