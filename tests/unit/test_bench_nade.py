@@ -127,7 +127,10 @@ def test_files_of_another_layout_are_skipped(data, tmp_path):
         (lambda folder, data: store(folder, "small", data, test_data=np.full((3, 4), 2)), "0 and 1"),
         (lambda folder, data: store(folder, "small", data, valid_data=np.zeros((3, 5))), "(3, 5)"),
         (lambda folder, data: np.savez(folder / "small.npz", train_data=np.zeros((3, 4))), "lacks valid_data"),
-        (lambda folder, data: (folder / "dna.npz").write_bytes(b"PK cut short"), "complete .npz file"),  # known by its name
+        (
+            lambda folder, data: (folder / "dna.npz").write_bytes(b"PK cut short"),
+            "complete .npz file",
+        ),  # known by its name
         (lambda folder, data: None, "must contain an .npz file"),
         (lambda folder, data: folder.rmdir(), "--data must be a folder"),
     ],

@@ -215,7 +215,7 @@ def test_every_browser_test_is_in_one_suite(tmp_path):
 
 def test_one_test_of_a_suite_can_be_run_alone(tmp_path):
     alone = plan(tmp_path, "ONLY=tests/unit/test_plots.py::test_theme[a dark one]", target="test-unit")
-    assert "-m pytest 'tests/unit/test_plots.py::test_theme[a dark one]'\n" in alone
+    assert " 'tests/unit/test_plots.py::test_theme[a dark one]'\n" in alone
 
 
 def test_the_workflow_starts_from_a_debian_with_what_the_readme_names():
