@@ -11,7 +11,7 @@ def test_solver_couples_samples():
     """The step depends on the other samples of the batch, and so y moves by about the tolerance."""
     torch.manual_seed(0)
     transform = free_form()
-    x, others = points(1, 3), 10 * points(6, 3, seed=1)
+    x, others = points(1, 2), 10 * points(6, 2, seed=1)
     with torch.no_grad():
         moved = (transform(torch.cat([x, others]))[0] - transform(x)[0]).abs().max()
     assert 1e-8 < moved < 1e-3

@@ -55,11 +55,11 @@ def elementwise(univariate, *shapes):
 def tight_free_form(**more):
     # In float64: in float32 the solver would seek such a tolerance for ever. Smooth: it would take many steps at kinks.
     tight = {"atol": 1e-8, "rtol": 1e-8, "freqs": 0, "activation": torch.nn.Tanh}
-    return FFJTransform(3, hidden_features=(16,), **tight, **more).double()()
+    return FFJTransform(2, hidden_features=(16,), **tight, **more).double()()
 
 
 def free_form():
-    return FFJTransform(3, hidden_features=(16,))()
+    return FFJTransform(2, hidden_features=(16,))()
 
 
 LAYERS = {
@@ -186,7 +186,7 @@ LAYERS = {
         tight_free_form,
         "dense",
         "the flow of an ODE whose field mixes everything; a tight solver, exact trace",
-        x=points(3, 3),
+        x=points(3, 2),
     ),
     "cnf, coarse": fixed(
         free_form,
@@ -194,7 +194,7 @@ LAYERS = {
         "the same at zuko's own tolerance",
         findings={"samples-coupled": "the worst sample of a batch sets everyone's step, so y moves by the tolerance"},
         shown_by="test_solver_couples_samples",
-        x=points(3, 3),
+        x=points(3, 2),
         differences=1e-3,
         back=1e-3,
     ),
@@ -203,7 +203,7 @@ LAYERS = {
         "dense",
         "the same with Hutchinson's estimate of the trace",
         findings={"non-deterministic": "the log-det is drawn: right on average, never at one call"},
-        x=points(3, 3),
+        x=points(3, 2),
     ),
     "torch: tanh": alone(T.TanhTransform, perturb=None),
     "torch: logit": fixed(
