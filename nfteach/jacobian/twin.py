@@ -12,6 +12,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.distributions import Distribution
 from torch.distributions.transforms import Transform
 from torch.distributions.transforms import _InverseTransform as InverseTransform
 
@@ -20,6 +21,7 @@ from .reach import slots, storage_of
 __all__ = ["InverseTransform", "changes", "copied", "own_dtype", "state", "twins", "with_parameters_moved"]
 
 _PLAIN = (type, types.ModuleType, torch.Generator, torch.dtype, torch.device, torch.Size, str, bytes)
+_STATEFUL = (nn.Module, Transform, Distribution, Tensor)
 
 
 def twins(*originals: Any, dtype: torch.dtype | None = None) -> tuple[Any, ...]:
@@ -155,7 +157,7 @@ def _copy(original: Any, memo: dict[int, Any]) -> Any:
     held = _held(original)
     if not held or id(original) in memo:
         return memo.get(id(original), original)
-    new = {name: _copy(value, memo) for name, value in held.items()}
+    new = {name: _copy_if_possible(value, memo) for name, value in held.items()}
     cells = tuple(
         types.CellType(new[name]) if name in new else cell
         for name, cell in zip(original.__code__.co_freevars, original.__closure__ or (), strict=True)
@@ -168,6 +170,20 @@ def _copy(original: Any, memo: dict[int, Any]) -> Any:
         name: new.get(name, value) for name, value in original.__kwdefaults__.items()
     }
     memo[id(original)] = double
+    return double
+
+
+def _copy_if_possible(value: Any, memo: dict[int, Any]) -> Any:
+    """Return a copy; of containers and objects that hold something without a copy, such as a file, the value itself."""
+    if isinstance(value, types.FunctionType | nn.Module | Transform | Tensor):
+        return _copy(value, memo)
+    trial = dict(memo)
+    try:
+        double = copy.deepcopy(value, trial)
+    except Exception:
+        return value
+    memo.setdefault(id(memo), []).extend(trial.pop(id(trial), []))
+    memo.update(trial)
     return double
 
 
@@ -190,14 +206,26 @@ def _positional_defaults(function: types.FunctionType) -> dict[str, Any]:
 
 
 def _has_state(value: Any, seen: frozenset[int]) -> bool:
-    if isinstance(value, list | tuple | dict):
-        values = value.values() if isinstance(value, dict) else value
-        return any(isinstance(part, nn.Module | Transform | Tensor) for part in values)
-    if isinstance(value, types.MethodType):
-        return isinstance(value.__self__, nn.Module | Transform)
     if isinstance(value, types.FunctionType):
         return id(value) not in seen and bool(_held(value, seen))
-    return isinstance(value, nn.Module | Transform | Tensor | functools.partial)
+    if isinstance(value, types.MethodType):
+        return _has_state(value.__self__, seen)
+    return isinstance(value, (*_STATEFUL, functools.partial)) or any(
+        isinstance(part, _STATEFUL) for part in _parts(value)
+    )
+
+
+def _parts(value: Any) -> Iterator[Any]:
+    """Yield the elements of a container, and of an object its attributes and their elements."""
+    if isinstance(value, dict):
+        yield from value.values()
+    elif isinstance(value, list | tuple):
+        yield from value
+    elif not isinstance(value, _PLAIN):
+        for part in getattr(value, "__dict__", {}).values():
+            yield part
+            if isinstance(part, dict | list | tuple):
+                yield from _parts(part)
 
 
 def _own(copies: tuple[Any, ...], originals: tuple[Any, ...]) -> Iterator[Any]:
