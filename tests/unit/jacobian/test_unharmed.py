@@ -1,5 +1,6 @@
 """Everything that a layer can reach is left as it was, to the bit; a layer that no copy stands for is refused."""
 
+import array
 import contextlib
 import functools
 import io
@@ -16,6 +17,7 @@ from torch import nn
 from torch.nn.utils import parametrizations
 
 from nfteach.jacobian import inspect_jacobian, inspect_layers
+from nfteach.jacobian.unharmed import unharmed
 
 CONSTANT = torch.tensor([2.0, 0.5, 1.5])
 TRAINED = nn.Linear(3, 3)
@@ -489,6 +491,12 @@ def fingerprint(thing, seen=None):
         return tuple(fingerprint(value, seen) for value in thing)
     if isinstance(thing, types.CellType):
         return fingerprint(thing.cell_contents, seen)
+    if isinstance(thing, set):
+        return frozenset(thing)
+    if isinstance(thing, types.FunctionType):
+        return id(thing), thing.__defaults__, thing.__kwdefaults__, fingerprint(vars(thing), seen)
+    if isinstance(thing, bytearray | array.array):
+        return bytes(thing)
     if isinstance(thing, np.ndarray):
         return thing.dtype, thing.tobytes()
     if isinstance(thing, torch.Generator):
@@ -556,3 +564,74 @@ def test_a_layer_whose_copies_lead_back_to_it_is_refused_in_one_sentence(name, a
     assert "; try to " in message
     assert "\n" not in message
     assert ". " not in message
+
+
+def with_default(n=1):
+    return n
+
+
+def tensor():
+    return torch.tensor([1.0, torch.nan, -0.0])
+
+
+def trained():
+    parameter = nn.Parameter(tensor())
+    parameter.grad = tensor()
+    return parameter
+
+
+def view():
+    whole = torch.arange(6.0)
+    return whole, whole[1:3], whole.view(2, 3).T
+
+
+# name -> (make, change)
+CHANGES = {
+    "bits of a tensor": (tensor, lambda t: t.fill_(torch.inf)),
+    "sign of a zero": (tensor, lambda t: t[2:].neg_()),
+    "dtype of a tensor": (tensor, lambda t: setattr(t, "data", t.double())),
+    "storage of a tensor": (tensor, lambda t: t.set_(torch.zeros(4))),
+    "size of a tensor": (tensor, lambda t: t.resize_(1)),
+    "shape of a tensor": (tensor, lambda t: t.unsqueeze_(0)),
+    "dtype of a tensor with views": (view, lambda parts: setattr(parts[0], "data", parts[0].double())),
+    "bits of a view": (view, lambda parts: parts[2].mul_(2)),
+    "requires_grad": (tensor, lambda t: t.requires_grad_()),
+    "history": (tensor, lambda t: t.mul_(trained())),
+    "gradient added to": (trained, lambda p: p.grad.add_(1)),
+    "gradient dropped": (trained, lambda p: setattr(p, "grad", None)),
+    "gradient and dtype": (trained, lambda p: (setattr(p, "grad", None), setattr(p, "data", p.data.double()))),
+    "key of a dict": (lambda: {"a": 1}, lambda d: d.update(b=2)),
+    "order of a dict": (lambda: {"a": 1, "b": 2}, lambda d: d.update(a=d.pop("a"))),
+    "order of an OrderedDict": (lambda: OrderedDict(a=1, b=2), lambda d: d.move_to_end("a")),
+    "element of a list": (lambda: [tensor(), 1], lambda kept: kept.__setitem__(0, kept[0].clone())),
+    "element of a set": (lambda: {1, 2}, lambda kept: kept.add(3)),
+    "end of a deque": (lambda: deque([1, 2], maxlen=2), lambda kept: kept.append(3)),
+    "bytes": (lambda: bytearray(b"abc"), lambda kept: kept.reverse()),
+    "array of numbers": (lambda: array.array("d", [1, 2]), lambda kept: kept.append(3)),
+    "NumPy array": (lambda: np.array([1.0, np.nan]), lambda kept: kept.fill(np.nan)),
+    "default argument": (lambda: with_default, lambda function: setattr(function, "__defaults__", (2,))),
+    "attribute of a function": (lambda: with_default, lambda function: setattr(function, "note", 1)),
+    "attribute of a module": (lambda: Scale(), lambda layer: setattr(layer, "note", 1)),
+    "mode of a module": (lambda: Scale(), lambda layer: layer.eval()),
+    "parameter of a module": (lambda: Scale(), lambda layer: delattr(layer, "k")),
+    "slot": (lambda: Slotted(None), lambda kept: setattr(kept, "weight", None)),
+    "slot emptied": (lambda: Slotted(None), lambda kept: delattr(kept, "owner")),
+}
+
+
+@pytest.mark.parametrize("name", CHANGES)
+def test_a_change_of_any_kind_is_undone(name):
+    make, change = CHANGES[name]
+    thing = make()
+    before = fingerprint(thing)
+    with unharmed([thing]):
+        change(thing)
+        with contextlib.suppress(AttributeError):
+            assert fingerprint(thing) != before
+    assert fingerprint(thing) == before
+
+
+def test_a_history_that_was_there_before_cannot_be_restored():
+    derived = 2 * trained()
+    with pytest.raises(ValueError, match=r"a call changes list\[0\]"), unharmed([derived]):
+        derived.mul_(2)
