@@ -73,10 +73,10 @@ def on_its_own(snapshot: Snapshot, given: tuple[Any, ...], x: Tensor) -> Iterato
 def _trained(things: list[Any]) -> Iterator[Tensor]:
     """Yield the parameters and buffers of modules, and other tensors that require a gradient."""
     for thing in things:
-        if isinstance(thing, nn.Module):
+        if issubclass(type(thing), nn.Module):
             yield from thing.parameters(recurse=False)
             yield from thing.buffers(recurse=False)
-        elif isinstance(thing, Tensor) and thing.requires_grad:
+        elif issubclass(type(thing), Tensor) and thing.requires_grad:
             yield thing
 
 
@@ -84,7 +84,7 @@ def _refuse_if_used(watch: Watch, snapshot: Snapshot, reach: Reach, shared: list
     if watch.used is None:
         return
     tensor, codes = watch.used
-    functions = {thing.__code__: thing for thing in reversed(shared) if isinstance(thing, types.FunctionType)}
+    functions = {thing.__code__: thing for thing in reversed(shared) if type(thing) is types.FunctionType}
     culprits = [functions[code] for code in codes if code in functions]
     # Methods use the object that they are called with; functions kept as values use the one that they were made with.
     culprits = [function for function in culprits if not any(isinstance(s, type) for s in reach.chain(function))]

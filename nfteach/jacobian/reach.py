@@ -19,7 +19,17 @@ import numpy as np
 import torch
 from torch import Tensor
 
-__all__ = ["THROUGH", "WEAKLY", "Reach", "behind", "globals_set_by", "is_of_a_library", "slots", "storage_of"]
+__all__ = [
+    "THROUGH",
+    "WEAKLY",
+    "Reach",
+    "attributes_of",
+    "behind",
+    "globals_set_by",
+    "is_of_a_library",
+    "slots",
+    "storage_of",
+]
 
 # Values without parts that could change. Modules are entered by the names that code reads from them.
 _ATOMS = (
@@ -69,9 +79,9 @@ class Reach:
 
         def found(thing: Any, parent: int | None, label: str) -> None:
             key = id(thing)
-            if key not in self.things and not isinstance(thing, _ATOMS):
+            if key not in self.things and not issubclass(type(thing), _ATOMS):
                 self.things[key], self._from[key] = thing, (parent, label)
-                (classes if isinstance(thing, type) else queue).append(key)
+                (classes if issubclass(type(thing), type) else queue).append(key)
 
         for root in roots:
             found(root, None, _name(root))
@@ -100,41 +110,42 @@ class Reach:
         )
 
     def _edges(self, thing: Any) -> Iterator[Edge]:
+        # By its type: a proxy answers isinstance for another object.
         kind = type(thing)
-        if isinstance(thing, type):
+        if issubclass(kind, type):
             if not is_of_a_library(thing):
                 yield from ((f".{name}", value) for name, value in vars(thing).items() if not _dunder(name, value))
                 yield from (("", base) for base in thing.__bases__)
             return
-        if isinstance(thing, dict):
+        if issubclass(kind, dict):
             dotted = id(thing) in self.attributes
             for key, value in dict.items(thing):
                 yield (f".{key}" if dotted else f"[{_key(key)}]"), value
                 if type(key) is not str:
                     yield "'s key", key
-        elif isinstance(thing, list | tuple | deque):
+        elif issubclass(kind, list | tuple | deque):
             yield from ((f"[{index}]", value) for index, value in enumerate(thing))
-        elif isinstance(thing, set | frozenset):
+        elif issubclass(kind, set | frozenset):
             yield from (("'s element", value) for value in thing)
         elif kind in weakref.ProxyTypes:
             yield WEAKLY, behind(thing)
-        elif isinstance(thing, weakref.ref):
+        elif issubclass(kind, weakref.ref):
             yield WEAKLY, thing()
-        elif isinstance(thing, Tensor):
+        elif issubclass(kind, Tensor):
             yield from _of_a_tensor(thing)
-        elif isinstance(thing, types.FunctionType):
+        elif issubclass(kind, types.FunctionType):
             yield from _of_a_function(thing)
-        elif isinstance(thing, functools.partial):
+        elif issubclass(kind, functools.partial):
             yield from ((" (partial)", thing.func), (" (partial)", thing.args), (" (partial)", thing.keywords))
-        elif isinstance(thing, types.BuiltinMethodType):
+        elif issubclass(kind, types.BuiltinMethodType):
             if not isinstance(thing.__self__, types.ModuleType):
                 yield "'s object", thing.__self__
-        elif isinstance(thing, np.ndarray):
+        elif issubclass(kind, np.ndarray):
             yield "'s base", thing.base
             yield from (
                 (f"[{index}]", value) for index, value in enumerate(thing.flat if thing.dtype.hasobject else ())
             )
-        elif isinstance(thing, torch.jit.ScriptModule):
+        elif issubclass(kind, torch.jit.ScriptModule):
             yield from ((f".{name}", value) for name, value in thing.named_parameters(recurse=False))
             yield from ((f".{name}", value) for name, value in thing.named_buffers(recurse=False))
         elif kind.__module__ in _IN_C:
@@ -142,7 +153,7 @@ class Reach:
             yield from (("", value) for value in gc.get_referents(thing) if not _is_globals(value))
         if kind in _CONTAINERS:
             return
-        attributes = None if kind in weakref.ProxyTypes else getattr(thing, "__dict__", None)
+        attributes = attributes_of(thing)
         if isinstance(attributes, dict):
             self.attributes.add(id(attributes))
             yield "", attributes
@@ -150,20 +161,30 @@ class Reach:
         yield "", kind
 
 
+def attributes_of(thing: Any) -> Any:
+    """Return the ``__dict__`` of an object; None if it has none."""
+    if type(thing) in weakref.ProxyTypes:
+        return None
+    try:
+        return thing.__dict__
+    except Exception:  # most things have none; a property of that name may do anything
+        return None
+
+
 def _name(root: Any) -> str:
     return root.__name__ if isinstance(root, types.FunctionType | type) else type(root).__name__
 
 
 def _key(key: Any) -> str:
-    return repr(key) if isinstance(key, str | int) else type(key).__name__
+    return repr(key) if type(key) in (str, int) else type(key).__name__
 
 
 def _dunder(name: str, value: Any) -> bool:
-    return name.startswith("__") and not isinstance(value, types.FunctionType)
+    return name.startswith("__") and type(value) is not types.FunctionType
 
 
 def _is_globals(value: Any) -> bool:
-    return isinstance(value, dict) and "__builtins__" in value
+    return type(value) is dict and "__builtins__" in value
 
 
 def is_of_a_library(thing: Any) -> bool:
@@ -186,8 +207,16 @@ def slots(thing: Any) -> Iterator[tuple[str, types.MemberDescriptorType]]:
     for kind in type(thing).__mro__:
         if "__slots__" in vars(kind) and not is_of_a_library(kind):
             for name, slot in vars(kind).items():
-                if isinstance(slot, types.MemberDescriptorType) and hasattr(thing, name):
+                if isinstance(slot, types.MemberDescriptorType) and _filled(slot, thing):
                     yield name, slot
+
+
+def _filled(slot: types.MemberDescriptorType, thing: Any) -> bool:
+    try:
+        slot.__get__(thing)
+    except AttributeError:
+        return False
+    return True
 
 
 def behind(proxy: Any) -> Any:
@@ -265,7 +294,7 @@ def _read_by_name(code: types.CodeType, namespace: dict[str, Any]) -> Iterator[E
     while queue:
         prefix, space = queue.popleft()
         for name, value in space.items():
-            if not isinstance(value, types.ModuleType):
+            if not issubclass(type(value), types.ModuleType):
                 yield prefix + name, value
             elif not _is_library(value.__name__.partition(".")[0]) and id(value) not in seen:
                 seen.add(id(value))

@@ -16,7 +16,7 @@ from torch.distributions import Distribution
 from torch.distributions.transforms import Transform
 from torch.distributions.transforms import _InverseTransform as InverseTransform
 
-from .reach import slots, storage_of
+from .reach import attributes_of, slots, storage_of
 
 __all__ = ["InverseTransform", "changes", "copied", "own_dtype", "state", "twins", "with_parameters_moved"]
 
@@ -157,9 +157,11 @@ def _copy(original: Any, memo: dict[int, Any]) -> Any:
     held = _held(original)
     if not held or id(original) in memo:
         return memo.get(id(original), original)
+    # A function that calls itself has a copy that calls itself.
+    itself = {name for name, value in _named(original).items() if value is original}
     new = {name: _copy_if_possible(value, memo) for name, value in held.items()}
     cells = tuple(
-        types.CellType(new[name]) if name in new else cell
+        types.CellType(new.get(name)) if name in new or name in itself else cell
         for name, cell in zip(original.__code__.co_freevars, original.__closure__ or (), strict=True)
     )
     names = {**original.__globals__, **{name: value for name, value in new.items() if name in original.__globals__}}
@@ -169,6 +171,10 @@ def _copy(original: Any, memo: dict[int, Any]) -> Any:
     double.__kwdefaults__ = original.__kwdefaults__ and {
         name: new.get(name, value) for name, value in original.__kwdefaults__.items()
     }
+    for name, cell in zip(double.__code__.co_freevars, cells, strict=True):
+        if name in itself:
+            cell.cell_contents = double
+    names |= dict.fromkeys(itself & names.keys(), double)
     memo[id(original)] = double
     return double
 
@@ -189,15 +195,19 @@ def _copy_if_possible(value: Any, memo: dict[int, Any]) -> Any:
 
 def _held(function: types.FunctionType, seen: frozenset[int] = frozenset()) -> dict[str, Any]:
     """What a function holds, by name, that has a state: modules, transforms, tensors, functions that hold such."""
+    seen = seen | {id(function)}
+    return {name: value for name, value in _named(function).items() if _has_state(value, seen)}
+
+
+def _named(function: types.FunctionType) -> dict[str, Any]:
+    """Return the globals, the closure and the default arguments of a function by name."""
     names = {name: function.__globals__[name] for name in function.__code__.co_names if name in function.__globals__}
     for name, cell in zip(function.__code__.co_freevars, function.__closure__ or (), strict=True):
         try:
             names[name] = cell.cell_contents
         except ValueError:  # a cell that is still empty
             continue
-    names |= _positional_defaults(function) | (function.__kwdefaults__ or {})
-    seen = seen | {id(function)}
-    return {name: value for name, value in names.items() if _has_state(value, seen)}
+    return names | _positional_defaults(function) | (function.__kwdefaults__ or {})
 
 
 def _positional_defaults(function: types.FunctionType) -> dict[str, Any]:
@@ -206,25 +216,26 @@ def _positional_defaults(function: types.FunctionType) -> dict[str, Any]:
 
 
 def _has_state(value: Any, seen: frozenset[int]) -> bool:
-    if isinstance(value, types.FunctionType):
+    # By its type: a proxy answers isinstance for another object.
+    if issubclass(type(value), types.FunctionType):
         return id(value) not in seen and bool(_held(value, seen))
-    if isinstance(value, types.MethodType):
+    if issubclass(type(value), types.MethodType):
         return _has_state(value.__self__, seen)
-    return isinstance(value, (*_STATEFUL, functools.partial)) or any(
-        isinstance(part, _STATEFUL) for part in _parts(value)
+    return issubclass(type(value), (*_STATEFUL, functools.partial)) or any(
+        issubclass(type(part), _STATEFUL) for part in _parts(value)
     )
 
 
 def _parts(value: Any) -> Iterator[Any]:
     """Yield the elements of a container, and of an object its attributes and their elements."""
-    if isinstance(value, dict):
+    if issubclass(type(value), dict):
         yield from value.values()
-    elif isinstance(value, list | tuple):
+    elif issubclass(type(value), list | tuple):
         yield from value
-    elif not isinstance(value, _PLAIN):
-        for part in getattr(value, "__dict__", {}).values():
+    elif not issubclass(type(value), _PLAIN):
+        for part in (attributes_of(value) or {}).values():
             yield part
-            if isinstance(part, dict | list | tuple):
+            if issubclass(type(part), dict | list | tuple):
                 yield from _parts(part)
 
 

@@ -58,7 +58,7 @@ class Snapshot:
         self._tensors: list[tuple[Tensor, _Layout]] = []
         self._others: list[tuple[Any, _Keeper, Any]] = []
         for thing in self.reach.things.values():
-            if isinstance(thing, Tensor):
+            if issubclass(type(thing), Tensor):
                 self._keep_tensor(thing)
             for keeper in _keepers(thing):
                 self._others.append((thing, keeper, keeper.state(thing)))
@@ -289,6 +289,7 @@ _KINDS: dict[type, _Keeper] = {
     io.StringIO: _Keeper(_text, _restore_text),
     io.BytesIO: _Keeper(_text, _restore_text),
     np.ndarray: _Keeper(np.copy, _restore_array, _same_array),
+    torch.UntypedStorage: _Keeper(lambda kept: _bytes(kept).clone(), _restore_storage, torch.equal),
     torch.Generator: _Keeper(torch.Generator.get_state, torch.Generator.set_state, torch.equal),
     random.Random: _Keeper(random.Random.getstate, random.Random.setstate),
     np.random.BitGenerator: _Keeper(
@@ -316,24 +317,24 @@ _STANDARD_STREAMS = (sys.stdin, sys.stdout, sys.stderr, sys.__stdin__, sys.__std
 def goes_one_way(thing: Any) -> bool:
     """Return True for iterators and files, which cannot be copied, or rewound once they were used."""
     kind = type(thing)
-    if isinstance(thing, io.StringIO | io.BytesIO) or any(thing is stream for stream in _STANDARD_STREAMS):
+    if issubclass(kind, io.StringIO | io.BytesIO) or any(thing is stream for stream in _STANDARD_STREAMS):
         return False
     in_c = kind.__module__ in ("builtins", "itertools", "_csv")
-    return isinstance(thing, io.IOBase) or (in_c and isinstance(thing, Iterator))
+    return issubclass(kind, io.IOBase) or (in_c and issubclass(kind, Iterator))
 
 
 def _keepers(thing: Any) -> Iterator[_Keeper]:
     kind = type(thing)
     known = _KINDS.get(kind)
     if known is None and kind.__module__ != "builtins":
-        known = next((keeper for base, keeper in _KINDS.items() if isinstance(thing, base)), None)
+        known = next((keeper for base, keeper in _KINDS.items() if issubclass(kind, base)), None)
     if known is not None:
         yield known
     if kind is types.FunctionType and globals_set_by(thing.__code__):
         yield _GLOBALS
     if goes_one_way(thing):
         yield _READ_ON
-    if isinstance(thing, type):
+    if issubclass(kind, type):
         if not is_of_a_library(thing):
             yield _CLASS
     elif any(True for _ in slots(thing)):

@@ -170,6 +170,36 @@ def object_in_a_closure(**others):
     return lambda x: wrapper(x), vars(wrapper)
 
 
+def function_that_calls_itself():
+    net = Scale()
+
+    def twice(x, again=False):
+        return net(x) if again else twice(x, again=True)
+
+    return twice, net
+
+
+class Odd:
+    @property
+    def __dict__(self):
+        raise RuntimeError("without attributes")
+
+    @property
+    def __class__(self):
+        raise RuntimeError("without a class")
+
+
+def odd_objects():
+    gone, odd, stored = weakref.proxy(Other()), Odd(), torch.ones(3).untyped_storage()
+
+    def hook(module, args, out):
+        stored.fill_(0 if gone is not odd else 1)
+
+    layer = Scale()
+    layer.register_forward_hook(hook)
+    return layer, stored
+
+
 def distribution_in_a_closure():
     loc = torch.tensor([0.3, -0.2, 0.5], requires_grad=True)
     normal = torch.distributions.Normal(loc, torch.ones(3))
@@ -447,6 +477,8 @@ LAYERS = {
     "dict of modules in a closure": (modules_in_a_dict, None),
     "object that holds modules, in a closure": (object_in_a_closure, None),
     "object that cannot be copied": (lambda: object_in_a_closure(numbers=(n for n in [1])), "numbers is a generator"),
+    "function that calls itself": (function_that_calls_itself, None),
+    "dead proxies and odd objects in a closure": (odd_objects, None),
     "distribution in a closure": (distribution_in_a_closure, None),
     "module as a default argument": (default_argument, None),
     "function with a default argument": (default_argument_kept, "Keeps.kept"),
@@ -495,6 +527,8 @@ def fingerprint(thing, seen=None):
         return frozenset(thing)
     if isinstance(thing, types.FunctionType):
         return id(thing), thing.__defaults__, thing.__kwdefaults__, fingerprint(vars(thing), seen)
+    if isinstance(thing, torch.UntypedStorage):
+        return tuple(thing)
     if isinstance(thing, bytearray | array.array):
         return bytes(thing)
     if isinstance(thing, np.ndarray):
