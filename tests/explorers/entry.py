@@ -46,6 +46,7 @@ class Entry:
             does.
         text: the explorer in one line, as a notebook stores it.
         alt: a word of its description.
+        cell: True if it is made by the gallery's cell.
     """
 
     make: Callable[[], Explorer]
@@ -56,6 +57,7 @@ class Entry:
     wakes: Mapping[str, Mapping[str, Any] | None] = field(default_factory=dict)
     text: str = ""
     alt: str = ""
+    cell: bool = False
 
     def states(self, explorer: Explorer) -> Iterator[dict[str, Any]]:
         """Yield the random states, the same in every run."""

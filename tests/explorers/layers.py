@@ -125,7 +125,12 @@ def of_stack(name: str) -> Entry:
 
 ENTRIES = {
     "LayerStepper": Entry(
-        lambda: from_cell("LayerStepper"), check, 3, text="LayerStepper(probe_1=0.6, probe_2=-0.4)", alt="three views"
+        lambda: from_cell("LayerStepper"),
+        check,
+        3,
+        text="LayerStepper(probe_1=0.6, probe_2=-0.4)",
+        alt="three views",
+        cell=True,
     ),
     **{f"LayerStepper, {name}": of_stack(name) for name in MAKE},
 }

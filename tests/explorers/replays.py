@@ -133,10 +133,18 @@ def check_cell(replay: TrainingReplay) -> None:
 
 ENTRIES = {
     "TrainingReplay": Entry(
-        lambda: from_cell("TrainingReplay"), check_cell, text="TrainingReplay(scale='root')", alt="three views"
+        lambda: from_cell("TrainingReplay"),
+        check_cell,
+        text="TrainingReplay(scale='root')",
+        alt="three views",
+        cell=True,
     ),
     **{f"TrainingReplay, {name}": replay_of(name) for name in MODELS},
     "PosteriorReplay": Entry(
-        lambda: from_cell("PosteriorReplay"), check_posterior, text="PosteriorReplay(scale='root')", alt="free energy"
+        lambda: from_cell("PosteriorReplay"),
+        check_posterior,
+        text="PosteriorReplay(scale='root')",
+        alt="free energy",
+        cell=True,
     ),
 }
