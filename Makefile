@@ -14,7 +14,9 @@ ifeq ($(origin TORCH_INDEX),undefined)
 else
   CPU_ONLY := $(if $(TORCH_INDEX),yes)
 endif
-PIP_OPTIONS = --quiet $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX)) -c constraints.txt
+# Python keeps what it compiles when it first needs it: pip need not compile the rest of every package.
+export PYTHONDONTWRITEBYTECODE :=
+PIP_OPTIONS = --quiet --no-compile $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX)) -c constraints.txt
 PIP_INSTALL = $(BIN)/python -m pip install $(PIP_OPTIONS)
 
 LAB_READY := $(VENV)/.lab-ready
