@@ -36,6 +36,15 @@ ROOMS = [
     "tests/unit/test_check_english.py",
     "tests/unit/test_run_tests.py",
     "tests/notebooks/test_builder.py",
+    "tests/explorers",
+    "tests/peers",
+    "tests/unit/widgets",
+    "tests/unit/test_privacy.py",
+    "tests/unit/jacobian/test_unharmed.py",
+    "nfteach/jacobian/reach.py",
+    "nfteach/jacobian/unharmed.py",
+    "nfteach/jacobian/watch.py",
+    "nfteach/jacobian/borrowed.py",
 ]
 
 #: Verbs, in the imperative, with which the docstring of a function may open. Add a plain one where it is missing.

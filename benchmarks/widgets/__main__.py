@@ -27,8 +27,8 @@ from playwright.sync_api import Browser
 from benchmarks.widgets import compute, stages
 from benchmarks.widgets.page import Times, as_json, cells_for, notebook_page, variants
 from benchmarks.widgets.table import HEAD, misses, row_of
-from tests.browser.gallery import GALLERY
 from tests.browser.lab import Lab, chromium, jupyterlab
+from tests.explorers.cells import GALLERY
 
 __all__ = ["main"]
 

@@ -12,7 +12,7 @@ import ipywidgets
 import torch
 
 from benchmarks.widgets.kernel import shown_by
-from tests.browser.gallery import GALLERY
+from tests.explorers.cells import GALLERY
 
 __all__ = ["costs", "report", "values_of"]
 

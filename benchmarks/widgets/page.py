@@ -12,8 +12,8 @@ from random import Random
 
 from playwright.sync_api import Browser, Error, Locator, Page
 
-from tests.browser.gallery import write_notebook
 from tests.browser.lab import Lab
+from tests.explorers.cells import write_notebook
 
 __all__ = ["Answer", "Cell", "Drag", "Times", "as_json", "cells_for", "notebook_page", "setup", "variants"]
 

@@ -10,8 +10,8 @@ from typing import Any
 from playwright.sync_api import Browser
 
 from benchmarks.widgets.page import Answer, Cell, notebook_page, setup
-from tests.browser.gallery import GALLERY
 from tests.browser.lab import Lab
+from tests.explorers.cells import GALLERY
 
 __all__ = ["HEAD", "split", "stages_of"]
 

@@ -13,7 +13,7 @@ from PIL import Image
 import nfteach.widgets.live
 from nfteach.widgets import LiveFigure
 
-__all__ = ["Bench", "as_json", "benches", "blurred", "close", "cloud", "spot", "twin", "walk"]
+__all__ = ["Bench", "as_json", "benches", "blurred", "close", "cloud", "seq", "spot", "twin", "walk"]
 
 
 SOURCES = pathlib.Path(nfteach.widgets.live.__file__).parent
@@ -69,6 +69,11 @@ def as_json(packed: dict) -> dict:
     return {"content": packed["content"], "buffers": [_text(bytes(buffer)) for buffer in packed["buffers"]]}
 
 
+def seq(live: LiveFigure) -> int:
+    """Return the number of the live figure's last update."""
+    return live.get_state("_state")["_state"]["content"]["seq"]
+
+
 class Bench:
     """A bare page with one live figure, fed as a kernel would."""
 
@@ -102,7 +107,7 @@ class Bench:
     def settle(self) -> None:
         self.page.wait_for_function(
             "(seq) => [...document.querySelectorAll('canvas')].every(c => c.dataset.seq == seq)",
-            arg=self.live._seq,
+            arg=seq(self.live),
         )
 
     def picture(self, index: int = 0) -> np.ndarray:

@@ -11,9 +11,9 @@ import pytest
 from lessons.source import NOTEBOOKS
 from playwright.sync_api import Browser, ConsoleMessage, Page
 
-from tests.browser.gallery import write_notebook
 from tests.browser.kernel import clear
 from tests.browser.lab import ROOT, Lab, chromium, jupyterlab
+from tests.explorers.cells import write_notebook
 
 # Milliseconds for one step in the page; a lesson's run is bounded by the test's own timeout.
 STEP = 60_000

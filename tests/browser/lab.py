@@ -181,6 +181,7 @@ def _command(address: str, token: str, root: Path) -> list[str]:
         "ServerApp.port_retries": "0",
         "ServerApp.root_dir": str(root.resolve()),
         "ServerApp.terminals_enabled": "False",
+        "KernelManager.shutdown_wait_time": "0.2",  # a kernel that ends by itself frees all that it loaded, for seconds
         "IdentityProvider.token": token,
         "LabApp.expose_app_in_browser": "True",  # window.jupyterapp
         "JupyterNotebookApp.expose_app_in_browser": "True",

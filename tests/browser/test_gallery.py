@@ -9,14 +9,11 @@ from playwright.sync_api import Locator, Page
 
 from tests.browser.conftest import THEME
 from tests.browser.explorers import FRAMES, SLIDER, in_cell, label, move, settled, shown, visible_error
-from tests.browser.gallery import GALLERY, write_gallery
 from tests.browser.kernel import ask, run_cell
 from tests.browser.pointer import drag_fast, point_and_click
+from tests.explorers.cells import GALLERY, STEPPED, write_gallery
 
 NAMES = [name for name in GALLERY if name != "Prediction"]  # it has tests of its own
-# Their frames are in the browser: nothing is sent in a drag, or a move makes all of them anew.
-REPLAYS = {"PosteriorReplay", "TrainingReplay"}
-STEPPED = REPLAYS | {"LayerStepper", "LiveFigure", "MaskExplorer", "NADEStepper", "TriangularExplorer"}
 
 
 @pytest.fixture(scope="module")

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from tests.browser.bench import Bench, benches, close, spot, twin, walk
+from tests.explorers.front_end import say
 
 
 @pytest.fixture
@@ -18,8 +19,8 @@ def drags(page: Bench) -> list[dict]:
 
 
 def deliver(page: Bench, message: dict) -> None:
-    """The kernel hears a message, and answers."""
-    page.live._hear(page.live, message, [])
+    """Deliver a message to the kernel, and wait for its answer."""
+    say(page.live, **message)
     page.settle()
 
 

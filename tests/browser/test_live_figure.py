@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Polygon, Rectangle
 
 from nfteach.widgets import HeatMap, LiveFigure
-from tests.browser.bench import as_json, benches, blurred, close, cloud, spot, twin, walk
+from tests.browser.bench import as_json, benches, blurred, close, cloud, seq, spot, twin, walk
 
 
 @pytest.fixture
@@ -209,7 +209,7 @@ def test_a_second_view_paints_the_present_picture_at_once_and_views_clean_up(ben
 def test_a_front_end_asks_for_what_it_has_missed_and_takes_it(bench):
     live = cloud()
     page = bench(live, 2.0)
-    assert page.page.evaluate("model.sent")[0] == {"type": "state", "seq": live._seq}
+    assert page.page.evaluate("model.sent")[0] == {"type": "state", "seq": seq(live)}
     live.send = lambda content, buffers: None  # an update that never arrives
     live.update(samples=np.random.default_rng(3).normal(size=(150, 2)))
     state = as_json(live.get_state("_state")["_state"])

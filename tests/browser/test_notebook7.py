@@ -9,9 +9,9 @@ from playwright.sync_api import Page, expect
 
 from tests.browser.conftest import fresh_page
 from tests.browser.explorers import SLIDER, in_cell, shown, sweep
-from tests.browser.gallery import write_gallery
 from tests.browser.kernel import ask
 from tests.browser.pointer import point_and_click
+from tests.explorers.cells import write_gallery
 
 # Sliders, handles, lists, buttons, switches; frames; a live figure that stands alone; and a question.
 NAMES = ["MapExplorer1D", "CouplingExplorer", "LayerStepper", "LiveFigure", "Prediction"]

@@ -16,6 +16,7 @@ from nfteach.widgets.prediction.spec import judge, read
 from nfteach.widgets.prediction.text import to_plain
 from tests.browser.conftest import OPENED, THEME
 from tests.browser.kernel import ask, clear, wait_for
+from tests.explorers.front_end import say
 
 SOURCES = pathlib.Path(nfteach.widgets.prediction.__file__).parent
 HIDDEN = {"jupyter": {"source_hidden": True}}
@@ -430,7 +431,7 @@ def test_the_page_judges_as_python_does(bare):
     for prediction, all_committed in ((choice, range(3)), (number, [str(k / 100) for k in range(-110, 110)])):
         spec = state(prediction)["_spec"]
         told = [bare.evaluate("([spec, it]) => judge(spec, it)", [spec, committed]) for committed in all_committed]
-        assert told == [list(judge(prediction._spec, committed)) for committed in all_committed]
+        assert told == [list(judge(spec, committed)) for committed in all_committed]
         assert len({to_plain(pieces) for _, pieces in told}) == (3 if prediction is choice else 4)
 
 
@@ -440,7 +441,7 @@ def test_without_mathjax_formulas_are_typed_until_their_pictures_come(bare, arte
     root = bare.locator(".nfteach-prediction")
     assert r"$w^\top z = \text{const}$" in root.inner_text()
     assert bare.evaluate("model.sent") == [{"type": "pictures"}]
-    prediction._handle_custom_msg({"type": "pictures"}, [])
+    say(prediction, type="pictures")
     bare.evaluate("(pictures) => model.set('_pictures', pictures)", state(prediction)["_pictures"])
     expect(root.get_by_role("img")).to_have_count(2)
     assert "\\" not in root.inner_text()

@@ -9,8 +9,8 @@ import pytest
 from playwright.sync_api import Locator, Page, expect
 
 from tests.browser.explorers import SLIDER, in_cell, settled, visible_error, wait_for_change
-from tests.browser.gallery import GALLERY
 from tests.browser.kernel import ask
+from tests.explorers.cells import GALLERY
 
 FRAGILE = """
 import torch

@@ -6,9 +6,9 @@ import pytest
 from playwright.sync_api import Locator, Page, expect
 
 from tests.browser.explorers import EXCUSE, FRAMES, SLIDER, in_cell, settled, shown
-from tests.browser.gallery import GALLERY
 from tests.browser.kernel import ask, end, keep_busy, restart_and_run_all, run_cell
 from tests.browser.pointer import drag
+from tests.explorers.cells import GALLERY
 
 IMPORT = "from nfteach.widgets import MapExplorer1D, StretchExplorer"
 # What the kernel and the page hold for widgets. IPython's history does not count, nor does rubbish not yet collected.

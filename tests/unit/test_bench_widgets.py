@@ -11,7 +11,7 @@ from benchmarks.widgets import compute, kernel, stages, table
 from benchmarks.widgets.page import Answer, Drag, Times, cells_for
 from nfteach.widgets import StretchExplorer
 from nfteach.widgets.controls import choice, integer, slider, switch
-from tests.browser.gallery import GALLERY
+from tests.explorers.cells import GALLERY
 
 TWO = "from nfteach.widgets import StretchExplorer\n\nStretchExplorer()"
 

@@ -12,7 +12,7 @@ from matplotlib.patches import Polygon, Rectangle
 
 from nfteach.widgets import HeatMap
 from nfteach.widgets.live.areas import follow
-from tests.browser.gallery import GALLERY
+from tests.explorers.cells import GALLERY
 from tests.unit.pages import ROOT, agree, blocks, cells, in_backticks, links, output, sections
 
 PATH = ROOT / "docs" / "widgets.md"

@@ -15,10 +15,6 @@ FILES = sorted(TESTS.rglob("*.py"))
 PRIVATE = re.compile(r"_(?!_).*(?<!_)")
 #: File or folder -> the private names that are still used there: of other libraries, and of rooms without accessors.
 STILL = {
-    "browser/bench.py": {"_seq"},
-    "browser/test_live_drag.py": {"_hear"},
-    "browser/test_live_figure.py": {"_seq"},
-    "browser/test_prediction.py": {"_handle_custom_msg", "_spec"},
     "peers/": {"_cached_log_scale", "_flows", "_inverse", "_params"},
     "unit/jacobian/test_exhibits_by_hand.py": {"_fresh"},
     "unit/test_architecture.py": {"_HOME"},
@@ -53,5 +49,5 @@ def test_a_test_uses_no_private_name_of_another_object(file):
     assert found <= allowed, "use what is public, or add a public accessor"
 
 
-def test_the_exceptions_name_no_test_of_explorers_without_a_browser():
-    assert not [name for name in STILL if name.startswith(("unit/widgets", "explorers"))]
+def test_the_exceptions_name_no_test_of_explorers():
+    assert not [name for name in STILL if name.startswith(("unit/widgets", "explorers", "browser"))]

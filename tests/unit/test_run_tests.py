@@ -13,7 +13,7 @@ sound:
 	@echo "===== 2 passed, 1 skipped in 0.10s ====="
 	@echo "SKIPPED [1] tests/test_a.py:3: needs CUDA"
 broken:
-	@python3 -m pytest -p no:cacheprovider -rfE test_broken.py
+	@python3 -m pytest -p no:cacheprovider -p no:nbval -p no:hypothesispytest -rfE test_broken.py
 dead:
 	@echo "no rule for this"; exit 3
 slow:
