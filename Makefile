@@ -27,8 +27,8 @@ ROOT_FLAG = $(if $(filter 0,$(shell id -u)),--allow-root)
 # exercises record in a suite is neither the user's own nor another suite's.
 PYTEST = OMP_NUM_THREADS=1 NFTEACH_PROGRESS="$(CURDIR)/artefacts/progress/$@" $(BIN)/python -m pytest
 WITHOUT_NBVAL := -p no:nbval  # its import takes longer than many a test file
-# The suites of `make test`, the longest first. ONLY="file::test" runs one test of a suite.
-SUITES ?= test-explorers test-lessons test-nbval test-unit test-notebooks
+# The suites of `make test`, the longest first; continuous integration adds more. ONLY="file::test" runs one test of a suite.
+SUITES ?= test-explorers test-lessons test-unit test-widgets test-notebooks
 QUICK := test-quick-browser test-quick-maths test-quick-exercises
 RUN_SUITES = $(BIN)/python tools/run_tests.py
 only = $(if $(ONLY),'$(ONLY)',$(1))
@@ -49,7 +49,7 @@ BENCH_BIN := $(BENCH_VENV)/bin
 BENCH_READY := $(BENCH_VENV)/.bench-ready
 
 .DEFAULT_GOAL := help
-.PHONY: help lab test test-quick test-unit test-nbval test-notebooks test-lessons test-explorers test-peers $(QUICK) \
+.PHONY: help lab test test-quick test-unit test-widgets test-nbval test-notebooks test-lessons test-explorers test-peers $(QUICK) \
 	setup browser bench bench-quick bench-widgets results lint format notebooks constraints clean
 
 help: ## this list
@@ -60,14 +60,17 @@ lab: $(LAB_READY) ## install what is missing and open the course in JupyterLab
 	cd notebooks && JUPYTER_CONFIG_PATH="$(CURDIR)/tools/jupyter$${JUPYTER_CONFIG_PATH:+:$$JUPYTER_CONFIG_PATH}" \
 		"$(abspath $(BIN))/jupyter" lab --port=$(PORT) $(ROOT_FLAG) $(LAB_OPTIONS) 00_start_here.ipynb
 
-test: $(TEST_READY) browser $(if $(filter test-peers bench-quick,$(SUITES)),$(PEERS_READY)) ## every test, in a real browser too (SUITES="test-unit lint": these suites)
+test: $(TEST_READY) browser $(if $(filter test-peers bench-quick,$(SUITES)),$(PEERS_READY)) ## mathematics, exercises, every lesson and explorer in a real browser (SUITES="lint test-unit": these suites)
 	@$(RUN_SUITES) $(foreach suite,$(SUITES),$(if $(filter test-peers,$(suite)),$(PEERS_SUITES),$(suite)))
 
 test-quick: $(TEST_READY) browser ## the mathematics, the exercises, one lesson and one explorer in the browser
 	@$(RUN_SUITES) $(QUICK)
 
-test-unit: $(TEST_READY) ## unit tests and doctests
-	$(PYTEST) $(WITHOUT_NBVAL) $(call only,tests/unit --doctest-modules nfteach)
+test-unit: $(TEST_READY) ## unit tests of all but the explorers: mathematics, inspector, exercises, tools, pages
+	$(PYTEST) $(WITHOUT_NBVAL) $(call only,--ignore tests/unit/widgets tests/unit)
+
+test-widgets: $(TEST_READY) ## every explorer without a browser, and the examples in docstrings
+	$(PYTEST) $(WITHOUT_NBVAL) $(call only,tests/unit/widgets --doctest-modules nfteach)
 
 test-nbval: $(TEST_READY) ## run every solved notebook and compare the cells tagged nbval-check-output
 	$(PYTEST) --nbval-lax --nbval-current-env --nbval-cell-timeout=120 \

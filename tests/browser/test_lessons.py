@@ -40,7 +40,7 @@ def test_a_lesson_runs_and_its_explorers_move(lesson, lab, page, artefacts, requ
         selftest = page.locator(".jp-NotebookPanel:visible .nfteach-selftest")
         expect(selftest).to_contain_text("✓ Widgets work", timeout=WAIT)
     assert_no_broken_widget(page)
-    whole_page(page, artefacts / "page.png")
+    whole_page(page, artefacts / "page.jpg")
     for number, root in enumerate(explorers.all(), start=1):
         sweep(root)
         root.screenshot(path=artefacts / f"explorer-{number}.png")
@@ -78,5 +78,5 @@ def whole_page(page: Page, path: Path, most: int = 12_000) -> None:
         # JupyterLab draws the cells that it believes to be in the window, and has to be told where that is now.
         notebook.evaluate("(one, top) => one.scrollTo(0, top)", top)
         page.wait_for_timeout(1000)
-        page.screenshot(path=path.with_stem(f"{path.stem}-{number}"))
+        page.screenshot(path=path.with_stem(f"{path.stem}-{number}"), type="jpeg", quality=80)
     page.set_viewport_size(size)

@@ -112,7 +112,9 @@ def torch_index() -> str:
 def plan(tmp_path: Path, *arguments: str, target: str = "lab", **environment: str) -> str:
     """Return the commands that make would run for `target`, with environments in `tmp_path`, without running them."""
     kept = {
-        key: value for key, value in os.environ.items() if key not in ("PIP_FIND_LINKS", "TORCH_INDEX", "MAKEFLAGS")
+        key: value
+        for key, value in os.environ.items()
+        if key not in ("PIP_FIND_LINKS", "TORCH_INDEX", "MAKEFLAGS", "SUITES", "ONLY", "PEERS")
     }
     command = ["make", "--dry-run", target, f"VENV={tmp_path / 'venv'}", *arguments]
     return subprocess.run(command, cwd=ROOT, env=kept | environment, capture_output=True, text=True, check=True).stdout
@@ -204,7 +206,7 @@ def suites_of_ci() -> list[str]:
 
 def test_continuous_integration_runs_every_suite_and_style(tmp_path):
     (ordinary,) = re.findall(r"run_tests\.py (.*)", plan(tmp_path, target="test"))
-    assert set(suites_of_ci()) == {*ordinary.split(), "lint", "test-peers", "bench-quick"}
+    assert set(suites_of_ci()) == {*ordinary.split(), "lint", "test-nbval", "test-peers", "bench-quick"}
 
 
 def test_every_browser_test_is_in_one_suite(tmp_path):
