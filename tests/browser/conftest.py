@@ -100,7 +100,7 @@ def opened(lab, page) -> Iterator[Callable[..., bool]]:
 @pytest.fixture
 def artefacts(request) -> Path:
     """A folder for this test's screenshots; git ignores it, the workflow uploads it."""
-    folder = ROOT / "artefacts" / re.sub(r"[^\w-]+", "-", request.node.name).strip("-")
+    folder = ROOT / "artefacts" / re.sub(r"[^\w-]+", "-", f"{request.node.path.stem}-{request.node.name}").strip("-")
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     return folder
