@@ -28,7 +28,7 @@ ROOT_FLAG = $(if $(filter 0,$(shell id -u)),--allow-root)
 PYTEST = OMP_NUM_THREADS=1 NFTEACH_PROGRESS="$(CURDIR)/artefacts/progress/$@" $(BIN)/python -m pytest
 WITHOUT_NBVAL := -p no:nbval  # its import takes longer than many a test file
 # The suites of `make test`, the longest first; continuous integration adds more. ONLY="file::test" runs one test of a suite.
-SUITES ?= test-explorers test-lessons test-unit test-widgets test-notebooks
+SUITES ?= test-explorers test-lessons test-unit test-registry test-widgets test-notebooks
 QUICK := test-quick-browser test-quick-maths test-quick-exercises
 RUN_SUITES = $(BIN)/python tools/run_tests.py
 only = $(if $(ONLY),'$(ONLY)',$(1))
@@ -49,7 +49,7 @@ BENCH_BIN := $(BENCH_VENV)/bin
 BENCH_READY := $(BENCH_VENV)/.bench-ready
 
 .DEFAULT_GOAL := help
-.PHONY: help lab test test-quick test-unit test-widgets test-nbval test-notebooks test-lessons test-explorers test-peers $(QUICK) \
+.PHONY: help lab test test-quick test-unit test-registry test-widgets test-nbval test-notebooks test-lessons test-explorers test-peers $(QUICK) \
 	setup browser bench bench-quick bench-widgets results lint format notebooks constraints clean
 
 help: ## this list
@@ -69,8 +69,11 @@ test-quick: $(TEST_READY) browser ## the mathematics, the exercises, one lesson 
 test-unit: $(TEST_READY) ## unit tests of all but the explorers: mathematics, inspector, exercises, tools, pages
 	$(PYTEST) $(WITHOUT_NBVAL) $(call only,--ignore tests/unit/widgets tests/unit)
 
-test-widgets: $(TEST_READY) ## every explorer without a browser, and the examples in docstrings
-	$(PYTEST) $(WITHOUT_NBVAL) $(call only,tests/unit/widgets --doctest-modules nfteach)
+test-registry: $(TEST_READY) ## every explorer of the registry without a browser: all controls, presets, random states
+	$(PYTEST) $(WITHOUT_NBVAL) $(call only,tests/unit/widgets/test_explorers.py)
+
+test-widgets: $(TEST_READY) ## what is special about each explorer, and the examples in docstrings
+	$(PYTEST) $(WITHOUT_NBVAL) $(call only,--ignore tests/unit/widgets/test_explorers.py tests/unit/widgets --doctest-modules nfteach)
 
 test-nbval: $(TEST_READY) ## run every solved notebook and compare the cells tagged nbval-check-output
 	$(PYTEST) --nbval-lax --nbval-current-env --nbval-cell-timeout=120 \

@@ -215,6 +215,13 @@ def test_every_browser_test_is_in_one_suite(tmp_path):
     assert re.search(r"-m pytest --ignore tests/browser/test_lessons\.py tests/browser$", explorers, re.MULTILINE)
 
 
+def test_every_unit_test_is_in_one_suite(tmp_path):
+    unit, registry, widgets = (plan(tmp_path, target=f"test-{name}") for name in ("unit", "registry", "widgets"))
+    assert unit.endswith("--ignore tests/unit/widgets tests/unit\n")
+    assert registry.endswith(" tests/unit/widgets/test_explorers.py\n")
+    assert "--ignore tests/unit/widgets/test_explorers.py tests/unit/widgets --doctest-modules nfteach" in widgets
+
+
 def test_one_test_of_a_suite_can_be_run_alone(tmp_path):
     alone = plan(tmp_path, "ONLY=tests/unit/test_plots.py::test_theme[a dark one]", target="test-unit")
     assert " 'tests/unit/test_plots.py::test_theme[a dark one]'\n" in alone
