@@ -29,7 +29,7 @@ PYTEST = OMP_NUM_THREADS=1 NFTEACH_PROGRESS="$(CURDIR)/artefacts/progress/$@" $(
 WITHOUT_NBVAL := -p no:nbval  # its import takes longer than many a test file
 # The suites of `make test`, the longest first; continuous integration adds more. ONLY="file::test" runs one test of a suite.
 SUITES ?= test-explorers test-lessons test-unit test-registry test-widgets test-notebooks
-QUICK := test-quick-browser test-quick-maths test-quick-exercises
+QUICK := test-quick-inspector test-quick-browser test-quick-maths test-quick-exercises
 RUN_SUITES = $(BIN)/python tools/run_tests.py
 only = $(if $(ONLY),'$(ONLY)',$(1))
 
@@ -89,7 +89,10 @@ test-explorers: $(TEST_READY) browser ## move every explorer in JupyterLab and N
 	$(PYTEST) $(call only,--ignore tests/browser/test_lessons.py tests/browser)
 
 test-quick-maths: $(TEST_READY)
-	$(PYTEST) $(WITHOUT_NBVAL) -m "not slow" $(call only,tests/unit/flows tests/unit/jacobian tests/unit/test_targets.py)
+	$(PYTEST) $(WITHOUT_NBVAL) -m "not slow" $(call only,tests/unit/flows tests/unit/test_targets.py)
+
+test-quick-inspector: $(TEST_READY)
+	$(PYTEST) $(WITHOUT_NBVAL) -m "not slow" $(call only,tests/unit/jacobian)
 
 test-quick-exercises: $(TEST_READY)
 	$(PYTEST) $(WITHOUT_NBVAL) -m "not slow" $(call only,tests/unit/exercises)
