@@ -116,7 +116,7 @@ def plan(tmp_path: Path, *arguments: str, target: str = "lab", **environment: st
         for key, value in os.environ.items()
         if key not in ("PIP_FIND_LINKS", "TORCH_INDEX", "MAKEFLAGS", "SUITES", "ONLY", "PEERS")
     }
-    command = ["make", "--dry-run", target, f"VENV={tmp_path / 'venv'}", *arguments]
+    command = ["make", "--dry-run", "--no-print-directory", target, f"VENV={tmp_path / 'venv'}", *arguments]
     return subprocess.run(command, cwd=ROOT, env=kept | environment, capture_output=True, text=True, check=True).stdout
 
 
