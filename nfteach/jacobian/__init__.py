@@ -1,5 +1,6 @@
 """The Jacobian microscope: what a map does near a point, and whether it says so correctly."""
 
+from .any_map import AnyMap
 from .compare import Comparison
 from .finding import ERRORS, NOTES, Finding
 from .inspection import inspect_jacobian
@@ -11,6 +12,7 @@ __all__ = [
     "ERRORS",
     "NAMES",
     "NOTES",
+    "AnyMap",
     "Comparison",
     "Finding",
     "JacobianReport",

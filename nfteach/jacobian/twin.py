@@ -18,7 +18,17 @@ from torch.distributions.transforms import _InverseTransform as InverseTransform
 
 from .reach import attributes_of, slots, storage_of
 
-__all__ = ["InverseTransform", "changes", "copied", "own_dtype", "state", "twins", "with_parameters_moved"]
+__all__ = [
+    "InverseTransform",
+    "changes",
+    "copied",
+    "own_device",
+    "own_dtype",
+    "state",
+    "twins",
+    "twins_at_rest",
+    "with_parameters_moved",
+]
 
 _PLAIN = (type, types.ModuleType, torch.Generator, torch.dtype, torch.device, torch.Size, str, bytes)
 _STATEFUL = (nn.Module, Transform, Distribution, Tensor)
@@ -36,6 +46,19 @@ def twins(*originals: Any, dtype: torch.dtype | None = None) -> tuple[Any, ...]:
         ValueError: if something cannot be copied.
     """
     return copied(*originals, dtype=dtype)[0]
+
+
+def twins_at_rest(*originals: Any, dtype: torch.dtype | None = None) -> tuple[Any, ...]:
+    """Return twins in evaluation mode that need no gradients and do not validate values."""
+    copies = twins(*originals, dtype=dtype)
+    for thing in list(_own(copies, originals)):
+        if isinstance(thing, nn.Module):
+            thing.eval()
+        elif isinstance(thing, Distribution):
+            thing._validate_args = False
+        elif isinstance(thing, Tensor) and thing.is_leaf:
+            thing.requires_grad_(False)
+    return copies
 
 
 def copied(*originals: Any, dtype: torch.dtype | None = None) -> tuple[tuple[Any, ...], dict[int, Any]]:
@@ -116,6 +139,11 @@ def with_parameters_moved(*originals: Any, by: float, seed: int) -> tuple[Any, .
 def own_dtype(*things: Any, otherwise: torch.dtype) -> torch.dtype:
     """The dtype that the first floating tensor in the things has."""
     return next((t.dtype for t in _tensors(things) if t.is_floating_point()), otherwise)
+
+
+def own_device(*things: Any) -> torch.device:
+    """Return the device of the first tensor in the things; the CPU if there is none."""
+    return next((tensor.device for tensor in _tensors(things)), torch.device("cpu"))
 
 
 def state(thing: Any) -> dict[str, Any]:
