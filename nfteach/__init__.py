@@ -17,6 +17,7 @@ _HOME = {
     "Planar": "flows",
     "RNADE": "flows",
     "RealNVP": "flows",
+    "SplineCoupling": "flows",
     "Stack": "flows",
     "fit": "training",
     "inspect_jacobian": "jacobian",

@@ -11,6 +11,7 @@ from .pixels import Logit, bits_per_dim, dequantise, quantise
 from .planar import Planar
 from .realnvp import AffineCoupling, BatchNorm, RealNVP, alternating_mask, half_mask
 from .rnade import RNADE, RNADEStep, TriangularMap
+from .spline import SplineCoupling, rational_quadratic, rational_quadratic_inverse, spline_knots
 
 __all__ = [
     "NADE",
@@ -30,6 +31,7 @@ __all__ = [
     "Planar",
     "RNADEStep",
     "RealNVP",
+    "SplineCoupling",
     "Squeeze",
     "Stack",
     "Step",
@@ -42,6 +44,9 @@ __all__ = [
     "half_mask",
     "pixel_ordering",
     "quantise",
+    "rational_quadratic",
+    "rational_quadratic_inverse",
+    "spline_knots",
     "squeeze",
     "unsqueeze",
 ]

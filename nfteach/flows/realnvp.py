@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 
 import torch
@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from .checks import check_mask, check_sizes
 from .flow import Flow, Stack
 
-__all__ = ["AffineCoupling", "BatchNorm", "MaskedFlow", "RealNVP", "alternating_mask", "half_mask"]
+__all__ = ["AffineCoupling", "BatchNorm", "MaskedFlow", "RealNVP", "alternating_mask", "half_mask", "mlp"]
 
 
 def alternating_mask(dim: int, flip: bool = False) -> Tensor:
@@ -98,7 +98,7 @@ class AffineCoupling(MaskedFlow):
         super().__init__(mask)
         self.additive = additive
         d, rest = len(self.kept), len(self.changed)
-        self.conditioner = conditioner if conditioner is not None else _mlp(d, hidden, 2 * rest)
+        self.conditioner = conditioner if conditioner is not None else mlp(d, hidden, 2 * rest)
         if not additive:
             self.scale = nn.Parameter(torch.ones(rest))
 
@@ -246,7 +246,10 @@ class RealNVP(Stack):
         super().__init__(*flows)
 
 
-def _mlp(inputs: int, hidden: Sequence[int], outputs: int) -> nn.Sequential:
+def mlp(
+    inputs: int, hidden: Sequence[int], outputs: int, activation: Callable[[], nn.Module] = nn.ReLU
+) -> nn.Sequential:
+    """Build a network (..., inputs) -> (..., outputs) with an activation after each hidden layer."""
     widths = [inputs, *hidden]
-    layers = [part for a, b in pairwise(widths) for part in (nn.Linear(a, b), nn.ReLU())]
+    layers = [part for a, b in pairwise(widths) for part in (nn.Linear(a, b), activation())]
     return nn.Sequential(*layers, nn.Linear(widths[-1], outputs))

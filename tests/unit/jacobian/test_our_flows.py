@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from nfteach.flows import RNADE, AffineCoupling, Permutation, Planar, RealNVP, Stack
+from nfteach.flows import RNADE, AffineCoupling, Permutation, Planar, RealNVP, SplineCoupling, Stack
 from nfteach.flows.realnvp import BatchNorm
 from nfteach.jacobian import inspect_jacobian
 
@@ -39,6 +39,8 @@ SOUND = {
     "coupling": (lambda: wild(AffineCoupling(torch.tensor([True, True, False, False, False]))), 5, "coupling"),
     "coupling, alternating": (lambda: wild(AffineCoupling(torch.tensor([True, False] * 4))), 8, "coupling"),
     "coupling, additive": (lambda: wild(AffineCoupling(torch.tensor([True, False] * 2), additive=True)), 4, "coupling"),
+    "coupling, splines": (lambda: wild(SplineCoupling(torch.tensor([True, False, True, False])), 0.1), 4, "coupling"),
+    "coupling, new splines": (lambda: SplineCoupling(torch.tensor([True, False])), 2, "identity"),
     "RNADE": (lambda: wild(RNADE(5, 16)).as_flow(), 5, "lower triangular"),
     "RNADE, reversed": (lambda: wild(RNADE(4, 16, ordering=[3, 2, 1, 0])).as_flow(), 4, "upper triangular"),
     "RNADE, shuffled": (
