@@ -99,6 +99,9 @@ def picture(explorer: Explorer) -> Any:
 
 def picture_of(live: LiveFigure) -> Any:
     """Return the same of a live figure; of hidden artists, only that they are hidden."""
+    if hasattr(live, "mark"):
+        told = state_of(live, "_frames")
+        return _plain([state_of(live, "_state")["nodes"], told["frames"], list(told["pool"].values())])
     frames = [frame["artists"] for frame in state_of(live, "_frames")["list"]]
     return [
         {name: "hidden" if parts.get("visible") is False else _plain(parts) for name, parts in artists.items()}
@@ -117,6 +120,11 @@ def _plain(node: Any) -> Any:
 
 def drawn(explorer: Explorer, name: str) -> np.ndarray:
     """Return the array that is drawn under a name: an image's or matrix's values, points, segments or vertices."""
+    if hasattr(explorer.live, "mark"):
+        mark = explorer.live.mark(name)
+        assert mark is not None, f"nothing is called {name}"
+        fields = ("values", "points", "heights", "ink", "tips", "at")
+        return np.asarray(next(getattr(mark, field) for field in fields if hasattr(mark, field)))
     artist = explorer.live.artist(name)
     artist = getattr(artist, "image", artist)  # of a HeatMap
     for read in ("get_xydata", "get_segments", "get_xy"):

@@ -32,6 +32,9 @@ def say(widget: Widget, **content: Any) -> None:
 
 
 def drag(live: Widget, name: str, x: float, y: float, number: int = 1) -> None:
-    """Drag a handle to x, y in its axes; the front end sends pixels of the figure, counted from the top left."""
+    """Drag a handle to x, y in its axes."""
+    if hasattr(live, "mark"):
+        say(live, type="gesture", name=name, values=[x, y], number=number)
+        return
     px, py = live.artist(name).axes.transData.transform((x, y))
     say(live, type="drag", name=name, at=[px, live.figure.bbox.height - py], drag=number)

@@ -1,0 +1,406 @@
+"""Parts of an explorer's picture: what is shown, as tensors; the browser and matplotlib draw them alike.
+
+A picture is a dictionary, name -> part. A part is a frozen dataclass: its tensors are what moves, its other fields say
+how it is drawn. A :class:`Plane` or :class:`Chart` holds marks, in the order in which they are painted. Colours are
+roles, not values, and mean the same in the whole course: ``"z"`` (blue) lives in latent space, ``"x"`` (orange) in data
+space, ``"neg"`` (purple) is negative, turned over or folded, ``"pos"`` (green) positive, ``"ink"``, ``"soft"`` and
+``"rule"`` are the page's own text, secondary text and lines.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+__all__ = [
+    "COLORS",
+    "Area",
+    "Arrows",
+    "Bars",
+    "Chart",
+    "Curves",
+    "Density",
+    "Dots",
+    "Gauge",
+    "Handle",
+    "Label",
+    "Mark",
+    "Matrix",
+    "Number",
+    "Part",
+    "Pixels",
+    "Plane",
+    "Strip",
+    "flatten",
+]
+
+COLORS = ("z", "x", "neg", "pos", "ink", "soft", "rule")
+
+Pair = tuple[float, float]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Mark:
+    """The base of everything drawn inside of a :class:`Plane` or :class:`Chart`.
+
+    Args:
+        color: a role, one of :data:`COLORS`.
+        toward, shade: another role, and how far (0 to 1) the colour has moved there.
+        visible: whether it is drawn, bool or a bool tensor ().
+        links: names; where an entry of a matrix is pointed at, marks without one of its names fade.
+        fixed: if True, it does not move in a tween between two steps.
+    """
+
+    color: str = "ink"
+    toward: str | None = None
+    shade: Tensor | float = 0.0
+    visible: Tensor | bool = True
+    links: tuple[str, ...] = ()
+    fixed: bool = False
+
+
+@dataclass(frozen=True)
+class Density(Mark):
+    """A density, from the page's ground to one saturated hue, on a fixed scale: squeezing looks darker.
+
+    Args:
+        values: (rows, columns), per unit of area; the lowest row first.
+        extent: left, right, bottom, top of its outer edges.
+        scale: the density at which the tint has 63 % of its strength.
+    """
+
+    values: Tensor
+    extent: tuple[float, float, float, float]
+    scale: float = 0.11
+    color: str = field(default="x", kw_only=True)
+
+
+@dataclass(frozen=True)
+class Curves(Mark):
+    """Polylines.
+
+    Args:
+        points: (lines, points, 2), or (points, 2) for one.
+        width: pixels; alpha: 0 to 1; dash: dashed.
+        fade: if True, it dissolves at the frame's edge like the density.
+    """
+
+    points: Tensor
+    width: float = 1.0
+    alpha: float = 1.0
+    dash: bool = False
+    fade: bool = True
+
+
+@dataclass(frozen=True)
+class Area(Mark):
+    """Filled polygons, (polygons, points, 2), or (points, 2) for one."""
+
+    points: Tensor
+    alpha: float = 0.2
+
+
+@dataclass(frozen=True)
+class Dots(Mark):
+    """Points.
+
+    Args:
+        points: (n, 2).
+        size: radius in pixels; ring: hollow, filled with the page's ground.
+        labels: what they are called, one each; a dot with a name that leaves the frame is pointed at from its edge.
+        front: if True, drawn above the arrows, with a thin halo.
+    """
+
+    points: Tensor
+    size: float = 1.6
+    alpha: float = 0.8
+    ring: bool = False
+    labels: tuple[str, ...] = ()
+    front: bool = False
+    color: str = field(default="x", kw_only=True)
+
+
+@dataclass(frozen=True)
+class Arrows(Mark):
+    """Arrows from tails (n, 2) to tips (n, 2).
+
+    Args:
+        width: pixels; dash: dashed; head: whether it has a head, else it is a line with a halo.
+        gap: pixels by which it ends before its tip, to leave room for a handle.
+        label: what it is called, beyond its tip.
+    """
+
+    tails: Tensor
+    tips: Tensor
+    width: float = 2.5
+    dash: bool = False
+    head: bool = True
+    gap: float = 0.0
+    label: str = ""
+
+
+@dataclass(frozen=True)
+class Bars(Mark):
+    """Bars of heights (n,) from ``base``, centred at ``at`` (n,); ``signed``: coloured by their signs."""
+
+    at: Tensor
+    heights: Tensor
+    width: float = 0.8
+    base: float = 0.0
+    signed: bool = False
+    alpha: float = 0.8
+
+
+@dataclass(frozen=True)
+class Label(Mark):
+    """Words at a place (2,).
+
+    Args:
+        angle: degrees, counterclockwise in the data's coordinates; None: level, and moved aside where it would
+            cover something.
+        lift: pixels by which it stands above its place, across its own direction.
+        size: pixels; italic: as mathematics are set.
+    """
+
+    at: Tensor
+    text: str
+    angle: Tensor | None = None
+    lift: float = 0.0
+    size: int = 12
+    italic: bool = False
+
+
+@dataclass(frozen=True)
+class Handle(Mark):
+    """A point (2,) that can be dragged, or moved by the arrow keys.
+
+    Args:
+        x, y: the controls that it moves; None for a direction that stays. An explorer that defines ``drag`` may
+            leave both out.
+        label: its name in the picture; help: what a drag does, in words.
+        shape: ``"ring"``, ``"dot"``, or ``"grip"``, a pill across the direction ``angle`` (degrees).
+        step: how far an arrow key moves it, in data units.
+    """
+
+    at: Tensor
+    x: str | None = None
+    y: str | None = None
+    label: str = ""
+    help: str = ""
+    shape: str = "ring"
+    angle: Tensor | float = 0.0
+    step: float = 0.1
+    color: str = field(default="z", kw_only=True)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Part:
+    """The base of what stands side by side in a picture.
+
+    Args:
+        title: a few words above it.
+        width, height: pixels, where there is room for them.
+        place: ``"main"``, or ``"side"``: in the column of numbers.
+    """
+
+    title: str = ""
+    width: int = 360
+    height: int = 360
+    place: str = "main"
+
+
+@dataclass(frozen=True)
+class Plane(Part):
+    """A region of the plane, both axes at one scale; its ranges are always in view.
+
+    Args:
+        marks: name -> mark, in the order of painting.
+        x, y: the ranges.
+        ticks: positions of tick labels on both axes.
+        fade: whether the picture dissolves into the page at its edge.
+        xlabel, ylabel: words at the ends of the axes.
+    """
+
+    marks: Mapping[str, Mark]
+    x: Pair = (-3.5, 3.5)
+    y: Pair = (-3.4, 3.4)
+    ticks: tuple[float, ...] = (-2, 0, 2)
+    fade: bool = True
+    equal: bool = True
+    xlabel: str = ""
+    ylabel: str = ""
+    width: int = field(default=560, kw_only=True)
+    height: int = field(default=430, kw_only=True)
+
+
+@dataclass(frozen=True)
+class Chart(Plane):
+    """A :class:`Plane` whose axes have scales of their own; ``yticks`` are the tick labels of the vertical axis."""
+
+    fade: bool = False
+    equal: bool = False
+    yticks: tuple[float, ...] = ()
+    height: int = field(default=200, kw_only=True)
+
+
+@dataclass(frozen=True)
+class Matrix(Part):
+    """A matrix, such as a Jacobian: green above zero, purple below, on one scale in the whole course.
+
+    Args:
+        values: (rows, columns).
+        zero, one: bool (rows, columns): zeros and ones by structure, which hold everywhere; marked by a dot and a
+            bold 1, without a fill.
+        rows, columns: labels; empty for none.
+        notes: one sentence an entry, row by row: what makes it; shown below while it is pointed at.
+        row_links, column_links: the names that light up in other parts with a row or column.
+        note: what is shown below while nothing is pointed at.
+    """
+
+    values: Tensor
+    zero: Tensor | None = None
+    one: Tensor | None = None
+    rows: tuple[str, ...] = ()
+    columns: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    row_links: tuple[str, ...] = ()
+    column_links: tuple[str, ...] = ()
+    note: str = ""
+    width: int = field(default=264, kw_only=True)
+    height: int = field(default=264, kw_only=True)
+
+
+@dataclass(frozen=True)
+class Strip(Part):
+    """Bars, one a step, with the step that is shown: click one to go there, drag to move through all.
+
+    Args:
+        values: (n,), one bar for each step from 1 to n; green above zero, purple below.
+        dots: (n,), a second value for each, drawn as a ring; None for none.
+        labels: below the bars; empty: 1 to n. first, last: names of the two ends, in the colours z and x.
+        limit: the largest absolute value in view; None: that of the values.
+    """
+
+    values: Tensor
+    dots: Tensor | None = None
+    labels: tuple[str, ...] = ()
+    first: str = ""
+    last: str = ""
+    limit: float | None = None
+    width: int = field(default=560, kw_only=True)
+    height: int = field(default=84, kw_only=True)
+
+
+@dataclass(frozen=True)
+class Pixels(Part):
+    """Images, side by side.
+
+    Args:
+        ink: (images, rows, columns), 0 (the ground) to 1.
+        hue: (images, rows, columns), whole numbers: which of ``hues`` a pixel has; None: the first.
+        hues: roles.
+        titles: words below each image; empty for none.
+        per_row: images in a row.
+        lit: (3,) image, row and column of an outlined pixel; negative for none.
+        chosen: (), an outlined image; negative for none.
+        outline: (images, rows, columns) bool: pixels with an edge, such as those that are given; None: all.
+        gesture: what the pointer does: ``"paint"``, ``"pick"`` (a pixel), ``"choose"`` (an image) or ``""``.
+    """
+
+    ink: Tensor
+    hue: Tensor | None = None
+    hues: tuple[str, ...] = ("ink",)
+    titles: tuple[str, ...] = ()
+    per_row: int = 1
+    lit: Tensor | None = None
+    chosen: Tensor | None = None
+    outline: Tensor | None = None
+    gesture: str = ""
+    help: str = ""
+
+
+@dataclass(frozen=True)
+class Gauge:
+    """A line on which a number of the readout stands, with the zone in which something breaks.
+
+    Args:
+        range: ends of the line. ticks: labelled positions.
+        zone: the forbidden range, or None; word: what happens there.
+        given: (), a second, pale mark; None for none.
+    """
+
+    range: Pair
+    ticks: tuple[float, ...] = ()
+    zone: Pair | None = None
+    word: str = ""
+    given: Tensor | float | None = None
+    color: str = "x"
+
+
+@dataclass(frozen=True)
+class Number:
+    """A number of the readout with a line that says what it means.
+
+    Args:
+        value: a number, or a text.
+        note: that line. unit: behind the number. bad: whether something is broken: it turns purple.
+        digits: decimals. gauge: a line on which it is shown, too. more: whether it stands under "more numbers".
+    """
+
+    value: Any
+    note: str = ""
+    unit: str = ""
+    bad: Tensor | bool = False
+    digits: int = 2
+    gauge: Gauge | None = field(default=None, kw_only=True)
+    more: bool = field(default=False, kw_only=True)
+
+
+def flatten(picture: Mapping[str, Part]) -> dict[str, dict[str, Any]]:
+    """Return path -> fields, as plain values and numpy arrays: the parts, and their marks as ``part/mark``.
+
+    Tensors of no dimension become numbers, others float32 or uint8 arrays.
+
+    Raises:
+        ValueError: something that is no part or mark, a colour that is none, NaN or infinity; the message names it.
+    """
+    flat: dict[str, dict[str, Any]] = {}
+    for path, node in _walk(picture):
+        kept: dict[str, Any] = {"kind": type(node).__name__}
+        for each in dataclasses.fields(node):
+            if each.name != "marks":
+                kept[each.name] = _plain(f"{path}.{each.name}", getattr(node, each.name))
+        if kept.get("color", "ink") not in COLORS:
+            raise ValueError(f"the colour of {path} must be one of {', '.join(COLORS)}, but is {kept['color']!r}")
+        flat[path] = kept
+    return flat
+
+
+def _walk(picture: Mapping[str, Part]) -> Iterator[tuple[str, Part | Mark]]:
+    for name, part in picture.items():
+        if not isinstance(part, Part):
+            raise ValueError(f"{name} must be a part, such as a Plane or a Matrix, but is {type(part).__name__}")
+        yield name, part
+        for inner, mark in getattr(part, "marks", {}).items():
+            if not isinstance(mark, Mark):
+                raise ValueError(f"{name}/{inner} must be a mark, such as Curves, but is {type(mark).__name__}")
+            yield f"{name}/{inner}", mark
+
+
+def _plain(where: str, value: Any) -> Any:
+    if isinstance(value, Tensor | np.ndarray):
+        array = value.detach().cpu().numpy() if isinstance(value, Tensor) else value
+        if array.dtype == bool:
+            return bool(array) if array.ndim == 0 else array.astype(np.uint8)
+        if not np.isfinite(array).all():
+            raise ValueError(f"{where} has values that are not finite")
+        return float(array) if array.ndim == 0 else np.ascontiguousarray(array, dtype=np.float32)
+    if isinstance(value, torch.Size | tuple):
+        return [_plain(where, one) for one in value]
+    return value

@@ -1,0 +1,309 @@
+"""Explorer: controls -> state -> a picture with its numbers, a pure function in torch."""
+
+from __future__ import annotations
+
+import base64
+import itertools
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from types import SimpleNamespace
+from typing import Any
+
+import ipywidgets
+import torch
+import traitlets
+
+from nfteach.widgets.cells import close_all_of, keep_track
+from nfteach.widgets.controls import checked_value, nearest_value
+from nfteach.widgets.parts import Handle, Part
+from nfteach.widgets.stage.figure import LiveFigure
+from nfteach.widgets.stage.packing import in_words
+
+__all__ = ["Explorer"]
+
+TRAVEL = 450  # milliseconds in which a preset is reached
+
+
+class Explorer(ipywidgets.VBox):
+    """The base of all explorers: a picture as a pure function of controls.
+
+    A subclass defines two methods; keyboard, mouse, reset, presets, numbers, frames, the error line, the stored
+    picture and :meth:`set` for tests come from here.
+
+    - ``build_controls()`` returns name -> control, made with :mod:`nfteach.widgets.controls`;
+    - ``picture(s)`` returns name -> part (:mod:`nfteach.widgets.parts`), and ``"readout"``: label -> number. Of the
+      state ``s``, real sliders are float64 tensors (), all other controls plain values: ``s.angle``. It runs without
+      gradients, maybe in another thread than the notebook's cells: it must not use pyplot. Written in torch operations
+      alone, without looking at values of tensors, it can also be recorded and run by the browser. An exception in it is
+      shown to the learner in words, so raise ``ValueError`` with a sentence.
+
+    Optional:
+
+    - ``help``: one line above the picture, what to try; ``alt``: the picture in words;
+    - ``essential``: the names of the three or four controls that are always in view; the others stand under "more";
+    - ``presets``: name -> values of controls; what a preset does not name stays;
+    - ``drag(name, s, *values)`` returns control -> number, for what is dragged, painted or clicked in the picture;
+      by default a :class:`~nfteach.widgets.parts.Handle` moves the controls that it names;
+    - ``step``: the name of a control that steps through frames, from 0; the browser then holds all frames and moves
+      from one to the next by itself. ``pictures(s)`` returns them, by default one ``picture`` for each step.
+
+    Args:
+        **state: initial values of controls, in place of the explorer's own.
+
+    Attributes:
+        controls: name -> ipywidget.
+        live: the :class:`~nfteach.widgets.LiveFigure`.
+        exception: what the last ``picture`` raised, with its traceback; None if all is well.
+
+    Example:
+        >>> import torch
+        >>> from nfteach.widgets.controls import slider
+        >>> from nfteach.widgets.parts import Dots, Plane
+        >>> class Shear(Explorer):
+        ...     help = "Shear the cloud: its area stays what it was."
+        ...     presets = {"much": {"shear": 2.0}}
+        ...
+        ...     def __init__(self, points=500, **state):
+        ...         self.z = torch.randn(points, 2, generator=torch.Generator().manual_seed(0)).double()
+        ...         super().__init__(**state)
+        ...
+        ...     def build_controls(self):
+        ...         return {"shear": slider("shear", -3, 3, value=0.5)}
+        ...
+        ...     def picture(self, s):
+        ...         x = self.z + s.shear * self.z.flip(1) * torch.tensor([1.0, 0.0])
+        ...         return {"plane": Plane({"samples": Dots(x)}), "readout": {"det J": torch.ones(())}}
+        >>> explorer = Shear()
+        >>> explorer.set(shear=1.5)
+        >>> explorer
+        Shear(shear=1.5)
+        >>> explorer.readout
+        {'det J': 1.0}
+        >>> explorer.set(shear=5)
+        Traceback (most recent call last):
+        ...
+        ValueError: shear must be a number from -3 to 3, but is 5
+    """
+
+    help: str = ""
+    alt: str = "a picture that moves"
+    essential: Sequence[str] = ()
+    presets: Mapping[str, Mapping[str, Any]] = {}
+    step: str | None = None
+
+    def __init__(self, **state: Any) -> None:
+        # Callbacks run in another thread than cells (ipykernel >= 7): whoever changes the state holds this lock.
+        self._lock = threading.RLock()
+        self._quiet = False
+        # Moves are counted as they come, and computations as they begin.
+        self._count, self._computed = itertools.count(), -1
+        self._framed: dict[str, Any] | None = None  # the state, but for the step, whose frames are shown
+        self.exception: Exception | None = None
+        self.controls: dict[str, ipywidgets.Widget] = self.build_controls()
+        for name, value in self._checked(state).items():
+            self.controls[name].value = value
+        self._initial = self.state
+        self.live = LiveFigure(step=self.step or "step", help=self.help, alt=self.alt)
+        self.live.on_gesture(self._gesture)
+        self._show()
+        if self.step:
+            traitlets.link((self.controls[self.step], "value"), (self.live, "frame"))
+        super().__init__([self.live, *self._panel()])
+        self.add_class("nfteach-explorer")
+        for control in self.controls.values():
+            control.observe(self._moved, "value")
+
+    def close(self) -> None:
+        """Close the explorer and all its parts, in the browser, too."""
+        close_all_of(self)
+        super().close()
+
+    # ---- what a subclass defines ---------------------------------------------------------------------------------
+
+    def build_controls(self) -> dict[str, ipywidgets.Widget]:
+        """Return name -> control."""
+        raise TypeError(f"{type(self).__name__} has no controls: define build_controls(self)")
+
+    def picture(self, s: SimpleNamespace) -> dict[str, Any]:
+        """Return name -> part, and the readout, for a state of the controls."""
+        raise TypeError(f"{type(self).__name__} has no picture: define picture(self, s)")
+
+    def pictures(self, s: SimpleNamespace) -> list[dict[str, Any]]:
+        """Return one picture for each step."""
+        steps = range(self.controls[self.step].max + 1)
+        return [self.picture(SimpleNamespace(**{**vars(s), self.step: step})) for step in steps]
+
+    def drag(self, name: str, s: SimpleNamespace, *values: float) -> dict[str, Any]:
+        """Return control -> number for a gesture on the mark or part ``name``: the new position of a handle."""
+        handle = self.live.mark(name)
+        if not isinstance(handle, Handle):
+            return {}
+        return {control: value for control, value in zip((handle.x, handle.y), values, strict=True) if control}
+
+    # ---- state ---------------------------------------------------------------------------------------------------
+
+    @property
+    def state(self) -> dict[str, Any]:
+        """Name -> value of every control."""
+        with self._lock:
+            return {name: control.value for name, control in self.controls.items()}
+
+    @property
+    def readout(self) -> dict[str, float | int | str]:
+        """The numbers shown, label -> value; empty while there is an error."""
+        return {} if self.error else self.live.readout
+
+    @property
+    def parts(self) -> dict[str, Part]:
+        """The parts shown, with their tensors: name -> part."""
+        return self.live.parts
+
+    @property
+    def error(self) -> str:
+        """What went wrong, in words; empty if all is well."""
+        return self.live.error
+
+    def set(self, **state: Any) -> None:
+        """Move controls, as a learner would, and compute once.
+
+        Raises:
+            ValueError: a name that is no control, or a value outside its range; nothing has changed then.
+        """
+        self._set(self._checked(state))
+
+    def reset(self) -> None:
+        """Return to where the explorer began."""
+        self._set(self._initial, TRAVEL)
+
+    def preset(self, name: str) -> None:
+        """Show a preset; controls that it does not name stay where they are."""
+        if name not in self.presets:
+            raise ValueError(f"there is no preset {name!r}; there are: {', '.join(map(repr, self.presets))}")
+        self._set(self._checked(self.presets[name]), TRAVEL)
+
+    def _set(self, state: Mapping[str, Any], travel: int = 0) -> None:
+        with self._lock, ExitStack() as later:
+            self._quiet = True
+            try:
+                for name, value in state.items():
+                    # The browser is sent the picture first, then where the sliders stand.
+                    later.enter_context(self.controls[name].hold_sync())
+                    self.controls[name].value = value
+            finally:
+                self._quiet = False
+            self._show(travel)
+
+    def _gesture(self, name: str, *values: float) -> None:
+        with self._lock:
+            wanted = self.drag(name, self._now(), *values)
+        state = {}
+        for control, value in wanted.items():
+            value = value.item() if hasattr(value, "item") else value
+            is_slider = hasattr(self.controls[control], "step")
+            state[control] = nearest_value(self.controls[control], value) if is_slider else value
+        self.set(**state)
+
+    def _checked(self, state: Mapping[str, Any]) -> dict[str, Any]:
+        for name in state:
+            if name not in self.controls:
+                raise ValueError(f"there is no control {name!r}; there are: {', '.join(self.controls)}")
+        return {name: checked_value(name, self.controls[name], value) for name, value in state.items()}
+
+    def _moved(self, _: Any) -> None:
+        move = next(self._count)
+        with self._lock:
+            # A computation that began after the move has shown it already.
+            if not self._quiet and move > self._computed:
+                self._show()
+
+    def _now(self) -> SimpleNamespace:
+        """Return the state as ``picture`` takes it."""
+        state = self.state
+        return SimpleNamespace(
+            **{
+                name: torch.tensor(value, dtype=torch.float64) if isinstance(value, float) else value
+                for name, value in state.items()
+            }
+        )
+
+    def _show(self, travel: int = 0) -> None:
+        self._computed = next(self._count)
+        try:
+            if self.step:
+                self._show_frames()
+                self.exception = None
+                return
+            with torch.no_grad(), _one_thread():
+                picture = self.picture(self._now())
+            self.live.update(picture, travel=travel)
+            self.exception = None
+        except Exception as error:
+            # Shown, not raised: in a callback nobody would see it. `exception` keeps it for whoever looks closer.
+            self.exception = error
+            self.live.show_error(in_words(error))
+
+    def _show_frames(self) -> None:
+        others = {name: value for name, value in self.state.items() if name != self.step}
+        if others != self._framed:
+            self._framed = None
+            with torch.no_grad(), _one_thread():
+                frames = self.pictures(self._now())
+            self.live.set_frames(frames)
+            self._framed = others
+        self.live.frame = self.controls[self.step].value
+
+    # ---- what is seen --------------------------------------------------------------------------------------------
+
+    def _panel(self) -> Iterator[ipywidgets.Widget]:
+        """Yield the rows below the picture: the essential controls; the presets; the other controls."""
+        shown = {name: control for name, control in self.controls.items() if name != self.step}
+        first = [shown[name] for name in self.essential] or list(shown.values())[:4]
+        rest = [control for control in shown.values() if all(control is not one for one in first)]
+        yield self._row(first, "nfteach-controls")
+        buttons = []
+        for name in (*self.presets, "reset"):
+            button = ipywidgets.Button(description=name, layout={"width": "auto"}, tooltip=name)
+            button.on_click(lambda _, name=name: self.reset() if name == "reset" else self.preset(name))
+            button.add_class("nfteach-reset" if name == "reset" else "nfteach-preset")
+            buttons.append(button)
+        yield self._row(buttons, "nfteach-chips")
+        if rest:
+            more = ipywidgets.Accordion([self._row(rest, "nfteach-controls")], titles=("more",))
+            more.add_class("nfteach-more")
+            yield more
+
+    @staticmethod
+    def _row(widgets: Sequence[ipywidgets.Widget], name: str) -> ipywidgets.Widget:
+        row = ipywidgets.HBox(list(widgets), layout={"flex_flow": "row wrap", "overflow": "visible"})
+        row.add_class(name)
+        return row
+
+    def __repr__(self) -> str:
+        values = ", ".join(f"{name}={_rounded(value)}" for name, value in self.state.items())
+        return f"{type(self).__name__}({values})"
+
+    def _repr_mimebundle_(self, **kwargs: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+        keep_track(self)
+        data = {**super()._repr_mimebundle_(**kwargs), "text/plain": repr(self)}
+        data["image/png"] = base64.b64encode(self.live.static_png()).decode("ascii")
+        return data, {"image/png": {"alt": self.live.alt}}
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Run torch in one thread, in this thread only: others, such as a cell that trains, keep theirs.
+
+    What an explorer computes is too small to be shared out. Meanwhile a second thread waits, and the browser, which
+    is to paint, has a core less: on two cores a median of 48 ms became 17.
+    """
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+
+
+def _rounded(value: Any) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else repr(value)
