@@ -11,8 +11,9 @@ from nfteach.flows.planar import ACTIVATIONS
 
 __all__ = ["folded_density", "preimages", "turning_point"]
 
-_LINE = 1500  # nodes of the line on which a picture looks its values up
-_HALVINGS = 44
+_LINE = 4096  # nodes of the line on which a picture looks its values up
+_HALVINGS = 24
+_NEWTON = 3
 
 
 def turning_point(wu: Tensor) -> Tensor:
@@ -33,7 +34,9 @@ def solutions(c: Tensor, wu: Tensor, activation: str) -> tuple[Tensor, Tensor]:
     """
     if activation == "leaky_relu":  # two straight lines
         left, right = c / (1 + 0.01 * wu), c / (1 + wu)
-        return torch.stack([left, right, right]), torch.stack([left <= 0, right > 0, torch.zeros_like(c, dtype=torch.bool)])
+        return torch.stack([left, right, right]), torch.stack(
+            [left <= 0, right > 0, torch.zeros_like(c, dtype=torch.bool)]
+        )
     turn = turning_point(wu).expand_as(c)
     edge, far = (turn + wu * torch.tanh(turn)).expand_as(c), c.abs() + wu.abs() + 1
     low, high = torch.stack([-far, turn, -turn]), torch.stack([-turn, far, turn])
@@ -43,7 +46,12 @@ def solutions(c: Tensor, wu: Tensor, activation: str) -> tuple[Tensor, Tensor]:
         middle = (low + high) / 2
         above = falling * (middle + wu * torch.tanh(middle) - c) > 0
         low, high = torch.where(above, low, middle), torch.where(above, middle, high)
-    return (low + high) / 2, reached
+    a = (low + high) / 2
+    for _ in range(_NEWTON):  # kept between the ends, for near a turning point its steps are wild
+        h, slope = ACTIVATIONS["tanh"](a)
+        det = 1 + wu * slope
+        a = (a - (a + wu * h - c) / torch.where(det == 0, torch.inf, det)).clamp(low, high)
+    return a, reached
 
 
 def preimages(y: Tensor, u: Tensor, w: Tensor, b: Tensor, activation: str) -> tuple[Tensor, Tensor, Tensor]:

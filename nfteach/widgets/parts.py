@@ -368,10 +368,16 @@ def flatten(picture: Mapping[str, Part]) -> dict[str, dict[str, Any]]:
     Tensors of no dimension become numbers, others float32 or uint8 arrays.
 
     Raises:
-        ValueError: something that is no part or mark, a colour that is none, NaN or infinity; the message names it.
+        ValueError: something that is no part or mark, two of one name, a colour that is none, NaN or infinity; the
+            message names it.
     """
     flat: dict[str, dict[str, Any]] = {}
+    names = set()
     for path, node in _walk(picture):
+        name = path.rpartition("/")[2]
+        if name in names:
+            raise ValueError(f"two parts or marks are called {name!r}; gestures need names of their own")
+        names.add(name)
         kept: dict[str, Any] = {"kind": type(node).__name__}
         for each in dataclasses.fields(node):
             if each.name != "marks":

@@ -158,8 +158,11 @@ class PlanarExplorer(Explorer):
         if name == "u":
             return _polar("u", point - foot)
         if name == "w":
-            moved = point - foot
-            return {**_polar("w", moved), "b": -(moved @ foot)} if moved.norm() > 0.2 else {}
+            # The plane turns and keeps its distance from the origin; the tip of w is where it was dragged.
+            distance = -s.b / s.length_w.clamp_min(1e-9)
+            side = torch.where(distance + s.length_w < 0, -1.0, 1.0)
+            length = (side * point.norm() - distance).clamp_min(0.2)
+            return {**_polar("w", side * length * point / point.norm().clamp_min(1e-9)), "b": -distance * length}
         if name == "b":
             return {"b": -(w @ point)}
         return super().drag(name, s, *values)
@@ -171,11 +174,13 @@ class PlanarExplorer(Explorer):
         far = 14 * torch.stack([-along, along])
         up = torch.where(along[1] < 0, -along, along)
         # The grip stands where the plane leaves the picture.
-        inside = torch.minimum((2.7 - foot[1] * up[1].sign()) / up[1].abs().clamp_min(0.3), torch.tensor(3.6, dtype=w.dtype))
+        inside = torch.minimum(
+            (2.7 - foot[1] * up[1].sign()) / up[1].abs().clamp_min(0.3), torch.tensor(3.6, dtype=w.dtype)
+        )
         grip = foot + up * inside.clamp(0.5, 3.6)
         tail = foot[None]
         marks: dict[str, Any] = {
-            "plane": Curves(foot + far, width=1.75, color="z"),
+            "w·z + b = 0": Curves(foot + far, width=1.75, color="z"),
             "name": Label(foot - up * (inside - 0.4), "w·z + b = 0", angle=torch.rad2deg(torch.atan2(up[1], up[0])), lift=9,
                           size=13, italic=True, color="z"),
             "w arrow": Arrows(tail, (foot + w)[None], gap=6, color="z"),
@@ -184,7 +189,9 @@ class PlanarExplorer(Explorer):
         if s.use_u_hat:
             marks["given"] = Arrows(tail, (foot + given)[None], width=1.5, dash=True, gap=6, color="x")
         return marks | {
-            "b": Handle(grip, shape="grip", angle=torch.rad2deg(torch.atan2(along[1], along[0])), help="drag the plane: b"),
+            "b": Handle(
+                grip, shape="grip", angle=torch.rad2deg(torch.atan2(along[1], along[0])), help="drag the plane: b"
+            ),
             "w": Handle(foot + w, label="w", help="drag w: its direction and length"),
             "u": Handle(foot + given, label="u", color="x", help="drag u: its direction and length"),
         }
@@ -226,7 +233,7 @@ def _matrices(u: Tensor, psi: Tensor, w: Tensor, name: str) -> dict[str, Any]:
         "J": Matrix(J, zero & (eye == 0), zero & (eye == 1), notes=notes, title="J =", row_links=rows,
                     column_links=columns, note="J at z. Point at an entry to see what makes it.", **size),
         "I": Matrix(eye, eye == 0, eye == 1, title="I +", **size),
-        "u": Matrix(u[:, None], (u == 0)[:, None], title=name, width=56, height=68, row_links=rows, column_links=("",)),
+        "factor u": Matrix(u[:, None], (u == 0)[:, None], title=name, width=56, height=68, row_links=rows, column_links=("",)),
         "psi": Matrix(psi[None], (w == 0)[None], title="ψᵀ = h′(w·z + b) wᵀ", width=112, height=34,
                       column_links=columns, row_links=("",)),
     }  # fmt: skip

@@ -187,12 +187,15 @@ def check_planar(explorer: PlanarExplorer) -> None:
     """Compare w.u, J, its determinant and the number of preimages with those found from the state alone."""
     readout = explorer.readout
     wu, J, preimages = planar_by_hand(explorer.state)
-    assert readout["w.u used"] == pytest.approx(wu, abs=1e-9)
+    assert readout["w·u"] == pytest.approx(wu, abs=1e-9)
     assert readout["det J"] == pytest.approx(float(torch.linalg.det(J)), abs=1e-9)
     if abs(readout["det J"]) > 1e-6:
         assert readout["log|det J|"] == pytest.approx(math.log(abs(readout["det J"])), abs=1e-6)
         assert readout["preimages"] == preimages
-    np.testing.assert_allclose(drawn(explorer, "J"), J.numpy(), atol=1e-9)
+    if explorer.state["show_J"]:
+        np.testing.assert_allclose(drawn(explorer, "J"), J.numpy(), atol=1e-9)
+        rank_one = drawn(explorer, "factor u") @ drawn(explorer, "psi")
+        np.testing.assert_allclose(drawn(explorer, "I") + rank_one, J.numpy(), atol=1e-9)
 
 
 def trained_planar(constrained: bool) -> Planar:
@@ -220,8 +223,8 @@ ENTRIES = {
         PlanarExplorer,
         check_planar,
         12,
-        text="PlanarExplorer(angle_w=30, length_w=1.5, angle_u=75, length_u=1.2, b=0, z1=1, z2=-0.4, h='tanh', "
-        "use_u_hat=False)",
+        text="PlanarExplorer(angle_w=30, angle_u=75, length_u=1.2, use_u_hat=False, show_J=False, length_w=1.5, b=0, "
+        "z1=1, z2=-0.4, h='tanh')",
         alt="planar map",
     ),
     "PlanarExplorer, constrained layer": Entry(lambda: PlanarExplorer(trained_planar(True)), check_planar),

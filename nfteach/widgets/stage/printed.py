@@ -15,8 +15,6 @@ from matplotlib.collections import LineCollection
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.patches import Polygon, Rectangle
-from matplotlib.patheffects import withStroke
-from matplotlib.transforms import Bbox
 
 __all__ = ["figure_of", "to_png"]
 
@@ -96,18 +94,26 @@ def _height_of(node: Mapping[str, Any], width: float) -> float:
     return float(node["height"])
 
 
-def _numbers(figure: Figure, rows: Sequence[Sequence[Any]], boxes: Mapping[str, Any], flat: Flat, height: float) -> None:
+def _numbers(
+    figure: Figure, rows: Sequence[Sequence[Any]], boxes: Mapping[str, Any], flat: Flat, height: float
+) -> None:
     side = [boxes[name] for name in boxes if flat[name]["place"] == "side"]
     y = max([30.0, *(top + tall + 14 for _, top, _, tall in side)])
     for label, value, unit, note, bad, more, gauge in rows:
         if more:
             continue
-        lines = [(label, 9, "soft", 0), (f"{value} {unit}".strip(), 15, "neg" if bad else "ink", 16), (note, 8.5, "soft", 40)]
+        lines = [
+            (label, 9, "soft", 0),
+            (f"{value} {unit}".strip(), 15, "neg" if bad else "ink", 16),
+            (note, 8.5, "soft", 40),
+        ]
         for words, size, role, down in lines:
             figure.text((MAIN + GAP) / WIDTH, 1 - (y + down) / height, words, size=size, va="top", color=ROLES[role])
         y += 62 if note else 46
         if gauge:
-            ax = figure.add_axes(((MAIN + GAP) / WIDTH, 1 - (y + 40) / height, SIDE / WIDTH, 40 / height), frameon=False)
+            ax = figure.add_axes(
+                ((MAIN + GAP) / WIDTH, 1 - (y + 40) / height, SIDE / WIDTH, 40 / height), frameon=False
+            )
             ax.set(xticks=[], yticks=[])
             _gauge(ax, gauge, SIDE, 40)
             y += 44
@@ -177,7 +183,9 @@ def _density(ax: Axes, mark: Mapping[str, Any], order: int) -> None:
     image[..., :3] = _color(mark)
     image[..., 3] = TINT * (1 - np.exp(-np.maximum(mark["values"], 0) / mark["scale"]))
     limits = ax.get_xlim(), ax.get_ylim()
-    ax.imshow(image, extent=tuple(mark["extent"]), origin="lower", interpolation="bilinear", aspect="auto", zorder=order)
+    ax.imshow(
+        image, extent=tuple(mark["extent"]), origin="lower", interpolation="bilinear", aspect="auto", zorder=order
+    )
     ax.set(xlim=limits[0], ylim=limits[1])
 
 
@@ -221,7 +229,9 @@ def _bars(ax: Axes, mark: Mapping[str, Any], order: int) -> None:
     heights = mark["heights"]
     signs = [ROLES["neg" if height < mark["base"] else "pos"] for height in heights]
     colors = signs if mark["signed"] else [_color(mark)] * len(heights)
-    ax.bar(mark["at"], heights - mark["base"], mark["width"], mark["base"], color=colors, alpha=mark["alpha"], zorder=order)
+    ax.bar(
+        mark["at"], heights - mark["base"], mark["width"], mark["base"], color=colors, alpha=mark["alpha"], zorder=order
+    )
 
 
 def _label(ax: Axes, mark: Mapping[str, Any], order: int) -> None:
@@ -231,14 +241,33 @@ def _label(ax: Axes, mark: Mapping[str, Any], order: int) -> None:
     turn = np.deg2rad(angle or 0)
     lift = 0.75 * mark["lift"]
     offset = -lift * np.sin(turn), lift * np.cos(turn)
-    _word(ax, mark["at"], mark["text"], mark["color"], 0.75 * mark["size"], italic=mark["italic"], angle=angle, offset=offset, centre=True)
+    _word(
+        ax,
+        mark["at"],
+        mark["text"],
+        mark["color"],
+        0.75 * mark["size"],
+        italic=mark["italic"],
+        angle=angle,
+        offset=offset,
+        centre=True,
+    )
 
 
 def _handle(ax: Axes, mark: Mapping[str, Any], order: int) -> None:
     hollow = mark["shape"] != "dot"
     marker = (4, 0, 45) if mark["shape"] == "grip" else "o"
     face = "white" if hollow else _color(mark)
-    ax.plot(*mark["at"], marker=marker, ms=9, mfc=face, mec=_color(mark), mew=1.8 if hollow else 0, zorder=order, clip_on=False)
+    ax.plot(
+        *mark["at"],
+        marker=marker,
+        ms=9,
+        mfc=face,
+        mec=_color(mark),
+        mew=1.8 if hollow else 0,
+        zorder=order,
+        clip_on=False,
+    )
     if mark["label"]:
         _word(ax, mark["at"], mark["label"], mark["color"], 12, italic=True, offset=(9, 8))
 
@@ -285,7 +314,9 @@ def _matrix(ax: Axes, node: Mapping[str, Any], _: Any, width: float, height: flo
         value, x, y = float(node["values"][i, j]), left + j * cell, above + i * tall
         if not zero[i, j] and not one[i, j]:
             color = (*to_rgb(ROLES["neg" if value < 0 else "pos"]), 0.78 * abs(value) / (1 + abs(value)))
-            ax.add_patch(Rectangle((x + 1, y + 1), cell - 2, tall - 2, facecolor=color, edgecolor=ROLES["rule"], lw=0.4))
+            ax.add_patch(
+                Rectangle((x + 1, y + 1), cell - 2, tall - 2, facecolor=color, edgecolor=ROLES["rule"], lw=0.4)
+            )
         text = "\N{MIDDLE DOT}" if zero[i, j] else "1" if one[i, j] else _entry(value) if cell >= 29 else ""
         size = min(max(cell / 3.4, 9), 14) * 0.75
         ax.text(x + cell / 2, y + tall / 2, text, size=size, ha="center", va="center", color=ROLES["ink"],
@@ -306,7 +337,9 @@ def _gauge(ax: Axes, node: Mapping[str, Any], width: float, height: float) -> No
     low, high = node["range"]
     ax.set(xlim=(low - (high - low) * 8 / (width - 16), high + (high - low) * 8 / (width - 16)), ylim=(height, 0))
     if node["zone"]:
-        ax.add_patch(Rectangle((node["zone"][0], 9), node["zone"][1] - node["zone"][0], 6, color=ROLES["neg"], alpha=0.4, lw=0))
+        ax.add_patch(
+            Rectangle((node["zone"][0], 9), node["zone"][1] - node["zone"][0], 6, color=ROLES["neg"], alpha=0.4, lw=0)
+        )
         ax.text(node["zone"][0], 34, node["word"], size=9, color=ROLES["neg"])
     ax.plot([low, high], [12, 12], color=ROLES["soft"], lw=0.8)
     for value in node["ticks"]:
@@ -341,7 +374,11 @@ def _pixels(ax: Axes, node: Mapping[str, Any], _: Any, width: float, height: flo
     for tile, (x, y) in enumerate(_corners(node, width)):
         image = np.concatenate([hues[hue[tile].astype(int)], np.clip(ink[tile], 0, 1)[..., None]], -1)
         ax.imshow(image, extent=(x, x + side, y + tall, y), interpolation="nearest", aspect="auto")
-        ax.add_patch(Rectangle((x, y), side, tall, fill=False, edgecolor=ROLES["rule"], lw=1.6 if node["chosen"] == tile else 0.5))
+        ax.add_patch(
+            Rectangle(
+                (x, y), side, tall, fill=False, edgecolor=ROLES["rule"], lw=1.6 if node["chosen"] == tile else 0.5
+            )
+        )
         if tile < len(node["titles"]):
             ax.text(x, y + tall + 14, node["titles"][tile], size=9, color=ROLES["soft"])
     ax.set(xlim=(0, width), ylim=(height, 0))
@@ -349,7 +386,9 @@ def _pixels(ax: Axes, node: Mapping[str, Any], _: Any, width: float, height: flo
         tile, i, j = (int(v) for v in node["lit"])
         x, y = list(_corners(node, width))[tile]
         cell = side / ink.shape[2]
-        ax.add_patch(Rectangle((x + j * cell, y + i * cell), cell, cell, fill=False, edgecolor=ROLES["ink"], lw=1.5, zorder=9))
+        ax.add_patch(
+            Rectangle((x + j * cell, y + i * cell), cell, cell, fill=False, edgecolor=ROLES["ink"], lw=1.5, zorder=9)
+        )
 
 
 def _tiles(node: Mapping[str, Any], width: float) -> tuple[float, float]:
