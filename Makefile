@@ -49,7 +49,7 @@ BENCH_BIN := $(BENCH_VENV)/bin
 BENCH_READY := $(BENCH_VENV)/.bench-ready
 
 .DEFAULT_GOAL := help
-.PHONY: help lab test test-quick test-unit test-registry test-widgets test-nbval test-notebooks test-lessons test-explorers test-peers $(QUICK) \
+.PHONY: help lab test test-quick test-unit test-registry test-widgets test-notebooks test-lessons test-explorers test-peers $(QUICK) \
 	setup browser bench bench-quick bench-widgets results lint format notebooks constraints clean
 
 help: ## this list
@@ -75,12 +75,8 @@ test-registry: $(TEST_READY) ## every explorer of the registry without a browser
 test-widgets: $(TEST_READY) ## what is special about each explorer, and the examples in docstrings
 	$(PYTEST) $(WITHOUT_NBVAL) $(call only,--ignore tests/unit/widgets/test_explorers.py tests/unit/widgets --doctest-modules nfteach)
 
-test-nbval: $(TEST_READY) ## run every solved notebook and compare the cells tagged nbval-check-output
-	$(PYTEST) --nbval-lax --nbval-current-env --nbval-cell-timeout=120 \
-		--nbval-sanitize-with tests/notebooks/sanitize.cfg $(call only,notebooks/solutions/*.ipynb)
-
-test-notebooks: $(TEST_READY) ## sources and notebooks in step, the builder, the form of the stored notebooks
-	$(PYTEST) $(WITHOUT_NBVAL) $(call only,tests/notebooks)
+test-notebooks: $(TEST_READY) ## what is special about the solved notebooks is run; notebooks in step with their sources; their form; the builder
+	$(PYTEST) $(call only,tests/notebooks)
 
 test-lessons: $(TEST_READY) browser ## run every learner's notebook in JupyterLab in Chromium, compare the tagged cells, move its explorers
 	$(PYTEST) $(call only,tests/browser/test_lessons.py)

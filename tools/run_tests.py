@@ -94,9 +94,7 @@ def report(outcomes: list[Outcome]) -> str:
 
 
 def again(suite: str, test: str) -> str:
-    """Return the command that runs one test of a suite, or the suite; a notebook's cell needs the whole notebook."""
-    if ".ipynb::" in test:
-        test = test.partition("::")[0]
+    """Return the command that runs one test of a suite, or the suite."""
     return f"make {suite}" + (f" ONLY='{test}'" if test else "")
 
 

@@ -3,8 +3,8 @@
 import nbformat
 import pytest
 
-from tests.browser.compare import changed_results
 from tests.browser.explorers import ROOTS, move, settled, sweep, visible_error
+from tests.notebooks.compare import changed_results
 
 EXPLORERS = """
 from matplotlib.figure import Figure

@@ -8,8 +8,8 @@ import pytest
 from lessons.source import NOTEBOOKS, discover
 from playwright.sync_api import Page, expect
 
-from tests.browser.compare import changed_results
 from tests.browser.explorers import EXCUSE, ROOTS, sweep, visible_error
+from tests.notebooks.compare import changed_results
 
 LESSONS = [source.stem for source in discover(NOTEBOOKS)]  # fails when there is no lesson at all
 # Parts of console errors that are JupyterLab's own and say nothing about a lesson.

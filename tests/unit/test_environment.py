@@ -206,7 +206,7 @@ def suites_of_ci() -> list[str]:
 
 def test_continuous_integration_runs_every_suite_and_style(tmp_path):
     (ordinary,) = re.findall(r"run_tests\.py (.*)", plan(tmp_path, target="test"))
-    assert set(suites_of_ci()) == {*ordinary.split(), "lint", "test-nbval", "test-peers", "bench-quick"}
+    assert set(suites_of_ci()) == {*ordinary.split(), "lint", "test-peers", "bench-quick"}
 
 
 def test_every_browser_test_is_in_one_suite(tmp_path):

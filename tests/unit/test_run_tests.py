@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 import pytest
-from run_tests import Outcome, main, report
+from run_tests import main
 
 MAKEFILE = """
 sound:
@@ -70,9 +70,3 @@ def test_suites_run_side_by_side_up_to_the_limit(project, capsys):
     main(["slow", "sound", "--at-once", "1"])
     alone = capsys.readouterr().out
     assert alone.index("  slow ") < alone.index("  sound ")
-
-
-def test_a_cell_of_a_notebook_is_run_again_with_its_notebook():
-    text = "FAILED notebooks/solutions/02_nade.ipynb::Cell 7\n1 failed, 30 passed in 40.00s"
-    output = report([Outcome("test-nbval", 1, 40.0, text)])
-    assert "make test-nbval ONLY='notebooks/solutions/02_nade.ipynb'" in output

@@ -1,4 +1,4 @@
-"""Compare what a page computed with what a notebook stores, by nbval's own rules."""
+"""Compare what a run computed with what a notebook stores, by nbval's own rules."""
 
 from pathlib import Path
 
@@ -8,7 +8,7 @@ from nbval.plugin import IPyNbFile, get_sanitize_patterns
 
 __all__ = ["changed_results"]
 
-SANITIZE = Path(__file__).parents[1] / "notebooks/sanitize.cfg"
+SANITIZE = Path(__file__).with_name("sanitize.cfg")
 
 
 def changed_results(session: pytest.Session, stored: Path, executed: NotebookNode) -> list[str]:
