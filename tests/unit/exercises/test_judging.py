@@ -80,8 +80,8 @@ def writes_into_its_input(x, w):
     return x.sum(-1) + 0 * w.sum()
 
 
-def test_the_right_answer_is_right_on_a_hundred_seeds(inner: Exercise) -> None:
-    for seed in range(100):
+def test_the_right_answer_is_right_on_forty_seeds(inner: Exercise) -> None:
+    for seed in range(40):
         assert inner.judged(weighted, seed).state is State.RIGHT
 
 
