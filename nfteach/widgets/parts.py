@@ -204,15 +204,19 @@ class Part:
     """The base of what stands side by side in a picture.
 
     Args:
-        title: a few words above it.
+        title: a few words above it; note: one line below.
         width, height: pixels, where there is room for them.
-        place: ``"main"``, or ``"side"``: in the column of numbers.
+        place: ``"main"``; ``"side"``, in the column of numbers; or ``"corner"``, a round glass over the upper right corner
+            of the main picture.
+        aside: whether a part in the corner makes room and stands in the upper left one, bool or a bool tensor ().
     """
 
     title: str = ""
+    note: str = ""
     width: int = 360
     height: int = 360
     place: str = "main"
+    aside: Tensor | bool = False
 
 
 @dataclass(frozen=True)
@@ -241,11 +245,17 @@ class Plane(Part):
 
 @dataclass(frozen=True)
 class Chart(Plane):
-    """A :class:`Plane` whose axes have scales of their own; ``yticks`` are the tick labels of the vertical axis."""
+    """A :class:`Plane` whose axes have scales of their own.
+
+    Args:
+        yticks: positions of tick labels on the vertical axis.
+        axis: whether a line is drawn at height zero.
+    """
 
     fade: bool = False
     equal: bool = False
     yticks: tuple[float, ...] = ()
+    axis: bool = True
     height: int = field(default=200, kw_only=True)
 
 
@@ -260,7 +270,6 @@ class Matrix(Part):
         rows, columns: labels; empty for none.
         notes: one sentence an entry, row by row: what makes it; shown below while it is pointed at.
         row_links, column_links: the names that light up in other parts with a row or column.
-        note: what is shown below while nothing is pointed at.
     """
 
     values: Tensor
@@ -271,7 +280,6 @@ class Matrix(Part):
     notes: tuple[str, ...] = ()
     row_links: tuple[str, ...] = ()
     column_links: tuple[str, ...] = ()
-    note: str = ""
     width: int = field(default=264, kw_only=True)
     height: int = field(default=264, kw_only=True)
 

@@ -52,6 +52,8 @@ def figure_of(flat: Flat, rows: Sequence[Sequence[Any]], help: str = "") -> Figu
             ax.annotate(node["title"], (0, 1), (0, 3), "axes fraction", "offset points", size=9, color=ROLES["soft"])
         marks = {path.split("/", 1)[1]: mark for path, mark in flat.items() if path.startswith(f"{name}/")}
         _DRAW[node["kind"]](ax, node, marks, width, tall)
+    below = max((top + tall for name, (_, top, _, tall) in boxes.items() if flat[name]["place"] == "main"), default=0.0)
+    figure.text(0.0, 1 - (below + 6) / height, _note(flat), size=9.5, va="top", color=ROLES["soft"])
     _numbers(figure, rows, boxes, flat, height)
     return figure
 
@@ -62,15 +64,16 @@ def _places(flat: Flat, rows: Sequence[Any], help: str) -> tuple[dict[str, tuple
     top = 30.0 if help else 6.0
     x, y, row_height = 0.0, top, 0.0
     side_y = top
-    has_side = any(not row[5] for row in rows) or any(node.get("place") == "side" for node in flat.values())
+    beside = ("side", "corner")
+    has_side = any(not row[5] for row in rows) or any(node.get("place") in beside for node in flat.values())
     room = MAIN if has_side else WIDTH
     for name, node in flat.items():
         if "/" in name:
             continue
-        width = min(node["width"], SIDE if node["place"] == "side" else room)
+        width = min(node["width"], SIDE if node["place"] in beside else room)
         tall = _height_of(node, width)
         title = 18 if node["title"] else 0
-        if node["place"] == "side":
+        if node["place"] in beside:
             boxes[name] = (MAIN + GAP, side_y + title, width, tall)
             side_y += tall + title + 14
             continue
@@ -79,7 +82,12 @@ def _places(flat: Flat, rows: Sequence[Any], help: str) -> tuple[dict[str, tuple
         boxes[name] = (x, y + title, width, tall)
         x += width + GAP
         row_height = max(row_height, tall + title)
-    return boxes, max(y + row_height, side_y + _height_of_numbers(rows)) + 10
+    return boxes, max(y + row_height + 20 * bool(_note(flat)), side_y + _height_of_numbers(rows)) + 10
+
+
+def _note(flat: Flat) -> str:
+    """Return the line below the main parts: the first one's note that has one."""
+    return next((node["note"] for node in flat.values() if node.get("place") == "main" and node["note"]), "")
 
 
 def _height_of(node: Mapping[str, Any], width: float) -> float:
@@ -97,7 +105,7 @@ def _height_of(node: Mapping[str, Any], width: float) -> float:
 def _numbers(
     figure: Figure, rows: Sequence[Sequence[Any]], boxes: Mapping[str, Any], flat: Flat, height: float
 ) -> None:
-    side = [boxes[name] for name in boxes if flat[name]["place"] == "side"]
+    side = [boxes[name] for name in boxes if flat[name]["place"] != "main"]
     y = max([30.0, *(top + tall + 14 for _, top, _, tall in side)])
     for label, value, unit, note, bad, more, gauge in rows:
         if more:
@@ -155,7 +163,7 @@ def _ticks(ax: Axes, node: Mapping[str, Any]) -> None:
             ax.text(left + 3 * px, value, _tick(value), ha="left", va="center", **grey)
     for value in node.get("yticks", ()):
         ax.text(node["x"][0] - 6 * px, value, _tick(value), ha="right", va="center", **grey)
-    if not node["equal"]:
+    if node.get("axis"):
         ax.plot(node["x"], [max(node["y"][0], min(0, node["y"][1]))] * 2, color=ROLES["soft"], lw=0.8, zorder=1)
     if node["xlabel"]:
         ax.text(right - 4 * px, low + 3 * py, node["xlabel"], ha="right", va="bottom", style="italic", **grey)
@@ -330,7 +338,7 @@ def _matrix(ax: Axes, node: Mapping[str, Any], _: Any, width: float, height: flo
 
 def _entry(value: float) -> str:
     digits = 0 if abs(value) >= 99.5 else 1 if abs(value) >= 9.995 else 2
-    return f"{value + 0.0:.{digits}f}".replace("-", "\N{MINUS SIGN}")
+    return f"{round(value, digits) + 0.0:.{digits}f}".replace("-", "\N{MINUS SIGN}")
 
 
 def _gauge(ax: Axes, node: Mapping[str, Any], width: float, height: float) -> None:

@@ -332,7 +332,9 @@ class PlaneView {
     this.taken = new Set();
     for (const [name, mark] of marks) {
       if (!mark.visible) continue;
-      const ctx = mark.kind === "Arrows" || mark.front || mark.fade === false ? front : back;
+      // Wedges at the frame's edge must not dissolve with it.
+      const clear = mark.kind === "Arrows" || mark.kind === "Handle" || mark.front || mark.labels?.length || mark.fade === false;
+      const ctx = clear ? front : back;
       ctx.save();
       ctx.globalAlpha = faded(this.store, mark.links) ? DIM : 1;
       this[`draw${mark.kind}`]?.(ctx, mark, name);
@@ -567,7 +569,7 @@ class PlaneView {
     if (this.ticked === key) return;
     this.ticked = key;
     this.layers.ticks.replaceChildren();
-    if (!node.equal) draw("line", { x1: this.X(x0), x2: this.X(x1), y1: this.Y(Math.max(y0, Math.min(0, y1))), y2: this.Y(Math.max(y0, Math.min(0, y1))), class: "nfteach-axis" }, this.layers.ticks);
+    if (node.axis) draw("line", { x1: this.X(x0), x2: this.X(x1), y1: this.Y(Math.max(y0, Math.min(0, y1))), y2: this.Y(Math.max(y0, Math.min(0, y1))), class: "nfteach-axis" }, this.layers.ticks);
     for (const [x, y, text, anchor, kind] of wanted) {
       draw("text", { x, y, text, "text-anchor": anchor, class: kind ? "nfteach-axis-name" : "nfteach-tick" }, this.layers.ticks);
     }
@@ -619,7 +621,7 @@ const readable = (degrees) => (degrees > 90 ? degrees - 180 : degrees < -90 ? de
 const measured = new Map();
 let ruler = null;
 function measure(text, size, font) {
-  const key = `${size} ${text}`;
+  const key = `${size} ${font} ${text}`;
   if (!measured.has(key)) {
     ruler ||= new OffscreenCanvas(1, 1).getContext("2d");
     ruler.font = `italic 600 ${size}px ${font}`;
@@ -1133,7 +1135,11 @@ function makeView(store, el) {
       }
     }
     side.hidden = !rows.length && !names.some((name) => nodes[name].place === "side");
-    for (const name of names) parts.get(name).draw(nodes[name], marks[name] || []);
+    for (const name of names) {
+      parts.get(name).box.classList.toggle("nfteach-corner", nodes[name].place === "corner");
+      parts.get(name).box.classList.toggle("nfteach-aside", nodes[name].aside);
+      parts.get(name).draw(nodes[name], marks[name] || []);
+    }
     // What makes the entry that is pointed at, or what to point at.
     for (const [place, line] of [["main", mainNote], ["side", sideNote]]) {
       const noted = names.filter((name) => nodes[name].place === place && (nodes[name].note || nodes[name].notes?.length));
