@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import nullcontext
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from functools import cached_property
 from typing import Any, NamedTuple
 
@@ -25,7 +24,7 @@ from .rng import seeded
 from .twin import own_device, own_dtype, twins_at_rest
 from .unharmed import unharmed
 
-__all__ = ["AnyMap", "MapStep"]
+__all__ = ["AnyMap", "MapFailed", "MapStep"]
 
 # Points at which a map is tried: this many, or fewer where their Jacobians would have more numbers than this.
 _TRIED, _LARGE = 32, 20_000
@@ -111,7 +110,6 @@ class AnyMap:
         self.event_shape = _event_shape(transform, self.name, dim, base, points)
         self.dim = self.event_shape.numel()
         self.base = as_base(base, self.dim)
-        where = "points tried" if points is not None else "base's samples"
         self._tried = self._samples() if points is None else as_points(points).double().cpu().reshape(-1, self.dim)
         given = (transform, log_det, inverse)
         own, self._device = own_dtype(*given, otherwise=torch.float64), own_device(*given)
@@ -127,7 +125,9 @@ class AnyMap:
             self.has_log_det = self._claim(raw, self._tried) is not None
             landed = x.isfinite().all(1).cpu()
             if not landed.any():
-                raise ValueError(f"transform must be finite, but {self.name} is NaN or infinite at all of the {where}")
+                raise ValueError(
+                    f"transform must be finite, but {self.name} is NaN or infinite at all {len(x)} points tried"
+                )
             self._find_inverse(x[landed.to(x.device)], copies, own)
 
     @property
@@ -173,6 +173,14 @@ class AnyMap:
         claim = self._claim(raw, points)
         ladj = torch.linalg.slogdet(J).logabsdet if claim is None else claim
         return x.reshape(z.shape), ladj.reshape(z.shape[:-1]), J.reshape(*z.shape, self.dim)
+
+    def pull_back(self, z: Tensor, cotangent: Tensor) -> tuple[Tensor, Tensor]:
+        """Return x (..., D) and cotangent @ J (..., D), at z (..., D), from one backward pass."""
+        leaf = self._points(z, "z").requires_grad_()
+        with _failures_in_words("'s derivative"), torch.enable_grad():
+            x, _ = self._run(self._map.forward, leaf, self.event_shape)
+            (row,) = torch.autograd.grad(x, leaf, cotangent.reshape(x.shape).to(x), materialize_grads=True)
+        return tuple(part.detach().double().cpu().reshape(z.shape) for part in (x, row))
 
     def log_base(self, z: Tensor) -> Tensor:
         """Return log p(z) (...) in nats, at z (..., D); -inf outside the support of the base."""
@@ -254,22 +262,23 @@ class AnyMap:
             raise ValueError(f"{name} must be real floating point, but is {points.dtype}; try {name}.double()")
         return points.detach().reshape(-1, self.dim).to(self._device, self.dtype)
 
-    def _run(self, direction: Callable, points: Tensor, shape: torch.Size) -> tuple[Any, Any]:
-        with seeded(0) if self._seeds else nullcontext():
+    def _run(self, direction: Callable, points: Tensor, shape: torch.Size, part: str = "") -> tuple[Any, Any]:
+        with _failures_in_words(part), seeded(0) if self._seeds else nullcontext():
             # Cloned: a layer may write into its argument.
             values, raw = direction(points.clone().reshape(-1, *shape))
         return values.reshape(points.shape), raw
 
     def _forward(self, points: Tensor) -> tuple[Tensor, Any]:
-        with _failures_in_words(""), torch.no_grad():
+        with torch.no_grad():
             x, raw = self._run(self._map.forward, points, self.event_shape)
             return x.double().cpu(), raw
 
     def _backward(self, points: Tensor) -> tuple[Tensor, Any]:
         if self._no_inverse:
             raise ValueError(self._no_inverse)
-        with _failures_in_words("'s inverse"), torch.no_grad():
-            z, raw = self._run(self._back.backward, points.to(self._back_dtype), self.image_shape)
+        with torch.no_grad():
+            points = points.to(self._back_dtype)
+            z, raw = self._run(self._back.backward, points, self.image_shape, "'s inverse")
             return z.double().cpu(), raw
 
     def _differentiated(self, points: Tensor) -> tuple[Tensor, Any, Tensor]:
@@ -313,18 +322,19 @@ class AnyMap:
         return ""
 
 
-@dataclass
-class _failures_in_words:
-    """A context in which whatever a map raises becomes a ``ValueError`` of one sentence."""
+class MapFailed(ValueError):
+    """An error raised by a map that was handed in, in one sentence."""
 
-    part: str
 
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, kind: type | None, error: BaseException | None, traceback: Any) -> None:
-        if isinstance(error, Exception):
-            raise ValueError(f"the map{self.part} failed here: {in_words(error)}") from error
+@contextmanager
+def _failures_in_words(part: str) -> Iterator[None]:
+    """Turn errors of a map into ``MapFailed``."""
+    try:
+        yield
+    except MapFailed:
+        raise
+    except Exception as error:
+        raise MapFailed(f"the map{part} failed here: {in_words(error)}") from error
 
 
 def _map_and_base(transform: Any, base: Distribution | None) -> tuple[Any, Distribution | None]:

@@ -7,14 +7,13 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor
-from torch.distributions import Distribution, Independent, Normal
+from torch.distributions import Distribution
 
 from nfteach.flows import Stack
 from nfteach.jacobian.autograd import jacobian
 from nfteach.plots import structural
-from nfteach.widgets.bases import plane_base
 
-__all__ = ["Passage", "base_of", "densities", "passage", "patterns", "through"]
+__all__ = ["Passage", "densities", "passage", "patterns", "through"]
 
 _AT_ONCE = 1024  # points of each frame: a network's activations for all frames stay in the processor's caches
 _WITNESSES = 12  # points at which an entry must be the same to be so by construction
@@ -100,21 +99,3 @@ def densities(flow: Stack, base: Distribution, points: Tensor) -> tuple[Tensor, 
         z = torch.cat([part[:1], z])
         parts.append(base.log_prob(z.nan_to_num()) + torch.cat([logs[:1], ladj]))
     return torch.cat(parts, dim=1), excuses
-
-
-def base_of(base: Distribution | None, dim: int) -> Distribution:
-    """A distribution with events (dim,), standard normal if there is none. Raises ValueError if it does not fit."""
-    if dim == 2:
-        return plane_base(base)
-    if base is None:
-        base = Normal(torch.zeros(dim), torch.ones(dim), validate_args=False)
-    if not isinstance(base, Distribution):
-        raise ValueError(f"base must be a torch distribution, but is a {type(base).__name__}")
-    if base.event_shape == () and base.batch_shape == (dim,):
-        base = Independent(base, 1, validate_args=False)
-    if base.event_shape != (dim,) or base.batch_shape != ():
-        raise ValueError(
-            f"base must draw one point of {dim} dimensions, event shape ({dim},), but has batch shape "
-            f"{tuple(base.batch_shape)} and event shape {tuple(base.event_shape)}"
-        )
-    return base

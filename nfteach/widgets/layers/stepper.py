@@ -13,11 +13,12 @@ from torch import Tensor
 from torch.distributions import Distribution
 
 from nfteach.flows import Flow, Stack
+from nfteach.jacobian.bases import as_base
 from nfteach.jacobian.rng import seeded
 from nfteach.plots.grid import grid_lines
 from nfteach.widgets.controls import integer, slider
 from nfteach.widgets.explorer import Explorer
-from nfteach.widgets.layers.passage import Passage, base_of, densities, passage, patterns, through
+from nfteach.widgets.layers.passage import Passage, densities, passage, patterns, through
 from nfteach.widgets.layers.picture import Gap, LayersPicture, View
 from nfteach.widgets.layers.planes import FAR, centres, checked_extent, square_around
 from nfteach.widgets.layers.target import Aim
@@ -101,7 +102,7 @@ class LayerStepper(Explorer):
     ) -> None:
         self.dim = _dimensions(flow)
         self.flow = copy.deepcopy(flow).cpu().double().eval().requires_grad_(False)
-        self._base = base_of(base, self.dim)
+        self._base = as_base(base, self.dim)
         self._rest = _probe_of(probe, self.dim)
         self._resolution = resolution if self.dim == 2 else min(resolution, _SLICE)
         square = (-_REACH, _REACH, -_REACH, _REACH)

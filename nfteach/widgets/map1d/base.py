@@ -8,8 +8,9 @@ import torch
 from torch import Tensor
 from torch.distributions import Distribution, Normal
 
+from nfteach.jacobian.bases import log_density, support_of
 from nfteach.jacobian.rng import seeded
-from nfteach.widgets.handed_in import copy_of, density_at, support_of
+from nfteach.jacobian.twin import twins_at_rest
 
 __all__ = ["LineBase"]
 
@@ -44,14 +45,14 @@ class LineBase:
             raise ValueError(f"base must draw one number, but draws numbers of shape {shape}")
         if getattr(support_of(given), "is_discrete", False):
             raise ValueError(f"base must have a density, but {type(given).__name__} is a distribution of whole numbers")
-        self._base, self._shape = copy_of(given), shape
+        (self._base,), self._shape = twins_at_rest(given, dtype=torch.float64), shape
         self.low, self.high = self._ends()
         self.centre, self.spread = (0.0, 1.0) if base is None else self._middle()
         self.nodes = self._nodes()
 
     def density(self, z: Tensor) -> Tensor:
         """p(z) (...) at z (...); zero outside the support."""
-        return density_at(self._base, z.reshape(*z.shape, *self._shape)).reshape(z.shape)
+        return log_density(self._base, z[..., None]).exp().reshape(z.shape)
 
     def _ends(self) -> tuple[float, float]:
         """Of the support; a few ulps inside where it has ends."""

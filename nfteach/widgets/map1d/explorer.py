@@ -12,11 +12,11 @@ from torch.distributions import Distribution
 
 from nfteach.widgets.controls import slider, switch
 from nfteach.widgets.explorer import Explorer
-from nfteach.widgets.handed_in import without_noise
 from nfteach.widgets.live import LiveFigure
 from nfteach.widgets.map1d.base import LineBase
 from nfteach.widgets.map1d.maps import Bent, GivenLine, InUnits
 from nfteach.widgets.map1d.picture import Curves, Map1DPicture, Shown, View
+from nfteach.widgets.rounding import without_noise
 
 __all__ = ["MapExplorer1D"]
 

@@ -11,7 +11,7 @@ from torch.distributions import constraints
 from torch.distributions.transforms import Transform
 
 from nfteach.flows.roots import increasing_root
-from nfteach.widgets.handed_in import HandedIn
+from nfteach.jacobian import AnyMap
 
 __all__ = ["Bent", "GivenLine", "InUnits", "bend"]
 
@@ -107,7 +107,7 @@ class GivenLine:
     bracketed root-finder, and one that says nothing of its log-det is taken at its slope.
 
     Args:
-        transform: what :class:`~nfteach.widgets.handed_in.HandedIn` takes, for numbers or for vectors of one.
+        transform: what :class:`~nfteach.jacobian.AnyMap` takes, for numbers or for vectors of one.
         nodes: (n,), points that cover nearly all the mass, in order.
 
     Raises:
@@ -124,7 +124,8 @@ class GivenLine:
             came = f"points of shape {shape}" if shape != (1,) else f"events of {event_dim} dimensions"
             raise ValueError(f"transform must map one number to one number, but {name} takes {came}")
         self._nodes = nodes
-        self.map = HandedIn(transform, nodes[torch.linspace(0, len(nodes) - 1, 9).round().long()][2:-2, None])
+        tried = nodes[torch.linspace(0, len(nodes) - 1, 9).round().long()][2:-2, None]
+        self.map = AnyMap(transform, dim=1, points=tried)
         x, slope = self.there(nodes)
         bad = ~(x.isfinite() & slope.isfinite())
         if bad.any():
@@ -142,16 +143,16 @@ class GivenLine:
 
     def there(self, z: Tensor) -> tuple[Tensor, Tensor]:
         """z (n,) -> x (n,) and dx/dz (n,)."""
-        return self.map.forward(z[:, None])[:, 0], self.map.jacobian(z[:, None])[:, 0, 0]
+        x, _, J = self.map.call_and_jacobian(z[:, None])
+        return x[:, 0], J[:, 0, 0]
 
     def back(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """x (n,) -> z (n,) and log|dz/dx| (n,), in nats."""
-        z, ladj = self.map.backward(x[:, None]) if self.map.invertible else (self._solved(x)[:, None], None)
-        if ladj is None:
-            ladj = self.map.claimed(z)
-            ladj = self.there(z[:, 0])[1].abs().log() if ladj is None else ladj
-            ladj = -ladj
-        return z[:, 0], ladj
+        if self.map.has_inverse:
+            z, ladj = self.map.inverse_and_ladj(x[:, None])
+            return z[:, 0], ladj
+        z = self._solved(x)
+        return z, -self.map.call_and_ladj(z[:, None])[1]
 
     def _solved(self, x: Tensor) -> Tensor:
         def value_and_slope(z: Tensor) -> tuple[Tensor, Tensor]:

@@ -1,4 +1,4 @@
-"""One or two of the built-in maps of the plane, asked as the 2-D explorer asks any map."""
+"""One or two of the built-in maps of the plane, with the interface of a map that is handed in."""
 
 from __future__ import annotations
 
@@ -9,41 +9,41 @@ from torch import Tensor
 from torch.distributions import Distribution
 
 from nfteach.flows import Flow, Stack
-from nfteach.widgets.handed_in import density_at
+from nfteach.jacobian.bases import log_density
 from nfteach.widgets.map2d.maps import PlaneMap
 
 __all__ = ["BuiltIn"]
 
 
 class BuiltIn:
-    """``maps``, the first of them first. Points are (N, 2), log-dets in nats."""
+    """``maps``, the first of them first, and ``base`` in float32. Points are (N, 2), log-dets in nats."""
 
-    invertible = True
+    has_inverse = True
 
-    def __init__(self, *maps: PlaneMap) -> None:
-        self.maps, self.flow = maps, Stack(*maps)
+    def __init__(self, base: Distribution, *maps: PlaneMap) -> None:
+        self.base, self.maps, self.flow = base, maps, Stack(*maps)
 
-    def forward(self, z: Tensor) -> Tensor:
-        """z (N, 2) -> x (N, 2)."""
+    def __call__(self, z: Tensor) -> Tensor:
+        """Return x (N, 2) at z (N, 2)."""
         return self.flow(z)
 
     def jacobian(self, z: Tensor) -> Tensor:
-        """z (1, 2) -> J (1, 2, 2), by autograd."""
+        """Return J (1, 2, 2) at z (1, 2), by autograd."""
         return _jacobian(self.flow, z[0])[None]
 
-    def back(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """x (N, 2) -> z (N, 2) and log|det dz/dx| (N,), in closed form."""
+    def inverse_and_ladj(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Return z (N, 2) and log|det dz/dx| (N,) at x (N, 2), in closed form."""
         return self.flow.inverse_and_ladj(x)
 
     def factors(self, z: Tensor) -> list[Tensor]:
-        """Of two maps J_2, at f_1(z), and J_1, at z (1, 2): their product is J. Of one, none."""
+        """Return J_2, at f_1(z), and J_1, at z (1, 2), of two maps, whose product is J; of one map, none."""
         if len(self.maps) < 2:
             return []
         first, second = self.maps
         return [_jacobian(second, first(z[0])), _jacobian(first, z[0])]
 
     def log_dets(self, z: Tensor) -> dict[str, Any]:
-        """For the readout: of two maps each one's log|det| at z (1, 2), in closed form, and their sum."""
+        """Return the log|det| of each of two maps at z (1, 2), in closed form, and their sum, for the readout."""
         if len(self.maps) < 2:
             return {}
         names = ("log|det| of the first", "of the second", "sum of the two")
@@ -52,20 +52,20 @@ class BuiltIn:
         return {name: (value.item(), "nats") for name, value in zip(names, values, strict=True)}
 
     def words(self) -> str:
-        """What it does, in lines."""
+        """Return the maps in words, one a line."""
         if len(self.maps) < 2:
             return self.maps[0].words("z", "x")
         first, second = self.maps
         return f"f₁, {first.words('z', 'y')}\nf₂, {second.words('y', 'x')}"
 
-    def density(self, base: Distribution, pixels: Tensor, extent: Any) -> Tensor:
-        """q(x) (rows, columns) at the pixels (rows, columns, 2), in float32: as exact as colours are."""
+    def image(self, pixels: Tensor, extent: Any) -> Tensor:
+        """Return q(x) (rows, columns) at the pixels (rows, columns, 2), in float32: as exact as colours are."""
         z, ladj = self.flow.inverse_and_ladj(pixels.float())
-        return density_at(base, z) * ladj.exp()
+        return (log_density(self.base, z) + ladj).exp()
 
 
 def _jacobian(f: Flow, z: Tensor) -> Tensor:
-    """J (2, 2) at z (2,): of two copies of z, the gradient of the i-th image's i-th coordinate."""
+    """Return J (2, 2) at z (2,): of two copies of z, the gradient of the i-th image's i-th coordinate."""
     with torch.enable_grad():
         copies = z.repeat(2, 1).requires_grad_()
         return torch.autograd.grad(f(copies).diagonal().sum(), copies)[0]

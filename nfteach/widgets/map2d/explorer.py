@@ -10,23 +10,24 @@ import torch
 from torch import Tensor
 from torch.distributions import Distribution
 
+from nfteach.jacobian.bases import as_base, log_density
 from nfteach.jacobian.rng import seeded
 from nfteach.plots.grid import grid_lines
-from nfteach.widgets.bases import plane_base
 from nfteach.widgets.controls import choice, slider
 from nfteach.widgets.explorer import Explorer
-from nfteach.widgets.handed_in import copy_of, density_at, without_noise
 from nfteach.widgets.live import LiveFigure
 from nfteach.widgets.map2d.built import BuiltIn
 from nfteach.widgets.map2d.given import GivenPlane
 from nfteach.widgets.map2d.maps import PLANE_MAPS
 from nfteach.widgets.map2d.picture import Local, Map2DPicture, Window
+from nfteach.widgets.rounding import without_noise
 
 __all__ = ["MapExplorer2D"]
 
 _BOX = 4.0  # the plane is shown from -_BOX to _BOX, for the standard normal
 _PIXELS = 112
 _SAMPLES = 1200
+_TRIED = 300  # samples at which a map that is handed in must run
 _EDGE = 64  # pieces of each edge of the square, for its image's area
 NOTHING = "nothing"
 _FAR = 1e5  # where lines that run off to infinity are cut
@@ -83,7 +84,7 @@ class MapExplorer2D(Explorer):
 
     def __init__(self, flow: Any = None, base: Distribution | None = None, **state: Any) -> None:
         # For numbers, and for pictures.
-        self._base, self._fast_base = (copy_of(plane_base(base), dtype) for dtype in (torch.float64, torch.float32))
+        self._base, self._fast_base = (as_base(base, 2, dtype=dtype) for dtype in (torch.float64, torch.float32))
         with seeded(0):
             self._samples = self._base.sample((_SAMPLES,)).double()
         self._flow, self._failure = None, ""
@@ -104,14 +105,14 @@ class MapExplorer2D(Explorer):
         """A map of the reader's own; what is wrong with it is told when it is shown."""
         self.presets = {"zoom in": {"side": round(self._before.half / 100, 9)}}
         try:
-            self._flow = GivenPlane(flow, self._samples[:5])
-            image = _window_of(self._flow.forward(self._samples))
+            self._flow = GivenPlane(flow, dim=2, base=self._base, points=self._samples[:_TRIED])
+            image = _window_of(self._flow(self._samples))
             # The same window, if the image is seen well in it.
             inside = np.abs(np.subtract(image.middle, self._before.middle)).max() + image.half < 1.2 * self._before.half
             self._after = self._before if inside and image.half > 0.3 * self._before.half else image
         except ValueError as error:
             self._failure = str(error)
-        if self._flow is None or not self._flow.invertible:
+        if self._flow is None or not self._flow.has_inverse:
             self.handles = {"probe": ("z1", "z2")}
 
     def build_controls(self) -> dict[str, Any]:
@@ -146,7 +147,7 @@ class MapExplorer2D(Explorer):
 
     def build_live(self) -> LiveFigure:
         self._second()
-        before = density_at(self._base, _pixels_of(self._before.extent))
+        before = log_density(self._base, _pixels_of(self._before.extent)).exp()
         # A little over the peak of the base is at the top of the scale: the same for both planes, and at every moment.
         self._picture = Map2DPicture(
             self._before,
@@ -159,7 +160,7 @@ class MapExplorer2D(Explorer):
         return self._picture.live
 
     def _map(self, state: dict[str, Any]) -> GivenPlane | BuiltIn:
-        """The map of a state: ``forward``, ``jacobian`` and ``back``."""
+        """Return the map of a state."""
         if self._failure:
             raise ValueError(self._failure)
         if self._flow is not None:
@@ -167,13 +168,13 @@ class MapExplorer2D(Explorer):
         key = tuple(state[name] for name in ("map", "amount", "then", "then_amount"))
         if self._built is None or self._built[0] != key:
             second = [] if state["then"] == NOTHING else [PLANE_MAPS[state["then"]](state["then_amount"])]
-            self._built = key, BuiltIn(PLANE_MAPS[state["map"]](state["amount"]), *second)
+            self._built = key, BuiltIn(self._fast_base, PLANE_MAPS[state["map"]](state["amount"]), *second)
         return self._built[1]
 
     def dragged(self, name: str, x: float, y: float) -> dict[str, Any]:
         """A drag of the image goes to the z that lands there."""
         if name == "x probe":
-            z = self._map(self.state).back(torch.tensor([[x, y]], dtype=torch.float64))[0][0]
+            z = self._map(self.state).inverse_and_ladj(torch.tensor([[x, y]], dtype=torch.float64))[0][0]
             if not z.isfinite().all():
                 raise ValueError(f"no z lands on x = ({x:.3g}, {y:.3g})")
             x, y = z.tolist()
@@ -182,7 +183,7 @@ class MapExplorer2D(Explorer):
     def compute(self, state: dict[str, Any]) -> dict[str, Any]:
         f, side = self._map(state), state["side"]
         z = torch.tensor([[state["z1"], state["z2"]]], dtype=torch.float64)
-        x = f.forward(torch.cat([z, z + side * _OUTLINE]))
+        x = f(torch.cat([z, z + side * _OUTLINE]))
         J = f.jacobian(z)[0]
         if not (x.isfinite().all() and J.isfinite().all()):
             raise ValueError(
@@ -207,7 +208,7 @@ class MapExplorer2D(Explorer):
             factors=[part.numpy() for part in f.factors(z)],
             words=f.words(),
         )
-        p = density_at(self._base, z)[0]
+        p = log_density(self._base, z)[0].exp()
         readout = {f"dx{i + 1}/dz{j + 1}": without_noise(J[i, j]) for i in range(2) for j in range(2)}
         longest, shortest = np.linalg.svd(J, compute_uv=False)
         readout |= {
@@ -224,10 +225,10 @@ class MapExplorer2D(Explorer):
 
     def _by_the_inverse(self, f: GivenPlane | BuiltIn, z: Tensor, x: Tensor) -> dict[str, Any]:
         """For the readout: q(x) from the inverse and its log-det alone, if there is an inverse."""
-        if not f.invertible:
+        if not f.has_inverse:
             return {}
-        back, ladj = f.back(x)
-        told = {"q(x)": density_at(self._base, back)[0] * ladj[0].exp()}
+        back, ladj = f.inverse_and_ladj(x)
+        told = {"q(x)": (log_density(self._base, back)[0] + ladj[0]).exp()}
         return told if self._flow is None else told | {"round trip off by": (back - z).abs().max()}
 
     def _ground(self, f: GivenPlane | BuiltIn, state: dict[str, Any]) -> dict[str, Any]:
@@ -238,14 +239,13 @@ class MapExplorer2D(Explorer):
             return {}
         self._drawn, show = key, state["show"]
         moves = self._picture.look(show)
-        lines = f.forward(self._grid.reshape(-1, 2)).reshape(self._grid.shape)
+        lines = f(self._grid.reshape(-1, 2)).reshape(self._grid.shape)
         moves["x grid"]["segments"] = _pieces(lines)
         if show == "samples":
-            x = f.forward(self._samples)
+            x = f(self._samples)
             moves["x samples"]["points"] = x[x.isfinite().all(1)]
         if show == "density":
-            base = self._base if self._flow is not None else self._fast_base
-            q = f.density(base, self._pixels, self._after.extent)
+            q = f.image(self._pixels, self._after.extent)
             moves["x density"]["values"] = q
             if self._flow is not None:
                 moves["x density"]["limits"] = (0.0, 1.25 * float(q.max()) or 1.0)

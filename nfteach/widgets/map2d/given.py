@@ -6,88 +6,55 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.distributions import Distribution
 
+from nfteach.jacobian import AnyMap
 from nfteach.jacobian.rng import seeded
-from nfteach.widgets.handed_in import HandedIn, density_at
 
 __all__ = ["GivenPlane"]
 
 _MESH, _COARSE = 800, 120  # points along each side of the mesh that counts a density out; of one called point by point
-_AT_ONCE = 4096  # points that are inverted together
-_BACK = 1e-3  # of the window: how near a point must come back to be taken for the map's image
+_AT_ONCE = 32_768  # points of the mesh that are mapped together
 
 
-class GivenPlane(HandedIn):
-    """The same, with the density of its image.
+class GivenPlane(AnyMap):
+    """An :class:`~nfteach.jacobian.AnyMap` of the plane whose density can be drawn without an inverse, too."""
 
-    Args:
-        transform, points: as :class:`~nfteach.widgets.handed_in.HandedIn` takes them, points (N, 2).
-    """
-
-    def __init__(self, transform: Any, points: Tensor) -> None:
-        super().__init__(transform, points)
-        self._density: Tensor | None = None
-
-    def back(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """x (N, 2) -> z (N, 2) and log|det dz/dx| (N,), in nats: the inverse's own, or the forward map's there."""
-        z, ladj = self.backward(x)
-        if ladj is None:
-            ladj = self.claimed(z)
-            ladj = -(self._log_abs_det(z) if ladj is None else ladj)
-        return z, ladj
+    _density: Tensor | None = None
 
     def factors(self, z: Tensor) -> list[Tensor]:
-        """What J is a product of: nothing that is known here."""
+        """Return no factors of J: none is known."""
         return []
 
     def log_dets(self, z: Tensor) -> dict[str, Any]:
-        """For the readout: log|det J| at z (1, 2) as the map claims it, in nats, if it does."""
-        claimed = self.claimed(z)
-        return {} if claimed is None else {"log|det J| it claims": (claimed[0], "nats")}
+        """Return log|det J| at z (1, 2) as the map claims it, in nats, for the readout."""
+        return {"log|det J| it claims": (self.call_and_ladj(z)[1][0], "nats")} if self.has_log_det else {}
 
     def words(self) -> str:
-        """What it is called."""
+        """Return the map's name as a line."""
         return f"f: {self.name}, as handed in"
 
-    def density(self, base: Distribution, pixels: Tensor, extent: tuple[float, float, float, float]) -> Tensor:
-        """q(x) (rows, columns) at the pixels (rows, columns, 2) of the window ``extent``; worked out once.
+    def image(self, pixels: Tensor, extent: tuple[float, float, float, float]) -> Tensor:
+        """Return q(x) (rows, columns) at the pixels (rows, columns, 2) of the window ``extent``; computed once.
 
-        With an inverse it is p(z) / |det J(z)|, J by autograd; 0 where no z lands. Without one, the mass of a fine mesh
-        of z is counted in each pixel, which is also right where the map folds.
+        Without an inverse the mass of a fine mesh of z is counted in each pixel, which is right where the map folds.
         """
         if self._density is None:
-            self._density = self._by_inverse(base, pixels) if self.invertible else self._counted(base, pixels, extent)
+            self._density = self.density(pixels) if self.has_inverse else self._counted(pixels, extent)
         return self._density
 
-    def _log_abs_det(self, z: Tensor) -> Tensor:
-        return torch.linalg.slogdet(self.jacobian(z)).logabsdet
-
-    def _by_inverse(self, base: Distribution, pixels: Tensor) -> Tensor:
-        near = _BACK * float((pixels[-1, -1] - pixels[0, 0]).abs().max())
-        parts = []
-        for x in pixels.reshape(-1, 2).split(_AT_ONCE):
-            z = self.backward(x)[0]
-            landed = z.isfinite().all(1)
-            z = torch.where(landed[:, None], z, 0.0)
-            landed &= (self.forward(z) - x).abs().amax(1) < near
-            q = density_at(base, z) * (-self._log_abs_det(z)).exp()
-            parts.append(torch.where(landed & q.isfinite(), q, 0.0))
-        return torch.cat(parts).reshape(pixels.shape[:-1])
-
-    def _counted(self, base: Distribution, pixels: Tensor, extent: tuple[float, float, float, float]) -> Tensor:
+    def _counted(self, pixels: Tensor, extent: tuple[float, float, float, float]) -> Tensor:
         with seeded(0):
-            drawn = base.sample((2000,)).double()
+            drawn = self.base.sample((2000,)).double()
             low, high = drawn.amin(0), drawn.amax(0)
             low, high = low - 0.15 * (high - low), high + 0.15 * (high - low)
             # A point somewhere in each cell: even steps would make a pattern with the pixels.
             side = _COARSE if self.one_by_one else _MESH
             cells = torch.cartesian_prod(*[torch.arange(side, dtype=torch.float64)] * 2) + torch.rand(side**2, 2)
         z = low + (high - low) * cells / side
-        mass = density_at(base, z) * (high - low).prod() / side**2
+        mass = self.log_base(z).exp() * (high - low).prod() / side**2
         rows, columns = pixels.shape[:2]
         left, right, bottom, top = extent
-        x = torch.cat([self.forward(part) for part in z.split(8 * _AT_ONCE)])
+        x = torch.cat([self(part) for part in z.split(_AT_ONCE)])
         # Each point's mass is shared by the four pixels around it: less noise than giving it to one.
         place = (x - x.new_tensor([left, bottom])) / x.new_tensor([(right - left) / columns, (top - bottom) / rows])
         place = place - 0.5

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.distributions import Distribution, TransformedDistribution
 
 from nfteach.flows import Flow, FlowDistribution
+from nfteach.jacobian.bases import as_base
 from nfteach.jacobian.rng import seeded
-from nfteach.jacobian.twin import own_dtype, twins
+from nfteach.jacobian.twin import own_dtype, twins_at_rest
 from nfteach.plots.grid import grid_lines
-from nfteach.widgets.bases import plane_base
 from nfteach.widgets.layers.planes import FAR
 from nfteach.widgets.live.packing import in_words
 
@@ -58,14 +57,14 @@ class Model:
         if base is not None and not isinstance(model, Flow):
             raise ValueError(f"base goes with a flow, but the model is a {self.name}, which has one of its own")
         try:
-            (self.trained,) = twins(model)
+            (self.trained,) = twins_at_rest(model)
         except ValueError as error:
             raise ValueError(f"model: a {self.name} can't be copied: {error.__cause__}") from error
-        self.dtype = own_dtype(self.trained, otherwise=torch.get_default_dtype())
-        for module in _modules(self.trained):
-            module.eval()  # points must not talk to each other, nor move what a normalisation remembers
-            self.dtype = own_dtype(*module.parameters(), otherwise=self.dtype)
-        self._q = FlowDistribution(plane_base(base), self.trained) if isinstance(model, Flow) else self.trained
+        self.dtype = own_dtype(
+            *getattr(self.trained, "transforms", [self.trained]), otherwise=torch.get_default_dtype()
+        )
+        flow = isinstance(model, Flow)
+        self._q = FlowDistribution(as_base(base, 2, dtype=self.dtype), self.trained) if flow else self.trained
 
     def look(
         self, step: int, points: Tensor | None = None, samples: int = 0, data: Tensor | None = None, grid: bool = False
@@ -141,13 +140,3 @@ class Model:
             return x.double().nan_to_num(0.0).clamp(-FAR, FAR)
 
         return grid_lines(forward, (-_REACH, _REACH, -_REACH, _REACH), lines=11, points=51)
-
-
-def _modules(model: Any) -> Iterator[nn.Module]:
-    """The modules in a model, those of a transformed distribution and of composed transforms included."""
-    if isinstance(model, nn.Module):
-        yield model
-        return
-    for part in (*getattr(model, "transforms", ()), *getattr(model, "parts", ()), getattr(model, "base_dist", None)):
-        if part is not None:
-            yield from _modules(part)

@@ -12,11 +12,8 @@ from torch.distributions import ComposeTransform, Distribution, TransformedDistr
 
 from nfteach.flows import RNADE, Flow, FlowDistribution, Planar, RealNVP, Stack
 from nfteach.flows.rnade import TriangularMap
-from nfteach.jacobian import recognise
-from nfteach.jacobian.autograd import jacobian
+from nfteach.jacobian import AnyMap, recognise
 from nfteach.jacobian.rng import seeded
-from nfteach.widgets.bases import plane_base
-from nfteach.widgets.handed_in import HandedIn, copy_of
 from nfteach.widgets.triangular.maps import untrained
 
 __all__ = ["AtProbe", "Route", "untrained_routes"]
@@ -64,8 +61,7 @@ class Route:
         self.parameters = _parameters(model)
         try:
             base, flow, parts = _taken_apart(model)
-            self._base = copy_of(plane_base(base))
-            self._map = HandedIn(flow, data[:_LOOKED_AT])
+            self._map = AnyMap(flow, dim=2, base=base, points=data[:_LOOKED_AT])
             J = self._jacobians(self._map, data[:_LOOKED_AT])
             self.structure = recognise(J)
             self.layers = self._layers(parts, data[:_LOOKED_AT])
@@ -76,30 +72,20 @@ class Route:
         self.error = logs.std(correction=0).item() / math.sqrt(len(logs))
 
     def at(self, x: Tensor) -> AtProbe:
-        """The model at x (2,), J by autograd."""
-        points = x[None].to(self._map._dtype)
-        J, z, told = self._map._called("", lambda: jacobian(self._map._f, points))
-        slogdet = torch.linalg.slogdet(J)[1][0].item()
-        told = self._map._read(told, points)
-        z = z.double()
-        log_p = self._base.log_prob(z)[0].item() if z.isfinite().all() else math.nan
-        return AtProbe(z[0], J[0], log_p, slogdet if told is None else told[0].item(), slogdet)
+        """Return the model at x (2,), J by autograd."""
+        z, log_det, J = self._map.call_and_jacobian(x)
+        return AtProbe(z, J, self._map.log_base(z).item(), log_det.item(), torch.linalg.slogdet(J).logabsdet.item())
 
     def log_prob(self, x: Tensor) -> Tensor:
-        """log q (N,) in nats at x (N, 2); NaN where the model has none."""
+        """Return log q (N,) in nats at x (N, 2); NaN where the model has none."""
         logs = []
         for points in x.split(_AT_ONCE):
-            z, told = self._map._called("", lambda points=points: self._map._f(points.to(self._map._dtype)))
-            told = self._map._read(told, points)
-            if told is None:
-                told = torch.linalg.slogdet(self._map.jacobian(points)).logabsdet
-            z, landed = z.double(), z.isfinite().all(1)
-            log_p = self._base.log_prob(torch.where(landed[:, None], z, 0.0))
-            logs.append(torch.where(landed, log_p + told, math.nan))
+            z, log_det = self._map.call_and_ladj(points)
+            logs.append(self._map.log_base(z) + log_det)
         return torch.cat(logs)
 
     @staticmethod
-    def _jacobians(f: HandedIn, x: Tensor) -> Tensor:
+    def _jacobians(f: AnyMap, x: Tensor) -> Tensor:
         J = f.jacobian(x)
         J = J[J.flatten(1).isfinite().all(1)]
         if not len(J):
@@ -110,9 +96,9 @@ class Route:
         """The structures of the layers, each at its own input on the way from x (N, 2) to z."""
         names: list[str] = []
         for part in parts:
-            f = HandedIn(part, x)
+            f = AnyMap(part, points=x)
             names.append(recognise(self._jacobians(f, x)).name)
-            x = f.forward(x)
+            x = f(x)
             x = x[x.isfinite().all(1)]
         kinds = list(dict.fromkeys(names))
         return "" if len(parts) < 2 else f"{len(parts)} layers: {', '.join(kinds)}"

@@ -13,8 +13,8 @@ from nfteach.flows import RNADE
 from nfteach.jacobian.numbers import coordinate
 from nfteach.widgets.controls import choice, integer, nearest_value, slider
 from nfteach.widgets.explorer import Explorer
-from nfteach.widgets.handed_in import without_noise
 from nfteach.widgets.live import LiveFigure
+from nfteach.widgets.rounding import without_noise
 from nfteach.widgets.triangular.cells import marked
 from nfteach.widgets.triangular.maps import OrderedMap, log_normal, untrained
 from nfteach.widgets.triangular.picture import Local, Scale, TriangularPicture
@@ -159,7 +159,7 @@ class TriangularExplorer(Explorer):
         before = self.data[state["row"]]
         x = before.clone()
         x[j] += state["push"]
-        (z, z_before), (J, _), claimed = f.at(torch.stack([x, before]))
+        (z, z_before), (told, _), (J, _) = f.call_and_jacobian(torch.stack([x, before]))
         if not (z.isfinite().all() and J.isfinite().all()):
             raise ValueError("here the map, or its Jacobian, is NaN or infinite; push less, or choose another row")
         back = f.solved(x, z)
@@ -169,14 +169,13 @@ class TriangularExplorer(Explorer):
         grid_z, density = self._curves(f, x, center + unit * grid)
         slogdet = torch.linalg.slogdet(J).logabsdet.item()
         logs = diagonal.abs().log()
-        told = slogdet if claimed is None else claimed[0].item()
         product = diagonal.prod().item()
         readout = {
-            "log|det J|": (without_noise(told), "nats"),
+            "log|det J|": (without_noise(told.item()), "nats"),
             "sum of log diagonal": (logs.sum().item(), "nats"),
             "slogdet of J": (slogdet, "nats"),
             "product of diagonal": product,
-            "log q(x)": (log_normal(z).sum().item() + told, "nats"),
+            "log q(x)": ((log_normal(z).sum() + told).item(), "nats"),
             "z that moved": int((z != z_before).sum()),
         }
         if back is not None:

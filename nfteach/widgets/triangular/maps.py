@@ -11,22 +11,20 @@ from torch.special import erfc, ndtri
 
 from nfteach.flows import RNADE
 from nfteach.flows.rnade import TriangularMap
-from nfteach.jacobian import recognise
-from nfteach.jacobian.autograd import jacobian
+from nfteach.jacobian import AnyMap, recognise
 from nfteach.jacobian.pattern import topological_order
 from nfteach.jacobian.rng import seeded
-from nfteach.widgets.handed_in import HandedIn
 
 __all__ = ["OrderedMap", "log_normal", "untrained"]
 
 _LOOKED_AT = 24  # points at which J is taken to tell structure from accident
 
 
-class OrderedMap(HandedIn):
+class OrderedMap(AnyMap):
     """A copy of a map x -> z of D dimensions, with the order in which its Jacobian is lower triangular.
 
     Args:
-        model: an RNADE, or a map as :class:`~nfteach.widgets.handed_in.HandedIn` takes it.
+        model: an RNADE, or a map as :class:`~nfteach.jacobian.AnyMap` takes it.
         points: (N, D), points at which it must work.
 
     Attributes:
@@ -39,16 +37,14 @@ class OrderedMap(HandedIn):
     """
 
     def __init__(self, model: Any, points: Tensor) -> None:
-        super().__init__(model.as_flow() if isinstance(model, RNADE) else model, points)
-        self.dim = points.shape[-1]
+        super().__init__(model.as_flow() if isinstance(model, RNADE) else model, points=points[:_LOOKED_AT])
         self.name = "RNADE" if self.name == "TriangularMap" else self.name
         J = self.jacobian(points[:_LOOKED_AT])
         J = J[J.flatten(1).isfinite().all(1)]
         if not len(J):
             raise ValueError(f"the Jacobian of {self.name} is NaN or infinite at all of the points looked at")
         self.structure = recognise(J)
-        subject = self._f.subject
-        self.rnade = subject.rnade if isinstance(subject, TriangularMap) else None
+        self.rnade = self.transform.rnade if isinstance(self.transform, TriangularMap) else None
         # An RNADE knows its ordering; units that are off may make others look possible.
         found = topological_order(~self.structure.zero) if self.rnade is None else (self.rnade.ordering.tolist(),) * 2
         self.triangular = found is not None
@@ -69,11 +65,6 @@ class OrderedMap(HandedIn):
         place = self.rnade.ordering.argsort()
         return place[:, None] < place[None, :]
 
-    def at(self, points: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
-        """z (N, D) and J (N, D, D) at points (N, D), and log|det J| (N,) in nats as the map tells it, or None."""
-        J, z, told = self._called("", lambda: jacobian(self._f, points.to(self._dtype)))
-        return z.double(), J, self._read(told, points)
-
     def solved(self, x: Tensor, z: Tensor) -> Tensor | None:
         """The x (D,) that the inverse finds from z (D,); None if there is no inverse.
 
@@ -81,8 +72,9 @@ class OrderedMap(HandedIn):
         known here: the same equations as the inverse solves one after another, in a fraction of the time.
         """
         if self.rnade is not None:
-            return self.rnade.conditionals(x.to(self._dtype)).from_normal(z.to(self._dtype)).double()
-        return self.backward(z[None])[0][0] if self.invertible else None
+            with torch.no_grad():
+                return self.rnade.conditionals(x.to(self.dtype)).from_normal(z.to(self.dtype)).double()
+        return self.inverse(z) if self.has_inverse else None
 
     def conditionals(self, x: Tensor, grid: Tensor) -> tuple[Tensor, Tensor]:
         """Along ``grid`` (T, D), in the order: z_d and log q_d(. given the other x), both (T, D).
@@ -91,28 +83,22 @@ class OrderedMap(HandedIn):
         x (D,). The conditional density is that of a standard normal z, in nats.
         """
         if self.rnade is not None:
-            here = self.rnade.conditionals(x.to(self._dtype))
+            here = self.rnade.conditionals(x.to(self.dtype))
             mixtures = type(here)(*(part[self.columns] for part in here))
-            values = grid.to(self._dtype)
+            values = grid.to(self.dtype)
             # Good to z = -37 and 37, far outside the picture, and at once; `to_normal` searches for a root.
             w = (values[..., None] - mixtures.mu) / mixtures.sigma
             # (And erfc keeps the tails, which torch's `ndtr` loses.)
             below, above = ((mixtures.alpha * erfc(side * w / math.sqrt(2))).sum(-1) / 2 for side in (-1, 1))
             z = torch.where(below < above, ndtri(below), -ndtri(above))
             return z.double(), mixtures.log_density(values).double()
-        steps, order = torch.arange(len(grid)), torch.arange(self.dim)
+        order = torch.arange(self.dim)
         points = x.expand(len(grid), self.dim, self.dim).clone()
         points[:, order, self.columns] = grid
-        leaf = points.reshape(-1, self.dim).to(self._dtype).requires_grad_()
-
-        def slopes() -> tuple[Tensor, Tensor]:
-            with torch.enable_grad():
-                z = self._f(leaf)[0].reshape(points.shape)[:, order, self.rows]
-                (slope,) = torch.autograd.grad(z.sum(), leaf)
-            return z.detach(), slope.reshape(points.shape)[steps[:, None], order, self.columns]
-
-        z, slope = self._called("", slopes)
-        return z.double(), log_normal(z.double()) + slope.double().abs().log()
+        rows = torch.eye(self.dim, dtype=torch.float64)[self.rows].expand_as(points)
+        z, slopes = self.pull_back(points, rows)
+        z = z[:, order, self.rows]
+        return z, log_normal(z) + slopes[:, order, self.columns].abs().log()
 
 
 def log_normal(z: Tensor) -> Tensor:

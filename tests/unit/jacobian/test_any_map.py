@@ -214,6 +214,15 @@ def test_the_jacobian_is_that_of_central_differences(f):
     assert (J.dtype, J.requires_grad) == (torch.float64, False)
 
 
+def test_pulling_back_multiplies_the_jacobian_from_the_left(f):
+    z = points(f, 4)
+    cotangent = torch.randn(4, f.dim, dtype=torch.float64)
+    x, row = f.pull_back(z, cotangent)
+    torch.testing.assert_close(x, f(z), **EXACT)
+    torch.testing.assert_close(row, (cotangent[:, None] @ f.jacobian(z))[:, 0], rtol=1e-7, atol=1e-9)
+    assert not row.requires_grad
+
+
 def test_the_log_det_is_that_of_the_jacobian(kind, f):
     z = points(f, 4)
     x, ladj = f.call_and_ladj(z)
@@ -425,12 +434,32 @@ def test_errors_of_a_map_are_reported_in_one_sentence_and_the_next_call_works():
     f, far = AnyMap(Refusing(), dim=2), torch.full((1, 2), 200.0)
     for ask, words in (
         (f, "the map failed here: RuntimeError: too far$"),
-        (f.jacobian, "the map's derivative failed here: RuntimeError: too far$"),
+        (f.jacobian, "the map failed here: RuntimeError: too far$"),
         (f.inverse, "the map's inverse failed here: RuntimeError: too far back$"),
     ):
         with pytest.raises(ValueError, match=words):
             ask(far)
     assert f(far / 4).tolist() == [[50.0, 50.0]]
+
+
+class OneWay(torch.autograd.Function):
+    """The identity, without a derivative."""
+
+    @staticmethod
+    def forward(ctx, z):
+        return z.clone()
+
+    @staticmethod
+    def backward(ctx, grad):
+        raise NotImplementedError("no way back")
+
+
+def test_a_derivative_that_fails_is_reported_as_such():
+    f, z = AnyMap(OneWay.apply, dim=2), torch.ones(3, 2, dtype=torch.float64)
+    torch.testing.assert_close(f(z), z)
+    for ask in (f.jacobian, f.call_and_jacobian, f.call_and_ladj, lambda z: f.pull_back(z, z)):
+        with pytest.raises(ValueError, match=r"the map's derivative failed here: NotImplementedError: no way back$"):
+            ask(z)
 
 
 @pytest.mark.parametrize(
@@ -493,11 +522,11 @@ REFUSED = {
     ),
     "NaN everywhere": (
         lambda: AnyMap(lambda z: z * math.nan, dim=2),
-        "must be finite, but lambda is NaN or infinite at all of the base's samples",
+        "must be finite, but lambda is NaN or infinite at all 32 points tried",
     ),
     "NaN at the points": (
         lambda: AnyMap(torch.log, dim=2, points=-torch.ones(3, 2)),
-        "NaN or infinite at all of the points tried",
+        "NaN or infinite at all 3 points tried",
     ),
     "log-det of no shape": (
         lambda: AnyMap(lambda z: (z, torch.ones(3)), dim=2),

@@ -163,5 +163,5 @@ def test_invalid_arguments_are_refused_in_words(arguments: tuple, words: str) ->
         LatentExplorer(*arguments)
     with pytest.raises(ValueError, match="levels must"):
         LatentExplorer(AffineTransform(0.0, 1.0), torch.zeros(5, 64), levels=0)
-    with pytest.raises(ValueError, match="base must draw 64 numbers"):
+    with pytest.raises(ValueError, match="base must draw one point of 64 dimensions"):
         LatentExplorer(AffineTransform(0.0, 1.0), torch.zeros(5, 64), base=standard(9))

@@ -155,7 +155,10 @@ BOUNDED = TransformedDistribution(Independent(Uniform(torch.zeros(2), torch.ones
         ({"models": Planar(2)}, "but is a Planar"),
         ({"models": {"a": Planar(2), "b": 3}}, "b: must be an RNADE, a FlowDistribution"),
         ({"models": {"a": Planar(2), "b": Planar(3)}}, "b: .*events of shape"),
-        ({"models": {"a": Planar(2), "b": (Normal(0.0, 1.0), Planar(2))}}, "b: base must draw one point of the plane"),
+        (
+            {"models": {"a": Planar(2), "b": (Normal(0.0, 1.0), Planar(2))}},
+            "b: base must draw one point of 2 dimensions",
+        ),
         ({"data": torch.zeros(4, 3)}, "data must be finite points of the plane"),
         ({"resolution": 1}, "resolution must be a whole number"),
     ],
