@@ -144,7 +144,7 @@ def test_an_error_is_shown_and_clears():
         (lambda: small(Stack(Planar(1))), r"flow must be a Stack on vectors of at least two dimensions, but .* \(1,\)"),
         (lambda: small(Stack(Stretch((1, 2, 2)))), r"flow must be a Stack on vectors .* \(1, 2, 2\)"),
         (lambda: small(stack("planar"), target="u1"), "target must have log_prob"),
-        (lambda: small(stack("planar"), base=Normal(0.0, 1.0)), "base must draw one point of the plane"),
+        (lambda: small(stack("planar"), base=Normal(0.0, 1.0)), "base must draw one point of 2 dimensions"),
         (lambda: small(stack("planar"), base=MultivariateNormal(torch.zeros(3), torch.eye(3))), "base must draw"),
         (lambda: small(stack("planar"), base="normal"), "base must be a torch distribution, but is a str"),
         (lambda: small(stack("planar"), data=torch.zeros(5, 3)), "data must be points of the plane"),
