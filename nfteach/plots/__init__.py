@@ -5,7 +5,9 @@ from .curves import training_curve
 from .density import density, samples
 from .grid import grid_lines, warped_grid
 from .jacobian import jacobian, structural
+from .panels import panels
 from .pictures import images
+from .style import style
 
 __all__ = [
     "density",
@@ -13,8 +15,10 @@ __all__ = [
     "images",
     "jacobian",
     "palette",
+    "panels",
     "samples",
     "structural",
+    "style",
     "training_curve",
     "warped_grid",
 ]

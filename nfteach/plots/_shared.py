@@ -8,19 +8,25 @@ import numpy as np
 import torch
 from matplotlib.axes import Axes
 
+from .style import dress, style
+
 __all__ = ["Extent", "axes", "check_extent", "plane", "precision", "to_array"]
 
 Extent = tuple[float, float, float, float]  #: (left, right, bottom, top) in data units, as in ``imshow``
 
 
-def axes(ax: Axes | None, size: tuple[float, float] = (4.5, 4.5)) -> Axes:
-    """Return ``ax``, or the Axes of a new figure of ``size`` inches if it is None."""
-    if ax is not None:
-        return ax
-    # Imported late: widgets draw on figures of their own and must not load pyplot with its global list of figures.
-    from matplotlib import pyplot
+def axes(ax: Axes | None, size: tuple[float, float] = (4.5, 4.5), *, plane: bool = False) -> Axes:
+    """Return ``ax``, or the Axes of a new figure of ``size`` inches if it is None, with the course's look.
 
-    return pyplot.subplots(figsize=size, layout="constrained")[1]
+    The ground of a figure that was handed in stays as it is.
+    """
+    if ax is None:
+        # Imported late: widgets draw on figures of their own and must not load pyplot with its global list of figures.
+        from matplotlib import pyplot
+
+        with style():
+            ax = pyplot.subplots(figsize=size)[1]
+    return dress(ax, plane=plane)
 
 
 def check_extent(extent: Sequence[float]) -> Extent:

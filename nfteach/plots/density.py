@@ -7,6 +7,7 @@ from collections.abc import Callable
 import numpy as np
 import torch
 from matplotlib.axes import Axes
+from matplotlib.colors import FuncNorm, Normalize
 
 from . import palette
 from ._shared import Extent, axes, check_extent, plane, precision, to_array
@@ -22,10 +23,12 @@ def density(
     resolution: int = 200,
     log: bool = False,
     vmax: float | None = None,
-    cmap: str = palette.DENSITY,
+    color: str = palette.DATA,
     **image_options: object,
 ) -> Axes:
-    """Draw a density of the plane as an image.
+    """Draw a density of the plane as a tint, from the page's own ground where it is zero to one saturated colour.
+
+    The opacity grows as 1 - exp(-3 p / vmax), which makes the flanks of a peak visible.
 
     Args:
         log_prob: the log-density, (N, 2) -> (N,) in nats; or its values on a grid, (rows, columns), the first row at
@@ -36,7 +39,7 @@ def density(
         log: draw the log-density, down to 12 nats below its maximum, which makes the tails visible.
         vmax: the (log-)density at the top of the colour scale; by default the largest value. The same ``vmax`` makes
             pictures comparable.
-        cmap: a colour map.
+        color: ``palette.DATA`` for a density of data, ``palette.LATENT`` for one of the base.
         image_options: keyword arguments of ``Axes.imshow``.
 
     Raises:
@@ -62,11 +65,18 @@ def density(
     top = vmax if vmax is not None else (finite.max() if finite.size else 1.0)
     if log:  # a density of zero has the colour of the scale's bottom
         values = np.where(np.isneginf(values), top - 12, values)
-    options = {"cmap": cmap, "vmin": top - 12 if log else 0.0, "vmax": top, "interpolation": "nearest"}
-    ax = axes(ax)
+    norm = Normalize(top - 12, top) if log else _saturation(top)
+    options = {"cmap": palette.tint(color), "norm": norm, "interpolation": "nearest"}
+    ax = axes(ax, plane=True)
     ax.imshow(values, origin="lower", extent=extent, aspect="equal", **(options | image_options))
     ax.set(xlim=extent[:2], ylim=extent[2:])  # and remain so, even if later artists exceed them
     return ax
+
+
+def _saturation(top: float) -> Normalize:
+    """Return the scale 1 - exp(-3 p / top), divided by its value at the top."""
+    top = float(top) or 1.0
+    return FuncNorm((lambda p: -np.expm1(-3 * p / top), lambda share: -top / 3 * np.log1p(-share)), 0.0, top)
 
 
 def samples(
@@ -84,7 +94,7 @@ def samples(
     Args:
         x: the points, (N, 2).
         ax: the Axes to draw on; by default those of a new figure.
-        color: ``palette.DATA`` for data, ``palette.BASE`` for base samples.
+        color: ``palette.DATA`` for data, ``palette.LATENT`` for samples of the base.
         extent: the limits of the Axes, (left, right, bottom, top); by default they are unchanged.
         size: the area of a marker in points squared; by default it decreases with the number of points.
         alpha: the opacity; by default it decreases with the number of points.
@@ -99,7 +109,7 @@ def samples(
     crowding = np.clip(np.log10(max(len(points), 1)) - 2, 0, 2) / 2  # 0 up to 100 points, 1 from 10,000
     size = 24 - 21 * crowding if size is None else size
     alpha = 0.8 - 0.4 * crowding if alpha is None else alpha
-    ax = axes(ax)
+    ax = axes(ax, plane=True)
     options = {"color": color, "s": size, "alpha": alpha, "linewidths": 0}
     ax.scatter(points[:, 0], points[:, 1], **(options | scatter_options))
     ax.set_aspect("equal")

@@ -58,7 +58,7 @@ def warped_grid(
     extent: Extent = (-3.0, 3.0, -3.0, 3.0),
     lines: int = 21,
     points: int = 101,
-    color: str = palette.FORWARD,
+    color: str = palette.SOFT,
     before: bool = False,
     **line_options: object,
 ) -> Axes:
@@ -72,19 +72,19 @@ def warped_grid(
         extent: (left, right, bottom, top) of the grid before the map.
         lines: the number of lines in each direction.
         points: the number of points on each line; maps that bend sharply need more.
-        color: ``palette.FORWARD`` for a map, ``palette.INVERSE`` for an inverse.
-        before: also draw the unmapped grid, in grey.
+        color: the colour of the lines.
+        before: also draw the unmapped grid, faintly, in the colour of latent space.
         line_options: keyword arguments of ``LineCollection``.
 
     Raises:
         ValueError: if the result of the map is not (N, 2).
     """
-    ax = axes(ax)
+    ax = axes(ax, plane=True)
     offset = np.abs(np.arange(lines) - lines // 2)
     heavy = np.tile(offset % 5 == 0, 2)
     if before:
         flat = grid_lines(None, extent, lines, 2)
-        ax.add_collection(LineCollection(flat, colors=palette.MUTED, linewidths=0.5, alpha=0.5))
+        ax.add_collection(LineCollection(flat, colors=palette.LATENT, linewidths=0.7, alpha=0.4))
     options = {"colors": color, "linewidths": np.where(heavy, 1.6, 0.7)}
     ax.add_collection(LineCollection(grid_lines(flow, extent, lines, points), **(options | line_options)))
     ax.autoscale_view()

@@ -7,23 +7,23 @@ from itertools import pairwise
 from typing import Any
 
 import numpy as np
-from matplotlib import colormaps
+import torch
 from matplotlib.axes import Axes
-from matplotlib.colors import ListedColormap, Normalize
+from matplotlib.colors import to_rgb
 from matplotlib.patches import Rectangle
 
 from nfteach.jacobian.numbers import cell
+from nfteach.jacobian.views.scale import signed
 
 from . import palette
 from ._shared import axes, to_array
+from .style import LABEL, TITLE
 
 __all__ = ["jacobian", "structural"]
 
 Block = tuple[
     str, tuple[int, int], tuple[int, int]
 ]  #: name, (first row, last row + 1), (first column, last column + 1)
-
-FONT = 9  # points, the smallest size that is legible at 100 % zoom
 
 
 def structural(jacobians: Any) -> np.ndarray:
@@ -49,14 +49,13 @@ def jacobian(
     blocks: Sequence[Block] | bool = (),
     structure: Any = None,
     ordering: Sequence[int] | tuple[Sequence[int], Sequence[int]] | str | None = None,
-    vmax: float | None = None,
-    colorbar: bool = True,
     title: str | None = None,
 ) -> Axes:
     """Draw J, J[i, j] = dy_i / dx_j, and distinguish zeros and ones by construction from free entries.
 
-    Free entries are coloured by value, white at zero. An entry that is zero by construction is grey with a dot, one
-    that is one by construction is yellow with a 1, or with a stroke in small cells.
+    Free entries are purple below zero and green above, with the opacity 0.78 \\|v\\| / (1 + \\|v\\|) in every picture.
+    An entry that is zero by construction is a dot, one that is one by construction a bold 1, or a stroke in small
+    cells, both on the page's own ground.
 
     Args:
         J: a ``JacobianReport``, a Jacobian (D, D), or Jacobians at B points (B, D, D), as tensor or array.
@@ -69,8 +68,6 @@ def jacobian(
             of the report, or else the entries that are exactly 0 or 1 at all B points.
         ordering: the order of rows and columns; or a pair, the order of the rows and that of the columns; or
             ``"structure"``, the order that reveals the structure of a report. ``blocks`` refer to the new order.
-        vmax: the absolute value at the ends of the colour scale; by default the largest of the free entries.
-        colorbar: draw the colour scale next to the heat map.
         title: the title; by default the structure's name if ``J`` is a report.
 
     Raises:
@@ -104,22 +101,19 @@ def jacobian(
     rows, columns = _orders(ordering, D)
     values, pattern = values[np.ix_(rows, columns)], pattern[np.ix_(rows, columns)]
     zeros, ones = pattern == 0, pattern == 1
+    free = ~(zeros | ones)
 
-    ax = axes(ax, _figure_size(D, colorbar))
-    free = np.abs(values[~zeros & ~ones])
-    free = free[np.isfinite(free)]
-    scale = vmax if vmax is not None else (free.max() if free.size and free.max() > 0 else 1.0)
-    picture = ax.imshow(values, cmap=palette.SIGNED, norm=Normalize(-scale, scale), interpolation="nearest")
-    marked = np.ma.masked_where(~(zeros | ones), pattern)
-    ax.imshow(marked, cmap=ListedColormap([palette.ZERO, palette.ONE]), vmin=0, vmax=1, interpolation="nearest")
-    if colorbar and free.size:
-        ax.figure.colorbar(picture, ax=ax, shrink=0.8, label=r"$\partial y_i / \partial x_j$")
-
+    ax = axes(ax, _figure_size(D))
     side = min(ax.get_window_extent().width, ax.get_window_extent().height) / D * 72 / ax.figure.dpi  # points
     printed = side >= 32 if entries is None else entries
+    colours = signed(torch.from_numpy(values)).numpy()
+    if printed:  # the colour of a number fits one ground only, which it is therefore given
+        colours = _on_paper(colours)
+    colours[~free] = 0
+    ax.imshow(colours, interpolation="nearest")
     _mark(ax, zeros, ones, side, numbers=printed)
     if printed:
-        _print_entries(ax, values, ~(zeros | ones), scale)
+        _print_entries(ax, values, free, colours)
     for block in blocks:
         _outline(ax, block, D)
     _label(ax, rows, columns, D, title)
@@ -153,32 +147,38 @@ def _blocks_of(structure: Any) -> list[Block]:
     return [("", span, span) for span in spans]
 
 
-def _figure_size(D: int, colorbar: bool) -> tuple[float, float]:
+def _figure_size(D: int) -> tuple[float, float]:
     """Return the size in inches, with cells wide enough for numbers up to D = 8, and a constant size for larger D."""
     side = max(0.56 * min(D, 8) + 0.9, 3.0)
-    return side + 1.0 * colorbar, side
+    return side, side
+
+
+def _on_paper(colours: np.ndarray) -> np.ndarray:
+    """Blend colours (..., 4) with the ground of printed numbers."""
+    opacity = colours[..., 3:]
+    blended = opacity * colours[..., :3] + (1 - opacity) * to_rgb(palette.PAPER)
+    return np.concatenate([blended, np.ones_like(opacity)], axis=-1)
 
 
 def _mark(ax: Axes, zeros: np.ndarray, ones: np.ndarray, side: float, numbers: bool) -> None:
     """Mark zeros with dots and ones with a 1, so that neither depends on colour alone."""
     dot = np.clip(side / 10, 0.6, 3)
     i, j = np.nonzero(zeros)
-    ax.plot(j, i, linestyle="", marker="o", markersize=dot, color=palette.MUTED, markeredgewidth=0)
+    ax.plot(j, i, linestyle="", marker="o", markersize=dot, color=palette.SOFT, markeredgewidth=0)
     i, j = np.nonzero(ones)
     if numbers or side >= 12:
         for row, column in zip(i, j, strict=True):
-            ax.text(column, row, "1", ha="center", va="center", color=palette.INK, fontsize=FONT)
+            ax.text(column, row, "1", ha="center", va="center", color=palette.SOFT, fontsize=TITLE, weight="bold")
     else:
-        ax.plot(j, i, linestyle="", marker="|", markersize=0.6 * side, color=palette.INK, markeredgewidth=0.8)
+        ax.plot(j, i, linestyle="", marker="|", markersize=0.6 * side, color=palette.SOFT, markeredgewidth=0.8)
 
 
-def _print_entries(ax: Axes, values: np.ndarray, free: np.ndarray, scale: float) -> None:
+def _print_entries(ax: Axes, values: np.ndarray, free: np.ndarray, colours: np.ndarray) -> None:
     """Print the free entries, dark on light cells and light on dark ones."""
-    colours = colormaps[palette.SIGNED](Normalize(-scale, scale)(values))[..., :3]
-    lightness = colours @ (0.299, 0.587, 0.114)
+    lightness = colours[..., :3] @ (0.299, 0.587, 0.114)
     for i, j in zip(*np.nonzero(free), strict=True):
         colour = palette.INK if lightness[i, j] > 0.5 else "white"
-        ax.text(j, i, cell(values[i, j]), ha="center", va="center", color=colour, fontsize=FONT)
+        ax.text(j, i, cell(values[i, j]), ha="center", va="center", color=colour, fontsize=LABEL)
 
 
 def _outline(ax: Axes, block: Block, D: int) -> None:
@@ -191,12 +191,12 @@ def _outline(ax: Axes, block: Block, D: int) -> None:
         )
     corner, width, height = (left - 0.5, top - 0.5), right - left, bottom - top
     # Without clipping, since the edge of the axes would halve the outer lines.
-    ax.add_patch(Rectangle(corner, width, height, fill=False, linewidth=2, edgecolor=palette.INK, clip_on=False))
+    ax.add_patch(Rectangle(corner, width, height, fill=False, linewidth=2, edgecolor=palette.SOFT, clip_on=False))
     if not name:
         return
     # The tab is on the frame's upper line and leaves the numbers in the cells uncovered.
-    tab = {"boxstyle": "round,pad=0.2", "facecolor": "white", "edgecolor": palette.INK, "linewidth": 0.8}
-    offset = {"xytext": (6, 0), "textcoords": "offset points", "va": "center", "fontsize": FONT, "color": palette.INK}
+    tab = {"boxstyle": "round,pad=0.2", "facecolor": palette.PAPER, "edgecolor": palette.SOFT, "linewidth": 0.8}
+    offset = {"xytext": (6, 0), "textcoords": "offset points", "va": "center", "fontsize": LABEL, "color": palette.INK}
     ax.annotate(name, corner, **offset, bbox=tab, zorder=4)
 
 
@@ -207,6 +207,7 @@ def _label(ax: Axes, rows: list[int], columns: list[int], D: int, title: str | N
     ax.set_xticks(at, [str(columns[k] + 1) for k in at])
     ax.set_yticks(at, [str(rows[k] + 1) for k in at])
     ax.tick_params(length=0)
+    ax.spines[:].set_visible(True)
     ax.set(xlabel="input $x_j$", ylabel="output $y_i$", xlim=(-0.5, D - 0.5), ylim=(D - 0.5, -0.5))
     if title:
         ax.set_title(title, pad=12)  # above the tabs of blocks

@@ -1,6 +1,24 @@
-"""The palette: the same quantity has the same colour in every lesson, plot and widget."""
+"""The palette: one meaning a colour in every lesson and plot.
+
+One picture has to be legible on a white page and on a dark one, so every colour stands out from both. Contrasts, by
+WCAG 2, with white and with #111, the ground of JupyterLab's dark theme:
+
+========  =======  =====  ====  ==================================================
+name      colour   white  #111  meaning
+========  =======  =====  ====  ==================================================
+LATENT    #0072B2    5.2   3.6  what is read in latent space: z, its samples
+DATA      #D55E00    3.9   4.9  what lives in data space: x, its samples, densities
+NEGATIVE  #B96CD2    3.4   5.5  below zero, turned over, folded
+POSITIVE  #2E9C4E    3.5   5.4  above zero
+SOFT      #767676    4.5   4.2  text, ticks, grids, and whatever belongs to no space
+========  =======  =====  ====  ==================================================
+"""
 
 from __future__ import annotations
+
+from matplotlib.colors import Colormap, LinearSegmentedColormap, to_rgb
+
+from nfteach.jacobian.views.scale import NEGATIVE, POSITIVE
 
 __all__ = [
     "BASE",
@@ -10,23 +28,41 @@ __all__ = [
     "HIGHLIGHT",
     "INK",
     "INVERSE",
+    "LATENT",
     "MUTED",
+    "NEGATIVE",
     "ONE",
+    "PAPER",
+    "POSITIVE",
     "SIGNED",
+    "SOFT",
     "ZERO",
+    "tint",
 ]
 
-# Okabe and Ito's colours, which readers with any form of colour blindness can distinguish: https://jfly.uni-koeln.de/color/
-BASE = "#0072B2"  #: the base variable z and its samples
-DATA = "#D55E00"  #: data x and its samples
+# Blue and orange are Okabe and Ito's: https://jfly.uni-koeln.de/color/
+LATENT = "#0072B2"
+DATA = "#D55E00"
+SOFT = "#767676"
+
+PAPER = "#F4F4F4"  #: the ground of printed numbers
+INK = "#222222"  #: text on PAPER
+
+
+def tint(colour: str = DATA, strongest: float = 0.85) -> Colormap:
+    """Return a colour map from the page's own ground, through ever stronger tints, to one saturated colour."""
+    rgb = to_rgb(colour)
+    # 64 steps cannot be told from a smooth gradient and keep the files of pictures small.
+    return LinearSegmentedColormap.from_list(f"tint {colour}", [(*rgb, 0.0), (*rgb, strongest)], N=64)
+
+
+# The explorers' and the benchmarks' own colours, for pictures on a white ground.
+BASE = LATENT
 FORWARD = "#009E73"  #: the map from input to output
 INVERSE = "#CC79A7"  #: the inverse map
 HIGHLIGHT = "#E69F00"  #: the centre of attention: a probe, a step, the best
-INK = "#222222"  #: text and outlines
 MUTED = "#777777"  #: the background: grids, guides, minor elements
-
 ZERO = "#EDEDED"  #: an entry of a Jacobian that is zero by structure; also marked with a dot
 ONE = "#F0E442"  #: an entry that is one by structure; also marked with a 1
-
 DENSITY = "cividis"  #: colour map of densities, with even steps of lightness for all readers
 SIGNED = "PuOr"  #: colour map of signed quantities, centred at zero

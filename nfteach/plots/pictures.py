@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from matplotlib.axes import Axes
 
+from . import palette
 from ._shared import axes, to_array
 
 __all__ = ["images"]
@@ -21,18 +22,18 @@ def images(
     columns: int | None = None,
     vmin: float | None = None,
     vmax: float | None = None,
-    cmap: str = "Greys",
+    color: str = palette.DATA,
     **image_options: object,
 ) -> Axes:
-    """Draw a batch of images as one sheet, row by row from the upper left.
+    """Draw a batch of images as one sheet, row by row from the upper left, on the page's own ground.
 
     Args:
-        batch: (N, H * W), (N, H, W) or (N, 1, H, W); large values are dark.
+        batch: (N, H * W), (N, H, W) or (N, 1, H, W); large values have much colour.
         ax: the Axes to draw on; by default those of a new figure.
         shape: the shape (H, W) of one image.
         columns: the number of images in a row; by default the sheet is about twice as wide as high.
-        vmin, vmax: the values of white and of black; by default the smallest and the largest in the batch.
-        cmap: a colour map.
+        vmin, vmax: the values without and with full colour; by default the smallest and the largest in the batch.
+        color: the colour of the strokes.
         image_options: keyword arguments of ``Axes.imshow``.
 
     Raises:
@@ -53,7 +54,7 @@ def images(
         top, left = index // columns * (height + gap), index % columns * (width + gap)
         sheet[top : top + height, left : left + width] = image
     ax = axes(ax, (0.6 * columns, 0.6 * rows))
-    options = {"cmap": cmap, "vmin": vmin, "vmax": vmax, "interpolation": "nearest"}
+    options = {"cmap": palette.tint(color, 1.0), "vmin": vmin, "vmax": vmax, "interpolation": "nearest"}
     ax.imshow(sheet, **(options | image_options))
     ax.set_axis_off()
     return ax

@@ -1,5 +1,6 @@
 """The plots show their input on the given Axes, in colours that all readers can distinguish."""
 
+import re
 import subprocess
 import sys
 
@@ -7,14 +8,13 @@ import matplotlib
 import numpy as np
 import pytest
 import torch
-from matplotlib import colormaps
 from matplotlib.collections import LineCollection
 from matplotlib.colors import to_hex, to_rgb
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 
 from nfteach import inspect_jacobian, plots
 from nfteach.flows import AffineCoupling, Planar, Stack
-from nfteach.jacobian.views import heatmap
 from nfteach.plots import palette
 from nfteach.training import History
 
@@ -77,7 +77,6 @@ def test_a_plot_changes_no_global_setting_and_no_random_state(draw, ax):
 
 def test_all_text_has_at_least_nine_points(draw):
     from matplotlib import pyplot
-    from matplotlib.text import Text
 
     figure = draw(None).figure
     figure.canvas.draw()
@@ -123,18 +122,101 @@ def lab(linear):
     return np.array([116 * f[1] - 16, 500 * (f[0] - f[1]), 200 * (f[1] - f[2])])
 
 
+MEANINGS = {name: getattr(palette, name) for name in ("LATENT", "DATA", "NEGATIVE", "POSITIVE", "SOFT")}
+
+
 @pytest.mark.parametrize("kind", [None, "protanopia", "deuteranopia", "tritanopia"])
 def test_the_colours_of_the_palette_are_distinct_for_all_readers(kind):
-    colours = [palette.BASE, palette.DATA, palette.FORWARD, palette.INVERSE, palette.HIGHLIGHT, palette.INK]
-    seen = [lab(simulated(colour, kind)) for colour in colours]
+    seen = [lab(simulated(colour, kind)) for colour in MEANINGS.values()]
     distances = [np.linalg.norm(a - b) for i, a in enumerate(seen) for b in seen[:i]]
     assert min(distances) > 10  # a distance of about 2 is just noticeable
 
 
-def test_the_density_map_is_monotonic_and_the_signed_map_is_light_at_zero():
-    lightness = [lab(simulated(colour[:3], None))[0] for colour in colormaps[palette.DENSITY](np.linspace(0, 1, 20))]
-    assert (np.diff(lightness) > 0).all()
-    assert lab(simulated(colormaps[palette.SIGNED](0.5)[:3], None))[0] > 95
+def contrast(one, other):
+    """Return the contrast of two colours after WCAG 2, from 1 to 21."""
+    dark, light = sorted(np.dot([0.2126, 0.7152, 0.0722], simulated(colour, None)) for colour in (one, other))
+    return (light + 0.05) / (dark + 0.05)
+
+
+@pytest.mark.parametrize("name", MEANINGS)
+def test_every_colour_stands_out_from_light_and_dark_pages_as_much_as_the_palette_says(name):
+    colour, *stated = re.search(rf"^{name} +(#\w+) +([\d.]+) +([\d.]+)", palette.__doc__, re.M).groups()
+    assert colour == MEANINGS[name]
+    least = 4.0 if name == "SOFT" else 3.0  # text; lines and marks
+    for ground, number in zip(("#FFFFFF", "#111111"), stated, strict=True):
+        assert contrast(colour, ground) >= least
+        assert float(number) == round(contrast(colour, ground), 1)
+
+
+def test_a_tint_runs_from_nothing_to_one_saturated_colour():
+    colours = palette.tint(palette.LATENT, 0.8)(np.linspace(0, 1, 20))
+    assert {to_hex(colour).upper() for colour in colours} == {palette.LATENT}
+    assert colours[0, 3] == 0
+    assert colours[-1, 3] == 0.8
+    assert (np.diff(colours[:, 3]) > 0).all()
+
+
+# The style.
+
+
+def colours_of_texts(figure):
+    return {text.get_color() for text in figure.findobj(Text) if text.get_text() and text.get_visible()}
+
+
+def test_in_the_style_every_text_and_line_is_legible_on_both_grounds_and_nothing_has_a_ground():
+    from matplotlib import pyplot
+
+    before = dict(matplotlib.rcParams)
+    with plots.style():
+        _, ax = pyplot.subplots()
+        (line,) = ax.plot([0, 1], label="a line")
+        ax.set(title="title", xlabel="x", ylabel="y")
+        ax.text(0, 0, "a text")
+        ax.legend()
+    assert dict(matplotlib.rcParams) == before
+    ax.figure.canvas.draw()
+    assert colours_of_texts(ax.figure) == {palette.SOFT}
+    assert line.get_color() in MEANINGS.values()
+    assert np.asarray(ax.figure.canvas.buffer_rgba())[0, 0, 3] == 0
+    pyplot.close(ax.figure)
+
+
+def test_the_style_decorates_functions():
+    @plots.style()
+    def draw():
+        return Figure().text(0, 0, "a text")
+
+    assert draw().get_color() == palette.SOFT
+
+
+def test_jupyter_puts_no_slab_behind_a_figure(draw):
+    from matplotlib import pyplot
+    from matplotlib_inline.backend_inline import _fetch_figure_metadata
+
+    figure = draw(None).figure
+    figure.canvas.draw()
+    assert _fetch_figure_metadata(figure) is None
+    assert np.asarray(figure.canvas.buffer_rgba())[..., 3].min() == 0
+    pyplot.close(figure)
+
+
+def test_given_axes_keep_their_ticks_their_texts_and_the_ground_of_their_figure(ax):
+    ax.set(title="mine", xticks=[0.5], yticks=[])
+    plots.density(standard_normal, ax, resolution=4)
+    assert ax.get_title() == "mine"
+    assert ax.get_xticks().tolist() == [0.5]
+    assert ax.figure.get_frameon()
+
+
+def test_panels_are_titled_and_come_with_their_values():
+    from matplotlib import pyplot
+
+    found = plots.panels({"one": 1, "two": 2, "three": 3}, columns=2, size=(2, 3))
+    assert [(ax.get_title(), value) for ax, value in found] == [("one", 1), ("two", 2), ("three", 3)]
+    figure = found[0][0].figure
+    assert len(figure.axes) == 3
+    assert figure.get_size_inches().tolist() == [4, 6]
+    pyplot.close(figure)
 
 
 # Densities and samples.
@@ -154,6 +236,17 @@ def test_a_density_holds_its_values_at_the_cells_centres(ax):
     values = ax.images[0].get_array()
     assert values.sum() * 0.2**2 == pytest.approx(1, abs=1e-6)
     assert values.max() == pytest.approx(np.exp(-0.01) / (2 * np.pi))
+
+
+def test_the_tint_of_a_density_saturates_at_vmax(ax):
+    plots.density(np.log([[1e-9, 0.1, 0.2]]), ax, vmax=0.2)
+    opacity = ax.images[0].to_rgba(ax.images[0].get_array())[0, :, 3]
+    assert opacity == pytest.approx([0, 0.85 * (1 - np.exp(-1.5)) / (1 - np.exp(-3)), 0.85], abs=0.85 / 63)
+
+
+def test_a_density_that_is_zero_everywhere_is_the_page(ax):
+    plots.density(np.full((2, 2), -np.inf), ax)
+    assert (ax.images[0].to_rgba(ax.images[0].get_array())[..., 3] == 0).all()
 
 
 def test_a_log_density_clips_zero_to_the_bottom_of_the_scale(ax):
@@ -232,9 +325,23 @@ def test_an_entry_that_is_zero_at_one_point_only_is_free(ax):
     assert np.isnan(plots.structural(J)[1, 0])
 
 
-def test_the_scale_is_symmetric_about_zero_so_that_white_is_zero(ax):
-    plots.jacobian(torch.tensor([[3.0, -5.0], [0.5, 2.0]]), ax)
-    assert (ax.images[0].norm.vmin, ax.images[0].norm.vmax) == (-5, 5)
+def test_entries_have_one_scale_in_every_picture_and_structural_ones_and_zeros_have_no_fill(ax):
+    plots.jacobian(torch.tensor([[3.0, 0.0, -1.0], [0.25, 1.0, 0.5], [-3.0, 0.5, 2.0]]), ax, entries=False)
+    colours = ax.images[0].get_array()
+    expected = 0.78 * np.array([[0.75, 0, 0.5], [0.2, 0, 1 / 3], [0.75, 1 / 3, 2 / 3]])
+    np.testing.assert_allclose(colours[..., 3], expected, atol=1e-6)
+    assert to_hex(colours[0, 0]).upper() == palette.POSITIVE
+    assert to_hex(colours[2, 0]).upper() == palette.NEGATIVE
+
+
+def test_printed_numbers_are_legible_whatever_the_page(ax):
+    J = torch.tensor([[-9.0, -2.0, -0.5, -0.1], [0.1, 0.5, 1.5, 2.0], [3.0, 9.0, 40.0, -40.0], [0.7, 2.5, -1.0, -4.0]])
+    plots.jacobian(J, ax, entries=True)
+    colours = ax.images[0].get_array()
+    assert (colours[..., 3] == 1).all()
+    for text in ax.texts:
+        column, row = text.get_position()
+        assert contrast(text.get_color(), colours[row, column, :3]) > 4
 
 
 def test_small_cells_have_no_numbers_and_their_ones_are_strokes(ax):
@@ -285,9 +392,16 @@ def test_a_training_curve_shows_losses_validation_and_the_kept_step(ax):
     steps, losses = ax.lines[0].get_data()
     assert (steps[0], steps[-1]) == (1, 100)
     assert losses.tolist() == HISTORY.losses
-    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["training", "validation", "kept: step 100"]
+    assert set(texts(ax)) == {"training", "validation", "kept: step 100"}
     # The large first losses do not set the scale.
     assert ax.get_ylim()[1] < 4
+
+
+def test_the_names_of_curves_that_end_together_are_a_line_apart(ax):
+    history = History(losses=[3.0, 2.0] * 50, validation=[(0, 2.5), (100, 2.5)], best_step=100)
+    plots.training_curve(history, ax)
+    one, other = (text.get_window_extent() for text in ax.texts if text.get_text() in ("training", "validation"))
+    assert not one.overlaps(other)
 
 
 def test_images_are_arranged_in_rows_with_gaps(ax):
@@ -333,10 +447,3 @@ def test_images_are_arranged_in_rows_with_gaps(ax):
 def test_invalid_input_is_rejected_with_a_message(call, complaint, ax):
     with pytest.raises(ValueError, match=complaint):
         call(ax)
-
-
-def test_a_report_has_the_colours_of_the_plots():
-    # The report's module must not import matplotlib, so it has copies of the palette's colours.
-    assert heatmap.ONE.upper() == palette.ONE
-    signed = colormaps[palette.SIGNED]
-    assert (to_hex(signed(0.2)), to_hex(signed(0.8))) == (heatmap.NEGATIVE, heatmap.POSITIVE)

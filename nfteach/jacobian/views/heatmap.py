@@ -13,26 +13,24 @@ from torch import Tensor
 
 from ..numbers import cell, coordinate, number
 from ..structure import Structure
+from .scale import NEGATIVE, POSITIVE, opacity, signed
 
 __all__ = ["CELLS_UP_TO", "NUMBERS_UP_TO", "heat_map", "legend", "thumbnail"]
 
 NUMBERS_UP_TO = 8  # entries are written out up to this D,
 LABELS_UP_TO = 16  # rows and columns are labelled up to this,
 CELLS_UP_TO = 64  # every entry has its own cell up to this; above, one cell gathers several
-# From so many dimensions on, dots would be a haze; a zero is then told by its shade alone.
+# From so many dimensions on, dots would be a haze; a zero is then told by its empty cell alone.
 DOTS_UP_TO = 24
 
-# The course's colours: the signed scale runs from orange through the page to purple; ones are yellow.
-POSITIVE, NEGATIVE, ONE = "#8073ac", "#e08214", "#f0e442"
 INK, MUTED = "var(--jp-ui-font-color1, currentColor)", "var(--jp-ui-font-color2, currentColor)"
-# Opacity of the smallest and of the largest entry: the one differs from a zero, numbers on the other stay legible.
-_FAINTEST, _STRONGEST = 0.12, 0.85
 
 
 def heat_map(J: Tensor, structure: Structure, rows: tuple[int, ...], columns: tuple[int, ...], *, blocks: bool) -> str:
     """An SVG picture of J (D, D) with its rows and columns in the given order.
 
-    Structural zeros carry a dot, ones a "1" (a bar where cells are small), free entries their number where D is small.
+    Structural zeros are a dot and ones a bold 1 (a bar where cells are small), both without a fill; free entries are
+    purple below zero and green above, and carry their number where D is small.
 
     Args:
         J: the Jacobian at one point.
@@ -91,15 +89,11 @@ def legend(J: Tensor, structure: Structure) -> str:
     gathered = _side(structure.dim)
     cells = f" Each cell gathers {gathered} x {gathered} entries and shows the largest." if gathered > 1 else ""
     key = '<svg width="18" height="18" viewBox="0 0 18 18">{}</svg>'
-    zero = key.format(
-        f'<rect width="18" height="18" fill="#7f7f7f" opacity=".12"/><circle cx="9" cy="9" r="2" fill="{MUTED}"/>'
+    zero = key.format(f'<circle cx="9" cy="9" r="2" fill="{MUTED}"/>')
+    one = key.format(f'<text x="9" y="13" text-anchor="middle" font-size="12" font-weight="700" fill="{INK}">1</text>')
+    alphas = (
+        (255 * opacity(torch.linspace(0, 1, 9) * _largest(J, structure.zero, structure.one))).round().int().tolist()
     )
-    one = key.format(
-        f'<rect width="18" height="18" fill="{ONE}" opacity=".5"/>'
-        f'<text x="9" y="13" text-anchor="middle" font-size="12" fill="{INK}">1</text>'
-    )
-    shares = torch.linspace(0, 1, 9)
-    alphas = (255 * _strength(shares)).round().int().tolist()
     stops = [f"{NEGATIVE}{alpha:02x}" for alpha in reversed(alphas)] + [f"{POSITIVE}{alpha:02x}" for alpha in alphas]
     bar = f'<span class="bar" style="background:linear-gradient(90deg,{",".join(stops)})"></span>'
     return (
@@ -136,28 +130,14 @@ def _largest(J: Tensor, zero: Tensor, one: Tensor) -> Tensor:
 
 def _colours(J: Tensor, zero: Tensor, one: Tensor, size: int) -> str:
     """All cells as one PNG with a pixel for each, enlarged by the browser: small, however many cells there are."""
-    J = J.nan_to_num(nan=0.0, posinf=0.0, neginf=0.0)
-    strength = _strength(J.abs() / _largest(J, zero, one).clamp(min=1e-300))
-    pixels = torch.empty(*J.shape, 4)
-    pixels[..., :3] = torch.where((J >= 0)[..., None], _rgb(POSITIVE), _rgb(NEGATIVE))
-    pixels[..., 3] = 255 * strength.float()
-    pixels[one] = torch.cat([_rgb(ONE), torch.tensor([128.0])])
-    pixels[zero] = torch.tensor([127.0, 127.0, 127.0, 30.0])
+    pixels = 255 * signed(J)
+    pixels[zero | one] = 0
     n = len(J)
     data = base64.b64encode(_png(pixels.round().to(torch.uint8))).decode()
     return (
         f'<image width="{n * size}" height="{n * size}" preserveAspectRatio="none" style="image-rendering:pixelated" '
         f'href="data:image/png;base64,{data}"/>'
     )
-
-
-def _strength(share: Tensor) -> Tensor:
-    """Opacity of an entry that is this share of the largest; the root lets small entries be seen beside large ones."""
-    return _FAINTEST + (_STRONGEST - _FAINTEST) * share.clamp(0, 1).sqrt()
-
-
-def _rgb(colour: str) -> Tensor:
-    return torch.tensor([float(int(colour[i : i + 2], 16)) for i in (1, 3, 5)])
 
 
 def _png(pixels: Tensor) -> bytes:
@@ -206,7 +186,7 @@ def _ones(one: Tensor, size: int) -> str:
         font = min(15, size * 0.7)
         return "".join(
             f'<text x="{(j + 0.5) * size:g}" y="{(i + 0.5) * size + font * 0.35:g}" text-anchor="middle" '
-            f'font-size="{font:g}" fill="{INK}">1</text>'
+            f'font-size="{font:g}" font-weight="700" fill="{INK}">1</text>'
             for i, j in where
         )
     bars = "".join(f"M{(j + 0.5) * size:g} {(i + 0.2) * size:g}v{0.6 * size:g}" for i, j in where)

@@ -84,12 +84,12 @@ def pixels(html):
 def test_the_heat_map_colours_by_sign_and_size():
     J = torch.tensor([[2.0, 0.0, 0.5], [-2.0, 1.0, 0.0], [0.5, -0.5, 3.0]])
     seen = pixels(linear(J)._repr_html_())
-    purple, orange, yellow = (128, 115, 172), (224, 130, 20), (240, 228, 66)
+    purple, green = (0xB9, 0x6C, 0xD2), (0x2E, 0x9C, 0x4E)
     colours = [[tuple(int(v) for v in cell[:3]) for cell in row] for row in seen]
-    assert colours[0][0] == colours[2][2] == colours[0][2] == purple
-    assert colours[1][0] == colours[2][1] == orange
-    assert colours[1][1] == yellow
-    assert seen[2, 2, 3] > seen[0, 0, 3] > seen[0, 2, 3]
+    assert colours[0][0] == colours[2][2] == colours[0][2] == green
+    assert colours[1][0] == colours[2][1] == purple
+    opacity = 0.78 * 255 * np.array([[2 / 3, 0, 1 / 3], [2 / 3, 0, 0], [1 / 3, 1 / 3, 3 / 4]])  # no fill: 0 and 1
+    assert (seen[..., 3] == opacity.round()).all()
 
 
 def test_kinds_of_entries_differ_by_more_than_colour():
