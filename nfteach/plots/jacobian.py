@@ -210,4 +210,4 @@ def _label(ax: Axes, rows: list[int], columns: list[int], D: int, title: str | N
     ax.spines[:].set_visible(True)
     ax.set(xlabel="input $x_j$", ylabel="output $y_i$", xlim=(-0.5, D - 0.5), ylim=(D - 0.5, -0.5))
     if title:
-        ax.set_title(title, pad=12)  # above the tabs of blocks
+        ax.set_title(title, pad=12, fontsize=TITLE)  # above the tabs of blocks

@@ -78,5 +78,5 @@ def dress(ax: Axes, *, plane: bool = False) -> Axes:
         ax.tick_params(length=0)
         for axis in (ax.xaxis, ax.yaxis):
             if isinstance(axis.get_major_locator(), AutoLocator):
-                axis.set_major_locator(MaxNLocator(nbins=5, steps=[1, 2, 5, 10]))
+                axis.set_major_locator(MaxNLocator(nbins=5, steps=[1, 2, 5, 10], prune="both"))
     return ax
