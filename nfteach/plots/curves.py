@@ -26,8 +26,8 @@ class Trained(Protocol):
 def training_curve(history: Trained, ax: Axes | None = None, *, unit: str = "nats") -> Axes:
     """Draw the loss of every step, its running mean, the validation losses, and the step that was kept.
 
-    The names stand at the ends of the curves. The scale is that of the later steps, since the first losses are often
-    far larger.
+    With validation, the names stand at the ends of the curves. The scale is that of the later steps, since the first
+    losses are often far larger.
 
     Args:
         history: the training's record, as returned by ``fit``.
@@ -46,20 +46,19 @@ def training_curve(history: Trained, ax: Axes | None = None, *, unit: str = "nat
     window = max(len(losses) // 50, 1)
     mean = np.convolve(losses, np.ones(window) / window, mode="valid")
     ax.plot(steps[window - 1 :], mean, color=palette.SOFT, linewidth=2)
-    ends = [("training", mean[-1], palette.SOFT)]
     # All losses after the first twentieth of the steps are in view.
     shown = losses[len(losses) // 20 :]
     low, high = shown.min(), shown.max()
     if history.validation:
         at, values = np.array(history.validation, dtype=float).T
         ax.plot(at, values, color=palette.DATA, linewidth=1.8, marker="o", markersize=3.5)
-        ends.append(("validation", values[-1], palette.DATA))
         later = values[at >= len(losses) // 20]
         low, high = min(low, later.min(initial=low)), max(high, later.max(initial=high))
-        _mark_kept(ax, history.best_step, len(losses))
     margin = 0.05 * (high - low) or 1.0
     ax.set(xlabel="step", ylabel=f"loss [{unit}]", xlim=(0, len(losses)), ylim=(low - margin, high + margin))
-    _name_ends(ax, ends)
+    if history.validation:
+        _name_ends(ax, [("training", mean[-1], palette.SOFT), ("validation", values[-1], palette.DATA)])
+        _mark_kept(ax, history.best_step, len(losses))
     return ax
 
 

@@ -84,7 +84,7 @@ def warped_grid(
     heavy = np.tile(offset % 5 == 0, 2)
     if before:
         flat = grid_lines(None, extent, lines, 2)
-        ax.add_collection(LineCollection(flat, colors=palette.LATENT, linewidths=0.7, alpha=0.4))
+        ax.add_collection(LineCollection(flat, colors=palette.LATENT, linewidths=0.7, alpha=0.6))
     options = {"colors": color, "linewidths": np.where(heavy, 1.6, 0.7)}
     ax.add_collection(LineCollection(grid_lines(flow, extent, lines, points), **(options | line_options)))
     ax.autoscale_view()

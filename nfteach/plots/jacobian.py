@@ -68,7 +68,7 @@ def jacobian(
             of the report, or else the entries that are exactly 0 or 1 at all B points.
         ordering: the order of rows and columns; or a pair, the order of the rows and that of the columns; or
             ``"structure"``, the order that reveals the structure of a report. ``blocks`` refer to the new order.
-        title: the title; by default the structure's name if ``J`` is a report.
+        title: the title; by default the one that ``ax`` has already, or else the structure's name if ``J`` is a report.
 
     Raises:
         ValueError: if J is not square, or ``sample``, ``structure``, ``ordering`` or ``blocks`` do not fit it.
@@ -82,7 +82,6 @@ def jacobian(
     if hasattr(J, "jacobian"):
         J = J.jacobian
     if found is not None:
-        title = found.name if title is None else title
         structure = np.where(found.one, 1, np.where(found.zero, 0, np.nan)) if structure is None else structure
         if blocks is True:
             blocks, ordering = _blocks_of(found), "structure"
@@ -116,6 +115,8 @@ def jacobian(
         _print_entries(ax, values, free, colours)
     for block in blocks:
         _outline(ax, block, D)
+    if title is None:
+        title = ax.get_title() or getattr(found, "name", "")
     _label(ax, rows, columns, D, title)
     return ax
 
@@ -200,7 +201,7 @@ def _outline(ax: Axes, block: Block, D: int) -> None:
     ax.annotate(name, corner, **offset, bbox=tab, zorder=4)
 
 
-def _label(ax: Axes, rows: list[int], columns: list[int], D: int, title: str | None) -> None:
+def _label(ax: Axes, rows: list[int], columns: list[int], D: int, title: str) -> None:
     """Label the dimensions, counted from 1 as in the papers; for large D only some of them."""
     every = 1 if D <= 16 else -(-D // 8)
     at = range(0, D, every)
@@ -209,5 +210,4 @@ def _label(ax: Axes, rows: list[int], columns: list[int], D: int, title: str | N
     ax.tick_params(length=0)
     ax.spines[:].set_visible(True)
     ax.set(xlabel="input $x_j$", ylabel="output $y_i$", xlim=(-0.5, D - 0.5), ylim=(D - 0.5, -0.5))
-    if title:
-        ax.set_title(title, pad=12, fontsize=TITLE)  # above the tabs of blocks
+    ax.set_title(title, pad=12, fontsize=TITLE)  # above the tabs of blocks

@@ -377,6 +377,12 @@ def test_a_report_of_a_coupling_shows_its_four_blocks_by_name(ax):
     assert frames == [((-0.5, -0.5), 3, 3), ((2.5, -0.5), 2, 3), ((-0.5, 2.5), 3, 2), ((2.5, 2.5), 2, 2)]
 
 
+def test_a_report_keeps_the_title_that_the_axes_have(ax):
+    ax.set_title("mine")
+    plots.jacobian(inspect_jacobian(lambda x: 2 * x, torch.randn(3, 2)), ax)
+    assert ax.get_title() == "mine"
+
+
 def test_a_given_structure_overrides_the_detected_one(ax):
     free = np.full((2, 2), np.nan)
     plots.jacobian(np.eye(2), ax, structure=free)
