@@ -164,7 +164,8 @@ class Label(Mark):
     Args:
         angle: degrees, counterclockwise in the data's coordinates; None: level, and moved aside where it would
             cover something.
-        lift: pixels by which it stands above its place, across its own direction.
+        lift: pixels by which it stands above its place, across its own direction; shift: along it.
+        anchor: what of it stands there: its ``"start"``, ``"middle"`` or ``"end"``.
         size: pixels; italic: as mathematics are set.
     """
 
@@ -172,6 +173,8 @@ class Label(Mark):
     text: str
     angle: Tensor | None = None
     lift: float = 0.0
+    shift: float = 0.0
+    anchor: str = "middle"
     size: int = 12
     italic: bool = False
 
@@ -269,7 +272,9 @@ class Matrix(Part):
             bold 1, without a fill.
         rows, columns: labels; empty for none.
         notes: one sentence an entry, row by row: what makes it; shown below while it is pointed at.
-        row_links, column_links: the names that light up in other parts with a row or column.
+        row_links, column_links: the names that light up in other parts with a row or column; while a handle with
+            such a name is held, its row or column lights up.
+        links: the names that light up with an entry, row by row, in place of those of its row and column.
     """
 
     values: Tensor
@@ -280,6 +285,7 @@ class Matrix(Part):
     notes: tuple[str, ...] = ()
     row_links: tuple[str, ...] = ()
     column_links: tuple[str, ...] = ()
+    links: tuple[tuple[str, ...], ...] = ()
     width: int = field(default=264, kw_only=True)
     height: int = field(default=264, kw_only=True)
 

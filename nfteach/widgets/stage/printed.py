@@ -247,19 +247,11 @@ def _label(ax: Axes, mark: Mapping[str, Any], order: int) -> None:
     if angle is not None:
         angle = (angle + 90) % 180 - 90
     turn = np.deg2rad(angle or 0)
-    lift = 0.75 * mark["lift"]
-    offset = -lift * np.sin(turn), lift * np.cos(turn)
-    _word(
-        ax,
-        mark["at"],
-        mark["text"],
-        mark["color"],
-        0.75 * mark["size"],
-        italic=mark["italic"],
-        angle=angle,
-        offset=offset,
-        centre=True,
-    )
+    lift, shift = 0.75 * mark["lift"], 0.75 * mark["shift"]
+    offset = shift * np.cos(turn) - lift * np.sin(turn), shift * np.sin(turn) + lift * np.cos(turn)
+    ha = {"start": "left", "middle": "center", "end": "right"}[mark["anchor"]]
+    look = {"italic": mark["italic"], "angle": angle, "offset": offset, "ha": ha, "va": "center"}
+    _word(ax, mark["at"], mark["text"], mark["color"], 0.75 * mark["size"], **look)
 
 
 def _handle(ax: Axes, mark: Mapping[str, Any], order: int) -> None:
@@ -290,14 +282,15 @@ def _word(
     italic: bool = False,
     angle: float | None = None,
     offset: tuple[float, float] = (0, 0),
-    centre: bool = False,
+    ha: str = "left",
+    va: str = "bottom",
 ) -> None:
     (left, right), (low, high) = sorted(ax.get_xlim()), sorted(ax.get_ylim())
     if not (left <= at[0] <= right and low <= at[1] <= high):
         return
     ax.annotate(
         text, at, offset, textcoords="offset points", size=size, color=ROLES[role], rotation=angle or 0, zorder=90,
-        ha="center" if centre else "left", va="center" if centre else "bottom", style="italic" if italic else "normal",
+        ha=ha, va=va, style="italic" if italic else "normal",
         weight="semibold" if italic else "normal", annotation_clip=False,
     )  # fmt: skip
 

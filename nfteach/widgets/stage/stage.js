@@ -35,6 +35,7 @@ class Store {
     this.error = "";
     this.gestures = { number: 0, flying: null, wanted: null, heard: true };
     this.lit = null; // names that light up
+    this.held = []; // names of the handle that is held: their rows and columns light up
     const on = {
       "change:_frames": () => this.takeFrames(),
       "change:_state": () => this.takeState(),
@@ -489,7 +490,7 @@ class PlaneView {
   }
   drawLabel(ctx, mark, name) {
     const [x, y] = [this.X(mark.at.data[0]), this.Y(mark.at.data[1])];
-    this.labels.push({ key: name, text: mark.text, x, y, color: mark.color, italic: mark.italic, size: mark.size, angle: mark.angle, lift: mark.lift, still: true, links: mark.links });
+    this.labels.push({ key: name, text: mark.text, x, y, color: mark.color, italic: mark.italic, size: mark.size, angle: mark.angle, lift: mark.lift, shift: mark.shift, anchor: mark.anchor, still: true, links: mark.links });
   }
   drawHandle(ctx, mark, name) {
     const color = css(rgb(this.palette, mark));
@@ -531,7 +532,7 @@ class PlaneView {
       g.setPointerCapture(event.pointerId);
       const [x, y] = spot(event);
       this.held = { name, dx: g.spot[0] - x, dy: g.spot[1] - y };
-      this.store.light(g.mark.links.length ? g.mark.links : null);
+      this.store.held = g.mark.links;
       this.store.tell();
     });
     g.addEventListener("pointermove", (event) => {
@@ -539,7 +540,7 @@ class PlaneView {
       const [x, y] = spot(event);
       send(x + this.held.dx, y + this.held.dy);
     });
-    g.addEventListener("lostpointercapture", () => { this.held = null; this.store.light(null); this.store.tell(); });
+    g.addEventListener("lostpointercapture", () => { this.held = null; this.store.held = []; this.store.tell(); });
     g.addEventListener("keydown", (event) => {
       const by = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, 1], ArrowDown: [0, -1] }[event.key];
       if (!by) return;
@@ -565,7 +566,7 @@ class PlaneView {
       if (node.xlabel) wanted.push([this.W - 6, this.H - 4, node.xlabel, "end", "m"]);
       if (node.ylabel) wanted.push([2, 9, node.ylabel, "start", "m"]);
     }
-    const key = JSON.stringify([wanted, this.W, this.H]);
+    const key = JSON.stringify([wanted, this.W, this.H, node.axis]);
     if (this.ticked === key) return;
     this.ticked = key;
     this.layers.ticks.replaceChildren();
@@ -584,7 +585,8 @@ class PlaneView {
       const height = one.size + 4;
       seen.add(one.key);
       let spot = [one.x, one.y];
-      if (one.still && one.angle === null) spot = [clamp(one.x, width / 2, this.W - width / 2), clamp(one.y, height / 2, this.H - height / 2)];
+      const ahead = { start: width / 2 - 2, end: 2 - width / 2 }[one.anchor] || 0; // from its place to its middle
+      if (one.still && one.angle === null) spot = [clamp(one.x + one.shift + ahead, width / 2, this.W - width / 2), clamp(one.y, height / 2, this.H - height / 2)];
       if (!one.still) {
         const away = one.toward ? Math.atan2(one.toward[1], one.toward[0]) : -0.7;
         const before = this.turns.get(one.key);
@@ -609,7 +611,7 @@ class PlaneView {
       const turned = one.still && one.angle !== null && one.angle !== undefined ? ` rotate(${readable(-Math.atan2(this.map[2] * Math.sin((one.angle * Math.PI) / 180) * -1, this.map[0] * Math.cos((one.angle * Math.PI) / 180)) * (180 / Math.PI))})` : "";
       put(word, {
         text: one.text, class: `nfteach-word nfteach-${one.color}${one.italic ? " nfteach-m" : ""}`, "font-size": one.size,
-        y: one.still ? -one.lift : 0,
+        x: turned ? one.shift + ahead : 0, y: one.still ? -one.lift : 0,
         transform: `translate(${spot[0].toFixed(1)} ${spot[1].toFixed(1)})${turned}`, opacity: faded(this.store, one.links) ? DIM : 1,
       });
     }
@@ -657,8 +659,10 @@ class MatrixView {
   light(entry) {
     if (String(entry) === String(this.lit)) return;
     this.lit = entry;
-    const links = entry ? [this.node.row_links[entry[0]], this.node.column_links[entry[1]]].filter(Boolean) : [];
-    this.store.lit = links.length ? links : null;
+    const { row_links, column_links, links, values } = this.node;
+    const own = entry && links[entry[0] * values.shape[1] + entry[1]];
+    const names = own || (entry ? [row_links[entry[0]], column_links[entry[1]]].filter(Boolean) : []);
+    this.store.lit = names.length ? names : null;
     this.store.tell();
   }
   draw(node) {
@@ -680,7 +684,7 @@ class MatrixView {
     const font = clamp(this.cellW / 3.4, 9, 14);
     const numbers = this.cellW >= 29 && this.cellH >= 17;
     const gap = this.cellW > 14 ? 1.5 : this.cellW > 5 ? 0.5 : 0;
-    const held = this.store.lit && !this.lit ? this.store.lit : [];
+    const held = this.lit ? [] : [...(this.store.lit || []), ...this.store.held];
     const heldColumn = node.column_links.findIndex((name) => held.includes(name));
     const heldRow = node.row_links.findIndex((name) => held.includes(name));
     ctx.textAlign = "center";
