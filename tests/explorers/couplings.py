@@ -12,63 +12,68 @@ from torch import Tensor
 
 from nfteach.flows import AffineCoupling
 from nfteach.widgets import CouplingExplorer
-from tests.explorers.entry import Entry, anywhere
+from tests.explorers.entry import Entry, drawn
 
-__all__ = ["ENTRIES", "EXACT", "check", "jacobian", "own_layer", "point", "words", "written_out"]
+__all__ = ["DRAWN", "ENTRIES", "EXACT", "check", "jacobian", "large_layer", "own_layer", "point", "written_out"]
 
 EXACT = 1e-9  # float64, a handful of operations; exp(s) is at most e^2
-PROBE = (0.6, -0.9, 1.2, 0.7, -1.1, 0.4)
+DRAWN = 1e-4  # pixels, in float32 as they are sent
 
 
-def written_out(layer: AffineCoupling, x: Tensor) -> Tensor:
-    """Return equation 3 for x (D,), sharing with the layer only its network, scale and mask."""
+def written_out(explorer: CouplingExplorer, x: Tensor) -> Tensor:
+    """Return equation 3 for x (D,), sharing with the explorer only its layer's network, scale and mask."""
+    layer, state = explorer.layer, explorer.state
     kept = [i for i in range(len(x)) if layer.mask[i]]
     changed = [i for i in range(len(x)) if not layer.mask[i]]
     raw, t = layer.conditioner(torch.stack([x[i] for i in kept])).chunk(2)
     y = list(x)
     for place, i in enumerate(changed):
-        s = 0.0 if layer.additive else layer.scale[place] * torch.tanh(raw[place])
-        y[i] = x[i] * torch.exp(torch.as_tensor(s)) + t[place]
+        s = 0.0 if layer.additive else state["s"] * layer.scale[place] * torch.tanh(raw[place])
+        y[i] = x[i] * torch.exp(torch.as_tensor(s)) + state["t"] * t[place]
     return torch.stack(y)
 
 
-def jacobian(layer: AffineCoupling, x: Tensor) -> Tensor:
+def jacobian(explorer: CouplingExplorer, x: Tensor) -> Tensor:
     """Return J (D, D) of the layer written out, at x (D,)."""
-    return torch.autograd.functional.jacobian(lambda x: written_out(layer, x), x)
-
-
-def words(explorer: CouplingExplorer, what: str, count: int) -> list[str]:
-    """Return the visible words of the picture's slots, in order."""
-    texts = [explorer.live.artist(f"{what} {k}") for k in range(count)]
-    return [text.get_text().replace("\N{MINUS SIGN}", "-") for text in texts if text.get_visible()]
+    return torch.autograd.functional.jacobian(lambda x: written_out(explorer, x), x)
 
 
 def point(explorer: CouplingExplorer) -> Tensor:
-    """Return x (D,), from the probe and the push alone."""
-    x = torch.tensor([*PROBE] * 10, dtype=torch.float64)[: explorer.dim]
-    x[explorer.state["j"] - 1] += explorer.state["push"]
-    return x
+    """Return x (D,) from the sliders."""
+    values = [explorer.state[f"x{k + 1}"] for k in range(explorer.layer.dim)]
+    return torch.tensor(values, dtype=torch.float64)
 
 
 def check(explorer: CouplingExplorer) -> None:
-    """Compare the determinant, found in four ways, with slogdet of the Jacobian of the layer written out."""
-    layer, x, told, state = explorer.layer(), point(explorer), explorer.readout, explorer.state
-    J = jacobian(layer, x)
+    """Compare the determinant and J with those of the layer written out, and the columns with its x and y."""
+    layer, x, told, state = explorer.layer, point(explorer), explorer.readout, explorer.state
+    back, mask = state["direction"] == "inverse", layer.mask
+    J = jacobian(explorer, x)
+    J = torch.linalg.inv(J) if back else J
     sign, log_det = torch.linalg.slogdet(J)
     assert float(sign) == 1
-    for label in ("sum of s", "slogdet of J", "inverse's, negated"):
+    for label in ("log|det J|", "by elimination"):
         assert told[label] == pytest.approx(float(log_det), abs=EXACT)
     assert told["det J"] == pytest.approx(float(log_det.exp()), rel=EXACT)
     assert 0 <= told["round trip off by"] < EXACT
-    if "i" in state:
-        i, j = state["i"], state["j"]
-        assert told[f"row {i}, column {j} of J"] == pytest.approx(float(J[i - 1, j - 1]), abs=EXACT)
-
-
-def fitting(explorer: CouplingExplorer, rng: np.random.Generator) -> dict[str, Any]:
-    """Return a random state whose d and j fit its D."""
-    state = anywhere(explorer, rng) | {"D": int(rng.integers(2, 7))}
-    return state | {"d": int(rng.integers(1, state["D"])), "j": int(rng.integers(1, state["D"] + 1))}
+    shown = explorer.parts["J"]
+    places = torch.arange(len(x))
+    if state["order"] == "passed first":
+        places = torch.cat([mask.nonzero()[:, 0], (~mask).nonzero()[:, 0]])
+    np.testing.assert_allclose(shown.values, J[places][:, places], atol=1e-8, rtol=1e-8)
+    eye = torch.eye(len(x), dtype=torch.bool)
+    assert not (shown.values * shown.zero).any()
+    passes = mask[places]
+    assert torch.equal(shown.zero, ~eye & (passes[:, None] | ~passes[None]))
+    volume_kept = layer.additive or state["s"] == 0
+    assert torch.equal(shown.one, eye & (torch.ones_like(eye) if volume_kept else passes[:, None].expand_as(eye)))
+    if state["show"] == "columns":
+        heights = [[drawn(explorer, f"{name}{k + 1}").ravel()[1] for k in range(len(x))] for name in "xy"]
+        y = written_out(explorer, x).detach()
+        for name, values, drawn_at in zip("xy", (x, y), heights, strict=True):
+            limit = {"x": 3.0, "y": 3.3}[name]
+            zero = {"x": 360, "y": 72}[name]
+            np.testing.assert_allclose(drawn_at, zero + 21 * values.clamp(-limit, limit).numpy(), atol=DRAWN)
 
 
 def middles(explorer: CouplingExplorer) -> Iterator[dict[str, Any]]:
@@ -97,16 +102,15 @@ ENTRIES = {
         CouplingExplorer,
         check,
         40,
-        fitting,
-        middles,
-        text="CouplingExplorer(D=4, d=2, mask='first d pass', network='smooth', s=1, t=1, j=1, push=0, "
-        "direction='forward', order='as it is', show='grid')",
+        also=middles,
+        text="CouplingExplorer(s=1, t=1, direction='forward', x1=0.9, x2=-0.7, x3=1.3, x4=-0.6, x5=0.8, x6=0.4, D=5, "
+        "d=2, mask='first d pass', network='gentle', order='as it is', show='columns')",
         alt="Jacobian",
-        wakes={"D": {"d": 1}, "order": {"mask": "alternating"}},
+        wakes={"x6": {"D": 6}, "order": {"mask": "alternating"}},
     ),
     "CouplingExplorer, own layer": Entry(lambda: CouplingExplorer(own_layer()), check),
     "CouplingExplorer, additive layer": Entry(
         lambda: CouplingExplorer(AffineCoupling([True, False, False], additive=True)), check, wakes={"order": None}
     ),
-    "CouplingExplorer, large layer": Entry(lambda: CouplingExplorer(large_layer()), check, 5),
+    "CouplingExplorer, large layer": Entry(lambda: CouplingExplorer(large_layer()), check, 3),
 }

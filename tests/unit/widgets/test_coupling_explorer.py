@@ -1,17 +1,19 @@
-"""The coupling explorer's picture, entry by entry; its numbers are checked by the registry."""
+"""The coupling explorer's words, links, plane and drags; its numbers, J and columns are checked by the registry."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
 import torch
-from matplotlib.colors import to_rgb
+from torch import nn
 
-from nfteach.flows import FlowDistribution
-from nfteach.plots import palette
+from nfteach.flows import AffineCoupling, FlowDistribution, Planar
 from nfteach.widgets import CouplingExplorer
-from tests.explorers.couplings import EXACT, check, jacobian, point, words, written_out
-from tests.explorers.entry import centres, drawn, picture
+from tests.explorers.couplings import DRAWN, EXACT, check, jacobian, large_layer, own_layer, point, written_out
+from tests.explorers.entry import centres, drawn, values_of
+from tests.explorers.front_end import drag
+
+MINUS = "\N{MINUS SIGN}"
 
 
 @pytest.fixture(scope="module")
@@ -26,50 +28,53 @@ def explorer(shared: CouplingExplorer) -> CouplingExplorer:
 
 
 @pytest.mark.parametrize("direction", ["forward", "inverse"])
-@pytest.mark.parametrize("mask", ["first d pass", "last d pass", "alternating", "alternating, flipped"])
-@pytest.mark.parametrize("dim", [2, 5, 6])
-def test_the_entries_shown_are_those_of_the_jacobian(
-    explorer: CouplingExplorer, dim: int, mask: str, direction: str
+@pytest.mark.parametrize("mask", ["first d pass", "alternating, flipped"])
+def test_each_entry_is_explained_by_its_number_and_lights_what_makes_it(
+    explorer: CouplingExplorer, mask: str, direction: str
 ) -> None:
-    explorer.set(D=dim, mask=mask, direction=direction, push=0.3)
-    layer, x = explorer.layer(), point(explorer)
-    J = jacobian(layer, x)
-    J = torch.linalg.inv(J) if direction == "inverse" else J
-    y = written_out(layer, x)
-    for order in ("as it is", "passed first"):
-        explorer.set(order=order)
-        sorted_by = range(dim) if order == "as it is" else [*layer.mask.nonzero(), *(~layer.mask).nonzero()]
-        places = [int(k) for k in sorted_by]
-        shown = J[places][:, places]
-        image = drawn(explorer, "J")
-        for i in range(dim):
-            for j in range(dim):
-                text = explorer.live.artist(f"entry {6 * i + j}")
-                by_structure = layer.mask[places[i]] or (not layer.mask[places[j]])
-                if i != j and by_structure:
-                    assert not text.get_visible()
-                    assert tuple(image[i, j]) == to_rgb(palette.ZERO)
-                    assert abs(float(shown[i, j])) < EXACT
-                else:
-                    assert float(text.get_text().replace("\N{MINUS SIGN}", "-")) == pytest.approx(
-                        float(shown[i, j]), abs=0.0051, rel=0.01
-                    )
-                    assert (tuple(image[i, j]) == to_rgb(palette.ONE)) == bool(i == j and layer.mask[places[i]])
-        ahead, behind = (y, x) if direction == "inverse" else (x, y)
-        for what, vector in {"input": ahead, "output": behind, "again": ahead}.items():
-            numbers = [float(text.split("\n")[-1]) for text in words(explorer, what, 6)]
-            np.testing.assert_allclose(numbers, vector[places].detach(), atol=0.0051, rtol=0.01)
-        assert words(explorer, "mask", 6) == [str(bool(layer.mask[k])) for k in places]
+    explorer.set(mask=mask, direction=direction, order="passed first")
+    layer, J = explorer.layer, explorer.parts["J"]
+    places = [*layer.kept.tolist(), *layer.changed.tolist()]
+    given, follows = ("y", "x") if direction == "inverse" else ("x", "y")
+    marks = explorer.parts["columns"].marks
+    for row, i in enumerate(places):
+        for column, j in enumerate(places):
+            note, links = J.notes[5 * row + column], set(J.links[5 * row + column])
+            equals = [part.split(":")[0].split(";")[0] for part in note.split(" = ")]
+            assert float(equals[-1].replace(MINUS, "-")) == pytest.approx(float(J.values[row, column]), abs=0.0051)
+            lit = {name for name, mark in marks.items() if links & set(mark.links)}
+            assert f"{given}{j + 1}" in lit
+            assert f"{follows}{i + 1}" in lit
+            assert (f"s {i + 1}" in lit) == (not layer.mask[i] and (i == j or bool(layer.mask[j])))
+            assert (f"t {i + 1}" in lit) == (not layer.mask[i] and bool(layer.mask[j]))
+            assert not any(f"s {k}" in lit for k in range(1, 6) if k != i + 1)
+    assert [set(marks[name].links) for name in J.column_links] == [{name} for name in J.column_links]
 
 
-def test_pushing_what_changes_leaves_the_determinant_alone(explorer: CouplingExplorer) -> None:
-    explorer.set(D=5, d=2)
+def test_the_ribbons_are_as_wide_as_s_and_t_are_large_and_coloured_by_sign(explorer: CouplingExplorer) -> None:
+    widths = []
+    for factor in (0.0, 0.5, 1.0, 2.0):
+        explorer.set(t=factor)
+        outline = drawn(explorer, "t 4")
+        widths.append(np.linalg.norm(outline[19] - outline[-20]))
+    assert np.all(np.diff(widths) > 0)
+    with torch.no_grad():
+        scale, _ = explorer.layer.scale_and_shift(point(explorer)[:2])
+    for k, value in zip((3, 4, 5), scale, strict=True):
+        ribbon = explorer.live.mark(f"s {k}")
+        assert (ribbon.color, ribbon.toward, float(ribbon.shade)) == ("neg", "pos", float(value > 0))
+        assert float(explorer.live.mark(f"s {k} value").text) == pytest.approx(float(value.exp()), abs=0.0051)
+    explorer.set(s=0.0)
+    assert not any(explorer.live.mark(f"s {k}").visible for k in (3, 4, 5))
+
+
+def test_only_what_passes_moves_the_determinant(explorer: CouplingExplorer) -> None:
     begin = explorer.readout["det J"]
-    for j in (3, 4, 5):
-        explorer.set(j=j, push=1.5)
+    for name in ("x3", "x4", "x5"):
+        explorer.set(**{name: -2.0})
         assert explorer.readout["det J"] == begin
-    for j in (1, 2):
-        explorer.set(j=j, push=1.5)
+    for name in ("x1", "x2"):
+        explorer.set(**{name: -2.0})
         assert abs(explorer.readout["det J"] - begin) > 1e-3
 
 
@@ -80,115 +85,145 @@ def test_t_never_enters_the_determinant(explorer: CouplingExplorer) -> None:
     assert explorer.readout["det J"] == without
 
 
-def test_the_lit_column_is_that_of_the_input(explorer: CouplingExplorer) -> None:
-    explorer.set(D=6, mask="alternating", j=4)
-    assert explorer.compute(explorer.state)["column"] == pytest.approx((3 / 6, 0, 1 / 6, 1))
-    explorer.set(order="passed first")  # 1, 3, 5, 2, 4, 6
-    assert explorer.compute(explorer.state)["column"] == pytest.approx((4 / 6, 0, 1 / 6, 1))
+def test_at_least_one_dimension_changes(explorer: CouplingExplorer) -> None:
+    explorer.set(D=3, d=5)
+    assert explorer.layer.mask.tolist() == [True, True, False]
+    check(explorer)
 
 
-def image_of(explorer: CouplingExplorer, show: str, **state: float) -> np.ndarray:
-    """Return the grid or the samples after the map."""
-    arrays = explorer.compute({**explorer.state, "show": show, **state})[show]
-    return np.asarray(arrays["segments" if show == "grid" else "points"])
-
-
-def unmoved(explorer: CouplingExplorer, show: str) -> np.ndarray:
-    """Return the grid or the samples before the map: without s and t the layer is the identity."""
-    return image_of(explorer, show, s=0.0, t=0.0)
+def test_inputs_beyond_D_have_no_slider_in_view(explorer: CouplingExplorer) -> None:
+    for dim in (2, 6, 4):
+        explorer.set(D=dim)
+        hidden = [explorer.controls[f"x{k}"].layout.display == "none" for k in range(1, 7)]
+        assert hidden == [k >= dim for k in range(6)]
 
 
 @pytest.mark.parametrize("direction", ["forward", "inverse"])
-def test_the_plane_for_two_dimensions_is_the_whole_layer(explorer: CouplingExplorer, direction: str) -> None:
-    explorer.set(D=2, d=1, show="density", direction=direction, network="wild")
-    layer = explorer.layer()
-    flow = layer.inv if direction == "inverse" else layer
-    shown = drawn(explorer, "density")
+def test_the_plane_of_two_dimensions_is_the_whole_layer(explorer: CouplingExplorer, direction: str) -> None:
+    explorer.set(D=2, d=1, show="plane", direction=direction, network="wild", s=1.0, t=1.0)
+    flow = explorer.layer.inv if direction == "inverse" else explorer.layer
+    density = explorer.live.mark("density")
     normal = torch.distributions.Normal(torch.zeros(2).double(), torch.ones(2).double())
-    cells = centres(explorer.live.artist("density").get_extent(), shown.shape, torch.float64)
-    expected = FlowDistribution(normal, flow).log_prob(cells).exp()
-    np.testing.assert_allclose(shown, expected, rtol=1e-9, atol=1e-12)
-    for show in ("grid", "samples"):
-        before = torch.from_numpy(unmoved(explorer, show))
-        expected = flow(before.reshape(-1, 2)).reshape(before.shape)
-        np.testing.assert_allclose(image_of(explorer, show), expected, atol=EXACT)
+    cells = centres(density.extent, density.values.shape, torch.float64)
+    np.testing.assert_allclose(
+        density.values, FlowDistribution(normal, flow).log_prob(cells).exp(), rtol=1e-9, atol=1e-12
+    )
+    shown = {name: torch.tensor(drawn(explorer, name)) for name in ("grid", "samples")}
+    explorer.set(s=0.0, t=0.0)  # then the layer is the identity
+    for name, image in shown.items():
+        before = torch.tensor(drawn(explorer, name))
+        torch.testing.assert_close(image, flow(before.reshape(-1, 2)).reshape(before.shape), atol=EXACT, rtol=0)
 
 
-@pytest.mark.parametrize("j", [1, 3, 4])
-def test_a_plane_of_many_dimensions_holds_the_others_still(explorer: CouplingExplorer, j: int) -> None:
-    explorer.set(D=5, d=2, j=j)
-    layer, x = explorer.layer(), point(explorer)
-    a, b = (j - 1, 2) if j <= 2 else (0, j - 1)
-    image, before = (grid.reshape(-1, 2) for grid in (image_of(explorer, "grid"), unmoved(explorer, "grid")))
+def test_the_plane_of_many_dimensions_holds_the_others_still(explorer: CouplingExplorer) -> None:
+    explorer.set(show="plane")
+    x, image = point(explorer), torch.tensor(drawn(explorer, "grid")).reshape(-1, 2)
+    explorer.set(s=0.4, t=0.4)
+    density = explorer.live.mark("density")
+    left, right, bottom, top = density.extent
+    # A little mass lies outside.
+    assert float(density.values.mean()) * (right - left) * (top - bottom) == pytest.approx(1, abs=0.05)
+    explorer.set(s=0.0, t=0.0)
+    before = torch.tensor(drawn(explorer, "grid")).reshape(-1, 2)
+    explorer.set(s=1.0, t=1.0)
     for k in range(0, len(before), 271):
         moved = x.clone()
-        moved[[a, b]] = torch.from_numpy(before[k])
-        np.testing.assert_allclose(image[k], written_out(layer, moved)[[a, b]], atol=EXACT)
-    density = explorer.compute({**explorer.state, "show": "density", "s": 0.4, "t": 0.4})["density"]["values"]
-    left, right, bottom, top = explorer.live.artist("density").get_extent()
-    assert density.mean() * (right - left) * (top - bottom) == pytest.approx(
-        1, abs=0.02
-    )  # a little mass lies outside the box
+        moved[[0, 2]] = before[k]
+        torch.testing.assert_close(image[k], written_out(explorer, moved)[[0, 2]], atol=EXACT, rtol=0)
 
 
-def test_a_volume_preserving_layer_never_raises_the_density(explorer: CouplingExplorer) -> None:
-    explorer.set(s=0.0, network="wild", show="density")
-    assert explorer.compute(explorer.state)["density"]["values"].max() <= 1 / (2 * np.pi)
-    explorer.set(s=2.0)
-    assert explorer.compute(explorer.state)["density"]["values"].max() > 1 / (2 * np.pi)
-
-
-def test_d_and_j_follow_the_dimension(explorer: CouplingExplorer) -> None:
-    explorer.set(D=6, d=5, j=6)
-    assert explorer.state["d"] == 5
-    explorer.controls["D"].value = 3  # as the slider does
-    assert (explorer.state["d"], explorer.state["j"]) == (2, 3)
-    assert (explorer.controls["d"].max, explorer.controls["j"].max) == (2, 3)
+@pytest.mark.parametrize("name", ["x1", "x4"])  # one that passes, one that changes
+def test_a_ring_is_dragged_up_and_down(explorer: CouplingExplorer, name: str) -> None:
+    drag(explorer.live, name, 17.0, 360 - 21 * 1.5)
+    assert explorer.state[name] == -1.5
+    drag(explorer.live, name, 0.0, 430.0)
+    assert explorer.state[name] == 3.0
     check(explorer)
-    explorer.set(D=6, d=4)
-    assert explorer.state["d"] == 4
-    explorer.set(mask="alternating")
-    assert explorer.controls["d"].disabled
-    with pytest.raises(ValueError, match="d must be a whole number"):
-        explorer.set(d=6)
 
 
-@pytest.mark.parametrize(
-    ("asked", "words"),
-    [
-        ({"D": 3, "d": 5}, "d must be below D = 3, .* but is 5"),
-        ({"d": 4}, "d must be below D = 4, .* but is 4"),
-        ({"D": 3, "d": 1, "j": 4}, "j must be one of the D = 3 dimensions, .* but is 4"),
-        ({"j": 5}, "j must be one of the D = 4 dimensions, .* but is 5"),
-    ],
-)
-def test_a_d_or_j_that_does_not_fit_D_is_refused_and_nothing_changes(
-    explorer: CouplingExplorer, asked: dict[str, int], words: str
-) -> None:
-    before, shown = explorer.state, picture(explorer)
-    with pytest.raises(ValueError, match=words):
-        explorer.set(s=0.3, **asked)
-    assert (explorer.state, picture(explorer)) == (before, shown)
-    assert (explorer.controls["d"].max, explorer.controls["j"].max) == (3, 4)
-    with pytest.raises(ValueError, match=words):
-        CouplingExplorer(**asked)
+@pytest.mark.parametrize("name", ["y1", "y4"])
+def test_where_y_is_given_its_rings_are_dragged_and_the_other_rings_stay(explorer: CouplingExplorer, name: str) -> None:
+    explorer.set(direction="inverse")
+    before = written_out(explorer, point(explorer))
+    drag(explorer.live, name, 0.0, 72 + 21 * 0.5)
+    after = written_out(explorer, point(explorer))
+    place = int(name[1]) - 1
+    before[place] = 0.5
+    # Half a step of the slider of an x, as far as y goes with it.
+    step = 0.005 * float(jacobian(explorer, point(explorer)).diagonal().max())
+    torch.testing.assert_close(after, before, atol=step + EXACT, rtol=0)
+    held = explorer.state
+    drag(explorer.live, name, 0.0, 9000.0)  # some x would leave its slider
+    assert explorer.state == held
 
 
 @pytest.mark.parametrize("direction", ["forward", "inverse"])
-@pytest.mark.parametrize("j", [1, 4])  # one that passes, one that changes
-def test_a_drag_in_the_picture_brings_the_point_there(explorer: CouplingExplorer, j: int, direction: str) -> None:
-    explorer.set(D=5, d=2, j=j, direction=direction)
-    x, y = 1.1, -0.7
-    explorer.set(**explorer.dragged("from", x, y))
-    shown = drawn(explorer, "from")[0]
-    J = jacobian(explorer.layer(), point(explorer))
-    step = 0.5 * explorer.controls["push"].step * (1 if direction == "forward" else float(J[j - 1, j - 1]))
-    assert shown[0 if j == 1 else 1] == pytest.approx(x if j == 1 else y, abs=step + EXACT)
-    check(explorer)
+def test_the_point_of_the_plane_is_dragged(explorer: CouplingExplorer, direction: str) -> None:
+    explorer.set(show="plane", direction=direction)
+    drag(explorer.live, "point", 0.5, -0.75)
+    step = 0.005 * float(jacobian(explorer, point(explorer)).diagonal().max())
+    np.testing.assert_allclose(drawn(explorer, "point"), [0.5, -0.75], atol=step + DRAWN)
 
 
-def test_a_drag_beyond_the_slider_stops_at_its_end(explorer: CouplingExplorer) -> None:
-    explorer.set(D=2, d=1, j=1)
-    explorer.set(**explorer.dragged("from", 100.0, 0.0))
-    assert explorer.state["push"] == explorer.controls["push"].max
-    check(explorer)
+def test_many_dimensions_have_neither_names_nor_numbers() -> None:
+    large = CouplingExplorer(large_layer())
+    assert large.parts["J"].columns == ()
+    assert not any(name.endswith(("value", "sign")) for name in large.parts["columns"].marks)
+    assert "13 factors" in large.live.get_state("_state")["_state"]["content"]["rows"][0][3]
+
+
+def test_strengths_multiply_the_outputs_of_a_layer_that_is_handed_in() -> None:
+    given = own_layer()
+    before = {name: value.clone() for name, value in given.state_dict().items()}
+    own = CouplingExplorer(given, s=0.5, t=2.0)
+    assert {"D", "d", "mask", "network"}.isdisjoint(own.controls)
+    own.set(s=1.0, t=1.0)
+    torch.testing.assert_close(written_out(own, torch.ones(5).double()).float(), given(torch.ones(5)))
+    for name, control in own.controls.items():
+        for value in values_of(control):
+            own.set(**{name: value})
+            check(own)
+    assert all(torch.equal(value, before[name]) for name, value in given.state_dict().items())
+    assert given.training
+    assert all(p.requires_grad and p.grad is None for p in given.parameters())
+
+
+def test_an_additive_layer_has_no_strength_of_s() -> None:
+    own = CouplingExplorer(AffineCoupling([True, False, False], additive=True))
+    assert "s" not in own.controls
+    assert own.readout["det J"] == 1
+
+
+def test_layers_of_another_kind_or_too_many_dimensions_are_refused() -> None:
+    with pytest.raises(ValueError, match="layer must be an AffineCoupling, but is a Planar"):
+        CouplingExplorer(Planar(3))
+    with pytest.raises(ValueError, match="at most 32 dimensions, but has 40"):
+        CouplingExplorer(AffineCoupling(torch.arange(40) % 2 == 0))
+
+
+def test_a_layer_that_gives_nan_is_reported_in_words_and_forgotten() -> None:
+    class Fragile(nn.Module):
+        broken = False  # of the class: the explorer holds a copy
+
+        def forward(self, x):
+            return torch.cat([x, x / 0 if self.broken else x], dim=-1)
+
+    own = CouplingExplorer(AffineCoupling([True, False], conditioner=Fragile()))
+    check(own)
+    Fragile.broken = True
+    own.set(x1=1.0)
+    assert "not finite" in own.error
+    assert own.readout == {}
+    Fragile.broken = False
+    own.set(x1=0.5)
+    check(own)
+
+
+def test_s_and_t_may_be_constants() -> None:
+    class Constant(nn.Module):
+        def forward(self, x):
+            return torch.tensor([0.5, 1.0], dtype=x.dtype).expand(*x.shape[:-1], 2)
+
+    own = CouplingExplorer(AffineCoupling([True, False], conditioner=Constant()))
+    assert own.readout["log|det J|"] == pytest.approx(float(np.tanh(0.5)), abs=EXACT)
+    check(own)
