@@ -74,7 +74,7 @@ def preimages(y: Tensor, u: Tensor, w: Tensor, b: Tensor, activation: str) -> tu
 def folded_density(
     log_prob: Callable[[Tensor], Tensor], y: Tensor, u: Tensor, w: Tensor, b: Tensor, activation: str
 ) -> Tensor:
-    """Return the density (n,) at y (n, 2) of f(z), z with density ``log_prob``: the sum of p(z) / |det J| over preimages.
+    """Return the density (n,) at y (n, 2) of f(z), the sum of p(z) / |det J| over preimages; ``log_prob`` is that of z.
 
     Where the map is one to one, this is the change of variables formula (Rezende & Mohamed 2015, equation 5).
 

@@ -60,7 +60,9 @@ class PlanarExplorer(Explorer):
     """
 
     help = "Drag [u](x) against [w](z). What happens to the sheet when *w·u* passes \N{MINUS SIGN}1?"
-    alt = "A planar map: the warped grid with samples and their density, the arrows w and u, the plane, a point and its image"
+    alt = (
+        "A planar map: the warped grid, samples and their density, the arrows w and u, the plane, a point and its image"
+    )
     essential = ("angle_w", "angle_u", "length_u", "use_u_hat", "show_J")
     presets = {  # noqa: RUF012 - never changed
         "gentle": {"use_u_hat": True},
@@ -139,17 +141,18 @@ class PlanarExplorer(Explorer):
         parts: dict[str, Any] = {"plane": Plane(plane)}
         if s.show_J:
             parts |= _matrices(u, psi, w, "û" if s.use_u_hat else "u")
+        with_u = f"with û; {float(w @ given):.2f} with u" if s.use_u_hat else ""
         gauge = Gauge((-4.0, 4.0), (-1, 0, 4), (-4.0, -1.0), "folds", given=w @ given if s.use_u_hat else None)
         turned = det < 0
+        areas = f"turned over, areas × {float(-det):.2f}" if turned else f"small areas × {float(det):.2f}"
+        land = ("one z lands", "two z land", "three z land")[int(count) - 1]
         parts["readout"] = {
-            "w·u": Number(wu, bad=folds, note=f"with û; {float(w @ given):.2f} with u" if s.use_u_hat else "", gauge=gauge),
-            "det J": Number(det, bad=turned,
-                            note=f"turned over, areas × {float(-det):.2f}" if turned else f"small areas × {float(det):.2f}"),
-            "preimages": Number(count, bad=count > 1,
-                                note=f"{('one z lands', 'two z land', 'three z land')[int(count) - 1]} on f(z)"),
+            "w·u": Number(wu, bad=folds, note=with_u, gauge=gauge),
+            "det J": Number(det, bad=turned, note=areas),
+            "preimages": Number(count, bad=count > 1, note=f"{land} on f(z)"),
             "log|det J|": Number(det.abs().log(), unit="nats", more=True),
             "J is": Number(_shape(torch.outer(u, psi)), more=True),
-        }  # fmt: skip
+        }
         return parts
 
     def drag(self, name: str, s: SimpleNamespace, *values: float) -> dict[str, Any]:
@@ -179,19 +182,18 @@ class PlanarExplorer(Explorer):
         )
         grip = foot + up * inside.clamp(0.5, 3.6)
         tail = foot[None]
+        angle = torch.rad2deg(torch.atan2(up[1], up[0]))
+        words = {"size": 13, "italic": True, "color": "z"}
         marks: dict[str, Any] = {
             "w·z + b = 0": Curves(foot + far, width=1.75, color="z"),
-            "name": Label(foot - up * (inside - 0.4), "w·z + b = 0", angle=torch.rad2deg(torch.atan2(up[1], up[0])), lift=9,
-                          size=13, italic=True, color="z"),
+            "name": Label(foot - up * (inside - 0.4), "w·z + b = 0", angle=angle, lift=9, **words),
             "w arrow": Arrows(tail, (foot + w)[None], gap=6, color="z"),
             "u arrow": Arrows(tail, (foot + u)[None], gap=0 if s.use_u_hat else 6, color="x"),
-        }  # fmt: skip
+        }
         if s.use_u_hat:
             marks["given"] = Arrows(tail, (foot + given)[None], width=1.5, dash=True, gap=6, color="x")
         return marks | {
-            "b": Handle(
-                grip, shape="grip", angle=torch.rad2deg(torch.atan2(along[1], along[0])), help="drag the plane: b"
-            ),
+            "b": Handle(grip, shape="grip", angle=angle, help="drag the plane: b"),
             "w": Handle(foot + w, label="w", help="drag w: its direction and length"),
             "u": Handle(foot + given, label="u", color="x", help="drag u: its direction and length"),
         }
@@ -205,15 +207,16 @@ class PlanarExplorer(Explorer):
         across = w / w.norm().clamp_min(1e-9)
         along = torch.stack([-across[1], across[0]])
         foot = _foot(w, s.b)
-        rims = torch.stack([torch.stack([foot + side * half * across - 14 * along, foot + side * half * across + 14 * along])
-                            for side in (1, -1)])  # fmt: skip
+        ends = torch.stack([-14 * along, 14 * along])
+        rims = torch.stack([foot + half * across + ends, foot - half * across + ends])
         corners = torch.cat([rims[0], rims[1].flip(0)])
+        top = foot + half * across * torch.where(across[1] < 0, -1, 1)
+        angle = torch.rad2deg(torch.atan2(along[1], along[0]))
         return {
             "strip": Area(corners, alpha=0.07, color="neg", visible=folds),
             "rims": Curves(rims, width=1.25, color="neg", visible=folds),
-            "three": Label(foot + half * across * torch.where(across[1] < 0, -1, 1), "three z land on each x inside", lift=9,
-                           angle=torch.rad2deg(torch.atan2(along[1], along[0])), color="neg", visible=folds),
-        }  # fmt: skip
+            "three": Label(top, "three z land on each x inside", lift=9, angle=angle, color="neg", visible=folds),
+        }
 
 
 def _matrices(u: Tensor, psi: Tensor, w: Tensor, name: str) -> dict[str, Any]:
@@ -233,7 +236,9 @@ def _matrices(u: Tensor, psi: Tensor, w: Tensor, name: str) -> dict[str, Any]:
         "J": Matrix(J, zero & (eye == 0), zero & (eye == 1), notes=notes, title="J =", row_links=rows,
                     column_links=columns, note="J at z. Point at an entry to see what makes it.", **size),
         "I": Matrix(eye, eye == 0, eye == 1, title="I +", **size),
-        "factor u": Matrix(u[:, None], (u == 0)[:, None], title=name, width=56, height=68, row_links=rows, column_links=("",)),
+        "factor u": Matrix(
+            u[:, None], (u == 0)[:, None], title=name, width=56, height=68, row_links=rows, column_links=("",)
+        ),
         "psi": Matrix(psi[None], (w == 0)[None], title="ψᵀ = h′(w·z + b) wᵀ", width=112, height=34,
                       column_links=columns, row_links=("",)),
     }  # fmt: skip

@@ -16,7 +16,7 @@ __all__ = ["in_words", "packed", "rows_of", "written"]
 
 
 def packed(tree: Any) -> dict[str, Any]:
-    """Return a tree of values and arrays as JSON, in which an array is ``{"$": [number, dtype, shape]}``, and buffers."""
+    """Return a tree of values and arrays as JSON and buffers; an array becomes ``{"$": [number, dtype, shape]}``."""
     buffers: list[bytes] = []
 
     def pack(node: Any) -> Any:

@@ -1,4 +1,4 @@
-"""A picture of parts drawn by matplotlib, from the arrays that the browser has: for notebooks without a kernel, and print."""
+"""A picture of parts drawn by matplotlib, from the arrays that the browser has: for stored notebooks, and print."""
 
 from __future__ import annotations
 
@@ -20,7 +20,8 @@ __all__ = ["figure_of", "to_png"]
 
 # One picture for a white page and a dark one: a grey that is legible on both, and colours between the themes' own.
 ROLES = {
-    "z": "#1A86C8", "x": "#E06A10", "neg": "#9A55A8", "pos": "#3A9450", "ink": "#767676", "soft": "#767676", "rule": "#9A9A9A",
+    "z": "#1A86C8", "x": "#E06A10", "neg": "#9A55A8", "pos": "#3A9450", "ink": "#767676",
+    "soft": "#767676", "rule": "#9A9A9A",
 }  # fmt: skip
 WIDTH, MAIN, SIDE, GAP = 848, 560, 264, 24  # pixels of the page
 TINT = 0.5
@@ -97,7 +98,7 @@ def _height_of(node: Mapping[str, Any], width: float) -> float:
         return float(min(node["height"], above + (width - left) / columns * rows))
     if node["kind"] == "Pixels":
         tiles, rows, columns = node["ink"].shape
-        side, down = _tiles(node, width)
+        _, down = _tiles(node, width)
         return float(np.ceil(tiles / node["per_row"]) * down)
     return float(node["height"])
 
@@ -369,7 +370,7 @@ def _strip(ax: Axes, node: Mapping[str, Any], _: Any, width: float, height: floa
 def _pixels(ax: Axes, node: Mapping[str, Any], _: Any, width: float, height: float) -> None:
     ink, hues = node["ink"], np.array([to_rgb(ROLES[role]) for role in node["hues"]])
     hue = np.zeros_like(ink) if node["hue"] is None else node["hue"]
-    side, down = _tiles(node, width)
+    side, _ = _tiles(node, width)
     ax.set(xlim=(0, width), ylim=(height, 0))
     tall = side / ink.shape[2] * ink.shape[1]
     for tile, (x, y) in enumerate(_corners(node, width)):
