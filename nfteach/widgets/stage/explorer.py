@@ -45,8 +45,9 @@ class Explorer(ipywidgets.VBox):
     - ``presets``: name -> values of controls; what a preset does not name stays;
     - ``drag(name, s, *values)`` returns control -> number, for what is dragged, painted or clicked in the picture;
       by default a :class:`~nfteach.widgets.parts.Handle` moves the controls that it names;
-    - ``step``: the name of a control that steps through frames, from 0; the browser then holds all frames and moves
-      from one to the next by itself. ``pictures(s)`` returns them, by default one ``picture`` for each step.
+    - ``step``: the name of a control that steps through frames: whole numbers from 0, or a choice among as many options;
+      the browser then holds all frames and moves from one to the next by itself. ``pictures(s)`` returns them, by
+      default one ``picture`` for each step.
 
     Args:
         **state: initial values of controls, in place of the explorer's own.
@@ -108,7 +109,7 @@ class Explorer(ipywidgets.VBox):
         self.live.on_gesture(self._gesture)
         self._show()
         if self.step:
-            traitlets.link((self.controls[self.step], "value"), (self.live, "frame"))
+            traitlets.link((self.controls[self.step], self._step_trait), (self.live, "frame"))
         super().__init__([self.live, *self._panel()])
         self.add_class("nfteach-explorer")
         for control in self.controls.values():
@@ -243,6 +244,11 @@ class Explorer(ipywidgets.VBox):
             self.exception = error
             self.live.show_error(in_words(error))
 
+    @property
+    def _step_trait(self) -> str:
+        """The trait of the control of steps that counts frames from 0."""
+        return "index" if hasattr(self.controls[self.step], "options") else "value"
+
     def _show_frames(self) -> None:
         others = {name: value for name, value in self.state.items() if name != self.step}
         if others != self._framed:
@@ -251,7 +257,7 @@ class Explorer(ipywidgets.VBox):
                 frames = self.pictures(self._now())
             self.live.set_frames(frames)
             self._framed = others
-        self.live.frame = self.controls[self.step].value
+        self.live.frame = getattr(self.controls[self.step], self._step_trait)
 
     # ---- what is seen --------------------------------------------------------------------------------------------
 

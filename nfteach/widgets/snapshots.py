@@ -1,4 +1,4 @@
-"""A trained model at one of its snapshots: what can be seen of it, and in words why not the rest."""
+"""A trained model at one of its snapshots: density, samples and grid, and in words why one of them is missing."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from nfteach.jacobian.bases import as_base
 from nfteach.jacobian.rng import seeded
 from nfteach.jacobian.twin import own_dtype, twins_at_rest
 from nfteach.plots.grid import grid_lines
-from nfteach.widgets.layers.planes import FAR
-from nfteach.widgets.live.packing import in_words
+from nfteach.widgets.stage.packing import in_words
 
 __all__ = ["Look", "Model"]
 
 _REACH = 3.0  # of the grid before the map
+_FAR = 1e4  # where what runs off to infinity is cut
 _AT_ONCE = 20_000  # points in one call
 
 
@@ -122,7 +122,7 @@ class Model:
                 log_q = self._log_prob(x)
             except Exception:
                 log_q = None  # said where the density is asked for
-        return x.double().nan_to_num(FAR).clamp(-FAR, FAR), None if log_q is None else log_q.double()
+        return x.double().nan_to_num(_FAR).clamp(-_FAR, _FAR), None if log_q is None else log_q.double()
 
     def _grid(self) -> np.ndarray:
         """Where the map from z to x takes a square grid."""
@@ -137,6 +137,6 @@ class Model:
             x = z.to(self.dtype)
             for part in parts:
                 x = part(x)
-            return x.double().nan_to_num(0.0).clamp(-FAR, FAR)
+            return x.double().nan_to_num(0.0).clamp(-_FAR, _FAR)
 
         return grid_lines(forward, (-_REACH, _REACH, -_REACH, _REACH), lines=11, points=51)

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.distributions import Distribution
 
-from nfteach.widgets.layers.planes import centres, checked_extent
+from nfteach.widgets.planes import cells, checked_extent
 
 __all__ = ["Aim"]
 
@@ -55,7 +55,7 @@ class Aim:
         elif dim == 2:
             left, right, bottom, top = self.extent
             cell = (right - left) * (top - bottom) / _CELLS**2
-            points = torch.from_numpy(centres(self.extent, _CELLS)).reshape(-1, 2)
+            points = cells(self.extent, (_CELLS, _CELLS)).reshape(-1, 2)
             self.log_z = self.log_prob(points).logsumexp(0).item() + math.log(cell)
         if self.log_z is not None and not math.isfinite(self.log_z):
             raise ValueError(f"target: its normaliser must be positive and finite, but log Z is {self.log_z}")
