@@ -133,7 +133,9 @@ class LayerStepper(Explorer):
     def build_controls(self) -> dict[str, Any]:
         names = ("z\u2081", "z\u2082") if self.dim == 2 else ("z\u1d62", "z\u2c7c")
         probes = {f"probe_{k}": slider(name, -_REACH, _REACH, 0.0) for k, name in enumerate(names, start=1)}
-        axes = {"i": integer("across, i", 1, self.dim, 1), "j": integer("up, j", 1, self.dim, 2)} if self.dim > 2 else {}
+        axes = (
+            {"i": integer("across, i", 1, self.dim, 1), "j": integer("up, j", 1, self.dim, 2)} if self.dim > 2 else {}
+        )
         last = len(self._layers)
         return {**axes, **probes, "show_J": switch("show J", False), "layer": integer("layer", 0, last, last)}
 
@@ -286,7 +288,9 @@ class LayerStepper(Explorer):
         title = f"J of layer {k}, at its own input" if k else "J before the first layer"
         return {
             "J": Matrix(J, zero, one, title=title, **size),
-            "product": Matrix(product, zero_so_far, one_so_far, title=f"J of layers 1 to {k}" if k else "and so far", **size),
+            "product": Matrix(
+                product, zero_so_far, one_so_far, title=f"J of layers 1 to {k}" if k else "and so far", **size
+            ),
         }
 
     def _limit(self) -> float:
@@ -325,7 +329,9 @@ class LayerStepper(Explorer):
         ticks = (0.0, float(f"{high:.1g}"))
         title = f"{self._gap['name']} after each layer (nats)"
         size = {"place": "side", "width": 264, "height": 110}
-        return {"gap": Chart(marks, (0.0, float(len(mean) - 1)), (low, 1.05 * high), (), yticks=ticks, title=title, **size)}
+        return {
+            "gap": Chart(marks, (0.0, float(len(mean) - 1)), (low, 1.05 * high), (), yticks=ticks, title=title, **size)
+        }
 
     def _gap_words(self, k: int) -> dict[str, Any]:
         if self._gap is None:

@@ -217,7 +217,9 @@ class TrainingReplay(Replay):
         if self._validation:
             places, values = np.array(self._validation).T
             marks["validation"] = Curves(_line(places, values, low, high), width=1.4, dash=True, color="x", fade=False)
-        marks["here"] = Dots(_line([step], [self.smoothed(step)], low, high), size=5.0, alpha=1.0, color="ink", front=True)
+        marks["here"] = Dots(
+            _line([step], [self.smoothed(step)], low, high), size=5.0, alpha=1.0, color="ink", front=True
+        )
         words = " and validation (dashed)" if self._validation else ""
         return self.chart(marks, low, high, f"loss{words}, {self._unit}")
 
