@@ -46,9 +46,9 @@ class LayerStepper(Explorer):
     all other coordinates with the point's image: a slice of q_k.
 
     Args:
-        flow: layers, z to x, in D dimensions, at least two: whatever :class:`~nfteach.jacobian.AnyMap` accepts. A copy is
-            taken, in evaluation mode: what is trained later does not show. Without a layer's inverse there is no density
-            from that layer on, and the picture says so.
+        flow: layers, z to x, in D dimensions, at least two: whatever :class:`~nfteach.jacobian.AnyMap` accepts. A copy
+            is taken, in evaluation mode: what is trained later does not show. Without a layer's inverse there is no
+            density from that layer on, and the picture says so.
         base: the distribution of z; standard normal by default.
         data: (N, D), drawn behind the samples: what the flow was trained on.
         target: what the flow was aimed at by its free energy, if it was: an energy or a distribution of
@@ -62,8 +62,8 @@ class LayerStepper(Explorer):
             in turns.
         layer: the frame to begin with; by default the last.
 
-    Controls: ``probe_1``, ``probe_2``, which are z_i and z_j; ``show_J``; if D > 2, ``i`` and ``j``, counted from 1; and
-    ``layer``, the frame, from 0 to K. In the picture z, its image and what lies between are dragged, where the layers
+    Controls: ``probe_1``, ``probe_2``, which are z_i and z_j; ``show_J``; if D > 2, ``i`` and ``j``, counted from 1;
+    and ``layer``, the frame, from 0 to K. In the picture z, its image and what lies between are dragged, where the layers
     before can be inverted.
 
     The readout, at the point: ``layer``; ``layer's log|det|``, ``running log|det|`` (the sum so far),
@@ -82,7 +82,7 @@ class LayerStepper(Explorer):
     """
 
     help = "Press play: layer by layer [z](z) becomes [x](x). Then drag [z](z): where does it land?"
-    alt = "The plane after a layer: the warped grid, samples, their density, and one point with its way through the layers"
+    alt = "The plane after a layer: the warped grid, samples, their density, and one point on its way"
     step = "layer"
 
     def __init__(
@@ -302,7 +302,7 @@ class LayerStepper(Explorer):
         return 4.0 / ((right - left) * (top - bottom))
 
     def _gap_to(self, aim: Aim) -> dict[str, Any]:
-        """Return E[log q_k - log p] + log Z after each layer; the samples have their log q from the pass that made them."""
+        """Return E[log q_k - log p] + log Z after each layer; log q comes from the pass that makes the samples."""
         with torch.no_grad(), seeded(0):
             z = self._map.base.sample((_FOR_GAP,)).double()
         steps = self._map.steps(z)

@@ -209,8 +209,8 @@ class Part:
     Args:
         title: a few words above it; note: one line below.
         width, height: pixels, where there is room for them.
-        place: ``"main"``; ``"side"``, in the column of numbers; or ``"corner"``, a round glass over the upper right corner
-            of the main picture.
+        place: ``"main"``; ``"side"``, in the column of numbers; or ``"corner"``, a round glass over the upper right
+            corner of the main picture.
         aside: whether a part in the corner makes room and stands in the upper left one, bool or a bool tensor ().
     """
 

@@ -109,9 +109,8 @@ class Replay(Explorer):
 
     def chart(self, marks: dict[str, Mark], low: float, high: float, title: str) -> Chart:
         ticks = tuple(float(f"{v:.2g}") for v in (low + 0.1 * (high - low), high - 0.1 * (high - low)))
-        return Chart(
-            marks, (0.0, float(max(self.last, 1))), (low, high), (0, self.last), yticks=ticks, title=title, height=120
-        )
+        across = (0.0, float(max(self.last, 1)))
+        return Chart(marks, across, (low, high), (0, self.last), yticks=ticks, title=title, height=120, axis=False)
 
 
 class TrainingReplay(Replay):
@@ -243,7 +242,7 @@ class TrainingReplay(Replay):
         return numbers
 
     def _presets(self) -> dict[str, dict[str, Any]]:
-        """Return the beginning; where half of the loss's fall is behind; the lowest validation loss; the faint parts."""
+        """Return the beginning; half of the loss's fall; the lowest validation loss; the faint parts at the end."""
         curve = [self.smoothed(step) for step in self.steps]
         half = next(k for k, loss in enumerate(curve) if loss <= (curve[0] + min(curve)) / 2)
         presets = {"before training": {"step": self.steps[0]}} if self.steps[0] == 0 else {}

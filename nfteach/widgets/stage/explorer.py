@@ -45,9 +45,9 @@ class Explorer(ipywidgets.VBox):
     - ``presets``: name -> values of controls; what a preset does not name stays;
     - ``drag(name, s, *values)`` returns control -> number, for what is dragged, painted or clicked in the picture;
       by default a :class:`~nfteach.widgets.parts.Handle` moves the controls that it names;
-    - ``step``: the name of a control that steps through frames: whole numbers from 0, or a choice among as many options;
-      the browser then holds all frames and moves from one to the next by itself. ``pictures(s)`` returns them, by
-      default one ``picture`` for each step.
+    - ``step``: the name of a control that steps through frames: whole numbers from 0, or a choice among as many
+      options; the browser then holds all frames and moves from one to the next by itself. ``pictures(s)`` returns
+      them, by default one ``picture`` for each step.
 
     Args:
         **state: initial values of controls, in place of the explorer's own.
