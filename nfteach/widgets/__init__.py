@@ -8,6 +8,7 @@ _HOMES = {
     "CouplingExplorer": "coupling",
     "Explorer": "explorer",
     "HeatMap": "live",
+    "HeroExplorer": "hero",
     "LatentExplorer": "interpolation",
     "LayerStepper": "layers",
     "LiveFigure": "live",

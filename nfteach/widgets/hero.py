@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from torch.nn.utils import vector_to_parameters
 
 from nfteach.flows import SplineCoupling, Stack, half_mask
+from nfteach.widgets.layers import LayerStepper
 
-__all__ = ["WEIGHTS", "hero_flow", "untrained"]
+__all__ = ["WEIGHTS", "HeroExplorer", "hero_flow", "untrained"]
 
 #: One float16 array, ``parameters``, in the order of ``Stack.parameters()``. Written by tools/train_hero.py.
 WEIGHTS = Path(__file__).with_name("hero.npz")
@@ -28,3 +30,30 @@ def hero_flow() -> Stack:
     with np.load(WEIGHTS) as stored:
         vector_to_parameters(torch.from_numpy(stored["parameters"]).double(), flow.parameters())
     return flow
+
+
+class HeroExplorer(LayerStepper):
+    """Noise becomes two moons, in eight layers that are played once when they come into view.
+
+    Args:
+        **options: those of :class:`~nfteach.widgets.LayerStepper`, such as ``layer`` and ``probe``.
+
+    Example:
+        >>> HeroExplorer().readout["layer"]
+        '8 of 8: SplineCoupling'
+    """
+
+    help = "Eight layers turn [noise](z) into [two moons](x). Press play, then drag [z](z): where does it land?"
+    alt = "Noise becomes two moons, layer by layer: grid, samples, their density, and one point on its way"
+    grid = (5.0, 21)
+    autoplay = True
+
+    def __init__(self, **options: Any) -> None:
+        flow = hero_flow()
+        places = {"on the upper moon": (-0.9, 0.9), "on the lower moon": (0.9, -0.9), "in the gap": (0.0, 0.0)}
+        self.presets = {}
+        for name, place in places.items():
+            z = flow.inv(torch.tensor(place, dtype=torch.float64)).clamp(-3, 3)
+            self.presets[f"x {name}"] = {f"probe_{k}": round(z[k - 1].item(), 2) for k in (1, 2)}
+        super().__init__(flow, **{"samples": 600, "extent": (-2.9, 2.9, -2.9, 2.9), **options})
+        self.essential = ("probe_1", "probe_2")

@@ -23,7 +23,7 @@ from nfteach.widgets.stage.explorer import Explorer
 
 __all__ = ["LayerStepper"]
 
-_REACH = 3.0  # of the grid before the first layer, and of the sliders of z
+_REACH = 3.0  # of the sliders of z
 _WIDE = 1.3  # the picture's width over its height
 _SLICE = 40  # cells along each side at most, where the density must be made anew for each z
 _AT_ONCE = 1024  # points of each frame: a network's activations for all frames stay in the processor's caches
@@ -63,7 +63,7 @@ class LayerStepper(Explorer):
         layer: the frame to begin with; by default the last.
 
     Controls: ``probe_1``, ``probe_2``, which are z_i and z_j; ``show_J``; if D > 2, ``i`` and ``j``, counted from 1;
-    and ``layer``, the frame, from 0 to K. In the picture z, its image and what lies between are dragged, where the layers
+    and ``layer``, the frame, from 0 to K. In the picture z, its image and the point between are dragged, where layers
     before can be inverted.
 
     The readout, at the point: ``layer``; ``layer's log|det|``, ``running log|det|`` (the sum so far),
@@ -84,6 +84,7 @@ class LayerStepper(Explorer):
     help = "Press play: layer by layer [z](z) becomes [x](x). Then drag [z](z): where does it land?"
     alt = "The plane after a layer: the warped grid, samples, their density, and one point on its way"
     step = "layer"
+    grid = (3.0, 13)  # before the first layer: its lines reach so far on either side, and are so many
 
     def __init__(
         self,
@@ -109,8 +110,9 @@ class LayerStepper(Explorer):
         self._rest = _probe_of(probe, self.dim)
         self.essential = ("probe_1", "probe_2", *(("i", "j") if self.dim > 2 else ()), "show_J")
         self._resolution = resolution if self.dim == 2 else min(resolution, _SLICE)
-        square = (-_REACH, _REACH, -_REACH, _REACH)
-        self._lines = torch.from_numpy(grid_lines(None, square, lines=13, points=49)).double()
+        reach, lines = self.grid
+        square = (-reach, reach, -reach, reach)
+        self._lines = torch.from_numpy(grid_lines(None, square, lines=lines, points=4 * lines - 3)).double()
         self._rough = AnyMap(flow, base=base, dtype=torch.float32)  # which will do for colours
         with torch.no_grad(), seeded(0):
             z = self._map.base.sample((samples,)).double()
@@ -272,10 +274,10 @@ class LayerStepper(Explorer):
             "done": Curves(way[: k + 1] if k else way[:1].expand(2, 2), width=2.0, fade=False, color="ink", fixed=True),
             "to come": Curves(way[k:] if k < last else way[-1:].expand(2, 2), width=1.5, dash=True, alpha=0.5,
                               fade=False, fixed=True),
-            "z": Handle(way[0], label="z", help="drag z"),
-            "x": Handle(way[-1], label="x", color="x", help="drag x: the flow is inverted"),
             "z_k": Handle(way[k], shape="dot", color="ink", label="" if k in (0, last) else f"z{_below(k)}",
                           help="drag the point between the layers"),
+            "z": Handle(way[0], label="z", help="drag z"),
+            "x": Handle(way[-1], label="x", color="x", help="drag x: the flow is inverted"),
         }  # fmt: skip
         if seen["excuses"][k]:
             centre = torch.tensor([(left + right) / 2, bottom + 0.06 * (top - bottom)])

@@ -11,9 +11,9 @@ from torch import Tensor
 from torch.distributions import Distribution
 
 from nfteach.flows.planar import ACTIVATIONS, Planar, u_hat
+from nfteach.jacobian.bases import as_base
 from nfteach.jacobian.rng import seeded
 from nfteach.plots.grid import grid_lines
-from nfteach.widgets.bases import plane_base
 from nfteach.widgets.controls import choice, slider, switch
 from nfteach.widgets.fold import folded_density, preimages, turning_point
 from nfteach.widgets.parts import Area, Arrows, Curves, Density, Dots, Gauge, Handle, Label, Matrix, Number, Plane
@@ -82,7 +82,7 @@ class PlanarExplorer(Explorer):
     ) -> None:
         given = {} if layer is None else _state_of(layer)
         self._reach = {name: max(reach, math.ceil(abs(given.get(name, 0)))) for name, reach in _REACH.items()}
-        self._base = plane_base(base)
+        self._base = as_base(base, 2)
         with seeded(0):
             self._z = self._base.sample((samples,)).double()
         columns, rows = _PIXELS

@@ -47,7 +47,8 @@ class Explorer(ipywidgets.VBox):
       by default a :class:`~nfteach.widgets.parts.Handle` moves the controls that it names;
     - ``step``: the name of a control that steps through frames: whole numbers from 0, or a choice among as many
       options; the browser then holds all frames and moves from one to the next by itself. ``pictures(s)`` returns
-      them, by default one ``picture`` for each step.
+      them, by default one ``picture`` for each step. ``autoplay``: whether they are played once when
+      they are first seen.
 
     Args:
         **state: initial values of controls, in place of the explorer's own.
@@ -92,6 +93,7 @@ class Explorer(ipywidgets.VBox):
     essential: Sequence[str] = ()
     presets: Mapping[str, Mapping[str, Any]] = {}
     step: str | None = None
+    autoplay: bool = False
 
     def __init__(self, **state: Any) -> None:
         # Callbacks run in another thread than cells (ipykernel >= 7): whoever changes the state holds this lock.
@@ -105,7 +107,7 @@ class Explorer(ipywidgets.VBox):
         for name, value in self._checked(state).items():
             self.controls[name].value = value
         self._initial = self.state
-        self.live = LiveFigure(step=self.step or "step", help=self.help, alt=self.alt)
+        self.live = LiveFigure(step=self.step or "step", help=self.help, alt=self.alt, autoplay=self.autoplay)
         self.live.on_gesture(self._gesture)
         self._show()
         if self.step:

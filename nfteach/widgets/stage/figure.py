@@ -37,6 +37,7 @@ class LiveFigure(anywidget.AnyWidget):
         step: what a frame is called: "layer", "step".
         help: one line above the picture: what to try. ``[u](x)`` sets "u" in the colour of the role x.
         alt: the picture in words; the numbers of the readout are added.
+        autoplay: whether frames are played once when they come into view (not where less motion is wanted).
 
     Attributes:
         frame: the index of the frame that is shown.
@@ -66,9 +67,10 @@ class LiveFigure(anywidget.AnyWidget):
         step: str = "step",
         help: str = "",
         alt: str = "a picture that moves",
+        autoplay: bool = False,
     ) -> None:
         self._lock = threading.RLock()
-        self.step, self.help, self._alt = step, help, alt
+        self.step, self.help, self._alt, self.autoplay = step, help, alt, autoplay
         self._flat: Flat = {}
         self._shown: Mapping[str, Any] = {}
         self._pictures: list[Mapping[str, Any]] = []
@@ -275,7 +277,14 @@ class LiveFigure(anywidget.AnyWidget):
         with self._lock:
             if "_state" in wanted:
                 now = {"nodes": self._flat, "order": list(self._flat), "rows": rows_of(self._readout)}
-                fixed = {"help": self.help, "alt": self.alt, "error": self._error, "seq": self._seq, "step": self.step}
+                fixed = {
+                    "help": self.help,
+                    "alt": self.alt,
+                    "error": self._error,
+                    "seq": self._seq,
+                    "step": self.step,
+                    "autoplay": self.autoplay,
+                }
                 self._trait_values["_state"] = packed({**now, **fixed, "frame": self.frame})
             if "_frames" in wanted:
                 self._trait_values["_frames"] = packed(self._frames_now(known={}))

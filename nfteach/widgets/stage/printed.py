@@ -292,7 +292,7 @@ def _word(
     ax.annotate(
         text, at, offset, textcoords="offset points", size=size, color=ROLES[role], rotation=angle or 0, zorder=90,
         ha=ha, va=va, style="italic" if italic else "normal",
-        weight="semibold" if italic else "normal", annotation_clip=False,
+        weight="bold" if italic else "normal", annotation_clip=False,
     )  # fmt: skip
 
 
@@ -323,7 +323,7 @@ def _matrix(ax: Axes, node: Mapping[str, Any], _: Any, width: float, height: flo
         size = min(max(cell / 3.4, 9), 14) * 0.75
         ax.text(x + cell / 2, y + tall / 2, text, size=size, ha="center", va="center", color=ROLES["ink"],
                 weight="bold" if one[i, j] else "normal")  # fmt: skip
-    words = {"size": 10.5, "style": "italic", "weight": "semibold", "color": ROLES["soft"]}
+    words = {"size": 10.5, "style": "italic", "weight": "bold", "color": ROLES["soft"]}
     for i, label in enumerate(node["rows"]):
         ax.text(left - 6, above + (i + 0.5) * tall, label, ha="right", va="center", **words)
     for j, label in enumerate(node["columns"]):

@@ -53,8 +53,8 @@ class Store {
     if (state.seq === undefined) return;
     this.kept = state.seq; // what a saved notebook would hold
     if (state.seq < this.seq) return;
-    const { nodes, order, rows, seq, error, help, alt, step } = state;
-    Object.assign(this, { scene: { nodes, order, rows }, seq, error, help, alt, step });
+    const { nodes, order, rows, seq, error, help, alt, step, autoplay } = state;
+    Object.assign(this, { scene: { nodes, order, rows }, seq, error, help, alt, step, autoplay });
     this.position = this.model.get("frame");
     this.tell();
   }
@@ -988,7 +988,7 @@ function frameControls(store, root) {
   store.stop = stop;
   const step = (by) => { stop(); store.go(Math.round(store.position) + by); };
   button("previous", () => step(-1));
-  const play = button("play", () => {
+  const toggle = () => {
     if (playing) { stop(); return store.go(store.position, 100); }
     if (store.position >= last() - 1e-3) { store.gliding = null; store.position = 0; }
     icon(play, "pause");
@@ -1012,7 +1012,8 @@ function frameControls(store, root) {
       else requestAnimationFrame(move);
     };
     requestAnimationFrame(move);
-  });
+  };
+  const play = button("play", toggle);
   button("next", () => step(1));
   const slider = element("input", { type: "range", class: "nfteach-frame", min: 0, step: 1 }, bar);
   slider.addEventListener("input", () => { stop(); store.go(slider.valueAsNumber, 200); });
@@ -1033,6 +1034,7 @@ function frameControls(store, root) {
       if (label.textContent !== words) label.textContent = words;
     },
     stop,
+    start() { if (!playing && last() > 0) toggle(); },
   };
 }
 
@@ -1167,6 +1169,12 @@ function makeView(store, el) {
   store.views.add(ask);
   themed.add(ask);
   paint();
+  const seen = new IntersectionObserver(([entry]) => {
+    if (!entry.isIntersecting) return;
+    seen.disconnect();
+    if (store.autoplay && !CALM.matches) controls.start();
+  });
+  seen.observe(root);
   // Once it is in the page: the whole explorer, controls included.
   let letGo = () => {};
   requestAnimationFrame(() => { if (alive) { letGo = keepKeys(el.closest(".nfteach-explorer") || root); paint(); } });
@@ -1176,6 +1184,7 @@ function makeView(store, el) {
     controls.stop();
     cancelAnimationFrame(painted);
     watch.disconnect();
+    seen.disconnect();
     store.views.delete(ask);
     themed.delete(ask);
     root.remove();
