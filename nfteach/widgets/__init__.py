@@ -24,6 +24,7 @@ _HOMES = {
     "StretchExplorer": "stretch",
     "TrainingReplay": "replay",
     "TriangularExplorer": "triangular",
+    "predict": "prediction",
 }
 
 __getattr__, __dir__, __all__ = attach(__name__, _HOMES)

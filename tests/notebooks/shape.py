@@ -114,16 +114,20 @@ def _check(cell: NotebookNode, heading: str | None, names: dict[str, str], defin
     return found
 
 
-def predictions(text: str, least: int = 2) -> list[str]:
-    """Too few predictions, and such as show their answer: a cell begins with one and is hidden."""
-    found = []
-    asked = [cell for cell in _code(text) if re.search(r"^\s*Prediction\(", cell.source, flags=re.MULTILINE)]
-    for cell in asked:
-        if not cell.source.startswith("Prediction("):
-            found.append(f"a prediction's cell begins with {cell.source.splitlines()[0]!r}")
-        if not cell.metadata.get("jupyter", {}).get("source_hidden"):
-            found.append(f"not hidden: {' '.join(cell.source.split())[:60]!r}")
-    return found + ([f"{len(asked)} predictions, there should be {least} or more"] if len(asked) < least else [])
+def predictions(text: str, lesson: int, known: Sequence[str]) -> list[str]:
+    """Too few predictions, and such as are not the lesson's own, each once, in the order of its file.
+
+    Args:
+        text: the lesson's source.
+        lesson: its number.
+        known: the names of all predictions.
+    """
+    asked = [cell.source for cell in _code(text) if re.search(r"\b(predict|Prediction)\(", cell.source)]
+    own = [f'predict("{name}")' for name in known if name.startswith(f"{lesson:02} ")]
+    found = [f"a prediction's cell reads {cell!r}" for cell in asked if cell not in own]
+    if not found and asked != own:
+        found.append(f"the predictions are {asked}, those of its file {own}")
+    return found + ([f"{len(asked)} predictions, there should be 2 or more"] if len(asked) < 2 else [])
 
 
 def explorers(text: str) -> list[str]:

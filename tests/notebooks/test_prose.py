@@ -12,11 +12,13 @@ from lessons.source import NOTEBOOKS, discover
 
 from nfteach.exercises import Exercise
 from nfteach.exercises.table import exercises_of, lessons
+from nfteach.widgets.prediction.questions import names
 from tests.notebooks import prose, shape
 
 ROOT = Path(__file__).parents[2]
 SOURCES = discover(NOTEBOOKS)
 PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
+QUESTIONS = ROOT / "nfteach" / "widgets" / "prediction" / "questions"
 EXERCISES = {int(lesson.__name__[-2:]): lesson for lesson in lessons()}
 
 
@@ -31,6 +33,11 @@ def told(module: types.ModuleType) -> str:
         said += [exercise.title, exercise.reasoning, *exercise.hints]
         said += [text for one in exercise.misconceptions for text in (one.name, one.message)]
     return "\n\n".join(said)
+
+
+def asked(lesson: int) -> str:
+    """Return the prose of a lesson's predictions."""
+    return prose.in_markdown((QUESTIONS / f"{lesson:02}.md").read_text(encoding="utf-8"))
 
 
 @pytest.fixture(params=SOURCES, ids=lambda path: path.stem)
@@ -49,6 +56,7 @@ def text(source: Path) -> str:
 def test_spelling_is_british_and_right(tmp_path):
     pages = {path.name: prose.in_markdown(path.read_text(encoding="utf-8")) for path in PAGES}
     pages |= {path.name: prose.in_source(path.read_text(encoding="utf-8")) for path in SOURCES}
+    pages |= {f"questions/{lesson:02}.md": asked(lesson) for lesson in EXERCISES}
     pages |= {module.__name__: prose.in_markdown(told(module)) for module in EXERCISES.values()}
     complaints = prose.misspelt(pages, tmp_path)
     assert not complaints, "\n".join(complaints)
@@ -65,7 +73,7 @@ def test_links_of_a_lesson_lead_somewhere(source, text):
 
 def test_equations_are_numbered_in_order_and_references_find_them(source, text):
     said = told(EXERCISES[number(source)]) if number(source) in EXERCISES else ""
-    assert shape.equations(text, number(source), [prose.in_markdown(said)]) == []
+    assert shape.equations(text, number(source), [prose.in_markdown(said), asked(number(source))]) == []
 
 
 def test_headings_checks_and_exercises_are_one_to_one(source, text):
@@ -74,7 +82,7 @@ def test_headings_checks_and_exercises_are_one_to_one(source, text):
 
 
 def test_a_lesson_asks_before_it_shows_and_lets_you_move_something(source, text):
-    assert shape.predictions(text) == []
+    assert shape.predictions(text, number(source), names()) == []
     assert shape.explorers(text) == []
     least = 3 if number(source) else 1
     assert len(exercises_of(EXERCISES[number(source)])) >= least
@@ -272,14 +280,18 @@ def test_exercises_that_no_heading_names_are_told():
     assert shape.exercises(GOOD, lesson({"one": "6.2", "two": "6.1"}))
 
 
-HIDDEN = '```python jupyter={"source_hidden": true}\nPrediction("?", {"a": "b"})\n```\n\n'
+ASKED = '```python\npredict("06 one")\n```\n\n```python\npredict("06 two")\n```\n\n'
 
 
-def test_missing_and_open_predictions_are_told():
-    assert shape.predictions(HIDDEN * 2) == []
-    assert "1 predictions" in shape.predictions(HIDDEN)[0]
-    assert "not hidden" in shape.predictions(HIDDEN * 2 + HIDDEN.replace("true", "false"))[0]
-    assert "begins with" in shape.predictions(HIDDEN * 2 + HIDDEN.replace("Pred", "x = 1\nPred"))[0]
+def test_predictions_that_are_missing_unknown_or_out_of_order_are_told():
+    known = ["05 one", "06 one", "06 two"]
+    assert shape.predictions(ASKED, 6, known) == []
+    assert "1 predictions" in shape.predictions(ASKED[:40], 6, known[:2])[0]
+    assert "those of its file" in shape.predictions(ASKED, 6, ["06 two", "06 one"])[0]
+    assert "those of its file" in shape.predictions(ASKED, 6, [*known, "06 three"])[0]
+    assert 'reads \'predict("06 two")\'' in shape.predictions(ASKED, 6, known[:2])[0]
+    assert "reads 'x = 1" in shape.predictions(ASKED.replace("pre", "x = 1\npre"), 6, known)[0]
+    assert "reads 'Prediction" in shape.predictions(ASKED + '```python\nPrediction("?", {})\n```\n', 6, known)[0]
 
 
 def test_a_lesson_without_an_explorer_is_told():

@@ -1,37 +1,110 @@
 // The browser's side of Prediction: asks, judges and answers by itself; the kernel is only told what was committed.
-// A plain ES module for anywidget; no dependency. All texts come as pieces and become text nodes, never markup.
+// A plain ES module for anywidget; no dependency. All texts become text nodes, never markup.
 
 const LETTERS = "abcdefghijklmnopqrstuvwxyz";
-const PLAIN = "[+-]?(\\d+([.,]\\d*)?|[.,]\\d+)(e[+-]?\\d+)?";
-const NUMBER = new RegExp(`^${PLAIN}(\\s*/\\s*${PLAIN})?$`, "i");
-const THOUSANDS = /^[+-]?[1-9]\d{0,2},\d{3}$/;
-const TAGS = { strong: "strong", em: "em", code: "code" };
+const TRIES = 2;
 
-// ---- reading and judging, as `read` and `judge` in spec.py ----
+// ---- numbers, by the grammar of number.py ----
 
-function read(text, unit) {
-  let typed = text.trim().replaceAll("\u2212", "-");
-  if (unit && typed.endsWith(unit)) typed = typed.slice(0, -unit.length).trimEnd();
-  if (!NUMBER.test(typed)) return { complaint: "Type a number, such as 0.5, -2 or 1/3." };
-  const parts = typed.split("/").map((part) => part.trim());
-  for (const part of parts) {
-    if (THOUSANDS.test(part)) {
-      return { complaint: `${part} can be read in two ways; type ${part.replace(",", "")} or ${part.replace(",", ".")}.` };
+const LONGEST = 80;
+const NUMBER = "(?:[0-9]+(?:[.,][0-9]*)?|[.,][0-9]+)(?:e[+-]?[0-9]+)?";
+const TOKEN = new RegExp(`${NUMBER}|log(?:2|10)(?=\\s*\\()|[a-z]+|[π√]|\\*\\*|[-+*/^()%]`, "g");
+const PLAIN = /^[+-]?\s*0*([0-9]*)(?:[.,]([0-9]*))?(?:e([+-]?[0-9]+))?\s*(%?)$/;
+const THOUSANDS = /^[1-9][0-9]{0,2},[0-9]{3}$/;
+const CONSTANTS = { e: Math.E, pi: Math.PI, "π": Math.PI };
+const FUNCTIONS = { log: Math.log, ln: Math.log, log2: Math.log2, log10: Math.log10, exp: Math.exp, sqrt: Math.sqrt,
+  "√": Math.sqrt, abs: Math.abs };
+const NOT_A_NUMBER = "Type a number, such as 0.5, 1/3 or log(2).";
+
+const simple = (text) => text.toLowerCase().replace(/[\u2212\u2013]/g, "-").replaceAll("×", "*").replaceAll("·", "*").replaceAll("÷", "/");
+
+function fail(words) { throw new SyntaxError(words); }
+
+function evaluate(text) {
+  const source = simple(text);
+  const tokens = source.match(TOKEN) || [];
+  if (!tokens.length || source.length > LONGEST || tokens.join("") !== source.replace(/\s/g, "")) fail(NOT_A_NUMBER);
+  for (const token of tokens.filter((one) => THOUSANDS.test(one))) {
+    fail(`${token} can be read in two ways; type ${token.replace(",", "")} or ${token.replace(",", ".")}.`);
+  }
+  let bare = false; // the last factor was a function without parentheses
+  const take = (...wanted) => (wanted.includes(tokens[0]) ? tokens.shift() : "");
+  const finite = (value) => (Number.isFinite(value) ? value : fail("That is not finite. Type a number."));
+
+  function sum() {
+    let value = product();
+    for (let sign; (sign = take("+", "-"));) value = finite(sign === "+" ? value + product() : value - product());
+    return value;
+  }
+
+  function product() {
+    let value = signed();
+    for (let before, sign = ""; ;) {
+      [before, sign] = [sign, take("*", "/")];
+      if (sign) value = finite(sign === "*" ? value * signed() : value / signed());
+      else if (/^[(a-zπ√]/.test(tokens[0] ?? "")) {
+        if (before === "/" || bare) fail("That can be read in two ways; type parentheses or *.");
+        value = finite(value * power());
+      } else return value;
     }
   }
-  const values = parts.map((part) => Number(part.replace(",", ".")));
-  const value = values.length === 1 ? values[0] : values[0] / values[1];
-  return Number.isFinite(value) ? { value, typed } : { complaint: "That is not finite. Type a number, such as 0.5, -2 or 1/3." };
+
+  function signed() {
+    const sign = take("+", "-");
+    return sign ? (sign === "-" ? -signed() : signed()) : power();
+  }
+
+  function power() {
+    let value = primary();
+    while (take("%")) value /= 100;
+    return take("^", "**") ? finite(value ** signed()) : value;
+  }
+
+  function primary() {
+    const token = tokens.shift() ?? "";
+    bare = false;
+    if (token === "(") {
+      const value = sum();
+      if (!take(")")) fail(NOT_A_NUMBER);
+      bare = false;
+      return value;
+    }
+    if (Object.hasOwn(FUNCTIONS, token)) {
+      const open = tokens[0] !== "(";
+      const value = finite(FUNCTIONS[token](open ? power() : primary()));
+      bare = open;
+      return value;
+    }
+    if (Object.hasOwn(CONSTANTS, token)) return CONSTANTS[token];
+    if (!/^[0-9.,]/.test(token)) fail(NOT_A_NUMBER);
+    return finite(Number(token.replace(",", ".")));
+  }
+
+  const value = sum();
+  return tokens.length ? fail(NOT_A_NUMBER) : value;
 }
 
-const within = (value, { low, high }) => (low === null || value >= low) && (high === null || value <= high);
+// The value of what is typed, and half a unit of its last digit; or what to complain about.
+function read(text, unit) {
+  let typed = text.trim();
+  if (unit && typed.endsWith(unit)) typed = typed.slice(0, -unit.length).trimEnd();
+  let value;
+  try { value = evaluate(typed); } catch (error) { return { complaint: error.message }; }
+  const [plain, before, after = "", exponent, percent] = PLAIN.exec(simple(typed)) || [];
+  if (plain === undefined || (before + after).replace(/^0+/, "").length < 2) return { value, reach: 0, typed, plain };
+  const last = Number(exponent || 0) - after.length - (percent ? 2 : 0);
+  return { value, reach: 0.5 * (1 + 1e-9) * 10 ** last, typed, plain };
+}
+
+// ---- judging, as in spec.py ----
+
+const fits = ({ value, reach }, target) => Math.abs(value - target.value) <= Math.max(reach, target.tolerance);
 
 function judge(spec, committed) {
   if (spec.choices) return [committed === spec.right, spec.choices[committed].feedback];
-  const { value } = read(committed, spec.number.unit_plain);
-  if (within(value, spec.number)) return [true, spec.number.explanation];
-  const slip = spec.number.wrong.find((one) => within(value, one));
-  return [false, slip ? slip.feedback : spec.number.otherwise];
+  const typed = read(committed, spec.number.unit);
+  if (fits(typed, spec.number)) return [true, spec.number.feedback];
+  return [false, (spec.number.wrong.find((slip) => fits(typed, slip)) || { feedback: spec.number.otherwise }).feedback];
 }
 
 // ---- building ----
@@ -43,19 +116,33 @@ function make(tag, className, ...children) {
   return node;
 }
 
-function build(pieces) {
+// A text with `code`, $TeX$, $$TeX$$, **strong**, *emphasis*, \\ before a plain mark, and paragraphs. Stars that touch a
+// space on the inside are multiplication.
+const MARKED = new RegExp([/\\([\\`*$])/, /`([^`]+)`/, /\$\$((?:\\.|[^$\\])+)\$\$/, /\$((?:\\.|[^$\\])+)\$/,
+  /\*\*(\S|\S.*?\S)\*\*/, /\*([^*\s]|[^*\s][^*]*[^*\s])\*/, /(\n\n)/].map((one) => one.source).join("|"), "gs");
+
+function build(text) {
   const nodes = document.createDocumentFragment();
-  for (const [kind, content] of pieces) {
-    if (kind === "text") nodes.append(content);
-    else if (kind === "break") nodes.append(make("span", "nfteach-break"));
-    else if (kind === "tex" || kind === "display") {
-      const span = make("span", `nfteach-tex${kind === "display" ? " nfteach-display" : ""}`);
-      span.dataset.tex = content;
-      nodes.append(span);
-    } else nodes.append(make(TAGS[kind], "", Array.isArray(content) ? build(content) : content));
+  let at = 0;
+  for (const match of text.matchAll(MARKED)) {
+    const [all, plain, code, display, tex, strong, em] = match;
+    nodes.append(text.slice(at, match.index));
+    at = match.index + all.length;
+    if (plain) nodes.append(plain);
+    else if (code) nodes.append(make("code", "", code));
+    else if (strong) nodes.append(make("strong", "", build(strong)));
+    else if (em) nodes.append(make("em", "", build(em)));
+    else if (display || tex) {
+      nodes.append(make("span", `nfteach-tex${display ? " nfteach-display" : ""}`));
+      nodes.lastChild.dataset.tex = display || tex;
+    } else nodes.append(make("span", "nfteach-break"));
   }
+  nodes.append(text.slice(at));
   return nodes;
 }
+
+const texts = (node) => (typeof node === "string" ? [node] : Object.values(node ?? {}).flatMap(texts));
+const formulas = (root) => [...root.querySelectorAll(".nfteach-tex")].map(({ dataset }) => dataset.tex);
 
 function drawn({ path, width, height, depth }, tex) {
   const svg = document.createElementNS("http://www.w3.org/2000/svg", "svg");
@@ -129,130 +216,134 @@ function render({ model, el }) {
       answers.append(row);
     });
   } else {
-    const { unit, tolerance } = spec.number;
     field = make("input", "nfteach-number");
     Object.assign(field, { type: "text", id: `${name}-number`, autocomplete: "off", spellcheck: false });
     const label = make("label", "", "Your number");
     label.htmlFor = field.id;
-    answers.append(label, field);
-    if (unit.length) {
-      const shown = make("span", "nfteach-unit", build(unit));
-      shown.id = `${name}-unit`;
-      answers.append(shown);
-    }
-    if (tolerance) {
-      const near = make("span", "nfteach-near", `to within ${tolerance}`);
-      near.id = `${name}-near`;
-      answers.append(near);
-    }
-    const described = [unit.length && `${name}-unit`, tolerance && `${name}-near`, `${name}-complaint`].filter(Boolean);
-    field.setAttribute("aria-describedby", described.join(" "));
+    const near = make("span", "nfteach-near",
+      spec.number.whole ? "" : "Two digits are enough, and an expression such as log(2)/3 will do.");
+    near.id = `${name}-near`;
+    answers.append(label, field, make("span", "nfteach-unit", spec.number.unit), near);
+    field.setAttribute("aria-describedby", `${name}-near ${name}-complaint`);
+    if (spec.number.unit) field.setAttribute("aria-label", `Your number in ${spec.number.unit}`);
   }
 
-  const commit = make("button", "nfteach-commit", "Commit");
-  commit.type = "submit";
-  const hint = make("span", "nfteach-near", "Then you see the answer.");
-  const complaint = make("span", "nfteach-complaint");
-  complaint.id = `${name}-complaint`;
-  complaint.setAttribute("role", "alert");
-  const before = make("div", "nfteach-actions", commit, hint, complaint);
   // It is there from the start: screen readers announce what changes in a region, not a region that appears.
   const verdict = make("div", "nfteach-verdict");
   verdict.setAttribute("role", "status");
   verdict.setAttribute("aria-live", "polite");
   verdict.tabIndex = -1;
-  const again = make("button", "nfteach-again", "Think again");
-  again.type = "button";
-  const after = make("div", "nfteach-actions", again);
+  const commit = make("button", "nfteach-commit", "Commit");
+  commit.type = "submit";
+  const give = make("button", "nfteach-give-up", "Show the answer");
+  give.type = "button";
+  const left = make("span", "nfteach-near");
+  const complaint = make("span", "nfteach-complaint");
+  complaint.id = `${name}-complaint`;
+  complaint.setAttribute("role", "alert");
+  const actions = make("div", "nfteach-actions", commit, give, left, complaint);
 
-  const form = make("form", "", question, answers, before, verdict, after);
+  const form = make("form", "", question, answers, verdict, actions);
   form.noValidate = true;
   const root = make("div", "nfteach-prediction", form);
   root.setAttribute("role", "group");
   root.setAttribute("aria-label", "Prediction");
 
-  function outcome(committed) {
-    const [right, feedback] = judge(spec, committed);
-    const letter = (index) => make("strong", "", `${LETTERS[index]})`);
-    const paragraph = (...children) => make("p", "", ...children);
-    const head = (words) => make("strong", `nfteach-head ${right ? "nfteach-right" : "nfteach-wrong"}`, words);
-    const answer = (words) => make("strong", "nfteach-head nfteach-right", words);
-    const told = feedback.length ? [" ", build(feedback)] : [];
-    if (spec.choices) {
-      if (right) return [paragraph(head("✓ Right."), " You chose ", letter(committed), ".", ...told)];
-      const { label, plain, feedback: why } = spec.choices[spec.right];
-      const full = /[.!?…]$/.test(plain) ? " " : ". ";
-      return [
-        paragraph(head("✗ Not quite."), " You chose ", letter(committed), ".", ...told),
-        paragraph(answer("✓ The answer:"), " ", letter(spec.right), " ", make("strong", "", build(label)), full, build(why)),
-      ];
+  // One of: open, again (one try was wrong), right, wrong.
+  function state() {
+    const tries = model.get("_tries");
+    if (tries.length && judge(spec, tries.at(-1))[0]) return "right";
+    if (model.get("_given_up") || tries.length >= TRIES) return "wrong";
+    return tries.length ? "again" : "open";
+  }
+
+  const strong = (className, ...children) => make("strong", className, ...children);
+  const letter = (index) => strong("", `${LETTERS[index]})`);
+  const quantity = (text) => strong("", text, spec.number.unit && `\u00a0${spec.number.unit}`);
+
+  function given(committed) {
+    if (spec.choices) return [" You chose ", letter(committed), ". "];
+    const { typed, plain, value } = read(committed, spec.number.unit);
+    const meant = plain === undefined ? `, which is ${Number(value.toPrecision(4))}` : "";
+    return [" You said ", quantity(typed), meant, ". "];
+  }
+
+  function outcome(state, tries) {
+    const told = [];
+    if (tries.length) {
+      const [right, feedback] = judge(spec, tries.at(-1));
+      const head = right ? (tries.length > 1 ? "✓ Right at the second try." : "✓ Right.") : "✗ Not quite.";
+      const exact = right && !spec.choices ? ["The answer is ", quantity(spec.number.shown), ". "] : [];
+      told.push(make("p", "", strong("", head), ...given(tries.at(-1)), ...exact, build(feedback)));
     }
-    const { unit, unit_plain, shown, explanation } = spec.number;
-    const quantity = (text) => make("strong", "", text, ...(unit.length ? ["\u00a0", build(unit)] : []));
-    const said = [" You said ", quantity(read(committed, unit_plain).typed), "."];
-    if (right) return [paragraph(head("✓ Right."), ...said, " The answer is ", quantity(shown), ".", ...told)];
-    return [
-      paragraph(head("✗ Not quite."), ...said, ...told),
-      paragraph(answer("✓ The answer:"), " ", quantity(shown), ". ", build(explanation)),
-    ];
+    if (state === "wrong") {
+      const { label, feedback } = spec.choices ? spec.choices[spec.right] : spec.number;
+      const answer = spec.choices
+        ? [letter(spec.right), " ", strong("", build(label)), /[.!?…]$/.test(label) ? " " : ". "]
+        : [quantity(spec.number.shown), ". "];
+      told.push(make("p", "", strong("", "✓ The answer:"), " ", ...answer, build(feedback)));
+    }
+    return told;
   }
 
   function show() {
-    const committed = model.get("_committed");
-    const open = committed === null || committed === undefined;
-    root.dataset.state = open ? "open" : judge(spec, committed)[0] ? "right" : "wrong";
-    before.hidden = !open;
-    after.hidden = open;
+    const tries = model.get("_tries");
+    const now = state();
+    const done = now === "right" || now === "wrong";
+    root.dataset.state = now;
+    actions.hidden = done;
+    give.hidden = now !== "again";
+    left.textContent = now === "again" ? "One try left." : "You have two tries.";
+    complaint.textContent = "";
     rows.forEach(({ row, input, mark }, index) => {
-      input.disabled = !open;
-      if (!open) input.checked = index === committed;
-      const chosen = !open && index === committed;
-      const right = !open && index === spec.right;
+      const wrong = tries.includes(index) && index !== spec.right;
+      const right = done && index === spec.right;
+      input.disabled = done || wrong;
+      input.checked = done ? index === tries.at(-1) : input.checked && !wrong;
       row.classList.toggle("nfteach-is-right", right);
-      row.classList.toggle("nfteach-is-wrong", chosen && !right);
-      mark.textContent = right ? (chosen ? "✓ your choice" : "✓ the answer") : chosen ? "✗ your choice" : "";
+      row.classList.toggle("nfteach-is-wrong", wrong);
+      mark.textContent = right ? (tries.includes(index) ? "✓ your choice" : "✓ the answer") : wrong ? "✗ your choice" : "";
     });
     if (field) {
-      field.readOnly = !open;
-      if (!open) field.value = committed;
+      field.readOnly = done;
+      if (tries.length) field.value = tries.at(-1);
     }
-    complaint.textContent = "";
-    verdict.replaceChildren(...(open ? [] : outcome(committed)));
+    verdict.replaceChildren(...outcome(now, tries));
     setFormulas(verdict);
+  }
+
+  // After an answer: to the verdict, or to where one answers again.
+  function focus() {
+    if (state() !== "again") verdict.focus();
+    else if (field) field.select();
+    else rows.find(({ input }) => !input.disabled).input.focus();
+  }
+
+  function complain(words, input) {
+    complaint.textContent = words;
+    if (field) field.setAttribute("aria-invalid", "true");
+    input.focus();
   }
 
   function submit(event) {
     event.preventDefault();
-    if (model.get("_committed") !== null) return;
-    let value;
+    const tries = model.get("_tries");
+    if (actions.hidden) return;
+    const value = field ? field.value.trim() : rows.findIndex(({ input }) => input.checked);
+    if (value === -1) return complain("Choose one first.", rows.find(({ input }) => !input.disabled).input);
     if (field) {
-      const { complaint: words } = read(field.value, spec.number.unit_plain);
-      if (words) {
-        complaint.textContent = words;
-        field.setAttribute("aria-invalid", "true");
-        field.focus();
-        return;
-      }
-      field.removeAttribute("aria-invalid");
-      value = field.value.trim();
-    } else {
-      value = rows.findIndex(({ input }) => input.checked);
-      if (value < 0) {
-        complaint.textContent = "Choose one first.";
-        rows[0].input.focus();
-        return;
-      }
+      const { complaint: words } = read(value, spec.number.unit);
+      if (words) return complain(words, field);
+      if (tries.includes(value)) return complain("That was your first try.", field);
     }
-    model.set("_committed", value);
-    verdict.focus();
+    model.set("_tries", [...tries, value]);
+    focus();
     tell(() => model.save_changes());
   }
 
-  function reopen() {
-    model.set("_committed", null);
-    const chosen = field || (rows.find(({ input }) => input.checked) || rows[0]).input;
-    chosen.focus();
-    if (field) field.select();
+  function giveUp() {
+    model.set("_given_up", true);
+    focus();
     tell(() => model.save_changes());
   }
 
@@ -267,7 +358,7 @@ function render({ model, el }) {
   function keydown(event) {
     if (passes(event)) return;
     event.stopPropagation();
-    // A key held down commits once, and does not open the question again.
+    // A key held down commits once.
     if (event.key === "Enter" && event.repeat) event.preventDefault();
     else if (event.key === "Enter" && event.target.type === "radio") {
       event.preventDefault();
@@ -277,18 +368,19 @@ function render({ model, el }) {
 
   const unmark = () => { complaint.textContent = ""; field?.removeAttribute("aria-invalid"); };
   const repaint = () => setFormulas(root);
+  const watched = [["change:_tries", show], ["change:_given_up", show], ["change:_pictures", repaint]];
   form.addEventListener("submit", submit);
   form.addEventListener("input", unmark);
-  again.addEventListener("click", reopen);
+  give.addEventListener("click", giveUp);
   root.addEventListener("keydown", keydown);
   root.addEventListener("focusin", () => window.addEventListener("keydown", guard, true));
   root.addEventListener("focusout", () => window.removeEventListener("keydown", guard, true));
-  model.on("change:_committed", show);
-  model.on("change:_pictures", repaint);
+  for (const [event, handler] of watched) model.on(event, handler);
   show();
   setFormulas(root);
   el.append(root);
-  if (!typeset && root.querySelector(".nfteach-tex")) tell(() => model.send({ type: "pictures" }));
+  const asked = [...new Set(texts(spec).flatMap((text) => formulas(build(text))))];
+  if (!typeset && asked.length) tell(() => model.send({ type: "pictures", formulas: asked }));
   const observer = new ResizeObserver(([entry]) => {
     if (!entry.contentRect.width) return;
     observer.disconnect();
@@ -299,10 +391,9 @@ function render({ model, el }) {
   return () => {
     observer.disconnect();
     window.removeEventListener("keydown", guard, true);
-    model.off("change:_committed", show);
-    model.off("change:_pictures", repaint);
+    for (const [event, handler] of watched) model.off(event, handler);
   };
 }
 
-export { judge, read };
+export { build, judge, read };
 export default { render };

@@ -7,23 +7,9 @@ callbacks wait for the kernel wherever messages have no thread of their own (VS 
 ``HTMLMath`` reaches it; else MathJax, where it is loaded; else (VS Code and Colab have neither in a widget's page) the
 page asks the kernel once for pictures drawn by matplotlib, and shows the TeX as typed until they come.
 
-What a lesson should do: the answer stands in the source cell, so fold that cell away. In the lesson's source::
-
-    ```python jupyter={"source_hidden": true}
-    Prediction(
-        r"Two points lie on the same plane $w^\top z = c$. How do they move?",
-        {
-            "the one further from the origin moves further": "The origin plays no role. The *plane* does.",
-            "by exactly the same vector": ("right", r"All that $f$ asks about $z$ is $w^\top z + b$."),
-            "in the same direction, by different lengths": "Nothing is left in which the two could differ.",
-        },
-    )
-    ```
-
-The notebook then shows one thin bar with the cell's first line in place of the code: let that line be ``Prediction(``,
-which tells nothing, and import elsewhere. (``source_hidden`` is read by JupyterLab, Notebook 7 and VS Code; a tag such
-as ``hide-input`` only by programs that make books.) What the notebook stores is the question as Markdown, with the
-answer folded below it: it reads well with no kernel, and where widgets are not shown.
+The answers are not in the code of a lesson, which says ``predict("06 nice height")``: see ``questions.py``. What the
+notebook stores is the question as Markdown, with the answers folded below it, in plain text: a reader without a kernel,
+or where widgets are not shown, may look them up, too.
 """
 
 from __future__ import annotations
@@ -34,6 +20,8 @@ from typing import Any
 import anywidget
 import traitlets
 
+from nfteach.widgets.prediction.formula import formula_picture
+from nfteach.widgets.prediction.number import read
 from nfteach.widgets.prediction.spec import (
     LETTERS,
     Choices,
@@ -43,38 +31,41 @@ from nfteach.widgets.prediction.spec import (
     in_markdown,
     in_words,
     judge,
-    read,
+    tidy,
 )
-from nfteach.widgets.prediction.text import cut, formula_picture, formulas, to_plain
 
 __all__ = ["Prediction"]
 
 _HERE = pathlib.Path(__file__).parent
+TRIES = 2
 
 
 class Prediction(anywidget.AnyWidget):
     r"""A question with choices, or for a number, committed before the answer is shown.
 
+    A first wrong answer gets its feedback, and a second try. The explanation follows once an answer is right, two are
+    wrong, or the learner asks for it.
+
     All texts may hold ``code`` between backticks, TeX between dollars, ``*emphasis*`` and ``**strong**``. An empty line
-    begins a paragraph of the question.
+    begins a paragraph.
 
     Args:
-        question: what is asked.
-        choices: label -> feedback for a wrong choice, or ``("right", explanation)``; of these exactly one. Pairs do,
-            too. The labels get the letters a, b, c, ...
-        number: in place of choices: the right number, which the learner types in.
-        tolerance: how far off still counts as right; must be given unless ``number`` is whole.
-        unit: of the number, such as "nats".
-        explanation: why it is that number.
-        wrong: feedback for wrong numbers that have a name, the first that fits. What it is for: a number (within the
-            tolerance), a pair (low, high) with None for an open end, or a function that makes the wrong number from
-            the right one, such as ``lambda right: -right`` for a slip of the sign.
+        question: the text of the question.
+        choices: label -> feedback for a wrong choice, or ``("right", explanation)``; exactly one of these. Pairs are
+            accepted, too. The labels get the letters a, b, c, ...
+        number: in place of choices: the right number, or an expression such as ``"log(3/2)"``. Learners may type an
+            expression, too.
+        tolerance: the largest error that counts as right, by default 1 % of `number`, or 0 if `number` is whole. A
+            number typed with two digits or more is also right if it is `number` rounded to its digits.
+        unit: the unit of the number, such as "nats".
+        explanation: the reason why it is that number.
+        wrong: wrong number (or expression) -> its feedback.
         otherwise: feedback for all other wrong numbers.
 
     Attributes:
-        committed: the label chosen or the number given; None as long as nothing is committed.
+        committed: the label or the number of the last try; None as long as nothing is committed.
         right: whether that is right; None as long as nothing is committed.
-        feedback: what the learner is told about it.
+        feedback: the feedback to the last try, or the explanation if it is right.
 
     Raises:
         ValueError: no right choice or two, a label twice, no feedback, a negative tolerance, a wrong number that would
@@ -83,38 +74,36 @@ class Prediction(anywidget.AnyWidget):
     Example:
         >>> prediction = Prediction(
         ...     "What does $x = 2z$ do to the height of the density?",
-        ...     {"It doubles.": "Then the area would be 2.", "It halves.": ("right", "The area stays 1.")},
+        ...     {"It doubles.": "What is the area then?", "It halves.": ("right", "The area stays 1.")},
         ... )
         >>> prediction
         Prediction(not answered)
         >>> prediction.commit("a")
-        >>> prediction.committed, prediction.right
-        ('It doubles.', False)
-        >>> prediction.think_again()
+        >>> prediction.committed, prediction.right, prediction.feedback
+        ('It doubles.', False, 'What is the area then?')
         >>> prediction.commit("It halves.")
         >>> prediction
-        Prediction(b, right)
+        Prediction(a, b, right)
         >>> slope = Prediction(
         ...     r"What is $\log\lvert dx/dz \rvert$ for $x = z/2$?",
-        ...     number=-0.693,
-        ...     tolerance=0.01,
+        ...     number="-log(2)",
         ...     unit="nats",
         ...     explanation=r"It is $-\log 2$.",
-        ...     wrong={lambda right: -right: "The sign: space shrinks.", 0.5: "That is the slope itself."},
+        ...     wrong={"log(2)": "Does space grow or shrink?", 0.5: "That is the slope itself."},
         ... )
         >>> slope.commit("0.69 nats")
+        >>> slope.commit("log(1/2)")
         >>> slope
-        Prediction(0.69, wrong)
+        Prediction(0.69 nats, log(1/2), right)
     """
 
     _esm = _HERE / "prediction.js"
     _css = _HERE / "prediction.css"
 
     _spec = traitlets.Dict().tag(sync=True)
-    # The number of the choice, or the number as it was typed.
-    _committed = traitlets.Union([traitlets.Int(), traitlets.Unicode()], default_value=None, allow_none=True).tag(
-        sync=True
-    )
+    # For each try the number of the choice, or the number as it was typed.
+    _tries = traitlets.List().tag(sync=True)
+    _given_up = traitlets.Bool(help="the learner asked for the answer").tag(sync=True)
     _pictures = traitlets.Dict(help="TeX -> its picture, once the page has asked").tag(sync=True)
 
     def __init__(
@@ -122,104 +111,96 @@ class Prediction(anywidget.AnyWidget):
         question: str,
         choices: Choices | None = None,
         *,
-        number: float | None = None,
+        number: float | str | None = None,
         tolerance: float | None = None,
         unit: str = "",
         explanation: str = "",
         wrong: Wrong | None = None,
         otherwise: str = "",
     ) -> None:
-        spec: dict[str, Any] = {"question": cut("question", question)}
+        spec: dict[str, Any] = {"question": tidy("question", question)}
         if (choices is None) == (number is None):
-            raise ValueError(f"give either choices or number; {'neither' if number is None else 'both'} came")
-        if choices is not None:
-            own = {
-                "tolerance": tolerance,
-                "unit": unit,
-                "explanation": explanation,
-                "wrong": wrong,
-                "otherwise": otherwise,
-            }
-            if given := [name for name, value in own.items() if value not in (None, "")]:
-                raise ValueError(f"{given[0]} goes with number=...; each of the choices brings its own feedback")
-            spec |= check_choices(choices)
-        else:
+            raise ValueError(f"either choices or number must be given, but {'neither' if number is None else 'both'} is")
+        if choices is None:
             spec |= check_number(number, tolerance, unit, explanation, wrong or {}, otherwise)
+        elif tolerance is not None or unit or explanation or wrong or otherwise:
+            raise ValueError("tolerance, unit, explanation, wrong and otherwise go with number; choices have feedback")
+        else:
+            spec |= check_choices(choices)
         super().__init__(_spec=spec)
-        self.on_msg(self._hear)
+        self.on_msg(self._receive)
 
     def commit(self, choice: str | float) -> None:
         """Commit, as a learner would: a choice by its label or its letter, a number or what is typed for it.
 
         Raises:
-            ValueError: no such choice, no number, or something is committed already.
+            ValueError: there is no such choice, it is not a number, or the answer is shown already.
         """
-        if self._committed is not None:
-            raise ValueError(f"{self.committed!r} is committed already; think_again() opens the question again")
+        if self._finished:
+            raise ValueError("the answer is shown already; make the prediction again to start over")
+        self._tries = [*self._tries, self._answer(choice)]
+
+    def _answer(self, choice: str | float) -> int | str:
         if "number" in self._spec:
             typed = choice if isinstance(choice, str) else f"{choice:.15g}"
-            read(typed, self._spec["number"]["unit_plain"])
-            self._committed = typed
-            return
-        labels = [one["plain"] for one in self._spec["choices"]]
-        for names in (labels, list(LETTERS[: len(labels)])):
-            if choice in names:
-                self._committed = names.index(choice)
-                return
-        raise ValueError(f"there is no choice {choice!r}; there are: {', '.join(map(repr, labels))}")
+            read(typed, self._spec["number"]["unit"])
+            return typed
+        labels = [one["label"] for one in self._spec["choices"]]
+        for known in (labels, list(LETTERS[: len(labels)])):
+            if choice in known:
+                return known.index(choice)
+        raise ValueError(f"choice must be one of {', '.join(map(repr, labels))}, but is {choice!r}")
 
-    def think_again(self) -> None:
-        """Take back what was committed."""
-        self._committed = None
+    def show_answer(self) -> None:
+        """Give up, as a learner would: show the answer."""
+        self._given_up = True
+
+    @property
+    def _finished(self) -> bool:
+        return self._given_up or bool(self.right) or len(self._tries) == TRIES
 
     @property
     def committed(self) -> str | float | None:
-        """The label chosen or the number given; None as long as nothing is committed."""
-        committed = self._committed
-        if committed is None:
+        """The label or the number of the last try; None as long as nothing is committed."""
+        if not self._tries:
             return None
         if "number" in self._spec:
-            return read(committed, self._spec["number"]["unit_plain"])
-        return self._spec["choices"][committed]["plain"]
+            return read(self._tries[-1], self._spec["number"]["unit"]).value
+        return self._spec["choices"][self._tries[-1]]["label"]
 
     @property
     def right(self) -> bool | None:
-        """Whether what was committed is right; None as long as nothing is committed."""
-        committed = self._committed
-        return None if committed is None else judge(self._spec, committed)[0]
+        """Whether the last try is right; None as long as nothing is committed."""
+        return judge(self._spec, self._tries[-1])[0] if self._tries else None
 
     @property
     def feedback(self) -> str:
-        """What the learner is told about what was committed; empty as long as nothing is."""
-        committed = self._committed
-        return "" if committed is None else to_plain(judge(self._spec, committed)[1])
+        """The feedback to the last try, or the explanation if it is right; empty as long as nothing is committed."""
+        return judge(self._spec, self._tries[-1])[1] if self._tries else ""
 
-    @traitlets.validate("_committed")
-    def _check_committed(self, proposal: dict[str, Any]) -> int | str | None:
-        """Whoever sets it: the page that sends it may be another version's."""
-        value = proposal["value"]
+    @traitlets.validate("_tries")
+    def _check_tries(self, proposal: dict[str, Any]) -> list[int | str]:
+        """Check what comes from a page, which may be another version's."""
+        tries = proposal["value"]
         try:
-            if value is not None:
-                judge(self._spec, value)
-            good = not isinstance(value, int) or value >= 0
+            good = not any([judge(self._spec, one)[0] for one in tries][:-1]) and len(tries) <= TRIES
+            good = good and not any(isinstance(one, int) and one < 0 for one in tries)
         except (ValueError, TypeError, AttributeError, IndexError):
             good = False
         if not good:  # as a TraitError, after which traitlets puts back what was there
-            raise traitlets.TraitError(f"{value!r} can't be committed here")
-        return value
+            raise traitlets.TraitError(f"{tries!r} can't be committed here")
+        return tries
 
-    def _hear(self, _: Any, content: Any, buffers: Any) -> None:
+    def _receive(self, _: Any, content: Any, buffers: Any) -> None:
         # Drawn only where a page asks: the pictures cost some 10 ms a formula.
-        if isinstance(content, dict) and content.get("type") == "pictures" and not self._pictures:
-            drawn = {tex: formula_picture(tex) for tex in formulas(self._spec)}
+        if isinstance(content, dict) and content.get("type") == "pictures":
+            drawn = {tex: formula_picture(tex) for tex in content.get("formulas", ())}
             self._pictures = {tex: picture for tex, picture in drawn.items() if picture is not None}
 
     def __repr__(self) -> str:
-        committed = self._committed
-        if committed is None:
-            return "Prediction(not answered)"
-        given = LETTERS[committed] if "choices" in self._spec else f"{self.committed:g}"
-        return f"Prediction({given}, {'right' if self.right else 'wrong'})"
+        tries = [LETTERS[one] if "choices" in self._spec else one for one in self._tries]
+        state = "not answered" if not tries else "right" if self.right else "wrong"
+        return f"Prediction({', '.join([*tries, state])})"
 
     def _repr_mimebundle_(self, **kwargs: Any) -> tuple[dict[str, Any], dict[str, Any]]:
         bundle = super()._repr_mimebundle_(**kwargs)
