@@ -89,7 +89,12 @@ def _arguments(body: str) -> dict[str, Any]:
             raise ValueError(f"every item must be a number, and one of them right, but there is {label!r}")
         if ticked == "x":
             tolerance = match["tolerance"] and float(match["tolerance"])
-            asked |= {"number": match["value"], "tolerance": tolerance, "unit": match["unit"] or "", "explanation": told}
+            asked |= {
+                "number": match["value"],
+                "tolerance": tolerance,
+                "unit": match["unit"] or "",
+                "explanation": told,
+            }
         elif match["value"] == "anything else":
             asked["otherwise"] = told
         else:

@@ -35,7 +35,9 @@ def tidy(name: str, text: str) -> str:
             raise ValueError(f'{name} holds \\{letter} as a control character; write a text with TeX as r"..."')
     for mark, word in (("$", "dollar"), ("`", "backtick")):
         if mark in _MARKED.sub("", text):
-            raise ValueError(f"{name} has a {word} without its partner on the same line; write \\{mark} for a plain one")
+            raise ValueError(
+                f"{name} has a {word} without its partner on the same line; write \\{mark} for a plain one"
+            )
     return "\n\n".join(" ".join(paragraph.split()) for paragraph in re.split(r"\n\s*\n", text.strip()))
 
 

@@ -120,7 +120,9 @@ class Prediction(anywidget.AnyWidget):
     ) -> None:
         spec: dict[str, Any] = {"question": tidy("question", question)}
         if (choices is None) == (number is None):
-            raise ValueError(f"either choices or number must be given, but {'neither' if number is None else 'both'} is")
+            raise ValueError(
+                f"either choices or number must be given, but {'neither' if number is None else 'both'} is"
+            )
         if choices is None:
             spec |= check_number(number, tolerance, unit, explanation, wrong or {}, otherwise)
         elif tolerance is not None or unit or explanation or wrong or otherwise:
