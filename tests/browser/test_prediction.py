@@ -74,7 +74,7 @@ def test_by_mouse(opened, page):
     assert_typeset(choice)
     assert_typeset(number)
     assert "It costs $5, not $6." in number.inner_text()
-    for feedback in ("Where is the origin", "All that", "Does space", "-0.6931"):
+    for feedback in ("Where is the origin", "All that", "Does space", "−0.6931"):
         expect(page.get_by_text(feedback).locator("visible=true")).to_have_count(0)
 
     commit, give_up = (choice.get_by_role("button", name=name) for name in ("Commit", "Show the answer"))
@@ -112,7 +112,7 @@ def test_by_mouse(opened, page):
     told = number.get_by_role("status")
     expect(told).to_contain_text("✗ Not quite. You said 1 nats. That is the derivative of another map.")
     number.get_by_role("button", name="Show the answer").click()
-    expect(told).to_contain_text("✓ The answer: -0.6931 nats. It is")
+    expect(told).to_contain_text("✓ The answer: −0.6931 nats. It is")
     expect(told).to_be_focused()
     assert_typeset(number)
     wait_for(page, "(number._given_up, number)", "(True, Prediction(1, wrong))")
@@ -163,7 +163,7 @@ def test_by_keyboard_alone(opened, page):
     wait_for(page, "[choice]", "[Prediction(a, c, wrong)]")
 
     field = number.get_by_role("textbox", name="Your number in nats")
-    expect(field).to_have_accessible_description("Two digits are enough, and an expression such as log(2)/3 will do.")
+    expect(field).to_have_accessible_description("Two digits are enough; an expression such as log(2)/3 works, too.")
     field.focus()
     page.keyboard.type("add")
     press("Enter")
@@ -183,7 +183,7 @@ def test_by_keyboard_alone(opened, page):
     page.keyboard.type("-log 2")
     press("Enter")
     expect(told).to_contain_text(
-        "✓ Right at the second try. You said -log 2 nats, which is -0.6931. The answer is -0.6931 nats. It is"
+        "✓ Right at the second try. You said −log 2 nats, which is −0.6931. The answer is −0.6931 nats. It is"
     )
     expect(told).to_be_focused()
     wait_for(page, "[number]", "[Prediction(0,69, -log 2, right)]")
@@ -226,7 +226,7 @@ def test_an_answer_comes_also_while_the_kernel_is_busy_and_when_it_is_gone(opene
     choice.get_by_role("button", name="Commit").click()
     expect(choice.get_by_role("status")).to_contain_text("✓ Right at the second try.")
     assert_typeset(choice)
-    for typed, told in (("4", "Begin with the slope"), ("sqrt(4) - 1", "The answer: -0.6931 nats")):
+    for typed, told in (("4", "Begin with the slope"), ("sqrt(4) - 1", "The answer: −0.6931 nats")):
         number.get_by_role("textbox").fill(typed)
         number.get_by_role("textbox").press("Enter")
         expect(number.get_by_role("status")).to_contain_text(told)
@@ -258,9 +258,9 @@ def test_each_state_can_be_read_in_both_themes(opened, page, artefacts, theme):
     picture(page, choice, number, artefacts / "open.png")
     answer(0, "1/3", "again")
     answer(2, "log 2", "wrong")
-    assert opened(*NAMED)
+    assert opened(NAMED[0], *(f"predict({name!r})" for name in ("06 nice height", "05 lost hump")))
     choice, number = predictions(page)
-    answer(1, "-0.69", "right")
+    answer(1, "log(3/2)", "right")
     assert page.complaints == []
 
 

@@ -220,8 +220,8 @@ function render({ model, el }) {
     Object.assign(field, { type: "text", id: `${name}-number`, autocomplete: "off", spellcheck: false });
     const label = make("label", "", "Your number");
     label.htmlFor = field.id;
-    const near = make("span", "nfteach-near",
-      spec.number.whole ? "" : "Two digits are enough, and an expression such as log(2)/3 will do.");
+    const near = make("div", "nfteach-near",
+      spec.number.whole ? "A whole number." : "Two digits are enough; an expression such as log(2)/3 works, too.");
     near.id = `${name}-near`;
     answers.append(label, field, make("span", "nfteach-unit", spec.number.unit), near);
     field.setAttribute("aria-describedby", `${name}-near ${name}-complaint`);
@@ -259,12 +259,12 @@ function render({ model, el }) {
 
   const strong = (className, ...children) => make("strong", className, ...children);
   const letter = (index) => strong("", `${LETTERS[index]})`);
-  const quantity = (text) => strong("", text, spec.number.unit && `\u00a0${spec.number.unit}`);
+  const quantity = (text) => strong("", text.replace(/^-/, "\u2212"), spec.number.unit && `\u00a0${spec.number.unit}`);
 
   function given(committed) {
     if (spec.choices) return [" You chose ", letter(committed), ". "];
     const { typed, plain, value } = read(committed, spec.number.unit);
-    const meant = plain === undefined ? `, which is ${Number(value.toPrecision(4))}` : "";
+    const meant = plain === undefined ? `, which is ${String(Number(value.toPrecision(4))).replace("-", "\u2212")}` : "";
     return [" You said ", quantity(typed), meant, ". "];
   }
 

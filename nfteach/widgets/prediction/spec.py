@@ -122,6 +122,7 @@ def in_markdown(spec: Mapping[str, Any]) -> str:
         answer += [f"If you said {slip['shown']}: {slip['feedback']}" for slip in asked["wrong"]]
         if asked["otherwise"]:
             answer.append(f"If you said anything else: {asked['otherwise']}")
+    lines += [">", "> *Run this cell to answer, with a hint and a second try.*"]
     folded = ["<details><summary>Show the answer</summary>", *map(_without_html, answer), "</details>"]
     return _without_html("\n".join(lines)) + "\n\n" + "\n\n".join(folded) + "\n"
 

@@ -430,6 +430,8 @@ def test_the_stored_twin_folds_the_answer_and_all_feedback():
         "> - a) It doubles.",
         "> - b) It halves.",
         "> - c) It depends on $z$.",
+        ">",
+        "> *Run this cell to answer, with a hint and a second try.*",
         "",
     ]
     assert folded.split("\n\n") == [
