@@ -21,8 +21,10 @@ LESSON = re.compile(r"\[(?P<number>\d\d)[^\]]*\]\(\.\./notebooks/(?P<name>(?P=nu
 
 
 def source(cell: str) -> str:
-    """The source of the lesson that a cell of a table links to, in one line, in lower case."""
-    return " ".join(SOURCES[LESSON.fullmatch(cell)["name"]].lower().split())
+    """Return the source and the predictions of the lesson that a cell links to, in one line, in lower case."""
+    match = LESSON.fullmatch(cell)
+    asked = (ROOT / f"nfteach/widgets/prediction/questions/{match['number']}.md").read_text(encoding="utf-8")
+    return " ".join((SOURCES[match["name"]] + asked).lower().split())
 
 
 # ---- the teacher's page ------------------------------------------------------------------------------------------

@@ -261,10 +261,10 @@ function render({ model, el }) {
   const letter = (index) => strong("", `${LETTERS[index]})`);
   const quantity = (text) => strong("", text.replace(/^-/, "\u2212"), spec.number.unit && `\u00a0${spec.number.unit}`);
 
-  function given(committed) {
+  function given(committed, right) {
     if (spec.choices) return [" You chose ", letter(committed), ". "];
     const { typed, plain, value } = read(committed, spec.number.unit);
-    const meant = plain === undefined ? `, which is ${String(Number(value.toPrecision(4))).replace("-", "\u2212")}` : "";
+    const meant = plain === undefined && !right ? `, which is ${String(Number(value.toPrecision(4))).replace("-", "\u2212")}` : "";
     return [" You said ", quantity(typed), meant, ". "];
   }
 
@@ -274,7 +274,7 @@ function render({ model, el }) {
       const [right, feedback] = judge(spec, tries.at(-1));
       const head = right ? (tries.length > 1 ? "✓ Right at the second try." : "✓ Right.") : "✗ Not quite.";
       const exact = right && !spec.choices ? ["The answer is ", quantity(spec.number.shown), ". "] : [];
-      told.push(make("p", "", strong("", head), ...given(tries.at(-1)), ...exact, build(feedback)));
+      told.push(make("p", "", strong("", head), ...given(tries.at(-1), right), ...exact, build(feedback)));
     }
     if (state === "wrong") {
       const { label, feedback } = spec.choices ? spec.choices[spec.right] : spec.number;

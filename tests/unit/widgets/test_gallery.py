@@ -11,7 +11,7 @@ from tests.explorers.entry import from_cell, given, picture_of, prepared
 from tests.explorers.registry import EXPLORERS
 
 # A base class, an artist, and what has no controls: `tests/browser/test_lessons.py` looks at the self-test.
-NOT_SHOWN = {"Explorer", "HeatMap", "SelfTest"}
+NOT_SHOWN = {"Explorer", "HeatMap", "SelfTest", "predict"}
 PLAIN = "from nfteach.widgets import {0}\n\n{0}()"
 # The cells that neither are plain nor make an explorer of the registry, which is made twice there.
 OTHERS = [
