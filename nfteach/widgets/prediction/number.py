@@ -2,11 +2,11 @@
 
 The page reads by the same grammar (``evaluate`` in prediction.js), so that it can judge without a kernel::
 
-    sum      = product (("+" | "-") product)*
+    total    = product (("+" | "-") product)*
     product  = signed (("*" | "/") signed | power)*         a factor that follows directly is multiplied: 2 pi
     signed   = ("+" | "-") signed | power
     power    = primary "%"* [("^" | "**") signed]
-    primary  = number | constant | "(" sum ")" | function "(" sum ")" | function power
+    primary  = number | constant | "(" total ")" | function "(" total ")" | function power
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ def evaluate(text: str) -> float:
                 f"{token} can be read in two ways; try {token.replace(',', '')} or {token.replace(',', '.')}"
             )
     try:
-        return _Expression(text, tokens).value()
+        return _value(text, tokens[::-1])
     except (ArithmeticError, TypeError) as error:  # TypeError: a power that is complex
         raise _not_finite(text) from error
 
@@ -87,82 +87,73 @@ def _not_finite(text: str) -> ValueError:
     return ValueError(f"the answer must be a finite number, but is {text!r}")
 
 
-class _Expression:
-    """A parser by recursive descent, one method a line of the grammar."""
+def _value(text: str, tokens: list[str]) -> float:
+    """Return the value of tokens, the last one first, by recursive descent: one function a line of the grammar."""
+    bare = False  # the last factor was a function without parentheses
 
-    def __init__(self, text: str, tokens: list[str]) -> None:
-        self.text, self.tokens = text, tokens[::-1]
-        self.bare = False  # the last factor was a function without parentheses
+    def take(*wanted: str) -> str:
+        return tokens.pop() if tokens and tokens[-1] in wanted else ""
 
-    @property
-    def next(self) -> str:
-        return self.tokens[-1] if self.tokens else ""
-
-    def take(self, *wanted: str) -> str:
-        return self.tokens.pop() if self.next in wanted else ""
-
-    def finite(self, function: Callable[..., float], *arguments: float) -> float:
+    def finite(function: Callable[..., float], *arguments: float) -> float:
         try:
             value = function(*arguments)
         except ValueError:
             value = math.nan
         if not math.isfinite(value):
-            raise _not_finite(self.text)
+            raise _not_finite(text)
         return value
 
-    def value(self) -> float:
-        value = self.sum()
-        if self.tokens:
-            raise _not_a_number(self.text)
+    def total() -> float:
+        value = product()
+        while sign := take("+", "-"):
+            value = finite(operator.add if sign == "+" else operator.sub, value, product())
         return value
 
-    def sum(self) -> float:
-        value = self.product()
-        while sign := self.take("+", "-"):
-            value = self.finite(operator.add if sign == "+" else operator.sub, value, self.product())
-        return value
-
-    def product(self) -> float:
-        value, sign = self.signed(), ""
+    def product() -> float:
+        value, sign = signed(), ""
         while True:
-            before, sign = sign, self.take("*", "/")
+            before, sign = sign, take("*", "/")
             if sign:
-                value = self.finite(operator.mul if sign == "*" else operator.truediv, value, self.signed())
-            elif self.next == "(" or self.next.isalpha() or self.next == "√":
-                if before == "/" or self.bare:
-                    raise ValueError(f"{self.text!r} can be read in two ways; try parentheses or *")
-                value = self.finite(operator.mul, value, self.power())
+                value = finite(operator.mul if sign == "*" else operator.truediv, value, signed())
+            elif tokens and re.match(r"[(a-zπ√]", tokens[-1]):
+                if before == "/" or bare:
+                    raise ValueError(f"{text!r} can be read in two ways; try parentheses or *")
+                value = finite(operator.mul, value, power())
             else:
                 return value
 
-    def signed(self) -> float:
-        sign = self.take("+", "-")
-        if not sign:
-            return self.power()
-        return -self.signed() if sign == "-" else self.signed()
+    def signed() -> float:
+        sign = take("+", "-")
+        return -signed() if sign == "-" else signed() if sign else power()
 
-    def power(self) -> float:
-        value = self.primary()
-        while self.take("%"):
+    def power() -> float:
+        value = primary()
+        while take("%"):
             value /= 100
-        return self.finite(operator.pow, value, self.signed()) if self.take("^", "**") else value
+        return finite(operator.pow, value, signed()) if take("^", "**") else value
 
-    def primary(self) -> float:
-        token = self.tokens.pop() if self.tokens else ""
-        self.bare = False
-        if token == "(":
-            value = self.sum()
-            if not self.take(")"):
-                raise _not_a_number(self.text)
-            self.bare = False
-            return value
+    def primary() -> float:
+        nonlocal bare
+        token = tokens.pop() if tokens else ""
+        bare = False
         if token in _FUNCTIONS:
-            bare = self.next != "("
-            value = self.finite(_FUNCTIONS[token], self.power() if bare else self.primary())
-            self.bare = bare
+            alone = tokens[-1:] != ["("]
+            value = finite(_FUNCTIONS[token], power() if alone else primary())
+            bare = alone
+            return value
+        if token == "(":
+            value = total()
+            if not take(")"):
+                raise _not_a_number(text)
+            bare = False
             return value
         if token in _CONSTANTS:
             return _CONSTANTS[token]
         if not re.fullmatch(_NUMBER, token):
-            raise _not_a_number(self.text)
-        return self.finite(float, token.replace(",", "."))
+            raise _not_a_number(text)
+        return finite(float, token.replace(",", "."))
+
+    value = total()
+    if tokens:
+        raise _not_a_number(text)
+    return value

@@ -31,7 +31,7 @@ function evaluate(text) {
   const take = (...wanted) => (wanted.includes(tokens[0]) ? tokens.shift() : "");
   const finite = (value) => (Number.isFinite(value) ? value : fail("That is not finite. Type a number."));
 
-  function sum() {
+  function total() {
     let value = product();
     for (let sign; (sign = take("+", "-"));) value = finite(sign === "+" ? value + product() : value - product());
     return value;
@@ -64,7 +64,7 @@ function evaluate(text) {
     const token = tokens.shift() ?? "";
     bare = false;
     if (token === "(") {
-      const value = sum();
+      const value = total();
       if (!take(")")) fail(NOT_A_NUMBER);
       bare = false;
       return value;
@@ -80,7 +80,7 @@ function evaluate(text) {
     return finite(Number(token.replace(",", ".")));
   }
 
-  const value = sum();
+  const value = total();
   return tokens.length ? fail(NOT_A_NUMBER) : value;
 }
 
