@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import math
 import numbers
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import ipywidgets
 
 from nfteach.widgets.echo import QuietSlider
 
-__all__ = ["checked_value", "choice", "integer", "line_up", "nearest_value", "slider", "switch"]
+__all__ = ["Hidden", "checked_value", "choice", "hidden", "integer", "line_up", "nearest_value", "slider", "switch"]
 
 
 def slider(
@@ -44,6 +44,19 @@ def switch(label: str, value: bool) -> ipywidgets.Checkbox:
     return ipywidgets.Checkbox(value, description=label, indent=False)
 
 
+class Hidden(ipywidgets.Text):
+    """A text that is part of an explorer's state without being shown, such as what is painted in its picture."""
+
+    check: Callable[[str, Any], str]
+
+
+def hidden(value: str, check: Callable[[str, Any], str]) -> Hidden:
+    """A text that is not shown; ``check(name, value)`` returns a given value as text, or raises ValueError."""
+    made = Hidden(value)
+    made.check = check
+    return made
+
+
 def line_up(controls: Mapping[str, ipywidgets.Widget], width: str = "calc(100% - 4px)") -> None:
     """Give all controls the width of the longest label, so that none is cut and their sliders stand in line."""
     longest = max((len(control.description) for control in controls.values() if _has_side_label(control)), default=0)
@@ -60,6 +73,8 @@ def _has_side_label(control: ipywidgets.Widget) -> bool:
 
 def checked_value(name: str, control: ipywidgets.Widget, value: Any) -> Any:
     """``value`` as the control takes it. Raises ValueError with the control's name and what it takes."""
+    if isinstance(control, Hidden):
+        return control.check(name, value)
     if hasattr(control, "options"):
         pairs = [option if isinstance(option, tuple) else (str(option), option) for option in control.options]
         for label, option in pairs:

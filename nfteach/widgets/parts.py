@@ -324,7 +324,15 @@ class Pixels(Part):
         lit: (3,) image, row and column of an outlined pixel; negative for none.
         chosen: (), an outlined image; negative for none.
         outline: (images, rows, columns) bool: pixels with an edge, such as those that are given; None: all.
-        gesture: what the pointer does: ``"paint"``, ``"pick"`` (a pixel), ``"choose"`` (an image) or ``""``.
+        gesture: what the pointer does: ``"paint"``, ``"pick"`` (a pixel), ``"choose"`` (an image) or ``""``. An
+            explorer's ``drag`` is called with image, row, column and ink of each painted pixel, with image, row and
+            column, or with the image.
+        paintable: (images, rows, columns) bool: pixels that are painted; the others are picked, with an ink of -1.
+            None: all.
+        border: (), a row above which a line stands that can be dragged, the gesture ``"name/border"``; None: no line.
+        border_help: what that does, in words.
+        order: (rows, columns), from 0 to 1: when a pixel changes over between two pictures; None: all at once.
+        notes: one sentence a pixel, image by image; shown below while it is pointed at.
     """
 
     ink: Tensor
@@ -337,6 +345,11 @@ class Pixels(Part):
     outline: Tensor | None = None
     gesture: str = ""
     help: str = ""
+    paintable: Tensor | None = None
+    border: Tensor | None = None
+    border_help: str = ""
+    order: Tensor | None = None
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import itertools
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from types import SimpleNamespace
 from typing import Any
@@ -15,7 +15,7 @@ import torch
 import traitlets
 
 from nfteach.widgets.cells import close_all_of, keep_track
-from nfteach.widgets.controls import checked_value, nearest_value
+from nfteach.widgets.controls import Hidden, checked_value, nearest_value
 from nfteach.widgets.parts import Handle, Part
 from nfteach.widgets.stage.figure import LiveFigure
 from nfteach.widgets.stage.packing import in_words
@@ -42,7 +42,9 @@ class Explorer(ipywidgets.VBox):
 
     - ``help``: one line above the picture, what to try; ``alt``: the picture in words;
     - ``essential``: the names of the three or four controls that are always in view; the others stand under "more";
-    - ``presets``: name -> values of controls; what a preset does not name stays;
+    - ``main``: pixels, the width of the column with the picture;
+    - ``presets``: name -> values of controls, or a function of the state that returns them; what a preset does not
+      name stays;
     - ``drag(name, s, *values)`` returns control -> number, for what is dragged, painted or clicked in the picture;
       by default a :class:`~nfteach.widgets.parts.Handle` moves the controls that it names;
     - ``step``: the name of a control that steps through frames: whole numbers from 0, or a choice among as many
@@ -91,7 +93,8 @@ class Explorer(ipywidgets.VBox):
     help: str = ""
     alt: str = "a picture that moves"
     essential: Sequence[str] = ()
-    presets: Mapping[str, Mapping[str, Any]] = {}
+    presets: Mapping[str, Mapping[str, Any] | Callable[[SimpleNamespace], Mapping[str, Any]]] = {}
+    main: int = 560
     step: str | None = None
     autoplay: bool = False
 
@@ -107,7 +110,9 @@ class Explorer(ipywidgets.VBox):
         for name, value in self._checked(state).items():
             self.controls[name].value = value
         self._initial = self.state
-        self.live = LiveFigure(step=self.step or "step", help=self.help, alt=self.alt, autoplay=self.autoplay)
+        self.live = LiveFigure(
+            step=self.step or "step", main=self.main, help=self.help, alt=self.alt, autoplay=self.autoplay
+        )
         self.live.on_gesture(self._gesture)
         self._show()
         if self.step:
@@ -183,7 +188,8 @@ class Explorer(ipywidgets.VBox):
         """Show a preset; controls that it does not name stay where they are."""
         if name not in self.presets:
             raise ValueError(f"there is no preset {name!r}; there are: {', '.join(map(repr, self.presets))}")
-        self._set(self._checked(self.presets[name]), TRAVEL)
+        wanted = self.presets[name]
+        self._set(self._checked(wanted(self._now()) if callable(wanted) else wanted), TRAVEL)
 
     def _set(self, state: Mapping[str, Any], travel: int = 0) -> None:
         with self._lock, ExitStack() as later:
@@ -265,7 +271,7 @@ class Explorer(ipywidgets.VBox):
 
     def _panel(self) -> Iterator[ipywidgets.Widget]:
         """Yield the rows below the picture: the essential controls; the presets; the other controls."""
-        shown = {name: control for name, control in self.controls.items() if name != self.step}
+        shown = {name: one for name, one in self.controls.items() if name != self.step and not isinstance(one, Hidden)}
         first = [shown[name] for name in self.essential] or list(shown.values())[:4]
         rest = [control for control in shown.values() if all(control is not one for one in first)]
         yield self._row(first, "nfteach-controls")

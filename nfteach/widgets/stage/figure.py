@@ -35,6 +35,7 @@ class LiveFigure(anywidget.AnyWidget):
         picture: name -> part (:mod:`nfteach.widgets.parts`), with ``"readout"``, label -> number, if it has one.
         frames: pictures to step through, in place of one picture.
         step: what a frame is called: "layer", "step".
+        main: pixels, the width of the column with the picture, beside that with the numbers.
         help: one line above the picture: what to try. ``[u](x)`` sets "u" in the colour of the role x.
         alt: the picture in words; the numbers of the readout are added.
         autoplay: whether frames are played once when they come into view (not where less motion is wanted).
@@ -65,12 +66,13 @@ class LiveFigure(anywidget.AnyWidget):
         *,
         frames: Sequence[Mapping[str, Any]] = (),
         step: str = "step",
+        main: int = 560,
         help: str = "",
         alt: str = "a picture that moves",
         autoplay: bool = False,
     ) -> None:
         self._lock = threading.RLock()
-        self.step, self.help, self._alt, self.autoplay = step, help, alt, autoplay
+        self.step, self.main, self.help, self._alt, self.autoplay = step, main, help, alt, autoplay
         self._flat: Flat = {}
         self._shown: Mapping[str, Any] = {}
         self._pictures: list[Mapping[str, Any]] = []
@@ -217,7 +219,7 @@ class LiveFigure(anywidget.AnyWidget):
     def static_png(self, pixel_ratio: float = 1.5) -> bytes:
         """Return the picture as it is now, drawn by matplotlib, on a transparent ground."""
         with self._lock:
-            return to_png(self._flat, rows_of(self._readout), self.help, pixel_ratio)
+            return to_png(self._flat, rows_of(self._readout), self.help, self.main, pixel_ratio)
 
     # ---- what the browser says -----------------------------------------------------------------------------------
 
@@ -284,6 +286,7 @@ class LiveFigure(anywidget.AnyWidget):
                     "seq": self._seq,
                     "step": self.step,
                     "autoplay": self.autoplay,
+                    "main": self.main,
                 }
                 self._trait_values["_state"] = packed({**now, **fixed, "frame": self.frame})
             if "_frames" in wanted:

@@ -23,23 +23,25 @@ ROLES = {
     "z": "#1A86C8", "x": "#E06A10", "neg": "#9A55A8", "pos": "#3A9450", "ink": "#767676",
     "soft": "#767676", "rule": "#9A9A9A",
 }  # fmt: skip
-WIDTH, MAIN, SIDE, GAP = 848, 560, 264, 24  # pixels of the page
+WIDTH, GAP, GAUGE = 848, 24, 264  # pixels of the page
 TINT = 0.5
 
 Flat = Mapping[str, Mapping[str, Any]]
 
 
-def to_png(flat: Flat, rows: Sequence[Sequence[Any]], help: str = "", pixel_ratio: float = 1.5) -> bytes:
+def to_png(
+    flat: Flat, rows: Sequence[Sequence[Any]], help: str = "", main: int = 560, pixel_ratio: float = 1.5
+) -> bytes:
     """Return the picture as PNG, on a transparent ground."""
-    figure = figure_of(flat, rows, help)
+    figure = figure_of(flat, rows, help, main)
     stream = io.BytesIO()
     figure.savefig(stream, format="png", dpi=96 * pixel_ratio, transparent=True, metadata={"Software": None})
     return stream.getvalue()
 
 
-def figure_of(flat: Flat, rows: Sequence[Sequence[Any]], help: str = "") -> Figure:
+def figure_of(flat: Flat, rows: Sequence[Sequence[Any]], help: str = "", main: int = 560) -> Figure:
     """Return a figure with all parts in their places, and the numbers beside them."""
-    boxes, height = _places(flat, rows, help)
+    boxes, height = _places(flat, rows, help, main)
     figure = Figure(figsize=(WIDTH / 96, height / 96), dpi=96)
     FigureCanvasAgg(figure)
     if help:
@@ -55,11 +57,13 @@ def figure_of(flat: Flat, rows: Sequence[Sequence[Any]], help: str = "") -> Figu
         _DRAW[node["kind"]](ax, node, marks, width, tall)
     below = max((top + tall for name, (_, top, _, tall) in boxes.items() if flat[name]["place"] == "main"), default=0.0)
     figure.text(0.0, 1 - (below + 6) / height, _note(flat), size=9.5, va="top", color=ROLES["soft"])
-    _numbers(figure, rows, boxes, flat, height)
+    _numbers(figure, rows, boxes, flat, height, main)
     return figure
 
 
-def _places(flat: Flat, rows: Sequence[Any], help: str) -> tuple[dict[str, tuple[float, float, float, float]], float]:
+def _places(
+    flat: Flat, rows: Sequence[Any], help: str, main: int
+) -> tuple[dict[str, tuple[float, float, float, float]], float]:
     """Return name -> left, top, width, height of each part in pixels, and the height of all."""
     boxes = {}
     top = 30.0 if help else 6.0
@@ -67,15 +71,15 @@ def _places(flat: Flat, rows: Sequence[Any], help: str) -> tuple[dict[str, tuple
     side_y = top
     beside = ("side", "corner")
     has_side = any(not row[5] for row in rows) or any(node.get("place") in beside for node in flat.values())
-    room = MAIN if has_side else WIDTH
+    room = main if has_side else WIDTH
     for name, node in flat.items():
         if "/" in name:
             continue
-        width = min(node["width"], SIDE if node["place"] in beside else room)
+        width = min(node["width"], WIDTH - main - GAP if node["place"] in beside else room)
         tall = _height_of(node, width)
         title = 18 if node["title"] else 0
         if node["place"] in beside:
-            boxes[name] = (MAIN + GAP, side_y + title, width, tall)
+            boxes[name] = (main + GAP, side_y + title, width, tall)
             side_y += tall + title + 14
             continue
         if x and x + width > room:
@@ -104,7 +108,7 @@ def _height_of(node: Mapping[str, Any], width: float) -> float:
 
 
 def _numbers(
-    figure: Figure, rows: Sequence[Sequence[Any]], boxes: Mapping[str, Any], flat: Flat, height: float
+    figure: Figure, rows: Sequence[Sequence[Any]], boxes: Mapping[str, Any], flat: Flat, height: float, main: int
 ) -> None:
     side = [boxes[name] for name in boxes if flat[name]["place"] != "main"]
     y = max([30.0, *(top + tall + 14 for _, top, _, tall in side)])
@@ -117,14 +121,14 @@ def _numbers(
             (note, 8.5, "soft", 40),
         ]
         for words, size, role, down in lines:
-            figure.text((MAIN + GAP) / WIDTH, 1 - (y + down) / height, words, size=size, va="top", color=ROLES[role])
+            figure.text((main + GAP) / WIDTH, 1 - (y + down) / height, words, size=size, va="top", color=ROLES[role])
         y += 62 if note else 46
         if gauge:
             ax = figure.add_axes(
-                ((MAIN + GAP) / WIDTH, 1 - (y + 40) / height, SIDE / WIDTH, 40 / height), frameon=False
+                ((main + GAP) / WIDTH, 1 - (y + 40) / height, GAUGE / WIDTH, 40 / height), frameon=False
             )
             ax.set(xticks=[], yticks=[])
-            _gauge(ax, gauge, SIDE, 40)
+            _gauge(ax, gauge, GAUGE, 40)
             y += 44
 
 
@@ -384,6 +388,10 @@ def _pixels(ax: Axes, node: Mapping[str, Any], _: Any, width: float, height: flo
         if tile < len(node["titles"]):
             ax.text(x, y + tall + 14, node["titles"][tile], size=9, color=ROLES["soft"])
     ax.set(xlim=(0, width), ylim=(height, 0))
+    if node["border"] is not None:
+        row = node["border"] * side / ink.shape[2]
+        ax.plot([0, width], [row, row], color=ROLES["ink"], lw=1.2, zorder=8)
+        ax.plot([width], [row], "o", mfc="white", mec=ROLES["ink"], mew=1.8, ms=9, zorder=9, clip_on=False)
     if node["lit"] is not None and node["lit"][0] >= 0:
         tile, i, j = (int(v) for v in node["lit"])
         x, y = list(_corners(node, width))[tile]

@@ -53,8 +53,8 @@ class Store {
     if (state.seq === undefined) return;
     this.kept = state.seq; // what a saved notebook would hold
     if (state.seq < this.seq) return;
-    const { nodes, order, rows, seq, error, help, alt, step, autoplay } = state;
-    Object.assign(this, { scene: { nodes, order, rows }, seq, error, help, alt, step, autoplay });
+    const { nodes, order, rows, seq, error, help, alt, step, autoplay, main } = state;
+    Object.assign(this, { scene: { nodes, order, rows }, seq, error, help, alt, step, autoplay, main });
     this.position = this.model.get("frame");
     this.tell();
   }
@@ -189,6 +189,12 @@ function between(one, other, t) {
     if (!a || !b || a === b || a.kind !== b.kind) { nodes[path] = near.nodes[path]; continue; }
     if (a.kind === "Density") { nodes[path] = { ...near.nodes[path], fading: a.values === b.values ? 1 : Math.max(0, 1 - 5 * Math.min(t, 1 - t)) }; continue; }
     nodes[path] = { ...near.nodes[path] };
+    if (a.kind === "Pixels" && b.order && a.ink.data.length === b.ink.data.length) {
+      for (const name of ["ink", "hue"]) {
+        const [from, to] = [a[name], b[name]];
+        if (from && to && from !== to) nodes[path][name] = { data: to.data.map((v, i) => (b.order.data[i % b.order.data.length] < t ? v : from.data[i])), shape: to.shape };
+      }
+    }
     if (a.fixed || a.kind === "Pixels") continue;
     for (const [name, from] of Object.entries(a)) {
       const to = b[name];
@@ -835,8 +841,10 @@ class PixelsView {
     Object.assign(this, { store, name, root });
     this.box = element("div", { class: "nfteach-part nfteach-pixels" });
     this.heading = element("div", { class: "nfteach-title" }, this.box);
-    this.canvas = element("canvas", { class: "nfteach-canvas", role: "img" }, this.box);
-    this.cursor = null;
+    this.pic = element("div", { class: "nfteach-images" }, this.box);
+    this.canvas = element("canvas", { class: "nfteach-canvas", role: "img" }, this.pic);
+    this.cursor = null; // of the keys
+    this.hover = null; // of the pointer
     this.painted = new Map(); // painted here, until the kernel has answered
     const on = {
       pointerdown: (event) => {
@@ -844,17 +852,18 @@ class PixelsView {
         if (event.button !== 0 || !spot || !this.node.gesture) return;
         event.preventDefault();
         this.canvas.focus({ focusVisible: false, preventScroll: true });
-        this.cursor = null;
-        if (this.node.gesture === "paint") {
+        this.cursor = this.hover = null;
+        if (this.node.gesture === "paint" && this.paints(spot)) {
           this.canvas.setPointerCapture(event.pointerId);
-          this.ink = this.inkAt(spot) > 0.5 ? 0 : 1;
+          this.ink = this.inkAt(spot) > 0.1 ? 0 : 1;
         }
         this.act(spot);
       },
       pointermove: (event) => {
-        if (this.node?.gesture !== "paint" || !this.canvas.hasPointerCapture(event.pointerId)) return;
-        for (const one of event.getCoalescedEvents?.() || [event]) { const spot = this.spot(one); if (spot) this.act(spot); }
+        if (this.node?.gesture !== "paint" || !this.canvas.hasPointerCapture(event.pointerId)) return this.point(this.spot(event));
+        for (const one of event.getCoalescedEvents?.() || [event]) { const spot = this.spot(one); if (spot && this.paints(spot)) this.act(spot); }
       },
+      pointerleave: () => this.point(null),
       keydown: (event) => {
         if (!this.node?.gesture) return;
         const [tiles, rows, columns] = this.node.ink.shape;
@@ -868,7 +877,7 @@ class PixelsView {
           this.store.tell();
         } else if ((event.key === " " || (event.key === "Enter" && !event.shiftKey)) && this.cursor) {
           event.preventDefault();
-          this.ink = this.inkAt(this.cursor) > 0.5 ? 0 : 1;
+          this.ink = this.inkAt(this.cursor) > 0.1 ? 0 : 1;
           this.act(this.cursor);
         }
       },
@@ -878,10 +887,17 @@ class PixelsView {
   }
   index([tile, i, j]) { const [, rows, columns] = this.node.ink.shape; return (tile * rows + i) * columns + j; }
   inkAt(spot) { return this.painted.get(this.index(spot)) ?? this.node.ink.data[this.index(spot)]; }
+  paints(spot) { return !this.node.paintable || this.node.paintable.data[this.index(spot)] > 0; }
+  point(spot) {
+    if (!this.node?.notes.length || String(spot) === String(this.hover)) return;
+    this.hover = spot;
+    this.store.tell();
+  }
   act(spot) {
     const { gesture } = this.node;
     if (gesture === "choose") return this.store.gesture(this.name, [spot[0]]);
     if (gesture === "pick") return this.store.gesture(this.name, spot);
+    if (!this.paints(spot)) return this.store.gesture(this.name, [...spot, -1]);
     if (this.inkAt(spot) === this.ink && this.painted.has(this.index(spot))) return;
     this.painted.set(this.index(spot), this.ink);
     this.seq = this.store.seq;
@@ -908,7 +924,9 @@ class PixelsView {
     const palette = paletteOf(this.root);
     const [tiles, rows, columns] = node.ink.shape;
     const gap = node.per_row > 1 ? 16 : 0;
-    const width = Math.min(this.box.clientWidth || node.width, node.width);
+    // A single image is seen as a whole, with what stands below it.
+    const room = node.gesture !== "choose" ? ((innerHeight - 370) * columns) / rows : node.width;
+    const width = Math.min(this.box.clientWidth || node.width, node.width, Math.max(room, 200) * node.per_row);
     this.pitchX = (width + gap) / node.per_row;
     this.side = this.pitchX - gap;
     const cell = (this.cell = this.side / columns);
@@ -944,7 +962,9 @@ class PixelsView {
         ctx.strokeRect(x0 + 1, y0 + 1, this.side - 2, tall - 2);
       }
     }
-    const lit = this.cursor && node.gesture !== "choose" ? this.cursor : node.lit?.data;
+    const pointed = node.gesture !== "choose" ? this.cursor || this.hover : null;
+    this.note = pointed ? node.notes[this.index(pointed)] || "" : "";
+    const lit = pointed || node.lit?.data;
     if (lit && lit[0] >= 0) {
       const [x0, y0] = [(lit[0] % node.per_row) * this.pitchX, Math.floor(lit[0] / node.per_row) * this.pitchY];
       ctx.strokeStyle = css(palette.ink);
@@ -952,8 +972,28 @@ class PixelsView {
       ctx.strokeRect(x0 + lit[2] * cell + 1, y0 + lit[1] * cell + 1, cell - 2, cell - 2);
     }
     put(this.canvas, { "aria-label": `${node.title || this.name}: ${tiles} of ${rows} by ${columns} pixels. ${node.titles.join(", ")} ${node.help}` });
-    if (node.gesture) put(this.canvas, { tabindex: 0, title: node.help, role: "application" });
+    if (node.gesture) put(this.canvas, { tabindex: 0, role: "application" });
+    this.showBorder(node, cell, width, rows);
     this.canvas.dataset.seq = this.store.seq;
+  }
+  showBorder(node, cell, width, rows) {
+    if (node.border === null) { this.border?.remove(); this.border = null; return; }
+    if (!this.border) {
+      this.border = element("div", { class: "nfteach-border", tabindex: 0, role: "slider", "aria-orientation": "vertical", "aria-valuemin": 0 }, this.pic);
+      const send = (row) => this.store.gesture(`${this.name}/border`, [clamp(row, 0, this.rows)]);
+      const on = {
+        pointerdown: (event) => { if (event.button === 0) { event.preventDefault(); this.border.focus({ focusVisible: false, preventScroll: true }); this.border.setPointerCapture(event.pointerId); } },
+        pointermove: (event) => { if (this.border.hasPointerCapture(event.pointerId)) send((event.clientY - this.canvas.getBoundingClientRect().top) / this.cell); },
+        keydown: (event) => {
+          const by = { ArrowUp: -1, ArrowDown: 1 }[event.key];
+          if (by) { event.preventDefault(); send(Math.round(this.node.border) + by); }
+        },
+      };
+      for (const [event, handler] of Object.entries(on)) this.border.addEventListener(event, handler);
+    }
+    this.rows = rows;
+    Object.assign(this.border.style, { top: `${node.border * cell}px`, width: `${width}px` });
+    put(this.border, { "aria-label": node.border_help, title: node.border_help, "aria-valuemax": rows, "aria-valuenow": Math.round(node.border) });
   }
 }
 
@@ -1106,6 +1146,7 @@ function makeView(store, el) {
     const { nodes, order, rows } = store.now();
     if (help.dataset.words !== store.help) { help.dataset.words = store.help || ""; speak(store.help || "", help); }
     help.hidden = !store.help;
+    two.style.setProperty("--main", `${store.main ?? 560}px`);
     showRows(table, rows.filter((row) => !row[5]));
     const hidden = rows.filter((row) => row[5]);
     showRows(rest, hidden);
