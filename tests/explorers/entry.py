@@ -13,6 +13,7 @@ import numpy as np
 import torch
 
 from nfteach.widgets import Explorer, LiveFigure
+from nfteach.widgets.controls import Hidden
 from tests.explorers.cells import GALLERY
 from tests.explorers.front_end import state_of
 
@@ -66,7 +67,9 @@ class Entry:
 
 
 def values_of(control: ipywidgets.Widget) -> list[Any]:
-    """Return both ends of a slider, or all options of a choice."""
+    """Return both ends of a slider, all options of a choice, or a few texts of the same length for a hidden one."""
+    if isinstance(control, Hidden):
+        return list(dict.fromkeys([control.value, *(digit * len(control.value) for digit in "01")]))
     if hasattr(control, "options"):
         return [option[1] if isinstance(option, tuple) else option for option in control.options]
     return [False, True] if isinstance(control.value, bool) else [control.min, control.max]

@@ -18,7 +18,7 @@ from nfteach.widgets import MaskExplorer, NADEStepper
 from tests.explorers.entry import Entry, drawn
 
 __all__ = [
-    "ENTRIES", "ORDERINGS", "SHAPE", "TOL", "by_loops", "check_nade", "images", "numbered", "ordering_of", "seen",
+    "ENTRIES", "ORDERINGS", "SHAPE", "TOL", "by_loops", "check_nade", "endings_of", "images", "numbered", "ordering_of",
     "steps_of", "wild",
 ]  # fmt: skip
 
@@ -63,42 +63,55 @@ def ordering_of(name: str, shape: tuple[int, int] = SHAPE) -> list[int]:
     return pixel_ordering(name, *shape, generator=torch.Generator().manual_seed(0)).tolist()
 
 
-def seen(stepper: NADEStepper, frame: int | None = None) -> np.ndarray:
-    """Return the pixels of the picture, or of another frame: 0 and 1 where they are known, -1 elsewhere."""
-    shown = drawn(stepper, "pixels") if frame is None else stepper.live.frames[frame]["pixels"]["values"]
-    colours = shown.reshape(-1, 3)
-    grey = colours.max(1) - colours.min(1) < 1e-6
-    return np.where(grey, np.where(colours.mean(1) < 0.5, 1, 0), -1)
+def endings_of(stepper: NADEStepper) -> np.ndarray:
+    """Return the six endings (6, D)."""
+    return drawn(stepper, "endings").reshape(6, -1)
 
 
 def check_nade(stepper: NADEStepper) -> None:
-    """Compare all numbers, activations and known pixels of the present step with the paper's loops."""
-    nade, d, width, told = stepper.nade, stepper.live.frame, stepper.shape[1], stepper.readout
-    order = ordering_of(stepper.state["ordering"], stepper.shape)
-    assert np.flatnonzero(seen(stepper) >= 0).tolist() == sorted(order[:d])
-    if d == 0:
-        assert told == {"log p so far": 0.0, "multiply-adds, running": 0, "multiply-adds, direct": 0}
-        np.testing.assert_allclose(drawn(stepper, "a")[:, 0], nade.c)
-        return
-    x = seen(stepper, -1).tolist()
-    rows = by_loops(nade, tuple(x), tuple(order))
-    (a, h, p, log_p, running), i = rows[d - 1], order[d - 1]
-    assert told["pixel"] == f"({i // width + 1}, {i % width + 1})"
-    assert told["x"] == x[i]
-    assert told["p(x = 1 | before)"] == pytest.approx(p, abs=TOL)
-    assert told["log p(x | before)"] == pytest.approx(log_p, abs=10 * TOL)
-    assert told["log p so far"] == pytest.approx(running, abs=10 * TOL)
-    assert told["log p at the end"] == pytest.approx(rows[-1][-1], abs=10 * TOL)
-    for name, expected in (("a", a), ("h", h)):
-        np.testing.assert_allclose(drawn(stepper, name)[:, 0], expected, atol=10 * TOL)
-    if stepper.images is not None and stepper.state["mode"] == "observed":
-        assert x == stepper.images[stepper.state["image"]].tolist()
+    """Compare probabilities, drawn pixels and all numbers with the paper's loops."""
+    nade, s, told, width = stepper.nade, stepper.state, stepper.readout, stepper.shape[1]
+    order, painted, D = ordering_of(s["ordering"], stepper.shape), [int(one) for one in s["pixels"]], nade.dim
+    given, rest = order[: s["given"]], order[s["given"] :]
+    uniform = torch.rand(6, D, generator=torch.Generator().manual_seed(s["draw"]), dtype=torch.float64)
+    walks = [by_loops(nade, tuple(int(one) for one in x), tuple(order)) for x in endings_of(stepper)]
+    for k, (x, walk) in enumerate(zip(endings_of(stepper), walks, strict=True)):
+        assert x[given].tolist() == [painted[i] for i in given]
+        for d, i in enumerate(order):
+            assert i in given or x[i] == (uniform[k, i] < walk[d][2]), "drawn where its number is below p"
+        title = stepper.parts["endings"].titles[k].replace("\N{MINUS SIGN}", "-")
+        assert float(title) == pytest.approx(sum(row[3] for row in walk[len(given) :]), abs=0.051)
+    x, walk = endings_of(stepper)[s["ending"] - 1], walks[s["ending"] - 1]
+    log_p = np.array([row[3] for row in walk])
+    bars = [drawn(stepper, f"{whose}{when}") for whose in ("yours", "the model's") for when in ("", ", later")]
+    np.testing.assert_allclose(sum(bars), log_p, atol=10 * TOL)
+    assert told["log p, yours"] == pytest.approx(log_p[: len(given)].sum(), abs=10 * TOL)
+    assert told["log p, the model's"] == pytest.approx(log_p[len(given) :].sum(), abs=10 * TOL)
+    assert told["log p of the image"] == pytest.approx(walk[-1][4], abs=10 * TOL)
+    canvas, rank = stepper.parts["canvas"], np.argsort(order)
+    p = np.array([row[2] for row in walk])[rank]
+    shown = np.where(s["show_p"] & (rank >= s["given"]), p, x) * np.where(rank < s["step"], 1.0, 0.22)
+    np.testing.assert_allclose(canvas.ink.flatten(), shown, atol=10 * TOL)
+    assert canvas.hue.flatten().tolist() == [int(i in rest) for i in range(D)], "yours are in ink, the model's orange"
+    _, i, j = canvas.lit.tolist()
+    at = i * width + j
+    if s["step"] < D:
+        assert at == order[s["step"] - 1]
+    elif rest:
+        assert abs(p[at] - 0.5) == pytest.approx(min(abs(p[rest] - 0.5)), abs=TOL)
+    else:
+        assert log_p[rank[at]] == pytest.approx(log_p.min(), abs=10 * TOL)
+    assert told["pixel"] == f"{rank[at] + 1} of {D}, row {i + 1}, column {j + 1}"
+    assert told["p(x = 1 | the pixels before)"] == pytest.approx(p[at], abs=TOL)
+    assert told["log p of the pixel"] == pytest.approx(log_p[rank[at]], abs=10 * TOL)
+    for pixel, note in enumerate(canvas.notes):
+        assert note.startswith(f"Pixel {rank[pixel] + 1}: p(x = 1 | before) = {p[pixel]:.2f}")
 
 
 def all_walks(stepper: NADEStepper) -> Iterator[dict[str, Any]]:
-    """Yield every ordering with pixels that are observed, drawn in half, or all drawn."""
-    for ordering, mode in itertools.product(ORDERINGS, ["observed", "half", "drawn"]):
-        yield {"ordering": ordering, "mode": mode, "image": 2, "draw": 4}
+    """Yield every ordering with pixels that are all yours, in half, or all drawn."""
+    for ordering, given in itertools.product(ORDERINGS, [12, 8, 0]):
+        yield {"ordering": ordering, "given": given, "image": 2, "draw": 4, "step": 7}
 
 
 def numbered(*shape: int) -> np.ndarray:
@@ -176,15 +189,11 @@ ENTRIES = {
         lambda: NADEStepper(wild(12, 5), images(), SHAPE),
         check_nade,
         also=all_walks,
-        wakes={"draw": {"mode": "drawn"}},
-        text="NADEStepper(ordering='raster', mode='observed', image=0, draw=0)",
-        alt="One step of a NADE",
+        text="NADEStepper(given=8, step=12, ordering='raster', ending=1, draw=0, show_p=False, pixels=",
+        alt="first pixels are yours",
     ),
     "NADEStepper, order-agnostic": Entry(
-        lambda: NADEStepper(wild(12, 5, order_agnostic=True), images(), SHAPE),
-        check_nade,
-        also=all_walks,
-        wakes={"draw": {"mode": "drawn"}},
+        lambda: NADEStepper(wild(12, 5, order_agnostic=True), images(), SHAPE), check_nade, also=all_walks
     ),
     "NADEStepper, without images": Entry(lambda: NADEStepper(wild(12, 5), shape=SHAPE), check_nade),
     "MaskExplorer": masks_of((1, 8, 8), 3, MaskExplorer),

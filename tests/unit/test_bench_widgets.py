@@ -16,9 +16,7 @@ from tests.explorers.cells import GALLERY
 TWO = "from nfteach.widgets import StretchExplorer\n\nStretchExplorer()"
 
 
-@pytest.mark.parametrize(
-    ("name", "kind"), [("StretchExplorer", "slider"), ("NADEStepper", "frames"), ("LiveFigure", "frames")]
-)
+@pytest.mark.parametrize(("name", "kind"), [("StretchExplorer", "slider"), ("LiveFigure", "frames")])
 def test_a_reference_draws_the_picture_of_the_explorer(name, kind):
     live, moved, move = kernel.peer(GALLERY[name], kind)
     own = kernel.shown_by(GALLERY[name])

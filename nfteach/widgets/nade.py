@@ -1,0 +1,286 @@
+"""The NADE stepper: paint the first pixels of an image, and a NADE draws the others, one by one."""
+
+from __future__ import annotations
+
+import copy
+from types import SimpleNamespace
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn.functional import logsigmoid
+
+from nfteach.flows import NADE, pixel_ordering
+from nfteach.widgets.controls import choice, hidden, integer, switch
+from nfteach.widgets.parts import Bars, Chart, Gauge, Handle, Label, Number, Pixels
+from nfteach.widgets.stage.explorer import Explorer
+
+__all__ = ["NADEStepper"]
+
+OWN = "the model's own"
+ORDERINGS = ("raster", "reverse", "spiral", "random")
+ENDINGS, DRAWS, OFFERED = 6, 100, 6
+LATER = 0.22  # ink of a pixel that comes after the step that is shown
+LOWEST = -5.0  # nats: the strip's lower end
+
+
+class NADEStepper(Explorer):
+    """A digit of which some pixels are painted and a NADE draws the others, one pixel a step along an ordering.
+
+    The first ``given`` pixels of the ordering are yours: paint them. Six endings are drawn by the model; its random
+    numbers stay while you paint, so an ending changes only where your pixel changed it. Below stands log p of each
+    pixel given those before it. Click a pixel of the model's, or move ``step``, to see the image as it was known then,
+    and the probability of the next pixel.
+
+    Args:
+        nade: a model, of which a copy is taken. Whatever its own ordering, it can be walked in the others.
+        images: (N, D), zeros and ones, to begin with; None to begin with an empty image.
+        shape: (height, width) of an image; their product is D.
+        state: initial values of controls.
+
+    Controls (for :meth:`set`): ``given`` (pixels that are yours, a whole number of rows' worth of them), ``step`` (1 to
+    D; at D, all is seen), ``ordering`` ("raster", "reverse", "spiral", "random", always the same one, or, where it is
+    none of these, "the model's own"), ``ending`` (1 to 6), ``draw`` (another number, other endings), ``show_p``,
+    ``pixels`` (the image, D zeros and ones, as a text or tensor) and, with images, ``image`` (counted from 0), which
+    replaces ``pixels``.
+
+    Raises:
+        ValueError: if ``nade`` is not a NADE, or ``images`` or ``shape`` do not go with it.
+
+    Example:
+        >>> stepper = NADEStepper(NADE(9, hidden=4), shape=(3, 3), ordering="spiral", given=3)
+        >>> stepper.set(step=5, pixels="011000000")
+        >>> stepper.readout["pixel"]
+        '5 of 9, row 3, column 3'
+    """
+
+    help = "Paint above the line. The model draws [the rest](x), pixel by pixel: six endings."
+    alt = "an image whose first pixels are yours and whose others a NADE has drawn, with log p of each and six endings"
+    essential = ("given", "step", "ordering")
+    main = 384
+
+    def __init__(self, nade: NADE, images: Tensor | None = None, shape: tuple[int, int] = (8, 8), **state: Any) -> None:
+        if not isinstance(nade, NADE):
+            raise ValueError(f"nade must be a NADE, but is a {type(nade).__name__}")
+        if len(shape) != 2 or shape[0] * shape[1] != nade.dim:
+            raise ValueError(f"shape must be (height, width) with {nade.dim} pixels in all, but is {tuple(shape)}")
+        self.nade = copy.deepcopy(nade).cpu().double().requires_grad_(False)
+        self.shape = int(shape[0]), int(shape[1])
+        self.images = None if images is None else self._usable(images)
+        self._orderings = {
+            name: pixel_ordering(name, *self.shape, generator=torch.Generator().manual_seed(0)) for name in ORDERINGS
+        }
+        own = [name for name, ordering in self._orderings.items() if ordering.equal(self.nade.ordering)]
+        if not own:
+            self._orderings[OWN] = self.nade.ordering
+        self._own = own[0] if own else OWN
+        self.presets = {
+            "again": lambda s: {"draw": (s.draw + 1) % DRAWS},
+            "keep its next row": lambda s: {
+                "pixels": self.parts["endings"].ink[s.ending - 1],
+                "given": min(s.given + self.shape[1], nade.dim),
+            },
+            "clear": {"pixels": torch.zeros(nade.dim)},
+        }
+        super().__init__(**self._with_pixels(state))
+
+    def _usable(self, images: Tensor) -> Tensor:
+        images = torch.as_tensor(images).detach().cpu().double()
+        if images.dim() != 2 or not len(images):
+            raise ValueError(
+                f"images must be (N, {self.nade.dim}) with N at least 1, but has shape {tuple(images.shape)}"
+            )
+        return self.nade.check_input(images)
+
+    def build_controls(self) -> dict[str, Any]:
+        D, (height, width) = self.nade.dim, self.shape
+        start = torch.zeros(D) if self.images is None else self.images[0]
+        controls = {
+            "given": integer("pixels that are yours", 0, D, (height + 1) // 2 * width),
+            "step": integer("step", 1, D, D),
+            "ordering": choice("ordering", list(self._orderings), self._own),
+            "ending": integer("ending", 1, ENDINGS, 1),
+            "draw": integer("drawing", 0, DRAWS - 1, 0),
+            "show_p": switch("show p in place of drawn pixels", False),
+            "pixels": hidden(self._bits("pixels", start), self._bits),
+        }
+        controls["given"].step = width
+        if self.images is not None:
+            controls["image"] = integer("begin with image", 0, len(self.images) - 1, 0)
+        return controls
+
+    # ---- the painted pixels: a text of zeros and ones ------------------------------------------------------------
+
+    def _bits(self, name: str, value: Any) -> str:
+        """Return D zeros and ones as a text."""
+        D = self.nade.dim
+        text = "".join(f"{one:g}" for one in value.flatten().tolist()) if isinstance(value, Tensor) else value
+        if not isinstance(text, str) or len(text) != D or set(text) - {"0", "1"}:
+            raise ValueError(f"{name} must be {D} zeros and ones, as a text or a tensor, but is {value!r}")
+        return text
+
+    def _with_pixels(self, state: dict[str, Any]) -> dict[str, Any]:
+        """Return a state in which an image brings its pixels, unless others are given."""
+        k = state.get("image")
+        known = type(k) is int and self.images is not None and 0 <= k < len(self.images)
+        return {"pixels": self.images[k], **state} if known else state
+
+    def set(self, **state: Any) -> None:
+        super().set(**self._with_pixels(state))
+
+    def _moved(self, change: Any) -> None:
+        if change.owner is self.controls.get("image") and not self._quiet:
+            self.set(image=change.new)
+        else:
+            super()._moved(change)
+
+    # ---- the picture ---------------------------------------------------------------------------------------------
+
+    def picture(self, s: SimpleNamespace) -> dict[str, Any]:
+        D, (height, width) = self.nade.dim, self.shape
+        ordering = self._orderings[s.ordering]
+        rank = ordering.argsort()
+        mine, seen = rank < s.given, rank < s.step
+        painted = torch.tensor([float(one) for one in s.pixels], dtype=torch.float64)
+        x, logits = self._finished(painted, mine, ordering, s.draw)
+        log_p = logsigmoid((2 * x - 1) * logits)  # (endings, D)
+        drawn, k = (log_p * ~mine).sum(-1), s.ending - 1
+        p, log_p = logits[k].sigmoid(), log_p[k]
+        shown = torch.where(mine | torch.tensor(not s.show_p), x[k], p) * torch.where(seen, 1.0, LATER)
+        hue = (~mine).to(torch.uint8)
+        level = s.ordering in ("raster", "reverse")
+        row = s.given / width if s.ordering == "raster" else height - s.given / width
+        parts: dict[str, Any] = {}
+        at, why = self._looked_at(s, ordering, x[k], p, log_p)
+        images = (-1, height, width)
+        parts["canvas"] = Pixels(
+            shown.reshape(images), hue.reshape(images), ("ink", "x"), gesture="paint", paintable=mine.reshape(images),
+            outline=None if level else mine.reshape(images),
+            lit=torch.stack([torch.zeros_like(at), at // width, at % width]),
+            border=torch.tensor(row) if level else None, border_help="drag the line: how many pixels are yours",
+            order=((rank - s.given + 1) / max(D - s.given, 1)).reshape(height, width), width=384, height=384,
+            notes=self._notes(rank, mine, x[k], p, log_p), help="arrow keys and space paint, too",
+            note="Point at a pixel. Click one of the model's to stop there.",
+        )  # fmt: skip
+        parts["strip"] = self._strip(s, mine[ordering], seen[ordering], log_p[ordering])
+        parts["endings"] = Pixels(
+            x.reshape(images), hue.expand(ENDINGS, D).reshape(images), ("ink", "x"), per_row=3, chosen=torch.tensor(k),
+            titles=tuple(f"{value:.1f}".replace("-", "\N{MINUS SIGN}") for value in drawn.tolist()), gesture="choose",
+            title="six endings, with log p of what was drawn", help="click an ending to see it large",
+            order=((rank - s.given + 1) / max(D - s.given, 1)).reshape(height, width), place="side", width=330,
+        )  # fmt: skip
+        if self.images is not None:
+            offered = self.images[:OFFERED]
+            same = (offered == painted).all(-1)
+            parts["begin"] = Pixels(
+                offered.reshape(images), outline=torch.zeros(len(offered), height, width, dtype=torch.bool),
+                per_row=OFFERED, gesture="choose", place="side", width=330,
+                chosen=torch.where(same.any(), same.double().argmax(), -1), title="begin with", help="click an image",
+            )  # fmt: skip
+        yours, rest = (log_p * mine).sum(), drawn[k]
+        parts["readout"] = {
+            "p(x = 1 | the pixels before)": Number(p[at], note=why, gauge=Gauge((0.0, 1.0), (0, 1))),
+            "log p, yours": Number(yours, unit="nats", more=True),
+            "log p, the model's": Number(rest, unit="nats", more=True),
+            "log p of the image": Number(yours + rest, unit="nats", more=True),
+            "pixel": Number(self._place(rank[at], at), more=True),
+            "log p of the pixel": Number(log_p[at], unit="nats", more=True),
+        }
+        return parts
+
+    def _finished(self, painted: Tensor, mine: Tensor, ordering: Tensor, draw: int) -> tuple[Tensor, Tensor]:
+        """Return six images (6, D) that begin with the painted pixels, and the logits (6, D) of all of their pixels.
+
+        The random number of a pixel depends on ``draw`` alone: an ending changes only where the pixels before it do.
+        """
+        nade = self.nade
+        generator = torch.Generator().manual_seed(draw)
+        uniform = torch.rand(ENDINGS, nade.dim, generator=generator, dtype=torch.float64).unbind(1)
+        columns, seen = nade.W.T.unbind(), None if nade.M is None else nade.M.T.unbind()
+        rows, b, given, pixels = nade.V.unbind(), nade.b.unbind(), mine.tolist(), painted.unbind()
+        a = nade.c.expand(ENDINGS, -1)
+        values, logits = [], []
+        for i in ordering.tolist():
+            logit = torch.sigmoid(a) @ rows[i] + b[i]
+            x = pixels[i].expand(ENDINGS) if given[i] else (uniform[i] < torch.sigmoid(logit)).double()
+            a = torch.addcmul(a, x[:, None], columns[i])
+            if seen:
+                a = a + seen[i]
+            values.append(x)
+            logits.append(logit)
+        back = ordering.argsort()
+        return torch.stack(values, 1)[:, back], torch.stack(logits, 1)[:, back]
+
+    def _looked_at(
+        self, s: SimpleNamespace, ordering: Tensor, x: Tensor, p: Tensor, log_p: Tensor
+    ) -> tuple[Tensor, str]:
+        """Return the pixel of the step, or at the end one that is worth a look, and a line about it."""
+        order = torch.arange(self.nade.dim)[ordering]
+        if s.step < self.nade.dim:
+            at, why = order[s.step - 1], "the model drew" if s.step > s.given else "you painted"
+        elif s.given < self.nade.dim:
+            at, why = order[s.given :][(p[order[s.given :]] - 0.5).abs().argmin()], "where it was least sure, it drew"
+        else:
+            at, why = log_p.argmin(), "the greatest surprise: you painted"
+        return at, f"{why} {int(x[at])}, log p {_nats(float(log_p[at]))}"
+
+    def _place(self, rank: Tensor, at: Tensor) -> str:
+        row, column = divmod(int(at), self.shape[1])
+        return f"{int(rank) + 1} of {self.nade.dim}, row {row + 1}, column {column + 1}"
+
+    def _notes(self, rank: Tensor, mine: Tensor, x: Tensor, p: Tensor, log_p: Tensor) -> tuple[str, ...]:
+        """Return one sentence a pixel."""
+        rows = zip(rank.tolist(), mine.tolist(), x.tolist(), p.tolist(), log_p.tolist(), strict=True)
+        return tuple(
+            f"Pixel {d + 1}: p(x = 1 | before) = {chance:.2f}; {'yours is' if own else 'it drew'} {value:.0f}: "
+            f"{_nats(nats)}."
+            for d, own, value, chance, nats in rows
+        )
+
+    def _strip(self, s: SimpleNamespace, mine: Tensor, seen: Tensor, log_p: Tensor) -> Chart:
+        """Return log p of each pixel, along the ordering, as bars that hang down."""
+        D, at = self.nade.dim, torch.arange(self.nade.dim) + 1.0
+        bars = {
+            f"{whose}{when}": Bars(at, log_p * (owned & known), 0.7, color=color, alpha=alpha)
+            for whose, owned, color in (("yours", mine, "ink"), ("the model's", ~mine, "x"))
+            for when, known, alpha in (("", seen, 0.9), (", later", ~seen, 0.3))
+        }
+        totals = (log_p * mine).sum(), (log_p * ~mine).sum()
+        words = {
+            "sum of yours": Label(torch.tensor([1.0, LOWEST + 0.7]), f"yours: {_nats(float(totals[0]))}"),
+            "sum of the model's": Label(
+                torch.tensor([float(D), LOWEST + 0.7]), f"the model's: {_nats(float(totals[1]))}", color="x"
+            ),
+        }  # fmt: skip
+        knob = Handle(
+            torch.tensor([float(s.step), 0.0]), "step", label="", help="drag: the step", color="ink", step=1.0
+        )
+        order = s.ordering if s.ordering == OWN else f"{s.ordering} order"
+        fair = self.nade.order_agnostic or s.ordering == self._own
+        strange = "" if fair else f": this model learned {self._own} order, so its guesses are poor"
+        return Chart(
+            bars | words | {"step": knob}, x=(0.5, 1.02 * D + 0.5), y=(LOWEST, 0.5), ticks=(1, D), yticks=(-2,),
+            title=f"log p of each pixel, in {order}{strange}", width=384, height=96,
+        )  # fmt: skip
+
+    def drag(self, name: str, s: SimpleNamespace, *values: float) -> dict[str, Any]:
+        width, height = self.shape[1], self.shape[0]
+        if name == "canvas/border":
+            return {"given": width * (values[0] if s.ordering == "raster" else height - values[0])}
+        if name == "endings":
+            return {"ending": int(values[0]) + 1}
+        if name == "begin":
+            return {"image": int(values[0]), "pixels": self._bits("pixels", self.images[int(values[0])])}
+        if name != "canvas":
+            return super().drag(name, s, *values)
+        pixels = list(s.pixels)
+        for _, i, j, ink in zip(*[iter(values)] * 4, strict=True):
+            d = int(i) * width + int(j)
+            if ink < 0:
+                return {"step": int(self._orderings[s.ordering].argsort()[d]) + 1}
+            pixels[d] = str(int(ink))
+        return {"pixels": "".join(pixels)}
+
+
+def _nats(value: float) -> str:
+    return f"{value:.2f} nats".replace("-", "\N{MINUS SIGN}")
