@@ -6,6 +6,7 @@ import ast
 import functools
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any
 
 import ipywidgets
@@ -104,7 +105,7 @@ def picture_of(live: LiveFigure) -> Any:
     """Return the same of a live figure; of hidden artists, only that they are hidden."""
     if hasattr(live, "mark"):
         told = state_of(live, "_frames")
-        return _plain([state_of(live, "_state")["nodes"], told["frames"], list(told["pool"].values())])
+        return _plain([state_of(live, "_state")["nodes"], told["frames"]], told["pool"])
     frames = [frame["artists"] for frame in state_of(live, "_frames")["list"]]
     return [
         {name: "hidden" if parts.get("visible") is False else _plain(parts) for name, parts in artists.items()}
@@ -112,13 +113,13 @@ def picture_of(live: LiveFigure) -> Any:
     ]
 
 
-def _plain(node: Any) -> Any:
-    """Return a tree of arrays and values in a form that can be compared by ==."""
+def _plain(node: Any, pool: Mapping[str, np.ndarray] = MappingProxyType({})) -> Any:
+    """Return a tree of arrays, and of references to arrays of the pool, in a form that can be compared by ==."""
     if isinstance(node, np.ndarray):
         return node.dtype.name, node.shape, node.tobytes()
     if isinstance(node, dict):
-        return {key: _plain(value) for key, value in node.items()}
-    return [_plain(value) for value in node] if isinstance(node, list) else node
+        return _plain(pool[str(node["@"])]) if "@" in node else {key: _plain(each, pool) for key, each in node.items()}
+    return [_plain(each, pool) for each in node] if isinstance(node, list) else node
 
 
 def drawn(explorer: Explorer, name: str) -> np.ndarray:

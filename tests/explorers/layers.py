@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import functools
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -13,9 +15,9 @@ from torch.distributions import Normal
 
 from nfteach.flows import BatchNorm, Permutation, Planar, RealNVP, Stack
 from nfteach.widgets import LayerStepper
-from tests.explorers.entry import Entry, anywhere, from_cell
+from tests.explorers.entry import Entry, anywhere, drawn, from_cell, given
 
-__all__ = ["ENTRIES", "TIGHT", "check", "entries", "probe_of", "small", "stack", "wild"]
+__all__ = ["ENTRIES", "TIGHT", "first", "in_double", "small", "stack", "wild"]
 
 # The stepper computes in float64; what is compared has gone through at most a few dozen operations.
 TIGHT = 1e-9
@@ -34,12 +36,6 @@ def wild(flow: Stack, by: float = 0.5, seed: int = 5) -> Stack:
 def small(flow: Stack, **options: Any) -> LayerStepper:
     """Return a stepper with few samples and cells."""
     return LayerStepper(flow, **({"samples": 40, "resolution": 16} | options))
-
-
-def entries(shown: dict[str, Any]) -> np.ndarray:
-    """Return a matrix with its marks for 0 and 1 by construction undone."""
-    values = shown["values"]
-    return np.where(np.abs(values) > 5e5, values > 0, values)
 
 
 def normalise() -> BatchNorm:
@@ -77,6 +73,16 @@ def stack(name: str) -> Stack:
         return MAKE[name]()
 
 
+def in_double(flow: Stack) -> Stack:
+    """Return a copy in float64, in evaluation mode."""
+    return copy.deepcopy(flow).double().eval()
+
+
+def first(flow: Stack, k: int) -> Callable[[Tensor], Tensor]:
+    """Return the composition of the first k layers; of none, the identity."""
+    return flow[:k] if k else torch.nn.Identity()
+
+
 def probe_of(stepper: LayerStepper) -> tuple[Tensor, list[int]]:
     """Return the probe z (D,), 0.6 and -0.4 in turns where no slider is, and the two dimensions that are shown."""
     state = stepper.state
@@ -86,26 +92,39 @@ def probe_of(stepper: LayerStepper) -> tuple[Tensor, list[int]]:
     return z, axes
 
 
-def check(stepper: LayerStepper) -> None:
-    """Compare the frame that is shown with autograd of the layers up to there."""
-    z, axes = probe_of(stepper)
+def check(stepper: LayerStepper, flow: Stack) -> None:
+    """Compare the frame that is shown with autograd of the layers of ``flow`` up to there."""
+    flow, (z, axes) = in_double(flow), probe_of(stepper)
     k, readout = stepper.live.frame, stepper.readout
-    part = stepper.flow[:k] if k else torch.nn.Identity()  # a copy: float64, in evaluation mode
-    before = stepper.flow[: k - 1] if k > 1 else torch.nn.Identity()
-    J, J_before = (torch.autograd.functional.jacobian(f, z) for f in (part, before))
+    assert stepper.state["layer"] == k
+    J, J_before = (torch.autograd.functional.jacobian(first(flow, n), z) for n in (k, max(k - 1, 0)))
     sign, log_det = J.slogdet()
+    of_layer = (log_det - J_before.slogdet().logabsdet).item()
     assert readout["running log|det|"] == pytest.approx(log_det.item(), abs=TIGHT)
     assert readout["product's log|det|"] == pytest.approx(log_det.item(), abs=TIGHT)
-    assert readout["layer's log|det|"] == pytest.approx((log_det - J_before.slogdet().logabsdet).item(), abs=TIGHT)
+    assert readout["layer's log|det|"] == pytest.approx(of_layer, abs=TIGHT)
     assert readout["sign of det"] == sign.item()
     log_p = Normal(torch.zeros((), dtype=torch.float64), 1.0).log_prob(z).sum().item()
     assert readout["log q"] == pytest.approx(log_p - log_det.item(), abs=TIGHT)
     shown = stepper.live.frames[k]
-    np.testing.assert_allclose(entries(shown["product"]), J.numpy(), atol=TIGHT)
-    np.testing.assert_allclose(shown["probe"]["points"][0], part(z)[axes].numpy(), atol=TIGHT)
+    marks = shown["plane"].marks
+    way = torch.stack([first(flow, n)(z)[axes] for n in range(len(flow) + 1)])
+    for name, n in (("z", 0), ("z_k", k), ("x", -1)):
+        np.testing.assert_allclose(np.ravel(drawn(stepper, name)), way[n].detach(), atol=TIGHT)
+    np.testing.assert_allclose(
+        np.unique(marks["done"].points, axis=0), np.unique(way[: k + 1].detach(), axis=0), atol=TIGHT
+    )
+    np.testing.assert_allclose(
+        np.unique(marks["to come"].points, axis=0), np.unique(way[k:].detach(), axis=0), atol=TIGHT
+    )
     if k:
-        alone = torch.autograd.functional.jacobian(stepper.flow[k - 1], before(z))
-        np.testing.assert_allclose(entries(shown["J"]), alone.numpy(), atol=TIGHT)
+        assert shown["strip"].dots[k - 1].item() == pytest.approx(of_layer, abs=TIGHT)
+    if stepper.state["show_J"]:
+        alone = torch.autograd.functional.jacobian(flow[k - 1], first(flow, k - 1)(z)) if k else torch.eye(len(z))
+        for matrix, expected in ((shown["J"], alone), (shown["product"], J)):
+            np.testing.assert_allclose(matrix.values, expected.numpy(), atol=TIGHT)
+            assert not expected[matrix.zero].any()
+            assert (expected[matrix.one] == 1).all()
 
 
 def two_dimensions(stepper: LayerStepper, rng: np.random.Generator) -> dict[str, Any]:
@@ -119,17 +138,20 @@ def two_dimensions(stepper: LayerStepper, rng: np.random.Generator) -> dict[str,
 
 def of_stack(name: str) -> Entry:
     return Entry(
-        lambda: small(stack(name)), check, random=two_dimensions, wakes={"i": {"j": 2, "i": 3}, "j": {"i": 2, "j": 1}}
+        lambda: small(stack(name)),
+        lambda stepper: check(stepper, stack(name)),
+        random=two_dimensions,
+        wakes={"i": {"j": 2, "i": 3}, "j": {"i": 2, "j": 1}},
     )
 
 
 ENTRIES = {
     "LayerStepper": Entry(
         lambda: from_cell("LayerStepper"),
-        check,
+        lambda stepper: check(stepper, given("LayerStepper")["flow"]),
         3,
-        text="LayerStepper(probe_1=0.6, probe_2=-0.4)",
-        alt="three views",
+        text="LayerStepper(probe_1=0.6, probe_2=-0.4, show_J=False, layer=4)",
+        alt="one point on its way",
         cell=True,
     ),
     **{f"LayerStepper, {name}": of_stack(name) for name in MAKE},
