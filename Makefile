@@ -57,8 +57,9 @@ help: ## this list
 
 lab: $(LAB_READY) ## install what is missing and open the course in JupyterLab
 	@$(BIN)/jupyter trust notebooks/*.ipynb notebooks/solutions/*.ipynb > /dev/null  # else stored reports lose their pictures
+	@$(BIN)/jupyter lab workspaces import --name=nfteach tools/jupyter/workspace.json 2> /dev/null  # lesson 00, the file browser closed
 	cd notebooks && JUPYTER_CONFIG_PATH="$(CURDIR)/tools/jupyter$${JUPYTER_CONFIG_PATH:+:$$JUPYTER_CONFIG_PATH}" \
-		"$(abspath $(BIN))/jupyter" lab --port=$(PORT) $(ROOT_FLAG) $(LAB_OPTIONS) 00_start_here.ipynb
+		"$(abspath $(BIN))/jupyter" lab --port=$(PORT) --LabApp.default_url=/lab/workspaces/nfteach $(ROOT_FLAG) $(LAB_OPTIONS)
 
 test: $(TEST_READY) browser $(if $(filter test-peers bench-quick,$(SUITES)),$(PEERS_READY)) ## mathematics, exercises, every lesson and explorer in a real browser (SUITES="lint test-unit": these suites)
 	@$(RUN_SUITES) $(foreach suite,$(SUITES),$(if $(filter test-peers,$(suite)),$(PEERS_SUITES),$(suite)))
