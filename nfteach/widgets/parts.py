@@ -321,7 +321,7 @@ class Pixels(Part):
         hues: roles.
         titles: words below each image; empty for none.
         per_row: images in a row.
-        lit: (3,) image, row and column of an outlined pixel; negative for none.
+        lit: (3,) or (pixels, 3), image, row and column of an outlined pixel; negative for none.
         chosen: (), an outlined image; negative for none.
         outline: (images, rows, columns) bool: pixels with an edge, such as those that are given; None: all.
         gesture: what the pointer does: ``"paint"``, ``"pick"`` (a pixel), ``"choose"`` (an image) or ``""``. An
@@ -333,6 +333,8 @@ class Pixels(Part):
         border_help: what that does, in words.
         order: (rows, columns), from 0 to 1: when a pixel changes over between two pictures; None: all at once.
         notes: one sentence a pixel, image by image; shown below while it is pointed at.
+        words: a letter or two a pixel, image by image, where pixels are large enough; empty for none.
+        lines: (lines, 5), image, then row and column of both ends, counted from the upper left corner; None for none.
     """
 
     ink: Tensor
@@ -350,6 +352,8 @@ class Pixels(Part):
     border_help: str = ""
     order: Tensor | None = None
     notes: tuple[str, ...] = ()
+    words: tuple[str, ...] = ()
+    lines: Tensor | None = None
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from matplotlib.collections import LineCollection
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.patches import Polygon, Rectangle
+from matplotlib.patheffects import withStroke
 
 __all__ = ["figure_of", "to_png"]
 
@@ -388,17 +389,37 @@ def _pixels(ax: Axes, node: Mapping[str, Any], _: Any, width: float, height: flo
         if tile < len(node["titles"]):
             ax.text(x, y + tall + 14, node["titles"][tile], size=9, color=ROLES["soft"])
     ax.set(xlim=(0, width), ylim=(height, 0))
+    _overlay(ax, node, side / ink.shape[2], list(_corners(node, width)))
     if node["border"] is not None:
         row = node["border"] * side / ink.shape[2]
         ax.plot([0, width], [row, row], color=ROLES["ink"], lw=1.2, zorder=8)
         ax.plot([width], [row], "o", mfc="white", mec=ROLES["ink"], mew=1.8, ms=9, zorder=9, clip_on=False)
-    if node["lit"] is not None and node["lit"][0] >= 0:
-        tile, i, j = (int(v) for v in node["lit"])
+    for tile, i, j in () if node["lit"] is None else node["lit"].reshape(-1, 3).astype(int):
+        if tile < 0:
+            continue
         x, y = list(_corners(node, width))[tile]
         cell = side / ink.shape[2]
         ax.add_patch(
             Rectangle((x + j * cell, y + i * cell), cell, cell, fill=False, edgecolor=ROLES["ink"], lw=1.5, zorder=9)
         )
+
+
+def _overlay(ax: Axes, node: Mapping[str, Any], cell: float, corners: Sequence[tuple[float, float]]) -> None:
+    for tile, i, j, down, across in () if node["lines"] is None else node["lines"]:
+        x, y = corners[int(tile)]
+        ends = [x + j * cell, x + across * cell], [y + i * cell, y + down * cell]
+        ax.plot(*ends, color=ROLES["ink"], lw=1, alpha=0.7, zorder=7)
+    _, rows, columns = node["ink"].shape
+    for k, word in enumerate(node["words"]):
+        if word and cell >= 14:
+            tile, place = divmod(k, rows * columns)
+            i, j = divmod(place, columns)
+            x, y = corners[tile]
+            at = x + (j + 0.5) * cell, y + (i + 0.5) * cell
+            halo = [withStroke(linewidth=2.5, foreground="white")]
+            ax.text(
+                *at, word, size=9, weight="bold", ha="center", va="center", color="#333333", path_effects=halo, zorder=8
+            )
 
 
 def _tiles(node: Mapping[str, Any], width: float) -> tuple[float, float]:

@@ -944,10 +944,12 @@ class PixelsView {
           const k = (tile * rows + i) * columns + j;
           const ink = this.painted.get(k) ?? node.ink.data[k];
           const hue = node.hues[this.painted.has(k) || !node.hue ? 0 : node.hue.data[k]] || "ink";
-          const [x, y] = [x0 + j * cell + inset, y0 + i * cell + inset];
-          const size = cell - 2 * inset;
-          if (ink > 0.004) { ctx.fillStyle = css(palette[hue], clamp(ink, 0, 1) * (hue === "ink" ? 0.8 : 1)); ctx.fillRect(x, y, inset ? size : size + 0.5, inset ? size : size + 0.5); }
-          if (inset >= 0.5 && (!node.outline || node.outline.data[k]) && ink < 0.5) { ctx.strokeStyle = css(palette.rule, 0.8); ctx.lineWidth = 1; ctx.strokeRect(x, y, size, size); }
+          // Without room between them pixels end where the screen's do: they must not overlap.
+          const edge = inset ? (v) => v : Math.round;
+          const [x, y] = [edge(x0 + j * cell) + inset, edge(y0 + i * cell) + inset];
+          const [wide, high] = [edge(x0 + (j + 1) * cell) - x - inset, edge(y0 + (i + 1) * cell) - y - inset];
+          if (ink > 0.004) { ctx.fillStyle = css(palette[hue], clamp(ink, 0, 1) * (hue === "ink" ? 0.8 : 1)); ctx.fillRect(x, y, wide, high); }
+          if (inset >= 0.5 && (!node.outline || node.outline.data[k]) && ink < 0.5) { ctx.strokeStyle = css(palette.rule, 0.8); ctx.lineWidth = 1; ctx.strokeRect(x, y, wide, high); }
         }
       }
       if (!inset) { ctx.strokeStyle = css(palette.rule); ctx.lineWidth = 1; ctx.strokeRect(x0 + 0.5, y0 + 0.5, this.side - 1, tall - 1); }
@@ -962,19 +964,49 @@ class PixelsView {
         ctx.strokeRect(x0 + 1, y0 + 1, this.side - 2, tall - 2);
       }
     }
+    this.overlay(ctx, node, cell, palette);
     const pointed = node.gesture !== "choose" ? this.cursor || this.hover : null;
     this.note = pointed ? node.notes[this.index(pointed)] || "" : "";
-    const lit = pointed || node.lit?.data;
-    if (lit && lit[0] >= 0) {
-      const [x0, y0] = [(lit[0] % node.per_row) * this.pitchX, Math.floor(lit[0] / node.per_row) * this.pitchY];
+    const lit = pointed || node.lit?.data || [];
+    for (let k = 0; k < lit.length; k += 3) {
+      if (lit[k] < 0) continue;
+      const [x0, y0] = this.corner(lit[k]);
       ctx.strokeStyle = css(palette.ink);
       ctx.lineWidth = 2;
-      ctx.strokeRect(x0 + lit[2] * cell + 1, y0 + lit[1] * cell + 1, cell - 2, cell - 2);
+      ctx.strokeRect(x0 + lit[k + 2] * cell + 1, y0 + lit[k + 1] * cell + 1, cell - 2, cell - 2);
     }
     put(this.canvas, { "aria-label": `${node.title || this.name}: ${tiles} of ${rows} by ${columns} pixels. ${node.titles.join(", ")} ${node.help}` });
     if (node.gesture) put(this.canvas, { tabindex: 0, role: "application" });
     this.showBorder(node, cell, width, rows);
     this.canvas.dataset.seq = this.store.seq;
+  }
+  // The upper left corner of an image.
+  corner(tile) { return [(tile % this.node.per_row) * this.pitchX, Math.floor(tile / this.node.per_row) * this.pitchY]; }
+  overlay(ctx, node, cell, palette) {
+    ctx.lineWidth = 1.5;
+    ctx.strokeStyle = css(palette.ink, 0.7);
+    ctx.beginPath();
+    for (let k = 0; node.lines && k < node.lines.data.length; k += 5) {
+      const [tile, i, j, down, across] = node.lines.data.slice(k, k + 5);
+      const [x, y] = this.corner(tile);
+      ctx.moveTo(x + j * cell, y + i * cell);
+      ctx.lineTo(x + across * cell, y + down * cell);
+    }
+    ctx.stroke();
+    if (cell < 14) return;
+    const each = node.ink.shape[1] * node.ink.shape[2];
+    Object.assign(ctx, { font: `600 ${clamp(cell / 2, 11, 16)}px ${palette.font}`, textAlign: "center", textBaseline: "middle", lineWidth: 4, lineJoin: "round" });
+    node.words.forEach((word, k) => {
+      if (!word) return;
+      const [x, y] = this.corner(Math.floor(k / each));
+      const spot = [x + ((k % node.ink.shape[2]) + 0.5) * cell, y + (Math.floor((k % each) / node.ink.shape[2]) + 0.5) * cell + 1];
+      ctx.strokeStyle = css(palette.ground);
+      ctx.strokeText(word, ...spot);
+      ctx.fillStyle = css(palette.ink);
+      ctx.fillText(word, ...spot);
+    });
+    ctx.textAlign = "start";
+    ctx.textBaseline = "alphabetic";
   }
   showBorder(node, cell, width, rows) {
     if (node.border === null) { this.border?.remove(); this.border = null; return; }
