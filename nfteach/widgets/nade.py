@@ -21,7 +21,7 @@ OWN = "the model's own"
 ORDERINGS = ("raster", "reverse", "spiral", "random")
 ENDINGS, DRAWS, OFFERED = 6, 100, 6
 LATER = 0.22  # ink of a pixel that comes after the step that is shown
-LOWEST = -5.0  # nats: the strip's lower end
+LOWEST = -4.5  # nats: the strip's lower end
 
 
 class NADEStepper(Explorer):
@@ -160,13 +160,13 @@ class NADEStepper(Explorer):
             border=torch.tensor(row) if level else None, border_help="drag the line: how many pixels are yours",
             order=((rank - s.given + 1) / max(D - s.given, 1)).reshape(height, width), width=384, height=384,
             notes=self._notes(rank, mine, x[k], p, log_p), help="arrow keys and space paint, too",
-            note="Point at a pixel. Click one of the model's to stop there.",
+            note="Point at a pixel, or click one of the model's.",
         )  # fmt: skip
         parts["strip"] = self._strip(s, mine[ordering], seen[ordering], log_p[ordering])
         parts["endings"] = Pixels(
             x.reshape(images), hue.expand(ENDINGS, D).reshape(images), ("ink", "x"), per_row=3, chosen=torch.tensor(k),
             titles=tuple(f"{value:.1f}".replace("-", "\N{MINUS SIGN}") for value in drawn.tolist()), gesture="choose",
-            title="six endings, with log p of what was drawn", help="click an ending to see it large",
+            title="six endings, and their log p", help="click an ending to see it large",
             order=((rank - s.given + 1) / max(D - s.given, 1)).reshape(height, width), place="side", width=330,
         )  # fmt: skip
         if self.images is not None:
@@ -259,8 +259,8 @@ class NADEStepper(Explorer):
         fair = self.nade.order_agnostic or s.ordering == self._own
         strange = "" if fair else f": this model learned {self._own} order, so its guesses are poor"
         return Chart(
-            bars | words | {"step": knob}, x=(0.5, 1.02 * D + 0.5), y=(LOWEST, 0.5), ticks=(1, D), yticks=(-2,),
-            title=f"log p of each pixel, in {order}{strange}", width=384, height=96,
+            bars | words | {"step": knob}, x=(0.5, 1.02 * D + 0.5), y=(LOWEST, 0.5), ticks=(), yticks=(-2,),
+            title=f"log p of each pixel, in {order}{strange}", width=384, height=88,
         )  # fmt: skip
 
     def drag(self, name: str, s: SimpleNamespace, *values: float) -> dict[str, Any]:

@@ -130,7 +130,7 @@ GALLERY: dict[str, str] = {
 #: Explorers that step through the snapshots of a training.
 REPLAYS = {"PosteriorReplay", "TrainingReplay"}
 #: Explorers whose frames are in the browser: a move sends nothing, or renews them all.
-STEPPED = REPLAYS | {"LayerStepper", "LiveFigure", "MaskExplorer", "TriangularExplorer"}
+STEPPED = REPLAYS | {"LayerStepper", "LiveFigure", "TriangularExplorer"}
 
 
 def gallery_notebook(names: Iterable[str] | None = None) -> nbformat.NotebookNode:

@@ -142,8 +142,9 @@ def masks_of(shape: tuple[int, int, int], scales: int, make: Any) -> Entry:
     names, tensors = steps_of(shape, scales)
 
     def check(explorer: MaskExplorer) -> None:
-        pixel, step, told = explorer.state["pixel"] - 1, explorer.live.frame, explorer.readout
-        assert len(explorer.live.frames) == len(names)
+        pixel, step, told = explorer.state["pixel"] - 1, explorer.state["step"], explorer.readout
+        assert explorer.controls["step"].max == len(names) - 1
+        assert names[step] in explorer.parts["sheets"].title
         if step == len(tensors):
             assert told["latent"] == D
             return
@@ -172,9 +173,13 @@ def masks_of(shape: tuple[int, int, int], scales: int, make: Any) -> Entry:
 
     # All pixels of the smallest image are around each other.
     wakes = {"network": None} if shape == (1, 2, 2) else {}
-    return Entry(
-        make, check, 3, wakes=wakes, text="MaskExplorer(pixel=35, network='all')" if D == 64 else "", alt="Jacobian"
-    )
+    text = "MaskExplorer(step=1, pixel=35, network='all')" if D == 64 else ""
+
+    def all_steps(explorer: MaskExplorer) -> Iterator[dict[str, Any]]:
+        for step, network in itertools.product(range(len(names)), ["all", "3 x 3"]):
+            yield {"step": step, "pixel": 1 + 7 * step % D, "network": network}
+
+    return Entry(make, check, 3, also=all_steps, wakes=wakes, text=text, alt="the step's J")
 
 
 def masks(shape: tuple[int, ...], scales: int | None) -> Entry:

@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
-import re
-
 import numpy as np
 import pytest
 import torch
 
 from nfteach.flows import AffineCoupling, ImageRealNVP, channel_mask, checkerboard_mask, squeeze
 from nfteach.widgets import MaskExplorer
-from nfteach.widgets.masks import stages
-from nfteach.widgets.masks.picture import CHANGED, GONE, PASSES
-from nfteach.widgets.masks.stages import DEPENDS, LATENT, ONE, SCALE, ZERO, layer_of, look_at, stages_of
+from nfteach.widgets import mask_stages as stages
+from nfteach.widgets.mask_stages import DEPENDS, LATENT, ONE, SCALE, ZERO, layer_of, look_at, stages_of
+from nfteach.widgets.masks import CHANGED, GONE, PASSES
 from tests.explorers.entry import drawn, picture
-from tests.explorers.front_end import state_of
+from tests.explorers.front_end import say
 from tests.explorers.pixels import numbered, steps_of
 
 
-def painted(explorer: MaskExplorer, name: str) -> np.ndarray:
-    """Return the codes of the colours in a sheet or matrix."""
-    return drawn(explorer, name).astype(int)
+def gesture(explorer: MaskExplorer, name: str, *values: float) -> None:
+    say(explorer.live, type="gesture", name=name, values=list(values), number=1)
+    assert explorer.error == ""
 
 
 @pytest.fixture(scope="module")
@@ -85,87 +83,95 @@ def test_the_log_det_is_that_of_the_matrix() -> None:
         assert isinstance(layer, AffineCoupling) or log_det == 0.0
 
 
-def test_the_steps_have_their_names(explorer: MaskExplorer) -> None:
-    names, _ = steps_of((1, 8, 8), 3)
-    labels = [frame["label"] for frame in state_of(explorer.live, "_frames")["list"]]
-    assert [re.sub(r"^scale \d, ", "", label) for label in labels] == names
-
-
 def test_a_squeeze_is_a_permutation_and_its_rows_put_back_the_identity(explorer: MaskExplorer) -> None:
     explorer.set(step=3)
-    J = painted(explorer, "J")
-    expected = np.zeros((64, 64), dtype=int)
-    expected[np.arange(64), squeeze(torch.arange(64).reshape(1, 8, 8)).flatten().numpy()] = ONE
+    J, put_back = drawn(explorer, "J")
+    expected = np.zeros((64, 64))
+    expected[np.arange(64), squeeze(torch.arange(64).reshape(1, 8, 8)).flatten().numpy()] = 1
     np.testing.assert_array_equal(J, expected)
-    np.testing.assert_array_equal(painted(explorer, "sorted"), ONE * np.eye(64))
+    np.testing.assert_array_equal(put_back, np.eye(64))
 
 
-def test_each_cell_has_its_pixels_shade_and_the_colour_of_what_happens_to_it() -> None:
+def test_the_jacobian_of_a_coupling_is_block_triangular_with_those_that_pass_first(explorer: MaskExplorer) -> None:
+    J, ordered = drawn(explorer, "J")
+    hue = explorer.parts["J"].hue[1].numpy()
+    np.testing.assert_array_equal(ordered[:32], np.eye(32, 64))
+    np.testing.assert_array_equal(ordered[32:, 32:], np.eye(32))
+    assert (ordered[32:, :32] > 0).all()
+    assert (np.diag(hue)[32:] == CHANGED).all()
+    assert (np.diag(hue)[:32] == PASSES).all()
+    assert (np.sort(J.ravel()) == np.sort(ordered.ravel())).all()
+
+
+def test_each_pixel_has_its_shade_and_the_colour_of_what_happens_to_it() -> None:
     image = np.random.default_rng(1).random((8, 8))
     own = MaskExplorer(image, step=1)
-    shade = np.rint(62 * (image - image.min()) / (image.max() - image.min())).astype(int)
+    ink = 0.2 + 0.8 * (image - image.min()) / (image.max() - image.min())
     mask = checkerboard_mask(1, 8, 8).reshape(8, 8).numpy()
-    cells = painted(own, "image")[2:18:2, 2:18:2]
-    np.testing.assert_array_equal(cells, 64 * np.where(mask, PASSES, CHANGED) + shade)
-    np.testing.assert_array_equal(painted(own, "tensor"), painted(own, "image"))
-    assert (painted(own, "latent") == 255).all()
+    for sheet in range(2):
+        np.testing.assert_allclose(drawn(own, "sheets")[sheet], ink)
+        np.testing.assert_array_equal(own.parts["sheets"].hue[sheet], np.where(mask, PASSES, CHANGED))
     own.set(step=6)
-    latent = painted(own, "latent")
-    np.testing.assert_array_equal(np.sort(latent[latent != 255])[::4], 64 * GONE + np.sort(shade[::2].ravel()))
+    hue = own.parts["sheets"].hue.numpy()
+    np.testing.assert_array_equal(hue[0] == GONE, np.arange(8)[:, None].repeat(8, 1) % 2 == 0)
+    np.testing.assert_array_equal(hue[1] == GONE, np.arange(8)[:, None].repeat(8, 1) < 4)
+    for name in ("sheets", "steps"):
+        np.testing.assert_allclose(np.sort(drawn(own, name)[-1].ravel()), np.sort(ink.ravel()))
 
 
-def test_the_browser_paints_the_colours_that_matplotlib_draws(explorer: MaskExplorer) -> None:
-    for step in (1, 8):
-        explorer.set(step=step)
-        for name in ("J", "sorted", "image", "tensor", "latent"):
-            scene, state = (state_of(explorer.live, key)["artists"][name] for key in ("_scene", "_state"))
-            image = explorer.live.artist(name)
-            np.testing.assert_array_equal(scene["table"][state["index"]], image.to_rgba(image.get_array(), bytes=True))
+@pytest.mark.parametrize(("shape", "scales"), [((1, 8, 8), 3), ((3, 4, 12), 2)])
+def test_channels_are_rectangles_and_steps_move_pixels_only_in_a_squeeze(shape: tuple, scales: int) -> None:
+    image = numbered(*shape)
+    own = MaskExplorer(image, scales=scales)
+    names, tensors = steps_of(shape, scales)
+    number = np.rint((drawn(own, "steps") - 0.2) / 0.8 * (image.size - 1)).astype(int)
+    for k, (name, tensor) in enumerate(zip(names, tensors, strict=False)):
+        assert sorted(number[k].ravel()) == list(range(image.size))
+        for channel in tensor:
+            corner = np.argwhere(number[k] == channel[0, 0])[0]
+            h, w = channel.shape
+            np.testing.assert_array_equal(number[k][corner[0] : corner[0] + h, corner[1] : corner[1] + w], channel)
+        assert name in ("the image", "squeeze") or (number[k] == number[k - 1]).all()
 
 
 def test_frames_and_letters_stand_on_the_pixel_and_its_block() -> None:
-    image = numbered(8, 8)
-    own = MaskExplorer(image, pixel=20)  # row 3, column 4: the upper right of its block
-    starts = {name: own.live.artist(name).get_extent()[:2] for name in ("image", "tensor", "latent")}
-    for step in range(len(own.live.frames)):
+    own = MaskExplorer(numbered(8, 8), pixel=20)  # row 3, column 4: the upper right of its block
+    for step in range(own.controls["step"].max + 1):
         own.set(step=step)
-        for name, at in (("image pixel", 0), ("pixel", 0), ("b", 0), ("b", 1)):
-            x, y = drawn(own, name)[at]
-            sheet = next(sheet for sheet, (left, right) in starts.items() if left <= x <= right)
-            code = painted(own, sheet)[int(y), int(x - starts[sheet][0])]
-            assert code != 255, "it stands on a cell"
-            if step < 7:
-                assert code % 64 == np.rint(62 * 19 / 63)
+        part = own.parts["sheets"]
+        words = np.array(part.words).reshape(2, 8, 8)
+        for sheet, i, j in part.lit.tolist():
+            assert part.ink[sheet, i, j] == pytest.approx(0.2 + 0.8 * 19 / 63)
+            assert words[sheet, i, j] == "b"
     own.set(step=3)
+    words = np.array(own.parts["sheets"].words).reshape(2, 8, 8)
     for letter, number in zip("abcd", (18, 19, 26, 27), strict=True):
-        for x, y in drawn(own, letter):
-            assert own.dragged("pixel", x, y) == {"pixel": number + 1}
+        for sheet, (i, j) in ((sheet, np.argwhere(words[sheet] == letter)[0]) for sheet in range(2)):
+            gesture(own, "sheets", sheet, i, j)
+            assert own.state["pixel"] == number + 1
 
 
-def test_a_drag_picks_the_nearest_pixel_in_any_sheet_at_any_step(explorer: MaskExplorer) -> None:
-    for step in range(len(explorer.live.frames)):
-        explorer.set(step=step)
+def test_a_click_picks_the_pixel_in_both_sheets_and_the_step_in_the_small_pictures(explorer: MaskExplorer) -> None:
+    for step in range(explorer.controls["step"].max + 1):
+        gesture(explorer, "steps", step)
+        assert explorer.state["step"] == step
         for pixel in (1, 30, 64):
             explorer.set(pixel=pixel)
-            places = {n: drawn(explorer, n)[0] for n in ("image pixel", "pixel")}
-            explorer.set(pixel=7)
-            for name, (x, y) in places.items():
-                assert explorer.dragged(name, x + 0.4, y - 0.4) == {"pixel": pixel}
+            for place in explorer.parts["sheets"].lit.tolist():
+                explorer.set(pixel=7)
+                gesture(explorer, "sheets", *place)
+                assert explorer.state["pixel"] == pixel
 
 
-def test_presets_and_reset(explorer: MaskExplorer) -> None:
+def test_presets_keep_the_network_and_reset(explorer: MaskExplorer) -> None:
     before = picture(explorer)
-    explorer.preset("networks that see 3 × 3")
-    assert explorer.state["network"] == "3 x 3"
+    explorer.set(network="3 x 3")
     explorer.preset("squeeze")
     assert explorer.readout["shape after"] == "4 × 4 × 4"
-    assert explorer.state["network"] == "all"
+    assert explorer.state["network"] == "3 x 3"
     explorer.reset()
     assert picture(explorer) == before
-    assert set(MaskExplorer(numbered(2, 2), scales=1).presets) == {
-        "block triangular after all",
-        "networks that see 3 × 3",
-    }
+    assert set(MaskExplorer(numbered(2, 2), scales=1).presets) == {"checkerboard"}
 
 
 @pytest.mark.parametrize(
@@ -187,12 +193,10 @@ def test_invalid_arguments_are_refused_in_words(image, options: dict, words: str
         MaskExplorer(image, **options)
 
 
-def test_a_flat_image_is_shown_and_letters_only_where_they_can_be_read() -> None:
+def test_a_flat_image_is_shown() -> None:
     own = MaskExplorer(np.ones((4, 4)))
     assert own.error == ""
-    assert len(drawn(own, "a")) == 2
-    small = MaskExplorer(numbered(16, 16))
-    assert len(drawn(small, "a")) == 0, "letters too small to read"
+    assert (drawn(own, "sheets") == 0.2).all()
 
 
 @pytest.mark.parametrize(("shape", "scales"), [((1, 8, 8), 2), ((1, 8, 8), 3), ((3, 4, 12), 2)])
