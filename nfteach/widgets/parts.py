@@ -212,6 +212,8 @@ class Part:
         place: ``"main"``; ``"side"``, in the column of numbers; or ``"corner"``, a round glass over the upper right
             corner of the main picture.
         aside: whether a part in the corner makes room and stands in the upper left one, bool or a bool tensor ().
+        column: the name of a column: main parts of one column stand below each other with a note of their own, the
+            columns side by side over the whole width, and the numbers below all.
     """
 
     title: str = ""
@@ -220,6 +222,7 @@ class Part:
     height: int = 360
     place: str = "main"
     aside: Tensor | bool = False
+    column: str = ""
 
 
 @dataclass(frozen=True)

@@ -58,8 +58,26 @@ def figure_of(flat: Flat, rows: Sequence[Sequence[Any]], help: str = "", main: i
         _DRAW[node["kind"]](ax, node, marks, width, tall)
     below = max((top + tall for name, (_, top, _, tall) in boxes.items() if flat[name]["place"] == "main"), default=0.0)
     figure.text(0.0, 1 - (below + 6) / height, _note(flat), size=9.5, va="top", color=ROLES["soft"])
-    _numbers(figure, rows, boxes, flat, height, main)
+    columns = _columns(flat)
+    for names in columns.values():
+        left, note = boxes[names[0]][0], next((flat[name]["note"] for name in names if flat[name]["note"]), "")
+        figure.text(left / WIDTH, 1 - (below + 6) / height, note, size=8.5, va="top", color=ROLES["soft"])
+    if columns:
+        shown = [row for row in rows if not row[5]]
+        for k, row in enumerate(shown):
+            _number(figure, row, k * (WIDTH + GAP) / len(shown), height - 72, height)
+    else:
+        _numbers(figure, rows, boxes, flat, height, main)
     return figure
+
+
+def _columns(flat: Flat) -> dict[str, list[str]]:
+    """Return the name of each column -> the names of its parts."""
+    columns: dict[str, list[str]] = {}
+    for name, node in flat.items():
+        if "/" not in name and node["column"]:
+            columns.setdefault(node["column"], []).append(name)
+    return columns
 
 
 def _places(
@@ -68,6 +86,18 @@ def _places(
     """Return name -> left, top, width, height of each part in pixels, and the height of all."""
     boxes = {}
     top = 30.0 if help else 6.0
+    columns = _columns(flat)
+    for k, names in enumerate(columns.values()):
+        room, y = (WIDTH + GAP) / len(columns) - GAP, top
+        for name in names:
+            node, title = flat[name], 18 if flat[name]["title"] else 0
+            width = min(node["width"], room)
+            tall = node["height"] * width / node["width"] if node["kind"] == "Plane" else _height_of(node, width)
+            boxes[name] = (k * (room + GAP), y + title, width, tall)
+            y += tall + title + 10
+    if columns:
+        lines = max(flat[name]["note"].count("\n") + 1 for names in columns.values() for name in names)
+        return boxes, max(top + tall for _, top, _, tall in boxes.values()) + 16 * lines + 92
     x, y, row_height = 0.0, top, 0.0
     side_y = top
     beside = ("side", "corner")
@@ -93,7 +123,8 @@ def _places(
 
 def _note(flat: Flat) -> str:
     """Return the line below the main parts: the first one's note that has one."""
-    return next((node["note"] for node in flat.values() if node.get("place") == "main" and node["note"]), "")
+    main = [node for node in flat.values() if node.get("place") == "main" and not node["column"]]
+    return next((node["note"] for node in main if node["note"]), "")
 
 
 def _height_of(node: Mapping[str, Any], width: float) -> float:
@@ -113,16 +144,11 @@ def _numbers(
 ) -> None:
     side = [boxes[name] for name in boxes if flat[name]["place"] != "main"]
     y = max([30.0, *(top + tall + 14 for _, top, _, tall in side)])
-    for label, value, unit, note, bad, more, gauge in rows:
+    for row in rows:
+        *_, note, _, more, gauge = row
         if more:
             continue
-        lines = [
-            (label, 9, "soft", 0),
-            (f"{value} {unit}".strip(), 15, "neg" if bad else "ink", 16),
-            (note, 8.5, "soft", 40),
-        ]
-        for words, size, role, down in lines:
-            figure.text((main + GAP) / WIDTH, 1 - (y + down) / height, words, size=size, va="top", color=ROLES[role])
+        _number(figure, row, main + GAP, y, height)
         y += 62 if note else 46
         if gauge:
             ax = figure.add_axes(
@@ -131,6 +157,16 @@ def _numbers(
             ax.set(xticks=[], yticks=[])
             _gauge(ax, gauge, GAUGE, 40)
             y += 44
+
+
+def _number(figure: Figure, row: Sequence[Any], x: float, y: float, height: float) -> None:
+    """Write a number with its name and note, from the pixel x, y on."""
+    label, value, unit, note, bad, *_ = row
+    value = f"{value} {unit}".strip()
+    for words, size, role, down in (
+        (label, 9, "soft", 0), (value, 15, "neg" if bad else "ink", 16), (note, 8.5, "soft", 40)
+    ):  # fmt: skip
+        figure.text(x / WIDTH, 1 - (y + down) / height, words, size=size, va="top", color=ROLES[role])
 
 
 def _height_of_numbers(rows: Sequence[Sequence[Any]]) -> float:

@@ -329,6 +329,7 @@ class PlaneView {
     this.heading.hidden = !node.title;
     this.box.style.setProperty("--w", `${node.width}px`);
     this.box.style.setProperty("--h", `${node.height}px`);
+    this.box.style.setProperty("--ratio", node.width / node.height);
     this.back.classList.toggle("nfteach-fades", node.fade);
     this.fit(node);
     if (!this.W || !this.H) return;
@@ -1149,6 +1150,7 @@ function makeView(store, el) {
   const rest = element("dl", { class: "nfteach-readout" }, more);
   const errorLine = element("div", { class: "nfteach-error", role: "alert", hidden: "" }, root);
   const parts = new Map();
+  const columns = new Map();
   let alive = true;
   let painted = 0;
   let late = false;
@@ -1205,13 +1207,28 @@ function makeView(store, el) {
     }
     for (const [name, part] of parts) if (!names.includes(name)) { part.box.remove(); parts.delete(name); }
     // In their order, numbers last in their column.
-    for (const place of [main, side]) {
-      const wanted = names.filter((name) => (nodes[name].place === "side") === (place === side)).map((name) => parts.get(name).box);
-      const here = [...place.children].filter((child) => child.classList.contains("nfteach-part"));
-      if (wanted.length !== here.length || wanted.some((box, i) => box !== here[i])) {
-        if (place === side) sideNote.before(...wanted);
-        else place.append(...wanted);
+    const inOrder = (parent, wanted, put) => {
+      const here = [...parent.children].filter((child) => child.matches(".nfteach-part, .nfteach-column"));
+      if (wanted.length !== here.length || wanted.some((box, i) => box !== here[i])) put(...wanted);
+    };
+    const columned = new Map();
+    for (const name of names) columned.set(nodes[name].column, [...(columned.get(nodes[name].column) || []), name]);
+    for (const [name, column] of columns) if (!columned.has(name)) { column.remove(); columns.delete(name); }
+    for (const [name, members] of columned) {
+      if (!name) continue;
+      let column = columns.get(name);
+      if (!column) {
+        columns.set(name, (column = element("div", { class: "nfteach-column" })));
+        column.line = element("p", { class: "nfteach-note" }, column);
       }
+      column.style.setProperty("--w", `${Math.max(...members.map((one) => nodes[one].width))}px`);
+      inOrder(column, members.map((one) => parts.get(one).box), (...boxes) => column.line.before(...boxes));
+    }
+    two.classList.toggle("nfteach-wide", columns.size > 0);
+    for (const place of [main, side]) {
+      const wanted = names.filter((name) => (nodes[name].place === "side") === (place === side));
+      const boxes = new Set(wanted.map((name) => columns.get(nodes[name].column) || parts.get(name).box));
+      inOrder(place, [...boxes], (...all) => (place === side ? sideNote.before(...all) : place.append(...all)));
     }
     side.hidden = !rows.length && !names.some((name) => nodes[name].place === "side");
     for (const name of names) {
@@ -1220,8 +1237,10 @@ function makeView(store, el) {
       parts.get(name).draw(nodes[name], marks[name] || []);
     }
     // What makes the entry that is pointed at, or what to point at.
-    for (const [place, line] of [["main", mainNote], ["side", sideNote]]) {
-      const noted = names.filter((name) => nodes[name].place === place && (nodes[name].note || nodes[name].notes?.length));
+    const lines = [["main", mainNote], ["side", sideNote]].map(([place, line]) => [line, names.filter((name) => nodes[name].place === place && !nodes[name].column)]);
+    for (const [name, column] of columns) lines.push([column.line, columned.get(name)]);
+    for (const [line, members] of lines) {
+      const noted = members.filter((name) => nodes[name].note || nodes[name].notes?.length);
       const words = noted.map((name) => parts.get(name).note).find(Boolean) || noted.map((name) => nodes[name].note).find(Boolean) || "";
       line.hidden = !noted.length;
       if (line.textContent !== words) line.textContent = words;
