@@ -214,7 +214,7 @@ class RoutesExplorer(Explorer):
         shown = J if whole else route.layers[0].jacobian(x)
         structure = route.structure if whole else route.structures[0]
         of = "J" if whole else f"J of layer 1 of {len(route.layers)}"
-        width, extent = 266 if len(self.routes) < _MOST else 194, self._extent
+        width, extent = {2: 412, 3: 266, 4: 194}[len(self.routes)], self._extent
         size = {"width": width, "column": route.name}
         view = {"x": extent[:2], "y": extent[2:], "ticks": (), "height": round(0.8 * width), **size}
         return {

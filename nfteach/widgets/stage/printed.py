@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import itertools
 import re
+import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -60,8 +61,9 @@ def figure_of(flat: Flat, rows: Sequence[Sequence[Any]], help: str = "", main: i
     figure.text(0.0, 1 - (below + 6) / height, _note(flat), size=9.5, va="top", color=ROLES["soft"])
     columns = _columns(flat)
     for names in columns.values():
-        left, note = boxes[names[0]][0], next((flat[name]["note"] for name in names if flat[name]["note"]), "")
-        figure.text(left / WIDTH, 1 - (below + 6) / height, note, size=8.5, va="top", color=ROLES["soft"])
+        note = _column_note(flat, names, len(columns))
+        left = boxes[names[0]][0] / WIDTH
+        figure.text(left, 1 - (below + 6) / height, note, size=8.5, va="top", color=ROLES["soft"])
     if columns:
         shown = [row for row in rows if not row[5]]
         for k, row in enumerate(shown):
@@ -80,6 +82,12 @@ def _columns(flat: Flat) -> dict[str, list[str]]:
     return columns
 
 
+def _column_note(flat: Flat, names: Sequence[str], columns: int) -> str:
+    """Return the note below a column, in lines that fit into one of so many columns."""
+    note = next((flat[name]["note"] for name in names if flat[name]["note"]), "")
+    return "\n".join(textwrap.fill(line, int(((WIDTH + GAP) / columns - GAP) / 5.8)) for line in note.split("\n"))
+
+
 def _places(
     flat: Flat, rows: Sequence[Any], help: str, main: int
 ) -> tuple[dict[str, tuple[float, float, float, float]], float]:
@@ -96,7 +104,7 @@ def _places(
             boxes[name] = (k * (room + GAP), y + title, width, tall)
             y += tall + title + 10
     if columns:
-        lines = max(flat[name]["note"].count("\n") + 1 for names in columns.values() for name in names)
+        lines = max(_column_note(flat, names, len(columns)).count("\n") + 1 for names in columns.values())
         return boxes, max(top + tall for _, top, _, tall in boxes.values()) + 16 * lines + 92
     x, y, row_height = 0.0, top, 0.0
     side_y = top
