@@ -34,7 +34,7 @@ def test_the_structures_have_their_names(explorer):
     assert explorer.parts["J 0"].zero.tolist() == [[False, True], [False, False]]
     explorer.set(one_layer=True)
     titles = [explorer.parts[f"J {k}"].title for k in range(3)]
-    assert titles == ["J: lower triangular", "J of layer 1 of 6: identity plus rank one", "J of layer 1 of 4: coupling"]
+    assert titles == ["J: lower triangular", "J, layer 1: identity + rank one", "J, layer 1: coupling"]
     coupling = explorer.parts["J 2"]
     assert sorted([coupling.zero.sum().item(), coupling.one.sum().item()]) == [1, 1], "a block 0 and a block 1"
     assert [explorer.readout[f"{name}: parameters"] for name in untrained_routes()] == [
@@ -124,7 +124,7 @@ def test_models_of_any_make_have_their_structures():
     explorer = ENTRIES["RoutesExplorer, other models"].make()
     assert [explorer.parts[f"J {k}"].title for k in range(4)] == [
         "J: dense",
-        "J: identity plus rank one",
+        "J: identity + rank one",
         "J: diagonal",
         "J: lower triangular",
     ]
