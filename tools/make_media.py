@@ -24,8 +24,8 @@ from tests.browser.conftest import fresh_page  # noqa: E402
 from tests.browser.lab import chromium, jupyterlab  # noqa: E402
 
 IMAGES = ROOT / "docs/images"
-WIDTH = 640  # pixels of a GIF at most
-SECONDS = 0.09  # between two pictures
+WIDTH = 600  # pixels of a GIF at most
+SECONDS = 0.11  # between two pictures
 
 
 def play(page: Page, root: Locator) -> Iterator[None]:
@@ -103,7 +103,11 @@ def write(name: str, pictures: list[Image.Image]) -> Path:
     scaled = [
         picture.resize((WIDTH, round(picture.height * WIDTH / picture.width)), Image.LANCZOS) for picture in pictures
     ]
-    palette = scaled[len(scaled) // 2].quantize(96, method=Image.Quantize.MEDIANCUT)
+    some = [scaled[k * (len(scaled) - 1) // 3] for k in range(4)]
+    beside = Image.new("RGB", (WIDTH, 4 * some[0].height))
+    for k, picture in enumerate(some):
+        beside.paste(picture, (0, k * picture.height))
+    palette = beside.quantize(128, method=Image.Quantize.FASTOCTREE)
     frames = [picture.quantize(palette=palette, dither=Image.Dither.NONE) for picture in scaled]
     path = IMAGES / f"{name}.gif"
     frames[0].save(
