@@ -14,6 +14,7 @@ from nfteach.flows import FlowDistribution
 from nfteach.training import History
 from nfteach.training.history import trainable
 from nfteach.widgets import PosteriorReplay, TrainingReplay
+from nfteach.widgets.parts import Density
 from tests.explorers.entry import Entry, centres, from_cell, given
 from tests.explorers.trained import DATA, MODELS, TARGET, energy_fit, normal, of
 
@@ -39,19 +40,18 @@ def put_back(model: Any, history: History, step: int) -> Any:
 def check_training(replay: TrainingReplay, model: Any, history: History, data: torch.Tensor) -> None:
     """Compare numbers, density, samples and grid of the present snapshot with the model put back by hand."""
     k, numbers = replay.live.frame, replay.readout
-    step, shown = history.snapshots[k][0], replay.live.frames[k]
+    step, shown = history.snapshots[k][0], replay.live.frames[k]["plane"].marks
     model, dtype = put_back(model, history, step), data.dtype
-    assert replay.steps[k] == step
+    assert replay.state["step"] == replay.steps[k] == step
     assert numbers["training step"] == f"{step} of {len(history.losses)}"
     with torch.no_grad():
         each = model.log_prob(data).double()
         # A row alone has the density that it has among others.
         assert model.log_prob(data[7:8])[0].item() == pytest.approx(each[7].item(), abs=FLOAT32)
-        resolution = len(shown["density"]["values"])
+        resolution = len(shown["density"].values)
         log_q = model.log_prob(centres(replay.extent, resolution, dtype).reshape(-1, 2)).double()
-        samples = torch.from_numpy(shown["samples"]["points"]).to(dtype)
         # Samples lie where the model has density; a grid's corner is where its map takes that corner.
-        assert model.log_prob(samples).mean() > -6
+        assert model.log_prob(shown["samples"].points.to(dtype)).mean() > -6
         corner = torch.tensor([[-3.0, -3.0]], dtype=dtype)
         image = (model.flow(corner) if hasattr(model, "flow") else model.as_flow().inv(corner))[0]
     assert numbers["mean log q(data)"] == pytest.approx(each.mean().item(), abs=FLOAT32)
@@ -60,40 +60,48 @@ def check_training(replay: TrainingReplay, model: Any, history: History, data: t
         assert numbers["latest validation"] == [value for at, value in history.validation if at <= step][-1]
     else:
         assert "latest validation" not in numbers
-    low, high = shown["density"]["limits"]
-    expected = log_q.exp().sqrt() if replay.state["scale"] == "root" else log_q.clamp(min=low)
-    assert replay.state["scale"] == "root" or high - low == pytest.approx(12)
-    np.testing.assert_allclose(
-        shown["density"]["values"], expected.reshape(resolution, resolution), rtol=1e-4, atol=1e-3
-    )
-    np.testing.assert_allclose(shown["grid"]["segments"][0, 0], image.numpy(), rtol=1e-4, atol=1e-4)
+    check_tint(replay, shown["density"], log_q.reshape(resolution, resolution))
+    np.testing.assert_allclose(shown["grid"].points[0, 0], image.numpy(), rtol=1e-4, atol=1e-4)
     # A point at each step, on a curve that is the losses themselves, or the mean of the last few.
-    x, y = shown["here"]["points"][0]
+    curve = replay.live.frames[k]["curve"]
     window = max(len(history.losses) // 50, 1)
-    lowest, highest = replay.live.artist("here").axes.get_ylim()
     mean = np.mean(history.losses[max(step - window, 0) : max(step, 1)])
-    assert (x, y) == (step, pytest.approx(np.clip(mean, lowest, highest)))
+    assert curve.marks["here"].points.tolist() == [[step, pytest.approx(np.clip(mean, *curve.y))]]
+    on_curve = np.asarray(curve.marks["losses"].points)
+    assert step == 0 or curve.marks["here"].points[0].tolist() in on_curve.tolist()
+
+
+def check_tint(replay: TrainingReplay | PosteriorReplay, density: Density, log_q: torch.Tensor) -> None:
+    """Compare a density's tint with q, or with log q down to twelve nats under a level that all frames share."""
+    values = density.values.double()
+    assert {frame["plane"].marks["density"].scale for frame in replay.live.frames} == {density.scale}
+    if replay.state["scale"] == "density":
+        torch.testing.assert_close(values, log_q.exp(), rtol=1e-4, atol=1e-5)
+        return
+    seen = (values > 0) & (values < values.max())
+    faintest = log_q[seen] - 12 * values[seen] / (2 * density.scale)  # twice the scale: 86 % of the tint's strength
+    torch.testing.assert_close(faintest, faintest.mean().expand_as(faintest), rtol=0, atol=2e-3)
+    assert (log_q[values == 0] <= faintest.mean() + 2e-3).all()
 
 
 def check_posterior(replay: PosteriorReplay) -> None:
     """Compare the gap with an integral over the base: without samples of q and without its inverse."""
     k, numbers = replay.live.frame, replay.readout
     F, shown = free_energy(replay.steps[k]), replay.live.frames[k]
+    assert replay.state["step"] == replay.steps[k]
     assert numbers["free energy F"] == pytest.approx(F, abs=5 * numbers["its standard error"])
     assert numbers["gap F + log Z"] == pytest.approx(numbers["free energy F"] + TARGET.log_normaliser)
     assert numbers["−log Z"] == -TARGET.log_normaliser
     if isinstance(numbers["KL(q‖p) on grid"], float):
         assert numbers["KL(q‖p) on grid"] == pytest.approx(F + TARGET.log_normaliser, abs=0.05)
     # The point on the curve stands on minus log Z.
-    low, high = replay.live.artist("here").axes.get_ylim()
-    foot, head = shown["now"]["points"]
-    assert foot[1] == pytest.approx(-TARGET.log_normaliser)
-    assert head[1] == pytest.approx(np.clip(numbers["free energy F"], low, high))
-    assert f"{numbers['gap F + log Z']:.3f} nats" in shown["gap"]["text"]
-    low, high = shown["density"]["limits"]
-    log_q = log_density(replay.steps[k], replay.extent, len(shown["density"]["values"]))
-    expected = log_q.exp().sqrt() if replay.state["scale"] == "root" else log_q.clamp(min=low)
-    np.testing.assert_allclose(shown["density"]["values"], expected.numpy(), rtol=1e-4, atol=2e-3)
+    curve = shown["curve"]
+    foot, head = curve.marks["now"].points
+    assert foot[1].item() == pytest.approx(-TARGET.log_normaliser)
+    assert head.tolist() == [replay.steps[k], pytest.approx(np.clip(numbers["free energy F"], *curve.y))]
+    assert f"{numbers['gap F + log Z']:.3f} nats" in curve.title
+    density = shown["plane"].marks["density"]
+    check_tint(replay, density, log_density(replay.steps[k], replay.extent, len(density.values)))
 
 
 def posterior_at(step: int) -> torch.nn.Module:
@@ -135,15 +143,15 @@ ENTRIES = {
     "TrainingReplay": Entry(
         lambda: from_cell("TrainingReplay"),
         check_cell,
-        text="TrainingReplay(scale='root')",
-        alt="three views",
+        text="TrainingReplay(scale='density', step=120)",
+        alt="density, samples over the data",
         cell=True,
     ),
     **{f"TrainingReplay, {name}": replay_of(name) for name in MODELS},
     "PosteriorReplay": Entry(
         lambda: from_cell("PosteriorReplay"),
         check_posterior,
-        text="PosteriorReplay(scale='root')",
+        text="PosteriorReplay(scale='density', step=200)",
         alt="free energy",
         cell=True,
     ),
