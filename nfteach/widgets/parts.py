@@ -70,7 +70,7 @@ class Density(Mark):
     """A density, from the page's ground to one saturated hue, on a fixed scale: squeezing looks darker.
 
     Args:
-        values: (rows, columns), per unit of area; the lowest row first.
+        values: (rows, columns), per unit of area; the lowest row first. They travel as 255 levels of the tint.
         extent: left, right, bottom, top of its outer edges.
         scale: the density at which the tint has 63 % of its strength.
     """
@@ -416,6 +416,8 @@ def flatten(picture: Mapping[str, Part]) -> dict[str, dict[str, Any]]:
         for each in dataclasses.fields(node):
             if each.name != "marks":
                 kept[each.name] = _plain(f"{path}.{each.name}", getattr(node, each.name))
+        if isinstance(node, Density):
+            kept["values"] = np.rint(-255 * np.expm1(-kept["values"].clip(0) / kept.pop("scale"))).astype(np.uint8)
         if kept.get("color", "ink") not in COLORS:
             raise ValueError(f"the colour of {path} must be one of {', '.join(COLORS)}, but is {kept['color']!r}")
         flat[path] = kept

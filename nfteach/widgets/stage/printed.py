@@ -239,7 +239,7 @@ def _lines(points: np.ndarray) -> np.ndarray:
 def _density(ax: Axes, mark: Mapping[str, Any], order: int) -> None:
     image = np.empty((*mark["values"].shape, 4))
     image[..., :3] = _color(mark)
-    image[..., 3] = TINT * (1 - np.exp(-np.maximum(mark["values"], 0) / mark["scale"]))
+    image[..., 3] = TINT * mark["values"] / 255
     limits = ax.get_xlim(), ax.get_ylim()
     ax.imshow(
         image, extent=tuple(mark["extent"]), origin="lower", interpolation="bilinear", aspect="auto", zorder=order

@@ -358,7 +358,7 @@ class PlaneView {
     const held = (this.held_images ||= new Map());
     const image = held.get(mark.values) || null;
     const color = rgb(this.palette, mark);
-    const key = `${color},${this.palette.tint},${mark.scale}`;
+    const key = `${color},${this.palette.tint}`;
     let canvas = image?.key === key ? image.canvas : null;
     if (!canvas) {
       if (held.size > 40) held.clear();
@@ -367,10 +367,9 @@ class PlaneView {
       const words = new Uint32Array(pixels.data.buffer);
       const word = color[0] | (color[1] << 8) | (color[2] << 16);
       const { data } = mark.values;
-      const strength = 255 * this.palette.tint;
       for (let row = 0; row < rows; row++) {
         for (let column = 0; column < columns; column++) {
-          const alpha = strength * (1 - Math.exp(-data[row * columns + column] / mark.scale));
+          const alpha = Math.round(this.palette.tint * data[row * columns + column]);
           words[(rows - 1 - row) * columns + column] = (word | (alpha << 24)) >>> 0;
         }
       }
