@@ -358,14 +358,14 @@ def _event_shape(
     wanted = None if dim is None else torch.Size((dim,) if isinstance(dim, int) else dim)
     if wanted is None and points is not None:
         wanted = torch.Size(points.shape[-1:])
-    if wanted is None and isinstance(base, Distribution):
-        wanted = base.batch_shape + base.event_shape
     if own is not None:
         if wanted is not None and wanted.numel() != own.numel():
             raise ValueError(
                 f"transform must map {wanted.numel()} numbers, but {name} takes events of shape {tuple(own)}"
             )
         return torch.Size(own)
+    if wanted is None and isinstance(base, Distribution):
+        wanted = base.batch_shape + base.event_shape
     if not wanted:
         raise ValueError(f"dim must be given, since {name} does not define how many numbers it maps; try dim=2")
     return wanted

@@ -49,6 +49,7 @@ class LayerStepper(Explorer):
         flow: layers, z to x, in D dimensions, at least two: whatever :class:`~nfteach.jacobian.AnyMap` accepts. A copy
             is taken, in evaluation mode: what is trained later does not show. Without a layer's inverse there is no
             density from that layer on, and the picture says so.
+        dim: D, where neither ``flow`` nor ``base`` defines it.
         base: the distribution of z; standard normal by default.
         data: (N, D), drawn behind the samples: what the flow was trained on.
         target: what the flow was aimed at by its free energy, if it was: an energy or a distribution of
@@ -90,6 +91,7 @@ class LayerStepper(Explorer):
         self,
         flow: Any,
         *,
+        dim: int | None = None,
         base: Distribution | None = None,
         data: Tensor | None = None,
         target: Any = None,
@@ -99,7 +101,7 @@ class LayerStepper(Explorer):
         probe: Sequence[float] | None = None,
         layer: int | None = None,
     ) -> None:
-        self._map = AnyMap(flow, base=base)
+        self._map = AnyMap(flow, dim=dim, base=base)
         self.dim = self._map.dim
         if len(self._map.event_shape) != 1 or self.dim < 2:
             raise ValueError(
@@ -113,7 +115,7 @@ class LayerStepper(Explorer):
         reach, lines = self.grid
         square = (-reach, reach, -reach, reach)
         self._lines = torch.from_numpy(grid_lines(None, square, lines=lines, points=4 * lines - 3)).double()
-        self._rough = AnyMap(flow, base=base, dtype=torch.float32)  # which will do for colours
+        self._rough = AnyMap(flow, dim=dim, base=base, dtype=torch.float32)  # which will do for colours
         with torch.no_grad(), seeded(0):
             z = self._map.base.sample((samples,)).double()
         self._points = self._through(z)

@@ -5,12 +5,21 @@ import math
 import numpy as np
 import pytest
 import torch
-from torch.distributions import Independent, MultivariateNormal, Normal, Uniform
+from torch.distributions import (
+    AffineTransform,
+    ComposeTransform,
+    Independent,
+    MultivariateNormal,
+    Normal,
+    TanhTransform,
+    TransformedDistribution,
+    Uniform,
+)
 
 from nfteach.flows import BatchNorm, Flow, Planar, Stack
 from nfteach.widgets import LayerStepper
-from tests.explorers.entry import centres
-from tests.explorers.layers import TIGHT, small, stack
+from tests.explorers.entry import centres, drawn
+from tests.explorers.layers import TIGHT, in_double, small, stack
 
 
 @pytest.fixture(scope="module")
@@ -18,53 +27,62 @@ def planar():
     return small(stack("planar"))
 
 
+def marks_of(stepper, k):
+    return stepper.live.frames[k]["plane"].marks
+
+
 def densities(stepper):
-    """Return the densities of all frames, (K + 1, rows, columns), whose roots are drawn."""
-    return np.stack([frame["density"]["values"] for frame in stepper.live.frames]) ** 2
+    """Return the densities of all frames, (K + 1, rows, columns), and the area of a cell."""
+    shown = [marks_of(stepper, k)["density"] for k in range(len(stepper.live.frames))]
+    left, right, bottom, top = shown[0].extent
+    values = torch.stack([density.values for density in shown])
+    return values, (right - left) * (top - bottom) / values[0].numel()
 
 
 @pytest.mark.parametrize("name", ["planar", "realnvp", "mixed"])
 def test_the_density_of_every_frame_holds_all_the_mass(name):
     stepper = LayerStepper(stack(name), samples=40, resolution=220, extent=(-25, 25, -25, 25))
-    cell = (50 / 220) ** 2
-    masses = densities(stepper).sum(axis=(1, 2)) * cell
+    values, cell = densities(stepper)
     # Where layers squeeze the plane, a peak is only a few cells wide: a few per cent.
-    assert masses == pytest.approx(np.ones(len(masses)), abs=0.06)
+    assert (values.sum(dim=(1, 2)) * cell).tolist() == pytest.approx([1.0] * len(values), abs=0.06)
 
 
 def test_the_density_of_a_frame_is_that_of_its_layers():
     base = Independent(Normal(torch.tensor([0.5, -0.2]), torch.tensor([0.7, 1.2])), 1)
     stepper = small(stack("realnvp"), base=base, extent=(-3.0, 3.0, -3.0, 3.0))
-    x = centres((-3.0, 3.0, -3.0, 3.0), 16, torch.float64)
+    flow, values = in_double(stack("realnvp")), densities(stepper)[0]
+    x = centres(marks_of(stepper, 0)["density"].extent, tuple(values.shape[1:]), torch.float64)
     for k in (0, 1, 3):
         # The long way: autograd of the inverse, point by point.
-        part = stepper.flow[:k] if k else None
         for row, column in ((2, 3), (8, 7), (13, 11)):
             point = x[row, column]
             log_q = base.log_prob(point)
-            if part is not None:
-                back = torch.autograd.functional.jacobian(part.inv, point)
-                log_q = base.log_prob(part.inv(point)) + back.slogdet().logabsdet
-            density = densities(stepper)[k, row, column]
+            if k:
+                back = torch.autograd.functional.jacobian(flow[:k].inv, point)
+                log_q = base.log_prob(flow[:k].inv(point)) + back.slogdet().logabsdet
+            density = values[k, row, column].item()
             assert density == pytest.approx(log_q.exp().item(), rel=1e-3, abs=1e-6)  # float32 makes the picture
 
 
-def test_samples_and_grid_are_carried_along():
-    stepper = small(stack("mixed"))
-    frames = stepper.live.frames
-    for k, layer in enumerate(stepper.flow, start=1):
-        for name, part in (("samples", "points"), ("grid", "segments")):
-            before, after = (torch.from_numpy(frame[name][part]) for frame in frames[k - 1 : k + 1])
+def test_samples_and_grid_are_carried_along_and_bars_are_their_means():
+    stepper, flow = small(stack("mixed")), in_double(stack("mixed"))
+    for k, layer in enumerate(flow, start=1):
+        for name in ("samples", "grid"):
+            before, after = (marks_of(stepper, at)[name].points for at in (k - 1, k))
             assert torch.allclose(layer(before), after, atol=TIGHT)
+        mean = layer.call_and_ladj(marks_of(stepper, k - 1)["samples"].points)[1].mean()
+        assert drawn(stepper, "strip")[k - 1] == pytest.approx(mean.item(), abs=TIGHT)
 
 
-def test_the_small_square_has_the_area_of_the_determinant(planar):
-    areas = []
-    for frame in planar.live.frames:
-        x, y = frame["square"]["vertices"].T
-        areas.append(0.5 * (x @ np.roll(y, -1) - y @ np.roll(x, -1)))
-    running = [frame["readout"]["running log|det|"][0] for frame in planar.live.frames]
-    assert np.array(areas) / areas[0] == pytest.approx(np.exp(running))
+def test_the_grid_bounds_the_area_that_the_determinants_add_up_to(planar):
+    side = torch.arange(-3, 3, 0.02, dtype=torch.float64) + 0.01
+    z, flow = torch.cartesian_prod(side, side), in_double(stack("planar"))
+    for k in range(len(flow) + 1):
+        level, upright = marks_of(planar, k)["grid"].points.chunk(2)
+        x, y = torch.cat([level[0], upright[-1], level[-1].flip(0), upright[0].flip(0)]).T
+        area = 0.5 * (x @ y.roll(-1) - y @ x.roll(-1)).abs().item()
+        dets = flow[:k].call_and_ladj(z)[1].exp() if k else torch.ones(len(z))
+        assert area == pytest.approx(dets.sum().item() * 0.02**2, rel=0.01)
 
 
 def test_a_copy_is_shown_and_nothing_is_changed():
@@ -77,6 +95,7 @@ def test_a_copy_is_shown_and_nothing_is_changed():
     before = stepper.readout
     with torch.no_grad():
         flow[0].w.add_(1.0)
+    stepper.set(probe_1=1.0)
     stepper.set(probe_1=0.6)
     assert stepper.readout == before
 
@@ -97,7 +116,7 @@ def test_layers_are_gone_through_by_set_and_by_the_browser():
     assert stepper.readout["layer"] == "3 of 5: Planar"
     stepper.set(probe_1=1.5)
     assert stepper.readout["layer"] == "3 of 5: Planar"
-    assert repr(stepper) == "LayerStepper(probe_1=1.5, probe_2=-0.4)"
+    assert repr(stepper) == "LayerStepper(probe_1=1.5, probe_2=-0.4, show_J=False, layer=3)"
 
 
 def test_the_static_picture_follows_the_frame():
@@ -107,6 +126,38 @@ def test_the_static_picture_follows_the_frame():
     assert last != stepper.live.static_png(0.5)
     stepper.set(layer=5)
     assert last == stepper.live.static_png(0.5)
+
+
+TORCH = ComposeTransform(
+    [
+        AffineTransform(torch.tensor([0.2, -0.1]), torch.tensor([0.5, -1.5]), event_dim=1),
+        ComposeTransform([TanhTransform(), AffineTransform(0.3, 2.0)]),
+    ]
+)
+
+
+@pytest.mark.parametrize(
+    ("flow", "names"),
+    [
+        (TORCH, ["AffineTransform", "ComposeTransform"]),
+        (TanhTransform(), ["TanhTransform"]),
+        (stack("planar")[0], ["Planar"]),
+    ],
+)
+def test_whatever_is_a_map_is_stepped_through(flow, names):
+    normal = Normal(torch.zeros(2, dtype=torch.float64), 1.0, validate_args=False)
+    base = Independent(normal, 1, validate_args=False)
+    stepper = small(flow, base=base, extent=(-2.0, 2.0, -2.0, 2.0))
+    assert stepper.error == ""
+    assert [frame["readout"]["layer"].partition(": ")[2] for frame in stepper.live.frames] == ["the base", *names]
+    flow = in_double(flow) if isinstance(flow, Planar) else flow
+    J = torch.autograd.functional.jacobian(flow, torch.tensor([0.6, -0.4], dtype=torch.float64))
+    assert stepper.readout["running log|det|"] == pytest.approx(J.slogdet().logabsdet.item(), abs=1e-6)
+    density = marks_of(stepper, len(names))["density"]
+    x = centres(density.extent, tuple(density.values.shape), torch.float64)
+    q = TransformedDistribution(base, flow, validate_args=False).log_prob(x).exp().detach().nan_to_num(0.0)
+    np.testing.assert_allclose(density.values, q, rtol=1e-3, atol=1e-6)
+    assert (q > 0).any()
 
 
 class Reciprocal(Flow):
@@ -122,14 +173,14 @@ class Stretch(Flow):
     """A layer without an inverse."""
 
     def call_and_ladj(self, x):
-        return 2 * x, torch.full(x.shape[:-1], 2 * math.log(2.0), dtype=x.dtype)
+        return 2 * x, torch.full(x.shape[: x.dim() - len(self.event_shape)], self.dim * math.log(2.0), dtype=x.dtype)
 
 
 def test_an_error_is_shown_and_clears():
     stepper = small(Stack(Reciprocal(2)), extent=(-3, 3, -3, 3))
     assert not stepper.error
     stepper.set(probe_1=0.0)
-    assert stepper.error == "layer 1 (Reciprocal) takes the probe to infinity; move the probe"
+    assert stepper.error.endswith("must be finite, but is NaN or infinite for z = (0, -0.4); try another z")
     assert stepper.readout == {}
     stepper.set(probe_1=0.5)
     assert not stepper.error
@@ -139,10 +190,11 @@ def test_an_error_is_shown_and_clears():
 @pytest.mark.parametrize(
     ("make", "words"),
     [
-        (lambda: LayerStepper(Planar(2)), r"flow must be a Stack of layers, but is a Planar; try Stack\(flow\)"),
-        (lambda: LayerStepper(torch.nn.Linear(2, 2)), "flow must be a Stack of layers, but is a Linear"),
-        (lambda: small(Stack(Planar(1))), r"flow must be a Stack on vectors of at least two dimensions, but .* \(1,\)"),
-        (lambda: small(Stack(Stretch((1, 2, 2)))), r"flow must be a Stack on vectors .* \(1, 2, 2\)"),
+        (lambda: small(torch.nn.Linear(2, 2)), "dim must be given, since Linear .*; try dim=2"),
+        (lambda: small(torch.nn.Linear(2, 3), dim=2), "transform: Linear maps 2 numbers to 3"),
+        (lambda: small("flow", dim=2), "transform must be a flow"),
+        (lambda: small(Stack(Planar(1))), r"flow must map vectors of at least two dimensions, but .* \(1,\)"),
+        (lambda: small(Stack(Stretch((1, 2, 2)))), r"flow must map vectors .* \(1, 2, 2\)"),
         (lambda: small(stack("planar"), target="u1"), "target must have log_prob"),
         (lambda: small(stack("planar"), base=Normal(0.0, 1.0)), "base must draw one point of 2 dimensions"),
         (lambda: small(stack("planar"), base=MultivariateNormal(torch.zeros(3), torch.eye(3))), "base must draw"),
@@ -151,7 +203,7 @@ def test_an_error_is_shown_and_clears():
         (lambda: small(stack("planar"), extent=(1, -1, 0, 1)), "extent must be"),
         (lambda: small(stack("planar"), probe=(1.0, 2.0, 3.0)), "probe must be two numbers"),
         (lambda: small(stack("planar"), probe=(1.0, 9.0)), "probe_2 must be a number from -3 to 3, but is 9.0"),
-        (lambda: small(stack("planar"), layer=6), r"layer must be a whole number from 0 \(the base\) to 5, but is 6"),
+        (lambda: small(stack("planar"), layer=6), r"layer must be a whole number from 0 to 5, but is 6"),
         (lambda: small(stack("planar")).set(depth=1), "there is no control 'depth'"),
     ],
 )
@@ -162,6 +214,6 @@ def test_invalid_arguments_are_refused_in_words(make, words):
 
 def test_a_base_of_bounded_support_is_drawn_inside_and_out():
     base = Uniform(torch.full((2,), -1.0), torch.full((2,), 1.0), validate_args=False)
-    stepper = small(stack("planar"), base=base, extent=(-8.0, 8.0, -8.0, 8.0))
-    assert np.isfinite(densities(stepper)).all()
-    assert densities(stepper).min() == 0
+    values, _ = densities(small(stack("planar"), base=base, extent=(-8.0, 8.0, -8.0, 8.0)))
+    assert values.isfinite().all()
+    assert values.min() == 0
