@@ -6,12 +6,12 @@ from nfteach.lazy import attach
 
 _HOMES = {
     "CouplingExplorer": "coupling",
-    "Explorer": "explorer",
+    "Explorer": "stage.explorer",
     "HeatMap": "live",
     "HeroExplorer": "hero",
     "LatentExplorer": "interpolation",
     "LayerStepper": "layers",
-    "LiveFigure": "live",
+    "LiveFigure": "stage",
     "MapExplorer1D": "map1d",
     "MapExplorer2D": "map2d",
     "MaskExplorer": "masks",

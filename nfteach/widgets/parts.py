@@ -44,6 +44,25 @@ COLORS = ("z", "x", "neg", "pos", "ink", "soft", "rule")
 
 Pair = tuple[float, float]
 
+# The shapes of the tensors that a part cannot do without; a letter is any size.
+_SHAPES = {
+    "Density.values": ("rows, columns",),
+    "Curves.points": ("lines, points, 2", "points, 2"),
+    "Area.points": ("polygons, points, 2", "points, 2"),
+    "Dots.points": ("n, 2",),
+    "Arrows.tails": ("n, 2",),
+    "Arrows.tips": ("n, 2",),
+    "Bars.at": ("n",),
+    "Bars.heights": ("n",),
+    "Label.at": ("2",),
+    "Handle.at": ("2",),
+    "Matrix.values": ("rows, columns",),
+    "Strip.values": ("n",),
+    "Pixels.ink": ("images, rows, columns",),
+}
+_TWINS = {"tips": "tails", "heights": "at", "zero": "values", "one": "values", "dots": "values", "hue": "ink",
+          "outline": "ink", "paintable": "ink"}  # fmt: skip
+
 
 @dataclass(frozen=True, kw_only=True)
 class Mark:
@@ -402,8 +421,8 @@ def flatten(picture: Mapping[str, Part]) -> dict[str, dict[str, Any]]:
     Tensors of no dimension become numbers, others float32 or uint8 arrays.
 
     Raises:
-        ValueError: something that is no part or mark, two of one name, a colour that is none, NaN or infinity; the
-            message names it.
+        ValueError: something that is no part or mark, two of one name, a colour that is none, a tensor of another
+            shape, NaN or infinity; the message names it.
     """
     flat: dict[str, dict[str, Any]] = {}
     names = set()
@@ -420,8 +439,31 @@ def flatten(picture: Mapping[str, Part]) -> dict[str, dict[str, Any]]:
             kept["values"] = np.rint(-255 * np.expm1(-kept["values"].clip(0) / kept.pop("scale"))).astype(np.uint8)
         if kept.get("color", "ink") not in COLORS:
             raise ValueError(f"the colour of {path} must be one of {', '.join(COLORS)}, but is {kept['color']!r}")
+        _check_shapes(path, kept)
         flat[path] = kept
     return flat
+
+
+def _check_shapes(path: str, node: Mapping[str, Any]) -> None:
+    for name, value in node.items():
+        shapes = _SHAPES.get(f"{node['kind']}.{name}")
+        shape = getattr(value, "shape", None)
+        if shapes and not any(_fits(shape, wanted) for wanted in shapes):
+            given = f"has {tuple(shape)}" if shape is not None else f"is {value!r}"
+            raise ValueError(f"{path}.{name} must be a tensor of shape ({') or ('.join(shapes)}), but {given}")
+        twin = node.get(_TWINS.get(name, ""))
+        if twin is not None and shape is not None and shape != twin.shape:
+            other = f"{_TWINS[name]}, {tuple(twin.shape)}"
+            raise ValueError(f"{path}.{name} must have the shape of {other}, but has {tuple(shape)}")
+
+
+def _fits(shape: tuple[int, ...] | None, wanted: str) -> bool:
+    sizes = wanted.split(", ")
+    return (
+        shape is not None
+        and len(shape) == len(sizes)
+        and all(not size.isdigit() or int(size) == here for size, here in zip(sizes, shape, strict=True))
+    )
 
 
 def _walk(picture: Mapping[str, Part]) -> Iterator[tuple[str, Part | Mark]]:
@@ -438,11 +480,14 @@ def _walk(picture: Mapping[str, Part]) -> Iterator[tuple[str, Part | Mark]]:
 def _plain(where: str, value: Any) -> Any:
     if isinstance(value, Tensor | np.ndarray):
         array = value.detach().cpu().numpy() if isinstance(value, Tensor) else value
+        if array.dtype.kind not in "biuf":
+            raise ValueError(f"{where} must hold real numbers, but is of type {array.dtype}")
         if array.dtype == bool:
             return bool(array) if array.ndim == 0 else array.astype(np.uint8)
-        if not np.isfinite(array).all():
-            raise ValueError(f"{where} has values that are not finite")
-        return float(array) if array.ndim == 0 else np.ascontiguousarray(array, dtype=np.float32)
+        if bad := array.size - np.count_nonzero(np.isfinite(array)):
+            raise ValueError(f"{where} has {bad} of {array.size} numbers that are NaN or infinite; give finite ones")
+        # A copy: what is done to the tensor later changes nothing that is shown.
+        return float(array) if array.ndim == 0 else np.array(array, dtype=np.float32, order="C")
     if isinstance(value, torch.Size | tuple):
         return [_plain(where, one) for one in value]
     return value

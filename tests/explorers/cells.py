@@ -68,20 +68,19 @@ NADEStepper(nade, (torch.rand(5, 16) < 0.5).float(), shape=(4, 4))
 """
 
 _LIVE = """
-import numpy as np
-from matplotlib.figure import Figure
+import torch
 from nfteach.widgets import LiveFigure
+from nfteach.widgets.parts import Dots, Plane
 
-figure = Figure(figsize=(4, 3), layout="constrained")
-ax = figure.add_subplot(xlim=(-3, 3), ylim=(-3, 3), xlabel="$x_1$", ylabel="$x_2$")
-points = np.random.default_rng(0).normal(size=(300, 2))
-live = LiveFigure(figure, {"samples": ax.scatter([], [], s=12)}, alt="points that turn about the origin")
-angles = np.linspace(0, np.pi / 2, 12)
-turns = [np.array([[np.cos(a), np.sin(a)], [-np.sin(a), np.cos(a)]]) for a in angles]
-live.set_frames(
-    [{"samples": points * (1, 0.3) @ R, "readout": {"angle (°)": np.rad2deg(a)}} for R, a in zip(turns, angles)]
-)
-live
+points = torch.randn(300, 2, generator=torch.Generator().manual_seed(0)) * torch.tensor([1.0, 0.3])
+degrees = torch.linspace(0, 90, 12)
+
+def frame(angle):
+    c, s = torch.deg2rad(angle).cos(), torch.deg2rad(angle).sin()
+    turned = points @ torch.stack([torch.stack([c, s]), torch.stack([-s, c])])
+    return {"plane": Plane({"samples": Dots(turned)}), "readout": {"angle (°)": angle}}
+
+LiveFigure(frames=[frame(angle) for angle in degrees], alt="points that turn about the origin")
 """
 
 _PREDICTION = r"""
@@ -123,6 +122,7 @@ GALLERY: dict[str, str] = {
     "LatentExplorer": _LATENTS,
     "TriangularExplorer": "from nfteach.widgets import TriangularExplorer\n\nTriangularExplorer()",
     "RoutesExplorer": "from nfteach.widgets import RoutesExplorer\n\nRoutesExplorer()",
+    "HeroExplorer": "from nfteach.widgets import HeroExplorer\n\nHeroExplorer()",
     "LiveFigure": _LIVE,
     "Prediction": _PREDICTION,
 }
@@ -130,7 +130,7 @@ GALLERY: dict[str, str] = {
 #: Explorers that step through the snapshots of a training.
 REPLAYS = {"PosteriorReplay", "TrainingReplay"}
 #: Explorers whose frames are in the browser: a move sends nothing, or renews them all.
-STEPPED = REPLAYS | {"LayerStepper", "LiveFigure", "TriangularExplorer"}
+STEPPED = REPLAYS | {"HeroExplorer", "LayerStepper", "LiveFigure", "TriangularExplorer"}
 
 
 def gallery_notebook(names: Iterable[str] | None = None) -> nbformat.NotebookNode:

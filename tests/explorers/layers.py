@@ -14,7 +14,8 @@ from torch import Tensor
 from torch.distributions import Normal
 
 from nfteach.flows import BatchNorm, Permutation, Planar, RealNVP, Stack
-from nfteach.widgets import LayerStepper
+from nfteach.widgets import HeroExplorer, LayerStepper
+from nfteach.widgets.hero import hero_flow
 from tests.explorers.entry import Entry, anywhere, drawn, from_cell, given
 
 __all__ = ["ENTRIES", "TIGHT", "first", "in_double", "small", "stack", "wild"]
@@ -153,6 +154,12 @@ ENTRIES = {
         text="LayerStepper(probe_1=0.6, probe_2=-0.4, show_J=False, layer=4)",
         alt="one point on its way",
         cell=True,
+    ),
+    "HeroExplorer": Entry(
+        HeroExplorer,
+        lambda stepper: check(stepper, hero_flow()),
+        text="HeroExplorer(probe_1=0.6, probe_2=-0.4, show_J=False, layer=8)",
+        alt="Noise becomes two moons",
     ),
     **{f"LayerStepper, {name}": of_stack(name) for name in MAKE},
 }

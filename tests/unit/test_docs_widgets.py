@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 
-import matplotlib.collections
-import numpy as np
 import pytest
-from matplotlib.figure import Figure
-from matplotlib.patches import Polygon, Rectangle
 
-from nfteach.widgets import HeatMap
-from nfteach.widgets.live.areas import follow
+from nfteach.widgets import parts
 from tests.explorers.cells import GALLERY
 from tests.unit.pages import ROOT, agree, blocks, cells, in_backticks, links, output, sections
 
@@ -19,6 +15,7 @@ PATH = ROOT / "docs" / "widgets.md"
 PAGE = PATH.read_text(encoding="utf-8")
 BLOCKS = blocks(PAGE)
 SECTIONS = sections(PAGE)
+SHARED = {"visible", "shade", "aside"}
 
 
 @pytest.mark.parametrize("block", BLOCKS, ids=lambda block: f"line {block.line}")
@@ -45,35 +42,26 @@ def test_the_explorer_of_the_page_has_thirty_lines():
         assert not explorer.error
 
 
-def artists() -> list:
-    """One artist for each row of the table, in its order."""
-    ax = Figure().add_subplot()
-    return [
-        ax.imshow(np.zeros((2, 2))),
-        ax.scatter([], []),
-        ax.plot([], [])[0],
-        ax.add_collection(matplotlib.collections.LineCollection([])),
-        ax.quiver([0], [0], [1], [1], angles="xy", scale_units="xy", scale=1),
-        ax.bar([0, 1], [1, 2]),
-        ax.add_patch(Rectangle((0, 0), 1, 1)),
-        ax.add_patch(Polygon(np.zeros((3, 2)))),
-        ax.text(0, 0, ""),
-        HeatMap(ax, np.eye(2)),
-    ]
+def kinds(base: type) -> list[type]:
+    """All kinds of parts or marks, in the order of their file."""
+    every = [one for one in vars(parts).values() if isinstance(one, type) and one.__module__ == parts.__name__]
+    return [one for one in every if issubclass(one, base) and one is not base and one.__name__ in parts.__all__]
 
 
-def test_the_table_has_every_part_of_every_artist():
-    rows = cells(SECTIONS["What can move"])
-    for (_, bare, others), artist in zip(rows, artists(), strict=True):
-        moving = follow("one", artist)
-        assert in_backticks(bare)[0] == moving.main
-        listed = {moving.main, *in_backticks(others)}
-        assert listed == set(moving.parts) | {moving.main}
+def test_the_tables_have_every_kind_of_part_and_mark_and_all_their_tensors():
+    table = [row for row in cells(SECTIONS["Parts and marks"]) if in_backticks(row[0])]
+    rows = {in_backticks(name)[0]: set(in_backticks(tensors)) for name, _, tensors in table}
+    every = [*kinds(parts.Part), *kinds(parts.Mark)]
+    assert set(rows) == {kind.__name__ for kind in every}
+    for kind in every:
+        # Every mark has a visibility and a shade, every part may be aside.
+        own = {each.name for each in dataclasses.fields(kind) if "Tensor" in each.type and each.name not in SHARED}
+        assert rows[kind.__name__] == own, kind.__name__
 
 
 def test_every_link_leads_somewhere():
     anchors = {re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-") for title in SECTIONS}
-    for target in links(PAGE):
+    for target in links(re.sub(r"```.*?```|`[^`]*`", "", PAGE, flags=re.DOTALL)):  # not the code's
         file, _, anchor = target.partition("#")
         assert not file or (PATH.parent / file).exists(), target
         assert not anchor or file or anchor in anchors, target

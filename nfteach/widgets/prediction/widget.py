@@ -97,8 +97,9 @@ class Prediction(anywidget.AnyWidget):
         Prediction(0.69 nats, log(1/2), right)
     """
 
-    _esm = _HERE / "prediction.js"
-    _css = _HERE / "prediction.css"
+    # The text, not the path: anywidget would watch the file, and keep every widget for that.
+    _esm = (_HERE / "prediction.js").read_text(encoding="utf-8")
+    _css = (_HERE / "prediction.css").read_text(encoding="utf-8")
 
     _spec = traitlets.Dict().tag(sync=True)
     # For each try the number of the choice, or the number as it was typed.

@@ -208,6 +208,9 @@ class Explorer(ipywidgets.VBox):
             wanted = self.drag(name, self._now(), *values)
         state = {}
         for control, value in wanted.items():
+            if control not in self.controls:
+                names = ", ".join(self.controls)
+                raise ValueError(f"{name!r} must move controls, but {control!r} is none; there are: {names}")
             value = value.item() if hasattr(value, "item") else value
             is_slider = hasattr(self.controls[control], "step")
             state[control] = nearest_value(self.controls[control], value) if is_slider else value

@@ -54,8 +54,9 @@ class LiveFigure(anywidget.AnyWidget):
         >>> live.update({"plane": Plane({"samples": Dots(2 * z)}), "readout": {"mean": 2 * z.mean()}})
     """
 
-    _esm = _HERE / "stage.js"
-    _css = _HERE / "stage.css"
+    # The text, not the path: anywidget would watch the file, and keep every widget for that.
+    _esm = (_HERE / "stage.js").read_text(encoding="utf-8")
+    _css = (_HERE / "stage.css").read_text(encoding="utf-8")
     _state = traitlets.Any().tag(sync=True)
     _frames = traitlets.Any().tag(sync=True)
     frame = traitlets.Int(0).tag(sync=True)

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import numpy as np
 import torch
-from matplotlib.figure import Figure
 
-from nfteach.widgets import Explorer, LiveFigure
+from nfteach.widgets import Explorer
 from nfteach.widgets.controls import choice, integer, slider, switch
+from nfteach.widgets.parts import Chart, Dots
 
 __all__ = ["Dot", "all_of"]
 
@@ -16,6 +15,8 @@ class Dot(Explorer):
     """Every kind of control, a diary of what was computed, and states that fail."""
 
     help = "Move the dot."
+    alt = "dots"
+    essential = ("x", "n")
     presets = {"far": {"x": 0.9}, "many": {"n": 5, "kind": "ring"}}  # noqa: RUF012
 
     def build_controls(self):
@@ -27,19 +28,16 @@ class Dot(Explorer):
             "safe": switch("safe", True),
         }
 
-    def build_live(self):
-        figure = Figure(figsize=(2, 2))
-        return LiveFigure(figure, {"dots": figure.add_subplot(xlim=(-1, 1), ylim=(0, 9)).scatter([], [])}, alt="dots")
-
-    def compute(self, state):
-        self.computed.append((state["x"], torch.is_grad_enabled()))
-        if not state["safe"] and state["x"] > 0.5:
+    def picture(self, s):
+        self.computed.append((s.x, torch.is_grad_enabled()))
+        if not s.safe and s.x > 0.5:
             raise ValueError("x must stay below 0.5 here; move it back")
-        if not state["safe"] and state["x"] < -0.5:
+        if not s.safe and s.x < -0.5:
             raise ZeroDivisionError("nothing left")
-        y = np.arange(state["n"])
-        points = np.stack([np.full(len(y), np.nan if state["x"] == -0.125 else state["x"]), y], axis=1)
-        return {"dots": points, "readout": {"x": state["x"], "n": state["n"]}}
+        x = s.x if s.x != -0.125 else torch.tensor(torch.nan)
+        points = torch.stack([x.expand(s.n), torch.arange(s.n)], dim=1)
+        chart = Chart({"dots": Dots(points, ring=s.kind == "ring")}, (-1, 1), (0, 9))
+        return {"chart": chart, "readout": {"x": s.x, "n": s.n}}
 
 
 def all_of(widget):

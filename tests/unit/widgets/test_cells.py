@@ -12,10 +12,11 @@ import gc
 import weakref
 
 import ipywidgets
-from matplotlib.figure import Figure
+import torch
 
-from nfteach.widgets import Explorer, LiveFigure
+from nfteach.widgets import Explorer
 from nfteach.widgets.controls import slider
+from nfteach.widgets.parts import Dots, Plane
 
 made = weakref.WeakSet()
 
@@ -29,12 +30,8 @@ class Dot(Explorer):
     def build_controls(self):
         return {"x": slider("x", -1, 1, 0)}
 
-    def build_live(self):
-        figure = Figure(figsize=(1, 1))
-        return LiveFigure(figure, {"dot": figure.add_subplot().scatter([], [])}, alt="a dot")
-
-    def compute(self, state):
-        return {"dot": [[state["x"], 0]]}
+    def picture(self, s):
+        return {"plane": Plane({"dot": Dots(torch.stack([s.x, s.x])[None])})}
 
 
 def look():

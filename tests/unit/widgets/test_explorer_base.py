@@ -8,6 +8,8 @@ import ipywidgets
 import pytest
 import torch
 
+from nfteach.widgets import Explorer
+from nfteach.widgets.controls import slider
 from tests.unit.widgets.dots import Dot, all_of
 
 
@@ -72,18 +74,44 @@ def test_an_error_is_shown_in_words_kept_and_cleared_by_the_next_good_value(dot)
 
 def test_numbers_that_are_not_finite_are_an_error_in_words(dot):
     dot.set(x=-0.125)
-    assert dot.error == "dots has 2 of 4 numbers that are NaN or infinite; give finite ones"
+    assert dot.error == "chart/dots.points has 2 of 4 numbers that are NaN or infinite; give finite ones"
 
 
-def test_reset_and_presets_start_from_the_beginning():
+def test_presets_keep_what_they_do_not_name_and_reset_returns_to_the_beginning():
     dot = Dot(n=7)
     dot.set(x=-0.5, kind="ring")
     dot.preset("far")
-    assert dot.state == {"x": 0.9, "n": 7, "kind": "dot", "safe": True}
+    assert dot.state == {"x": 0.9, "n": 7, "kind": "ring", "safe": True}
     dot.reset()
     assert dot.state == {"x": 0.25, "n": 7, "kind": "dot", "safe": True}
     with pytest.raises(ValueError, match="there is no preset 'near'; there are: 'far', 'many'"):
         dot.preset("near")
+
+
+def test_an_explorer_must_have_controls_and_a_picture():
+    with pytest.raises(TypeError, match="Explorer has no controls: define build_controls"):
+        Explorer()
+
+    class Empty(Explorer):
+        def build_controls(self):
+            return {"x": slider("x", -1, 1, 0)}
+
+    assert Empty().error == "TypeError: Empty has no picture: define picture(self, s)"
+
+
+def test_real_sliders_are_tensors_and_all_else_plain_values():
+    seen = {}
+
+    class Spy(Dot):
+        def picture(self, s):
+            seen.update(vars(s))
+            return super().picture(s)
+
+    Spy(x=0.5)
+    x = seen.pop("x")
+    assert (x.dtype, x.shape, x.item()) == (torch.float64, (), 0.5)
+    assert seen == {"n": 2, "kind": "dot", "safe": True}
+    assert all(type(value) is kind for value, kind in zip(seen.values(), (int, str, bool), strict=True))
 
 
 def test_the_buttons_reset_and_show_presets(dot):
@@ -92,7 +120,7 @@ def test_the_buttons_reset_and_show_presets(dot):
         return found + [button for child in getattr(widget, "children", ()) for button in buttons(child)]
 
     by_name = {button.description: button for button in buttons(dot)}
-    assert list(by_name) == ["reset", "far", "many"]
+    assert list(by_name) == ["far", "many", "reset"]
     by_name["many"].click()
     assert dot.state["n"] == 5
     by_name["reset"].click()
@@ -106,12 +134,19 @@ def test_every_control_is_labelled_and_moves_while_it_is_dragged(dot):
     assert all(control in all_of(dot) for control in dot.controls.values())
 
 
+def test_the_essential_controls_are_in_view_and_the_others_under_more(dot):
+    (more,) = [one for one in all_of(dot) if isinstance(one, ipywidgets.Accordion)]
+    assert more.selected_index is None, "it is closed at first"
+    under = [name for name, control in dot.controls.items() if control in all_of(more)]
+    assert under == ["kind", "safe"]
+
+
 def test_the_bundle_has_the_view_a_constant_text_and_the_picture(dot):
     data, metadata = dot._repr_mimebundle_()
     assert data["application/vnd.jupyter.widget-view+json"]["model_id"] == dot.model_id
     assert data["text/plain"] == "Dot(x=0.25, n=2, kind='dot', safe=True)"
     assert data["image/png"].startswith("iVBORw0KGgo")
-    assert metadata["image/png"] == {"alt": "dots"}
+    assert metadata["image/png"] == {"alt": "dots: x 0.25, n 2."}
 
 
 def test_a_callback_in_another_thread_and_a_cell_agree_in_the_end(dot):

@@ -12,12 +12,12 @@ import numpy as np
 import pytest
 import torch
 from comm import get_comm_manager
-from matplotlib.figure import Figure
 
-from nfteach.widgets import Explorer, LiveFigure, PlanarExplorer, StretchExplorer
+from nfteach.widgets import Explorer, PlanarExplorer
 from nfteach.widgets.controls import integer, slider, switch
+from nfteach.widgets.parts import Arrows, Chart, Handle
 from tests.explorers.entry import picture
-from tests.explorers.front_end import drag
+from tests.explorers.front_end import drag, unpack
 from tests.unit.widgets.dots import Dot, all_of
 
 
@@ -29,14 +29,11 @@ class Threads(Explorer):
         self.go_on.set()
         return {"good": switch("good", True)}
 
-    def build_live(self):
-        return LiveFigure(Figure(), {}, alt="nothing")
-
-    def compute(self, state):
+    def picture(self, s):
         self.here = torch.get_num_threads()
         self.working.set()
         self.go_on.wait(20)
-        if not state["good"]:
+        if not s.good:
             raise ValueError("not good")
         return {}
 
@@ -64,20 +61,19 @@ def test_it_computes_in_one_thread_and_a_cell_that_trains_keeps_its_own():
 class Walk(Explorer):
     """A probe to drag: x over real numbers, y over whole ones."""
 
-    handles = {"probe": ("x", "n"), "flag": (None, "x")}  # noqa: RUF012
-
     def build_controls(self):
         self.computed = []
         return {"x": slider("place x", -1, 1, 0.25, step=0.05), "n": integer("number n", 0, 9, 2)}
 
-    def build_live(self):
-        figure = Figure(figsize=(4, 4))
-        ax = figure.add_subplot(xlim=(-2, 2), ylim=(-1, 10))
-        return LiveFigure(figure, {"probe": ax.scatter([], []), "flag": ax.scatter([], [])}, alt="a walk")
-
-    def compute(self, state):
-        self.computed.append(dict(state))
-        return {"probe": [[state["x"], state["n"]]], "flag": [[0, state["x"]]], "readout": state}
+    def picture(self, s):
+        self.computed.append({"x": s.x.item(), "n": s.n})
+        x = s.x.reshape(1)
+        marks = {
+            "arrow": Arrows(torch.zeros(1, 2), torch.stack([x, x], dim=1)),
+            "probe": Handle(torch.stack([s.x, torch.tensor(float(s.n))]), "x", "n", help="drag the probe"),
+            "flag": Handle(torch.cat([torch.zeros(1), x]), None, "x"),
+        }
+        return {"chart": Chart(marks, (-2, 2), (-1, 10)), "readout": {"x": s.x, "n": s.n}}
 
 
 @pytest.mark.parametrize(
@@ -99,19 +95,31 @@ def test_a_drag_in_the_picture_moves_the_sliders_within_their_range_and_computes
     assert type(walk.state["n"]) is int
 
 
-def test_a_handle_names_the_sliders_that_it_moves_and_must_move_sliders():
-    assert Walk().live.handles == {"probe": "drag to move place x and number n", "flag": "drag to move place x"}
+def test_what_is_no_handle_moves_nothing_and_a_handle_must_move_controls(monkeypatch):
+    walk = Walk()
+    before = walk.state
+    drag(walk.live, "arrow", 1, 1)
+    assert (walk.state, walk.error) == (before, "")
+    lost = Handle(torch.zeros(2), "x", "y")
+    monkeypatch.setattr(walk, "picture", lambda s: {"chart": Chart({"probe": lost}), "readout": {}})
+    walk.set(x=0.5)
+    drag(walk.live, "probe", 1, 1)
+    assert walk.error == "'probe' must move controls, but 'y' is none; there are: x, n"
 
-    class Lost(Walk):
-        handles = {"probe": ("x", "y")}  # noqa: RUF012
 
-    with pytest.raises(ValueError, match="the handle 'probe' must move sliders, but 'y' is none"):
-        Lost()
+def test_a_drag_of_ones_own_is_rounded_to_the_sliders_and_may_set_choices():
+    class Mover(Dot):
+        def drag(self, name, s, *values):
+            return {"x": s.x + torch.tensor(0.123), "n": torch.tensor(4.4), "kind": "ring"}
+
+    mover = Mover()
+    drag(mover.live, "dots", 0, 0)
+    assert mover.state == {"x": 0.37, "n": 4, "kind": "ring", "safe": True}
 
 
 def test_in_a_drag_the_picture_is_sent_before_the_sliders(monkeypatch):
     walk, sent = Walk(), []
-    monkeypatch.setattr(walk.live, "send", lambda content, buffers: sent.append(("picture", content["drag"])))
+    monkeypatch.setattr(walk.live, "send", lambda content, buffers: sent.append(("picture", content["answers"])))
     for name, control in walk.controls.items():
         monkeypatch.setattr(control, "send_state", lambda key=None, name=name: sent.append((name, key)))
     drag(walk.live, "probe", 0.5, 7, number=3)
@@ -127,14 +135,11 @@ class Slow(Explorer):
         self.began, self.let, self.computed = threading.Semaphore(0), threading.Semaphore(1), []
         return {"x": integer("x", 0, 99, 0)}
 
-    def build_live(self):
-        return LiveFigure(Figure(), {}, alt="nothing")
-
-    def compute(self, state):
+    def picture(self, s):
         self.began.release()
         assert self.let.acquire(timeout=20)
-        self.computed.append(state["x"])
-        return {"readout": state}
+        self.computed.append(s.x)
+        return {"readout": {"x": s.x}}
 
 
 def test_moves_that_come_while_it_computes_never_queue_and_the_newest_wins():
@@ -170,7 +175,7 @@ def test_an_error_of_one_is_not_shown_by_another():
     assert not {widget.model_id for widget in all_of(one)} & {widget.model_id for widget in all_of(other)}
 
 
-@pytest.mark.parametrize(("make", "moves"), [(Dot, 1000), (StretchExplorer, 1000), (PlanarExplorer, 200)])
+@pytest.mark.parametrize(("make", "moves"), [(Dot, 1000), (PlanarExplorer, 200)])
 def test_memory_is_flat_over_many_moves(make, moves):
     explorer = make()
     name, control = next(iter(explorer.controls.items()))
@@ -191,6 +196,26 @@ def test_memory_is_flat_over_many_moves(make, moves):
     # matplotlib's of the words that it has laid out, grow by less.
     blocks = [first, *(count for count, _ in later)]
     assert min(after - before for before, after in pairwise(blocks)) < moves // 3
+
+
+def test_a_move_sends_only_what_has_changed():
+    dot, sent = Dot(), []
+    dot.live.send = lambda content, buffers: sent.append(unpack(content, buffers))
+    dot.set(x=0.5)
+    dot.set(x=0.5)
+    (message,) = sent
+    assert {path: list(fields) for path, fields in message["nodes"].items()} == {"chart/dots": ["points"]}
+    assert message["nodes"]["chart/dots"]["points"].tolist() == [[0.5, 0], [0.5, 1]]
+    assert [row[:2] for row in message["rows"]] == [["x", "0.50"], ["n", "2"]]
+
+
+def test_presets_travel_and_moves_do_not():
+    dot, sent = Dot(), []
+    dot.live.send = lambda content, buffers: sent.append(content)
+    dot.preset("far")
+    dot.set(x=0.1)
+    dot.reset()
+    assert [message.get("travel", 0) > 0 for message in sent] == [True, False, True]
 
 
 def test_a_closed_explorer_leaves_no_widget_behind():

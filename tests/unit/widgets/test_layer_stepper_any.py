@@ -5,11 +5,11 @@ import math
 import numpy as np
 import pytest
 import torch
+from nfteach.widgets.layers.matrices import NUMBERS_UP_TO
 from torch.distributions import Independent, MultivariateNormal, Normal, kl_divergence
 
 from nfteach.flows import AffineCoupling, Flow, Permutation, Planar, RealNVP, Stack
 from nfteach.targets import u1
-from nfteach.widgets.layers.matrices import NUMBERS_UP_TO
 from tests.explorers.entry import drawn
 from tests.explorers.front_end import state_of
 from tests.explorers.layers import TIGHT, small, wild
