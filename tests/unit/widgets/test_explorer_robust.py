@@ -95,7 +95,7 @@ def test_a_drag_in_the_picture_moves_the_sliders_within_their_range_and_computes
     assert type(walk.state["n"]) is int
 
 
-def test_what_is_no_handle_moves_nothing_and_a_handle_must_move_controls(monkeypatch):
+def test_only_handles_are_dragged_and_each_must_move_controls(monkeypatch):
     walk = Walk()
     before = walk.state
     drag(walk.live, "arrow", 1, 1)

@@ -138,7 +138,7 @@ def test_the_numbers_are_printed():
         ({"a": Pixels(torch.eye(3))}, r"a.ink must be a tensor of shape \(images, rows, columns\), but has \(3, 3\)"),
     ],
 )
-def test_what_is_wrong_is_named(picture, words):
+def test_a_fault_is_refused_by_name(picture, words):
     with pytest.raises(ValueError, match=words):
         flatten(picture)
 
