@@ -9,8 +9,9 @@ from torch import Tensor
 
 from nfteach.flows import Flow
 from nfteach.jacobian.numbers import fixed
+from nfteach.widgets.line_maps import bend
 
-__all__ = ["PLANE_MAPS", "Banana", "Fan", "Lens", "Mirror", "PlaneMap", "Rotation", "Shear", "Stretch", "Swirl", "bend"]
+__all__ = ["PLANE_MAPS", "Banana", "Fan", "Lens", "Mirror", "PlaneMap", "Rotation", "Shear", "Stretch", "Swirl"]
 
 _ANY = math.nan  # an entry of J that depends on where one is, or on the amount
 
@@ -177,19 +178,6 @@ PLANE_MAPS: dict[str, type[PlaneMap]] = {
     "lens": Lens, "fan": Fan, "swirl": Swirl, "banana": Banana, "shear": Shear, "stretch": Stretch,
     "rotation": Rotation, "mirror": Mirror,
 }  # fmt: skip
-
-
-def bend(z: Tensor, beta: Tensor) -> tuple[Tensor, Tensor]:
-    r"""Return an increasing map that keeps -1, 0 and 1 where they are, and its slope, elementwise.
-
-    For beta > 0 it is asinh(z sinh beta) / beta: steep in the middle, flat outside. For beta < 0 it is
-    sinh(\|beta\| z) / sinh \|beta\|: the other way round. Bending by -beta undoes bending by beta.
-    """
-    size = beta.abs().clamp_min(1e-6)  # there the identity, to within the square of it
-    s = torch.sinh(size)
-    steep = torch.asinh(s * z) / size, s / size / torch.sqrt(1 + (s * z) ** 2)
-    flat = torch.sinh(size * z) / s, size / s * torch.cosh(size * z)
-    return torch.where(beta < 0, flat[0], steep[0]), torch.where(beta < 0, flat[1], steep[1])
 
 
 def _turned(x: Tensor, angle: Tensor) -> Tensor:

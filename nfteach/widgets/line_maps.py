@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import torch
@@ -13,22 +12,20 @@ from torch.distributions.transforms import Transform
 from nfteach.flows.roots import increasing_root
 from nfteach.jacobian import AnyMap
 
-__all__ = ["Bent", "GivenLine", "InUnits", "bend"]
+__all__ = ["Bent", "GivenLine", "bend"]
 
 
-def bend(z: Tensor, beta: float) -> tuple[Tensor, Tensor]:
-    r"""An increasing map that keeps -1, 0 and 1 where they are, and its slope, elementwise.
+def bend(z: Tensor, beta: Tensor) -> tuple[Tensor, Tensor]:
+    r"""Return an increasing map that keeps -1, 0 and 1 where they are, and its slope, elementwise.
 
     For beta > 0 it is asinh(z sinh beta) / beta: steep in the middle, flat outside. For beta < 0 it is
     sinh(\|beta\| z) / sinh \|beta\|: the other way round. Bending by -beta undoes bending by beta.
     """
-    if abs(beta) < 1e-6:  # the identity, to within the square of it
-        return z, torch.ones_like(z)
-    if beta < 0:
-        scale = math.sinh(-beta)
-        return torch.sinh(-beta * z) / scale, -beta / scale * torch.cosh(beta * z)
-    scale = math.sinh(beta)
-    return torch.asinh(scale * z) / beta, scale / beta / torch.sqrt(1 + (scale * z) ** 2)
+    size = beta.abs().clamp_min(1e-6)  # there the identity, to within the square of it
+    s = torch.sinh(size)
+    steep = torch.asinh(s * z) / size, s / size / torch.sqrt(1 + (s * z) ** 2)
+    flat = torch.sinh(size * z) / s, size / s * torch.cosh(size * z)
+    return torch.where(beta < 0, flat[0], steep[0]), torch.where(beta < 0, flat[1], steep[1])
 
 
 class Bent(Transform):
@@ -42,9 +39,7 @@ class Bent(Transform):
         beta: how far it is bent, see :func:`bend`; 0 for a straight line.
         at: the point of z about which it is bent.
         mirror: whether the map decreases.
-
-    Raises:
-        ValueError: if ``stretch`` is not positive.
+        centre, spread: z and x are both counted from ``centre`` in units of ``spread``.
 
     Example:
         >>> f = Bent(stretch=2.0, shift=1.0)
@@ -58,45 +53,43 @@ class Bent(Transform):
     bijective = True
 
     def __init__(
-        self, stretch: float = 1.0, shift: float = 0.0, beta: float = 0.0, at: float = 0.0, mirror: bool = False
+        self,
+        stretch: float | Tensor = 1.0,
+        shift: float | Tensor = 0.0,
+        beta: float | Tensor = 0.0,
+        at: float | Tensor = 0.0,
+        mirror: bool = False,
+        *,
+        centre: float = 0.0,
+        spread: float = 1.0,
     ) -> None:
         super().__init__()
-        if not stretch > 0:
-            raise ValueError(f"stretch must be positive, but is {stretch!r}")
-        self.shift, self.beta, self.at = float(shift), float(beta), float(at)
-        self.factor = -float(stretch) if mirror else float(stretch)
-
-    @property
-    def sign(self) -> int:
-        """1 where the map increases, -1 where it decreases."""
-        return int(math.copysign(1, self.factor))
+        self.factor = -stretch if mirror else stretch
+        self.shift, self.at, self.centre, self.spread = shift, at, centre, spread
+        self.beta = torch.as_tensor(beta, dtype=torch.float64)
 
     def _call(self, z: Tensor) -> Tensor:
-        return self.shift + self.factor * (self.at + bend(z - self.at, self.beta)[0])
+        return self.there(z)[0]
 
     def _inverse(self, x: Tensor) -> Tensor:
-        return self.at + bend((x - self.shift) / self.factor - self.at, -self.beta)[0]
+        return self.back(x)[0]
 
     def slope(self, z: Tensor) -> Tensor:
-        """dx/dz at z, with its sign."""
-        return self.factor * bend(z - self.at, self.beta)[1]
-
-    def inverse_slope(self, x: Tensor) -> Tensor:
-        """dz/dx at x, with its sign: the slope of bending back."""
-        return bend((x - self.shift) / self.factor - self.at, -self.beta)[1] / self.factor
+        """Return dx/dz at z, with its sign."""
+        return self.there(z)[1]
 
     def log_abs_det_jacobian(self, x: Tensor, y: Tensor) -> Tensor:
         return self.slope(x).abs().log()
 
-    # What the explorer asks of any map of the line, points (n,).
-
     def there(self, z: Tensor) -> tuple[Tensor, Tensor]:
-        """z (n,) -> x (n,) and dx/dz (n,)."""
-        return self(z), self.slope(z)
+        """Return x (n,) and dx/dz (n,), at z (n,)."""
+        bent, slope = bend((z - self.centre) / self.spread - self.at, self.beta)
+        return self.centre + self.spread * (self.shift + self.factor * (self.at + bent)), self.factor * slope
 
     def back(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """x (n,) -> z (n,) and log|dz/dx| (n,), in nats."""
-        return self._inverse(x), self.inverse_slope(x).abs().log()
+        """Return z (n,) and log|dz/dx| (n,) in nats, at x (n,): bending back is the slope of the inverse."""
+        bent, slope = bend(((x - self.centre) / self.spread - self.shift) / self.factor - self.at, -self.beta)
+        return self.centre + self.spread * (self.at + bent), (slope / self.factor).abs().log()
 
 
 class GivenLine:
@@ -142,12 +135,12 @@ class GivenLine:
         self.sign, self._images = 1 if slope.sum() > 0 else -1, x
 
     def there(self, z: Tensor) -> tuple[Tensor, Tensor]:
-        """z (n,) -> x (n,) and dx/dz (n,)."""
+        """Return x (n,) and dx/dz (n,), at z (n,)."""
         x, _, J = self.map.call_and_jacobian(z[:, None])
         return x[:, 0], J[:, 0, 0]
 
     def back(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """x (n,) -> z (n,) and log|dz/dx| (n,), in nats."""
+        """Return z (n,) and log|dz/dx| (n,) in nats, at x (n,)."""
         if self.map.has_inverse:
             z, ladj = self.map.inverse_and_ladj(x[:, None])
             return z[:, 0], ladj
@@ -162,20 +155,3 @@ class GivenLine:
         # Between two nodes, by the table of their images, or the outermost two.
         above = torch.searchsorted(self.sign * self._images, self.sign * x).clamp(1, len(self._nodes) - 1)
         return increasing_root(value_and_slope, self._nodes[above - 1], self._nodes[above])
-
-
-class InUnits:
-    """A map of the line in units of a spread from a centre: x = centre + spread f((z - centre) / spread)."""
-
-    def __init__(self, line: Bent | GivenLine, centre: float, spread: float) -> None:
-        self.line, self.centre, self.spread = line, centre, spread
-
-    def there(self, z: Tensor) -> tuple[Tensor, Tensor]:
-        """z (n,) -> x (n,) and dx/dz (n,)."""
-        x, slope = self.line.there((z - self.centre) / self.spread)
-        return self.centre + self.spread * x, slope
-
-    def back(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """x (n,) -> z (n,) and log|dz/dx| (n,), in nats."""
-        z, ladj = self.line.back((x - self.centre) / self.spread)
-        return self.centre + self.spread * z, ladj
