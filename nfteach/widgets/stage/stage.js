@@ -242,15 +242,17 @@ function speak(words, parent) {
 
 // Colours of the theme: read once, since reading forces a layout, and again when the theme changes.
 const themes = { changed: 0 };
-new MutationObserver(() => { themes.changed += 1; for (const view of themed) view(); })
-  .observe(document.documentElement, { attributes: true, subtree: false });
 const themed = new Set();
-let watchingBody = false;
-function watchBody() {
-  if (watchingBody || !document.body) return;
-  watchingBody = true;
-  new MutationObserver(() => { themes.changed += 1; for (const view of themed) view(); })
-    .observe(document.body, { attributes: true, attributeFilter: ["data-jp-theme-name", "data-jp-theme-light", "class"] });
+let watching = false;
+function watchThemes() {
+  if (watching) return;
+  watching = true;
+  const repaint = () => { themes.changed += 1; for (const view of themed) view(); };
+  // JupyterLab hides the page while it loads a theme: what has no size is not painted, and is painted a little later.
+  const change = () => { repaint(); setTimeout(repaint, 300); };
+  const observer = new MutationObserver(change);
+  observer.observe(document.documentElement, { attributes: true });
+  observer.observe(document.body, { attributes: true, attributeFilter: ["data-jp-theme-name", "data-jp-theme-light", "class"] });
 }
 const ROLES = ["z", "x", "neg", "pos", "ink", "soft", "rule", "ground"];
 function paletteOf(root) {
@@ -1133,7 +1135,7 @@ function keepKeys(root) {
 // ---- one view ----
 
 function makeView(store, el) {
-  watchBody();
+  watchThemes();
   const root = element("div", { class: "nfteach-live", role: "figure" }, el);
   const help = element("p", { class: "nfteach-help" }, root);
   const two = element("div", { class: "nfteach-two" }, root);
