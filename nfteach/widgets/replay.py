@@ -381,6 +381,10 @@ class PosteriorReplay(Replay):
             "−log Z": Curves(ends, width=1.4, dash=True, color="ink", fade=False),
             "F": Curves(curve, width=1.8, color="x", fade=False),
         }
+        if self._beta is None:  # then a step's loss is a free energy, too, of few samples
+            at = np.unique(np.linspace(1, self.last, min(self.last, 600)).round().astype(int))
+            each = _line(at, self.losses[at - 1], low, high)
+            marks["loss of each step"] = Curves(each, width=0.6, color="soft", alpha=0.6, fade=False)
         words = "no gap: there are no samples"
         if gap is not None and math.isfinite(gap[0]):
             here = _line([look.step, look.step], [least, gap[0] + least], low, high)
