@@ -9,7 +9,7 @@ _HOMES = {
     "Explorer": "stage.explorer",
     "HeatMap": "live",
     "HeroExplorer": "hero",
-    "LatentExplorer": "interpolation",
+    "LatentExplorer": "latent",
     "LayerStepper": "layers",
     "LiveFigure": "stage",
     "MapExplorer1D": "map1d",

@@ -125,7 +125,8 @@ class MaskExplorer(Explorer):
                 title=f"step {k} of {len(self._stages) - 1}{scale}: {stage.name}", note=_words(stage, len(self.image)),
             ),
             "steps": Pixels(
-                inks[:, 1], hues[:, 1], HUES, per_row=-(-len(inks) // -(-len(inks) // 10)), outline=torch.zeros_like(inks[:, 1], dtype=torch.bool),
+                inks[:, 1], hues[:, 1], HUES, per_row=-(-len(inks) // -(-len(inks) // 10)),
+                outline=torch.zeros_like(inks[:, 1], dtype=torch.bool),
                 chosen=torch.tensor(k), gesture="choose", width=496, help="click a step to go there",
             ),
         }  # fmt: skip

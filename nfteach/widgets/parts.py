@@ -344,7 +344,7 @@ class Pixels(Part):
         titles: words below each image; empty for none.
         per_row: images in a row.
         lit: (3,) or (pixels, 3), image, row and column of an outlined pixel; negative for none.
-        chosen: (), an outlined image; negative for none.
+        chosen: () or (n,), outlined images; negative for none.
         outline: (images, rows, columns) bool: pixels with an edge, such as those that are given; None: all.
         gesture: what the pointer does: ``"paint"``, ``"pick"`` (a pixel), ``"choose"`` (an image) or ``""``. An
             explorer's ``drag`` is called with image, row, column and ink of each painted pixel, with image, row and

@@ -231,11 +231,10 @@ class Explorer(ipywidgets.VBox):
 
     def _now(self) -> SimpleNamespace:
         """Return the state as ``picture`` takes it."""
-        state = self.state
         return SimpleNamespace(
             **{
-                name: torch.tensor(value, dtype=torch.float64) if isinstance(value, float) else value
-                for name, value in state.items()
+                name: torch.tensor(value, dtype=torch.float64) if _is_real_slider(self.controls[name]) else value
+                for name, value in self.state.items()
             }
         )
 
@@ -320,6 +319,10 @@ def _one_thread() -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(threads)
+
+
+def _is_real_slider(control: ipywidgets.Widget) -> bool:
+    return isinstance(control.value, float) and hasattr(control, "step")
 
 
 def _rounded(value: Any) -> str:

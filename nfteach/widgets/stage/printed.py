@@ -419,6 +419,7 @@ def _strip(ax: Axes, node: Mapping[str, Any], _: Any, width: float, height: floa
 def _pixels(ax: Axes, node: Mapping[str, Any], _: Any, width: float, height: float) -> None:
     ink, hues = node["ink"], np.array([to_rgb(ROLES[role]) for role in node["hues"]])
     hue = np.zeros_like(ink) if node["hue"] is None else node["hue"]
+    chosen = [] if node["chosen"] is None else np.atleast_1d(node["chosen"]).tolist()
     side, _ = _tiles(node, width)
     ax.set(xlim=(0, width), ylim=(height, 0))
     tall = side / ink.shape[2] * ink.shape[1]
@@ -426,9 +427,7 @@ def _pixels(ax: Axes, node: Mapping[str, Any], _: Any, width: float, height: flo
         image = np.concatenate([hues[hue[tile].astype(int)], np.clip(ink[tile], 0, 1)[..., None]], -1)
         ax.imshow(image, extent=(x, x + side, y + tall, y), interpolation="nearest", aspect="auto")
         ax.add_patch(
-            Rectangle(
-                (x, y), side, tall, fill=False, edgecolor=ROLES["rule"], lw=1.6 if node["chosen"] == tile else 0.5
-            )
+            Rectangle((x, y), side, tall, fill=False, edgecolor=ROLES["rule"], lw=1.6 if tile in chosen else 0.5)
         )
         if tile < len(node["titles"]):
             ax.text(x, y + tall + 14, node["titles"][tile], size=9, color=ROLES["soft"])

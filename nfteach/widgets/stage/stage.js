@@ -872,7 +872,7 @@ class PixelsView {
         const by = { ArrowLeft: [0, -1], ArrowRight: [0, 1], ArrowUp: [-1, 0], ArrowDown: [1, 0] }[event.key];
         if (by) {
           event.preventDefault();
-          const [tile, i, j] = this.cursor || [Math.max(this.node.chosen ?? 0, 0), 0, 0];
+          const [tile, i, j] = this.cursor || [Math.max(this.chosen()[0], 0), 0, 0];
           this.cursor = this.node.gesture === "choose"
             ? [clamp(tile + by[1] + by[0] * this.node.per_row, 0, tiles - 1), 0, 0]
             : [tile, clamp(i + by[0], 0, rows - 1), clamp(j + by[1], 0, columns - 1)];
@@ -960,8 +960,9 @@ class PixelsView {
         ctx.fillStyle = css(palette.soft);
         ctx.fillText(node.titles[tile], x0, y0 + tall + 14);
       }
-      if (node.chosen === tile || (node.gesture === "choose" && this.cursor?.[0] === tile)) {
-        ctx.strokeStyle = css(node.chosen === tile ? palette.ink : palette.soft);
+      const chosen = this.chosen().includes(tile);
+      if (chosen || (node.gesture === "choose" && this.cursor?.[0] === tile)) {
+        ctx.strokeStyle = css(chosen ? palette.ink : palette.soft);
         ctx.lineWidth = 2;
         ctx.strokeRect(x0 + 1, y0 + 1, this.side - 2, tall - 2);
       }
@@ -982,6 +983,7 @@ class PixelsView {
     this.showBorder(node, cell, width, rows);
     this.canvas.dataset.seq = this.store.seq;
   }
+  chosen() { return Array.from(this.node.chosen?.data || [this.node.chosen ?? -1]); }
   // The upper left corner of an image.
   corner(tile) { return [(tile % this.node.per_row) * this.pitchX, Math.floor(tile / this.node.per_row) * this.pitchY]; }
   overlay(ctx, node, cell, palette) {

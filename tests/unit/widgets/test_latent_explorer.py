@@ -1,4 +1,4 @@
-"""The latent explorer's strips, curves and drags, and its errors in words; its numbers are checked by the registry."""
+"""The latent explorer's stops, curves and clicks, and its errors in words; its numbers are checked by the registry."""
 
 from __future__ import annotations
 
@@ -13,8 +13,9 @@ from torch.distributions import TransformedDistribution as Transformed
 
 from nfteach.flows import FlowDistribution, RealNVP
 from nfteach.widgets import LatentExplorer
-from nfteach.widgets.interpolation.paths import great_circle, straight_line
+from nfteach.widgets.latent import great_circle, straight_line
 from tests.explorers.entry import drawn
+from tests.explorers.front_end import say, state_of
 from tests.explorers.latents import D, check, digits_like, flow, standard
 
 
@@ -29,34 +30,73 @@ def explorer(shared: LatentExplorer) -> LatentExplorer:
     return shared
 
 
+def gesture(explorer: LatentExplorer, name: str, *values: float) -> None:
+    say(explorer.live, type="gesture", name=name, values=list(values), number=1)
+    assert explorer.error == ""
+
+
 def test_at_the_ends_are_the_images_themselves(explorer: LatentExplorer) -> None:
     for t, name in ((0.0, "a"), (1.0, "b")):
         for path in ("line", "circle"):
             explorer.set(t=t, path=path)
-            arrays = [drawn(explorer, n) for n in (name, "x", "mix")]
-            np.testing.assert_allclose(arrays[1], arrays[0], atol=1e-6)
-            np.testing.assert_allclose(arrays[2], arrays[0], atol=1e-12)
+            through, mix = drawn(explorer, "large")
+            own = drawn(explorer, "images")[explorer.state[name]]
+            np.testing.assert_allclose(through, own, atol=1e-6)
+            np.testing.assert_allclose(mix, own, atol=1e-12)
 
 
-def test_the_strips_are_the_stops_and_the_curves_pass_through_the_points(explorer: LatentExplorer) -> None:
-    strip = drawn(explorer, "line strip")
-    curve = drawn(explorer, "q line")
-    assert strip.shape == (8, 11 * 26, 3)
-    for k in range(11):
-        explorer.set(t=k / 10, path="line")
-        large = drawn(explorer, "x")
-        np.testing.assert_allclose(strip[:, 26 * k + 2 : 26 * (k + 1) : 3], large, atol=1e-12)
-        assert curve[5 * k] == pytest.approx((k / 10, explorer.readout["log q(x)"]))
+def test_the_stops_and_the_curves_are_what_a_click_shows_large(explorer: LatentExplorer) -> None:
+    for path in ("line", "circle"):
+        explorer.set(path=path)
+        stops = drawn(explorer, "stops")
+        assert stops.shape == (18, 8, 8)
+        for k in range(9):
+            gesture(explorer, "stops", k + 9 * (k % 2))
+            assert explorer.state["t"] == pytest.approx(k / 8, abs=0.0101)
+            explorer.set(t=k / 8)
+            for way in range(2):
+                np.testing.assert_allclose(stops[9 * way + k], drawn(explorer, "large")[way], atol=1e-6)
+            for name, label in ((f"log q, {path}", "log q(x)"), ("log q, mix", "log q of the mix")):
+                assert drawn(explorer, name)[4 * k] == pytest.approx((k / 8, explorer.readout[label]))
 
 
-def test_temperature_0_is_one_image_and_its_samples_are_all_the_same(explorer: LatentExplorer) -> None:
-    explorer.preset("temperature 0")
+def test_temperature_0_is_one_image(explorer: LatentExplorer) -> None:
+    explorer.set(temperature=0.0)
     assert explorer.readout["norm of z"] == 0.0
-    strip = drawn(explorer, "samples strip").reshape(8, 11, 26, 3)
-    assert np.abs(strip - strip[:, :1]).max() < 1e-12
+    stops = drawn(explorer, "stops")
+    assert np.abs(stops[:9] - stops[0]).max() < 1e-12
     explorer.reset()
-    strip = drawn(explorer, "samples strip").reshape(8, 11, 26, 3)
-    assert np.abs(strip - strip[:, :1]).max() > 0.3
+    stops = drawn(explorer, "stops")
+    assert np.abs(stops[:9] - stops[0]).max() > 0.3
+
+
+def test_the_path_goes_on_to_the_image_that_is_clicked(explorer: LatentExplorer) -> None:
+    gesture(explorer, "images", 5)
+    assert (explorer.state["a"], explorer.state["b"]) == (1, 5)
+    assert explorer.parts["images"].chosen.tolist() == [1, 5]
+
+
+def test_presets_show_the_largest_and_the_smallest_gap_half_way_and_keep_the_rest(explorer: LatentExplorer) -> None:
+    gaps = {}
+    explorer.set(t=0.5)
+    for a in range(8):
+        for b in range(a + 1, 8):
+            explorer.set(a=a, b=b)
+            gaps[a, b] = explorer.readout["log q(x)"] - explorer.readout["log q of the mix"]
+    for name, pick in (("largest gap", max), ("smallest gap", min)):
+        explorer.set(t=0.3, path="line", temperature=0.7)
+        explorer.preset(name)
+        assert (explorer.state["a"], explorer.state["b"]) == pick(gaps, key=gaps.get)
+        assert (explorer.state["t"], explorer.state["path"], explorer.state["temperature"]) == (0.3, "line", 0.7)
+    wins = sum(gap > 0 for gap in gaps.values())
+    assert explorer.readout["pairs where the path is likelier"] == f"{wins} of 28"
+
+
+def test_a_latent_shorter_than_samples_is_marked(explorer: LatentExplorer) -> None:
+    explorer.set(temperature=0.0)
+    assert explorer.live.mark("t") is not None
+    rows = {row[0]: row for row in state_of(explorer.live, "_state")["rows"]}
+    assert rows["norm of z"][3:5] == ["shorter than those of samples", True]
 
 
 def test_a_great_circle_keeps_the_norm_and_turns_evenly() -> None:
@@ -80,20 +120,19 @@ def test_a_great_circle_keeps_the_norm_and_turns_evenly() -> None:
 def test_a_base_of_your_own_and_its_mean() -> None:
     images = digits_like(3, 16)
     base = Normal(torch.full((16,), 0.5), torch.full((16,), 0.1))
-    own = LatentExplorer(AffineTransform(0.0, 1.0), images, (4, 4), base=base, t=0.0, temperature=0.5)
-    z = 0.5 + 0.5 * (images[0] - 0.5)
+    own = LatentExplorer(AffineTransform(0.0, 1.0), images, (4, 4), base=base, t=0.0, temperature=0.7)
+    z = 0.5 + 0.7 * (images[0] - 0.5)
     assert own.readout["log q(x)"] == pytest.approx(base.log_prob(z).sum().item(), abs=1e-4)
     assert own.readout["norm of z"] == pytest.approx((z - 0.5).norm().item(), abs=1e-6)
     with pytest.raises(ValueError, match="base must be left out"):
         LatentExplorer(Transformed(base, [AffineTransform(0.0, 1.0)]), images, (4, 4), base=base)
 
 
-def test_colours_and_images_that_are_not_square() -> None:
+def test_colours_are_shades_and_images_need_not_be_square() -> None:
     own = LatentExplorer(AffineTransform(0.0, 1.0), digits_like(2, 36), (3, 2, 6))
     assert own.error == ""
-    shown = drawn(own, "a")
-    own_range = (own.images[0].reshape(3, 2, 6) - own.images.min()) / (own.images.max() - own.images.min())
-    np.testing.assert_allclose(shown, own_range.permute(1, 2, 0).numpy(), atol=1e-12)
+    shades = (own.images[0].reshape(3, 2, 6) - own.images.min()) / (own.images.max() - own.images.min())
+    np.testing.assert_allclose(drawn(own, "images")[0], shades.mean(0).numpy(), atol=1e-12)
 
 
 def test_a_flow_works_in_its_own_precision() -> None:
@@ -113,17 +152,15 @@ def test_a_flow_is_left_as_it_was() -> None:
     assert all(parameter.grad is None for parameter in given.parameters())
 
 
-def test_a_drag_moves_t_and_the_axes_follow_the_curves(explorer: LatentExplorer) -> None:
-    for name in explorer.handles:
-        explorer.set(**explorer.dragged(name, 0.613, 5.0))
-        assert explorer.state["t"] == 0.62
-        explorer.set(t=0.0)
-    explorer.set(temperature=1.5)
-    for prefix in ("q", "norm"):
-        ax = explorer.live.artist(f"{prefix} point").axes
+def test_the_ring_is_dragged_along_t_and_the_curves_stay_in_their_frame(explorer: LatentExplorer) -> None:
+    gesture(explorer, "t", 0.613, 5.0)
+    assert explorer.state["t"] == 0.62
+    for pair in ((0, 1), (2, 5)):
+        explorer.set(a=pair[0], b=pair[1])
+        low, high = explorer.parts["chart"].y
         for way in ("line", "circle", "mix"):
-            values = drawn(explorer, f"{prefix} {way}")[:, 1]
-            assert ax.get_ylim()[0] <= values.min() <= values.max() <= ax.get_ylim()[1]
+            values = drawn(explorer, f"log q, {way}")[:, 1]
+            assert low < values.min() <= values.max() < high
 
 
 def test_an_explorer_recovers_where_its_flow_fails() -> None:
@@ -138,8 +175,7 @@ def test_an_explorer_recovers_where_its_flow_fails() -> None:
     assert "NaN" in own.error
     own.reset()
     assert (own.error, own.readout) == ("", before)
-    strips = [drawn(own, name) for name in ("line strip", "mix strip")]
-    assert all(strip.std() > 0.05 for strip in strips)
+    assert drawn(own, "stops").std() > 0.05
 
 
 @pytest.mark.parametrize(
@@ -154,8 +190,8 @@ def test_an_explorer_recovers_where_its_flow_fails() -> None:
         ((lambda z: z + 1, torch.zeros(5, 64)), "flow must have an inverse"),
         ((lambda z: 1 / 0, torch.zeros(5, 64)), "can't be called with points"),
         ((RealNVP(10), torch.zeros(5, 64)), "takes events of shape"),
-        ((3, torch.zeros(5, 64)), "flow must be a flow z -> x.* but is a int"),
-        ((standard(), torch.zeros(5, 64)), "flow must be a flow z -> x.* but is a Independent"),
+        ((3, torch.zeros(5, 64)), "flow must be a flow, .* but is 3"),
+        ((standard(), torch.zeros(5, 64)), "flow must be a map z -> x, .* but is a Independent"),
     ],
 )
 def test_invalid_arguments_are_refused_in_words(arguments: tuple, words: str) -> None:
