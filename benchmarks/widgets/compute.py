@@ -24,25 +24,26 @@ def costs(explorer: Any, name: str, moves: int = MOVES) -> tuple[float, float, f
     """Measure the moves of one control, in milliseconds by the processor's clock, which stops while other programs run.
 
     Returns:
-        the median of the whole move, the median of its ``compute`` alone, and the 95th percentile of the whole move.
+        the median of the whole move, the median of its ``picture`` alone, and the 95th percentile of the whole move.
     """
-    compute, inside, whole = explorer.compute, [], []
+    method = "picture" if hasattr(explorer, "picture") else "compute"
+    compute, inside, whole = getattr(explorer, method), [], []
 
-    def timed(state: dict[str, Any]) -> dict[str, Any]:
+    def timed(state: Any) -> dict[str, Any]:
         start = process_time()
         try:
             return compute(state)
         finally:
             inside.append(1000 * (process_time() - start))
 
-    explorer.compute = timed
+    setattr(explorer, method, timed)
     try:
         for value in values_of(explorer.controls[name], moves + 3):
             start = process_time()
             explorer.set(**{name: value})
             whole.append(1000 * (process_time() - start))
     finally:
-        del explorer.compute
+        delattr(explorer, method)
     whole, inside = whole[3:], inside[3:]  # the first moves are the warm-up
     return statistics.median(whole), statistics.median(inside), statistics.quantiles(whole, n=20)[-1]
 

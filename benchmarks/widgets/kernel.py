@@ -118,21 +118,22 @@ def stamped(widget: Any) -> list[tuple[str, float, int]]:
     """Record the begin and end of each step of an explorer's answers, as (event, seconds since 1970, bytes)."""
     stamps: list[tuple[str, float, int]] = []
 
-    def watch(owner: Any, method: str) -> None:
+    def watch(owner: Any, method: str, name: str = "") -> None:
+        name = name or method
         original = getattr(owner, method)
 
         def watched(*args: Any, **kwargs: Any) -> Any:
             size = sum(map(len, args[1])) if method == "send" else 0
-            stamps.append((f"{method} begins", time.time(), size))
+            stamps.append((f"{name} begins", time.time(), size))
             try:
                 return original(*args, **kwargs)
             finally:
-                stamps.append((f"{method} ends", time.time(), size))
+                stamps.append((f"{name} ends", time.time(), size))
 
         setattr(owner, method, watched)
 
     watch(widget.controls[first_slider(widget)], "set_state")
-    watch(widget, "compute")
+    watch(widget, "picture" if hasattr(widget, "picture") else "compute", "compute")
     for method in ("update", "set_frames", "send"):
         watch(widget.live, method)
     return stamps

@@ -37,14 +37,22 @@ LOG_2 = math.log(2)
 
 
 def check_stretch(explorer: StretchExplorer) -> None:
-    """Compare the curve with torch's normal density."""
+    """Compare the curve with torch's normal density, and the strips and the grains with its distribution function."""
     stretch, shift, told = *explorer.state.values(), explorer.readout
+    q = torch.distributions.Normal(*torch.tensor([shift, stretch], dtype=torch.float64))
     curve = drawn(explorer, "curve")
-    expected = torch.distributions.Normal(shift, stretch).log_prob(torch.as_tensor(curve[:, 0])).exp()
-    np.testing.assert_allclose(curve[:, 1], expected, rtol=1e-5, atol=1e-9)  # torch's Normal has float32 parameters
+    np.testing.assert_allclose(curve[:, 1], q.log_prob(torch.as_tensor(curve[:, 0])).exp(), rtol=1e-9)
     assert told["slope dx/dz"] == stretch
-    assert told["height of the peak"] == pytest.approx(1 / (stretch * (2 * np.pi) ** 0.5), rel=1e-3)
+    assert told["height of the peak"] == pytest.approx(1 / (stretch * (2 * np.pi) ** 0.5), rel=1e-9)
+    assert told["slope x height"] == pytest.approx((2 * np.pi) ** -0.5, rel=1e-9)
     assert told["area under q"] == pytest.approx(1, abs=1e-5)
+    x, height = drawn(explorer, "grains").T
+    assert (height < q.log_prob(torch.as_tensor(x)).exp().numpy()).all()
+    for share in (0.1, 0.5, 0.8):
+        assert (x < float(q.icdf(torch.tensor(share)))).mean() == pytest.approx(share, abs=0.01)
+    for name in ("base strip", "strip"):
+        at, height = drawn(explorer, name)[:-2].T
+        assert np.trapezoid(height, at) == pytest.approx(normal_cdf(1.5) - normal_cdf(1.0), rel=1e-3)
 
 
 def by_hand(state: dict[str, Any], z: Any) -> Any:
@@ -187,7 +195,9 @@ def given_base(base: Distribution) -> Entry:
 
 
 ENTRIES = {
-    "StretchExplorer": Entry(StretchExplorer, check_stretch, 16),
+    "StretchExplorer": Entry(
+        StretchExplorer, check_stretch, 16, text="StretchExplorer(stretch=0.7, shift=0)", alt="bell-shaped"
+    ),
     "MapExplorer1D": Entry(
         MapExplorer1D,
         check_map,

@@ -96,7 +96,7 @@ def test_the_cost_of_a_move_includes_its_compute(monkeypatch):
     explorer = StretchExplorer()
     whole, inside, p95 = compute.costs(explorer, "stretch", moves=5)
     assert (whole, inside, p95) == (pytest.approx(3), pytest.approx(1), pytest.approx(3))
-    assert "compute" not in vars(explorer)
+    assert "picture" not in vars(explorer)
 
 
 def test_an_answer_is_split_into_stages():
