@@ -9,6 +9,7 @@ _HOMES = {
     "Explorer": "stage.explorer",
     "HeatMap": "live",
     "HeroExplorer": "hero",
+    "KnotExplorer": "knots",
     "LatentExplorer": "latent",
     "LayerStepper": "layers",
     "LiveFigure": "stage",

@@ -213,15 +213,14 @@ class RoutesExplorer(Explorer):
         whole = not s.one_layer or len(route.layers) < 2
         shown = J if whole else route.layers[0].jacobian(x)
         structure = route.structure if whole else route.structures[0]
-        of = "J" if whole else "J, layer 1"
+        title = f"{'J' if whole else 'J, layer 1'}: {structure.name.replace('plus', '+')}"
         width, extent = {2: 412, 3: 266, 4: 194}[len(self.routes)], self._extent
         size = {"width": width, "column": route.name}
         view = {"x": extent[:2], "y": extent[2:], "ticks": (), "height": round(0.8 * width), **size}
         return {
             f"plane {k}": Plane(plane, title=route.name + self._untrained, **view),
             f"J {k}": Matrix(
-                shown, structure.zero, structure.one, title=f"{of}: {structure.name.replace('plus', '+')}", note=route.cost(s.D), height=70,
-                **size
+                shown, structure.zero, structure.one, title=title, note=route.cost(s.D), height=70, **size
             ),
         }  # fmt: skip
 

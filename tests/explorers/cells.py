@@ -121,6 +121,7 @@ GALLERY: dict[str, str] = {
     "MaskExplorer": "from nfteach.widgets import MaskExplorer\n\nMaskExplorer()",
     "LatentExplorer": _LATENTS,
     "TriangularExplorer": "from nfteach.widgets import TriangularExplorer\n\nTriangularExplorer()",
+    "KnotExplorer": "from nfteach.widgets import KnotExplorer\n\nKnotExplorer()",
     "RoutesExplorer": "from nfteach.widgets import RoutesExplorer\n\nRoutesExplorer()",
     "HeroExplorer": "from nfteach.widgets import HeroExplorer\n\nHeroExplorer()",
     "LiveFigure": _LIVE,
