@@ -12,7 +12,6 @@ from typing import Any
 
 import ipywidgets
 import torch
-import traitlets
 
 from nfteach.widgets.cells import close_all_of, keep_track
 from nfteach.widgets.controls import Hidden, checked_value, nearest_value
@@ -49,8 +48,8 @@ class Explorer(ipywidgets.VBox):
       by default a :class:`~nfteach.widgets.parts.Handle` moves the controls that it names;
     - ``step``: the name of a control that steps through frames: whole numbers from 0, or a choice among as many
       options; the browser then holds all frames and moves from one to the next by itself. ``pictures(s)`` returns
-      them, by default one ``picture`` for each step. ``autoplay``: whether they are played once when
-      they are first seen.
+      them, by default one ``picture`` for each step; where it returns none, ``picture(s)`` is shown. ``autoplay``:
+      whether they are played once when they are first seen.
 
     Args:
         **state: initial values of controls, in place of the explorer's own.
@@ -116,7 +115,7 @@ class Explorer(ipywidgets.VBox):
         self.live.on_gesture(self._gesture)
         self._show()
         if self.step:
-            traitlets.link((self.controls[self.step], self._step_trait), (self.live, "frame"))
+            self.live.observe(lambda change: setattr(self.controls[self.step], self._step_trait, change.new), "frame")
         super().__init__([self.live, *self._panel()])
         self.add_class("nfteach-explorer")
         for control in self.controls.values():
@@ -242,7 +241,7 @@ class Explorer(ipywidgets.VBox):
         self._computed = next(self._count)
         try:
             if self.step:
-                self._show_frames()
+                self._show_frames(travel)
                 self.exception = None
                 return
             with torch.no_grad(), _one_thread():
@@ -259,15 +258,20 @@ class Explorer(ipywidgets.VBox):
         """The trait of the control of steps that counts frames from 0."""
         return "index" if hasattr(self.controls[self.step], "options") else "value"
 
-    def _show_frames(self) -> None:
+    def _show_frames(self, travel: int = 0) -> None:
         others = {name: value for name, value in self.state.items() if name != self.step}
         if others != self._framed:
             self._framed = None
             with torch.no_grad(), _one_thread():
                 frames = self.pictures(self._now())
-            self.live.set_frames(frames)
+                picture = None if frames else self.picture(self._now())
+            if picture is None:
+                self.live.set_frames(frames)
+            else:
+                self.live.update(picture, travel=travel)
             self._framed = others
-        self.live.frame = getattr(self.controls[self.step], self._step_trait)
+        if self.live.frames:
+            self.live.frame = getattr(self.controls[self.step], self._step_trait)
 
     # ---- what is seen --------------------------------------------------------------------------------------------
 

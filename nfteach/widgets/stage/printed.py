@@ -208,6 +208,8 @@ def _ticks(ax: Axes, node: Mapping[str, Any]) -> None:
     (left, right), (low, high) = ax.get_xlim(), ax.get_ylim()
     px, py = (right - left) / ax.bbox.width * 96 / ax.figure.dpi, (high - low) / ax.bbox.height * 96 / ax.figure.dpi
     for value in node["ticks"]:
+        if not node["equal"] and not node["x"][0] <= value <= node["x"][1]:
+            continue
         ax.text(value, low + 3 * py, _tick(value), ha="center", va="bottom", **grey)
         if node["equal"]:
             ax.text(left + 3 * px, value, _tick(value), ha="left", va="center", **grey)

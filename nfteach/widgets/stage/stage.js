@@ -569,7 +569,7 @@ class PlaneView {
       if (node.xlabel) wanted.push([this.W - 6, this.H - 4, node.xlabel, "end", "m"]);
       if (node.ylabel) wanted.push([2, 14, node.ylabel, "start", "m"]);
     } else {
-      for (const v of node.ticks) wanted.push([this.X(v), this.H - 4, written(v, v % 1 ? 1 : 0), "middle"]);
+      for (const v of node.ticks) if (v >= x0 && v <= x1) wanted.push([this.X(v), this.H - 4, written(v, v % 1 ? 1 : 0), "middle"]);
       for (const v of node.yticks || []) wanted.push([this.X(x0) - 6, this.Y(v) + 4, written(v, v % 1 ? (Math.abs(v * 10 - Math.round(v * 10)) > 1e-6 ? 2 : 1) : 0), "end"]);
       if (node.xlabel) wanted.push([this.W - 6, this.H - 4, node.xlabel, "end", "m"]);
       if (node.ylabel) wanted.push([2, 9, node.ylabel, "start", "m"]);
@@ -618,7 +618,7 @@ class PlaneView {
       if (!word) this.words.set(one.key, (word = draw("text", { "text-anchor": "middle", "dominant-baseline": "central" }, this.layers.words)));
       const turned = one.still && one.angle !== null && one.angle !== undefined ? ` rotate(${readable(-Math.atan2(this.map[2] * Math.sin((one.angle * Math.PI) / 180) * -1, this.map[0] * Math.cos((one.angle * Math.PI) / 180)) * (180 / Math.PI))})` : "";
       put(word, {
-        text: one.text, class: `nfteach-word nfteach-${one.color}${one.italic ? " nfteach-m" : ""}`, "font-size": one.size,
+        text: one.text, class: `nfteach-word nfteach-${one.color}${one.italic ? " nfteach-m" : ""}`, style: `font-size:${one.size}px`,
         x: turned ? one.shift + ahead : 0, y: one.still ? -one.lift : 0,
         transform: `translate(${spot[0].toFixed(1)} ${spot[1].toFixed(1)})${turned}`, opacity: faded(this.store, one.links) ? DIM : 1,
       });
