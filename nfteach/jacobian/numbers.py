@@ -3,11 +3,25 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 
 import torch
 from torch import Tensor
 
-__all__ = ["ROUNDING", "brief", "cell", "condition", "coordinate", "fixed", "gap", "number", "short_vector", "value_at"]
+__all__ = [
+    "ROUNDING",
+    "bracketed",
+    "brief",
+    "cell",
+    "condition",
+    "coordinate",
+    "fixed",
+    "gap",
+    "number",
+    "short_vector",
+    "summed",
+    "value_at",
+]
 
 # A difference below this is rounding; its digits change from processor to processor, so they are not shown.
 ROUNDING = 1e-9
@@ -61,9 +75,21 @@ def cell(value: float, decimals: int = 2, smallest: float = 0.0) -> str:
     return _typeset(text)
 
 
-def fixed(value: float, decimals: int = 2, low: float = 0.0, high: float = 100.0) -> str:
+def fixed(value: float | Tensor, decimals: int = 2, low: float = 0.0, high: float = 100.0) -> str:
     """Format with fixed decimals where low <= abs(value) < high, else in powers of ten; with a true minus sign."""
     return _typeset(f"{value:.{decimals}f}" if value == 0 or low <= abs(value) < high else f"{value:.1e}")
+
+
+def bracketed(value: float | Tensor, decimals: int = 2) -> str:
+    """Format with fixed decimals, a negative number in brackets."""
+    text = fixed(value, decimals)
+    return f"({text})" if text.startswith(MINUS) else text
+
+
+def summed(values: Iterable[float | Tensor], decimals: int = 2) -> str:
+    """Format a sum, such as "0.50 − 0.25 + 1.00"."""
+    first, *rest = (fixed(value, decimals) for value in values)
+    return first + "".join(f" {MINUS} {text[1:]}" if text.startswith(MINUS) else f" + {text}" for text in rest)
 
 
 def _typeset(text: str) -> str:

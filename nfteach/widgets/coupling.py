@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from nfteach.flows import AffineCoupling, alternating_mask, half_mask
-from nfteach.jacobian.numbers import coordinate
+from nfteach.jacobian.numbers import bracketed, coordinate, fixed, summed
 from nfteach.jacobian.rng import seeded
 from nfteach.plots.grid import grid_lines
 from nfteach.widgets.controls import choice, integer, slider
@@ -134,8 +134,8 @@ class CouplingExplorer(Explorer):
         total, count = f"{MINUS if local.back else ''}Σs", len(terms)
         product, added = f"exp({total}), {count} factors", f"{total}, {count} terms"
         if count <= 4:
-            product = f"exp({total}) = {' × '.join(_number(term.exp()) for term in terms)}"
-            added = f"{total} = {_sum([_number(term) for term in terms])}"
+            product = f"exp({total}) = {' × '.join(fixed(term.exp()) for term in terms)}"
+            added = f"{total} = {summed(terms)}"
         picture["readout"] = {
             "det J": Number(ladj.exp(), product),
             "log|det J|": Number(ladj, added, "nats"),
@@ -372,7 +372,7 @@ def _operated(
             line, width=2.0, color="z", toward="x", shade=shade, links=(f"line{i + 1}",)
         )
     signs = ("\N{DIVISION SIGN}", MINUS) if local.back else ("\N{MULTIPLICATION SIGN}", "+")
-    values = (_number(local.s[n].exp()), _bracketed(local.t[n]))
+    values = (fixed(local.s[n].exp()), bracketed(local.t[n]))
     for name, sign, value, lane in zip("st", signs, values, (above, below), strict=True):
         place = torch.tensor([across, lane])
         look: dict[str, Any] = {"links": (f"{name}{i + 1}",), "visible": ~local.still if name == "s" else True}
@@ -455,22 +455,25 @@ def _maker(local: SimpleNamespace, i: int, j: int, out: str, given: str) -> tupl
     if i == j:
         value = -local.s[n] if local.back else local.s[n]
         links = (*own, f"s{i + 1}", *(f"read{k + 1}" for k in local.kept))
-        return f"{entry} = exp({sign}{s}) = exp({_number(value)}) = {_number(value.exp())}: a factor of det J", links
+        return (
+            f"{entry} = exp({sign}{s}) = exp({fixed(value)}) = {fixed(value.exp())}: a factor of det J",
+            links,
+        )
     column = local.kept.index(j)
     x, ds, dt = local.x[i], local.ds[n, column], local.dt[n, column]
     xi, t = coordinate("x", i), coordinate("t", i)
-    slopes, value = (f"∂{s}/∂{xj}", f"∂{t}/∂{xj}"), _number(local.J[i, j])
+    slopes, value = (f"∂{s}/∂{xj}", f"∂{t}/∂{xj}"), fixed(local.J[i, j])
     if local.back:
-        e = _number((-local.s[n]).exp())
+        e = fixed((-local.s[n]).exp())
         words = (
             f"{entry} = {MINUS}({xi} {slopes[0]} + exp({MINUS}{s}) {slopes[1]}) = "
-            f"{MINUS}({_number(x)} × {_bracketed(ds)} + {e} × {_bracketed(dt)}) = {value}; not in det J"
+            f"{MINUS}({fixed(x)} × {bracketed(ds)} + {e} × {bracketed(dt)}) = {value}; not in det J"
         )
     else:
-        e = _number(local.s[n].exp())
+        e = fixed(local.s[n].exp())
         words = (
             f"{entry} = {xi} exp({s}) {slopes[0]} + {slopes[1]} = "
-            f"{_number(x)} × {e} × {_bracketed(ds)} + {_bracketed(dt)} = {value}; not in det J"
+            f"{fixed(x)} × {e} × {bracketed(ds)} + {bracketed(dt)} = {value}; not in det J"
         )
     return words, (*own, f"{given}{j + 1}", f"read{j + 1}", f"s{i + 1}", f"t{i + 1}")
 
@@ -516,20 +519,3 @@ def _own_layer(dim: int, d: int, mask: str, network: str) -> AffineCoupling:
     frequency, size = {"gentle": (0.9, 0.9), "wild": (7.0, 1.2)}[network]
     d = int(passes.sum())
     return AffineCoupling(passes, conditioner=_Waves(d, dim - d, frequency, size)).double().requires_grad_(False)
-
-
-def _number(value: Tensor) -> str:
-    return f"{float(value) + 0.0:.2f}".replace("-0.00", "0.00").replace("-", MINUS)
-
-
-def _bracketed(value: Tensor) -> str:
-    text = _number(value)
-    return f"({text})" if text.startswith(MINUS) else text
-
-
-def _sum(terms: list[str]) -> str:
-    minus = MINUS
-    return "".join(
-        term if not k else f" {minus} {term[1:]}" if term.startswith(minus) else f" + {term}"
-        for k, term in enumerate(terms)
-    )

@@ -131,7 +131,7 @@ GALLERY: dict[str, str] = {
 #: Explorers that step through the snapshots of a training.
 REPLAYS = {"PosteriorReplay", "TrainingReplay"}
 #: Explorers whose frames are in the browser: a move sends nothing, or renews them all.
-STEPPED = REPLAYS | {"HeroExplorer", "LayerStepper", "LiveFigure", "TriangularExplorer"}
+STEPPED = REPLAYS | {"HeroExplorer", "LayerStepper", "LiveFigure"}
 
 
 def gallery_notebook(names: Iterable[str] | None = None) -> nbformat.NotebookNode:

@@ -212,7 +212,7 @@ def test_a_layer_that_gives_nan_is_reported_in_words_and_forgotten() -> None:
     check(own)
     Fragile.broken = True
     own.set(x1=1.0)
-    assert "not finite" in own.error
+    assert "NaN or infinite" in own.error
     assert own.readout == {}
     Fragile.broken = False
     own.set(x1=0.5)

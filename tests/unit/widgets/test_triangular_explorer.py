@@ -10,12 +10,10 @@ import torch
 from torch.distributions import Normal
 
 from nfteach.flows import Planar, Stack
-from nfteach.jacobian.numbers import cell
 from nfteach.widgets import TriangularExplorer
-from nfteach.widgets.triangular.cells import marked
 from tests.explorers.entry import drawn, picture
 from tests.explorers.front_end import drag
-from tests.explorers.triangular import ENTRIES, EXACT, check, default_model, model_of, several, units_of
+from tests.explorers.triangular import ENTRIES, EXACT, check, data_of, default_model, model_of, point, several
 
 
 @pytest.fixture(scope="module")
@@ -26,60 +24,100 @@ def shared():
 @pytest.fixture
 def explorer(shared):
     shared.reset()
-    shared.set(d=3)
     return shared
 
 
-@pytest.mark.parametrize("d", range(6))
-def test_every_step_of_the_inverse_marks_the_unknown(explorer, d):
-    explorer.set(d=d)
-    words = [text.get_text() for text in explorer.live.artist("known").texts]
-    assert [word == "?" for word in words] == [False] * d + [True] * (5 - d)
+def test_the_first_of_the_ordering_moves_all_and_the_last_moves_one(explorer):
+    moved = []
+    for column in explorer.models[""].columns:
+        explorer.set(j=column + 1)
+        moved.append(explorer.readout["z that x_j moves"])
+    assert moved == [5, 4, 3, 2, 1]
 
 
-def test_pushing_the_first_of_the_ordering_moves_all_and_the_last_moves_one(explorer):
-    for name, moved in (("push the first of the ordering", 5), ("push the last", 1), ("far out in the tail", 1)):
-        explorer.preset(name)
-        assert explorer.readout["z that moved"] == moved
+def test_the_factor_moves_only_what_is_off_the_diagonal(explorer):
+    det, J, outline = explorer.readout["det J"], drawn(explorer, "J"), drawn(explorer, "edge")
+    explorer.preset("ten-fold")
+    assert explorer.readout["det J"] == det
+    assert explorer.readout["by elimination"] == pytest.approx(math.log(det), abs=EXACT)
+    np.testing.assert_allclose(drawn(explorer, "J") - np.diag(np.diag(J)), 10 * (J - np.diag(np.diag(J))))
+    np.testing.assert_allclose(np.ptp(drawn(explorer, "edge")[:, 0]), np.ptp(outline[:, 0]))
+    np.testing.assert_array_equal(drawn(explorer, "before"), outline)
+    explorer.preset("the diagonal alone")
+    assert explorer.readout["det J"] == det
+    assert np.count_nonzero(drawn(explorer, "J")) == 5
+
+
+def test_the_corner_is_dragged_up_and_down_with_the_factor(explorer):
+    for factor in (4.0, 0.0, 2.5):
+        explorer.set(factor=factor)
+        x, y = drawn(explorer, "corner")
+        explorer.set(factor=1.0)
+        drag(explorer.live, "corner", float(x) + 0.3, float(y))
+        assert explorer.state["factor"] == factor
+
+
+def test_holding_the_ring_lights_its_column_and_each_entry_is_explained(explorer):
+    J = explorer.parts["J"]
+    held = explorer.live.mark("corner").links
+    assert [set(held) == {name} for name in J.column_links] == [True, False, False, False, False]
+    for note, value, zero in zip(J.notes, J.values.ravel(), J.zero.ravel(), strict=True):
+        number = note.split(" = ")[-1].split(":")[0].split(";")[0].replace("\N{MINUS SIGN}", "-")
+        assert float(number) == pytest.approx(float(value), abs=0.0051)
+        assert ("never depends" in note) == bool(zero)
 
 
 def test_the_curves_are_the_conditionals(explorer):
-    explorer.set(row=5, j=2, push=0.3)
-    model, (center, unit) = default_model().double(), units_of(explorer)
-    x = explorer.data[5].clone()
-    x[1] += 0.3
+    explorer.set(show="invert", row=5, j=2, push=0.3)
+    model, x = default_model().double(), point(explorer)
     for d in range(1, 6):
         explorer.set(d=d)
         i = model.ordering[d - 1].item()
-        density, curve = (drawn(explorer, name) for name in ("density", "curve"))
-        along = center[i] + unit[i] * torch.from_numpy(density[:, 0])
+        hill, curve = (drawn(explorer, name) for name in ("density", "curve"))
+        hill = hill[: len(hill) // 2]
+        along, z = torch.from_numpy(curve).T
         points = x.repeat(len(along), 1)
-        points[:, i] = along
-        q = model.conditionals(points).log_density(points)[:, i].exp().detach().numpy()
-        np.testing.assert_allclose(density[:, 1], q / q.max(), atol=1e-9)
-        z = model.as_flow()(points)[:, i].detach().numpy()
-        np.testing.assert_allclose(curve[:, 1], z.clip(-9, 9), atol=1e-7)
+        center, unit = explorer.data[:, i].mean(), explorer.data[:, i].std(correction=0)
+        points[:, i] = center + unit * along
+        np.testing.assert_allclose(z, model.as_flow()(points)[:, i].detach(), atol=1e-7)
         assert np.all(np.diff(curve[:, 1]) >= 0)
-        ((at, height),) = drawn(explorer, "point")
-        assert height == pytest.approx(explorer.readout["z_d"], abs=EXACT)
-        assert at == pytest.approx(((x[i] - center[i]) / unit[i]).item(), abs=EXACT)
+        points = x.repeat(len(hill), 1)
+        points[:, i] = center + unit * torch.from_numpy(hill[:, 0])
+        q = model.conditionals(points).log_density(points)[:, i].exp().detach().numpy()
+        height = (hill[:, 1] - hill[:, 1].min()) / np.ptp(hill[:, 1])
+        np.testing.assert_allclose(height, q / q.max(), atol=0.03)  # by differences along the curve
         # The area on the left, by the trapezoidal rule, is Phi(z_d).
-        inside = along <= x[i]
-        area = float(torch.trapezoid(torch.from_numpy(q[inside]), along[inside]))
-        area += q[inside][-1] * float(x[i] - along[inside][-1])
-        phi = Normal(0.0, 1.0).cdf(torch.tensor(explorer.readout["z_d"])).item()
-        assert area == pytest.approx(phi, abs=0.01)
+        at, level = drawn(explorer, "point")
+        inside = hill[:, 0] <= at
+        area = np.trapezoid(height[inside], hill[inside, 0]) / np.trapezoid(height, hill[:, 0])
+        assert area == pytest.approx(Normal(0.0, 1.0).cdf(torch.tensor(level)).item(), abs=0.05)
 
 
-def test_a_drag_of_the_point_pushes_its_dimension(explorer):
-    explorer.set(row=3, d=2)
+def test_a_drag_of_the_point_pushes_its_dimension_and_the_axis_follows(explorer):
+    explorer.set(show="invert", row=3, d=2)
     column = explorer.models[""].columns[1]
-    drag(explorer.live, "point", 0.5, 0.0)
-    assert explorer.state["j"] == column + 1
-    center, unit = units_of(explorer)
-    x = float(explorer.data[3, column]) + explorer.state["push"]
-    assert x == pytest.approx(float(center[column] + 0.5 * unit[column]), abs=0.01)
-    check(explorer, default_model())
+    unit = float(explorer.data[:, column].std(correction=0))
+    for at in (0.5, 3.9, 7.0):
+        drag(explorer.live, "point", at, 0.0)
+        assert explorer.state["j"] == column + 1
+        assert float(drawn(explorer, "point")[0]) == pytest.approx(at, abs=0.01 / unit)
+        check(explorer, default_model())
+    assert float(explorer.parts["solve"].x[1]) > 7.9
+    drag(explorer.live, "point", 0.0, 0.0)  # fetched back
+    assert float(explorer.parts["solve"].x[1]) < 5
+
+
+def test_one_way_has_frames_and_the_other_has_none(explorer):
+    assert explorer.live.frames == []
+    explorer.preset("step by step")
+    assert len(explorer.live.frames) == 6
+    explorer.live.frame = 4  # as the browser plays
+    assert explorer.state["d"] == 4
+    assert explorer.readout["found"] == 4
+    explorer.set(show="push")
+    assert explorer.live.frames == []
+    explorer.set(show="invert")
+    assert explorer.readout["found"] == 4
 
 
 def test_models_trained_in_other_orderings_are_chosen_by_name():
@@ -90,25 +128,25 @@ def test_models_trained_in_other_orderings_are_chosen_by_name():
     assert explorer.state["model"] == "back"
 
 
-def test_a_dense_map_is_called_dense_and_shown_all_the_same():
+def test_a_dense_map_is_called_dense_and_is_not_inverted_step_by_step():
     torch.manual_seed(0)
     explorer = TriangularExplorer(Stack(Planar(4), Planar(4), Planar(4)))
-    told = explorer.readout
     assert explorer.error == ""
-    assert told["log|det J|"] == pytest.approx(told["slogdet of J"], abs=1e-6)
-    assert abs(told["sum of log diagonal"] - told["slogdet of J"]) > 1e-3
-    assert "dense" in explorer.live.artist("sorted title").get_text()
-    assert "dense" in explorer.live.artist("refusal").get_text()
-    assert not explorer.live.artist("point").get_visible()
+    assert "dense" in explorer.parts["J"].note
+    assert explorer.readout["log|det J|"] == pytest.approx(explorer.readout["by elimination"], abs=EXACT)
+    explorer.set(show="invert")
+    assert "dense: each z depends on all x" in explorer.error
+    explorer.set(show="push")
+    assert explorer.error == ""
 
 
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
         ({"model": {}}, "model must be a map"),
-        ({"model": 3, "data": torch.zeros(4, 3)}, "must be a flow, a Transform, a module or a function"),
+        ({"model": 3, "data": torch.zeros(4, 3)}, "must be a "),
         ({"model": torch.tanh}, "data must be given"),
-        ({"model": Planar(3), "data": torch.zeros(5, 4)}, "the data have 4 dimensions, but the model '' has 3"),
+        ({"model": Planar(3), "data": torch.zeros(5, 4)}, "the data must have 3 dimensions .* but have 4"),
         ({"model": Planar(3), "data": torch.full((5, 3), math.nan)}, "data must be finite real numbers"),
         ({"model": Planar(30)}, "2 to 16 dimensions"),
         ({"d": 6}, "d must be a whole number from 0 to 5"),
@@ -127,9 +165,7 @@ def test_a_map_that_fails_in_places_is_reported_in_words_and_recovers():
 
     data = torch.zeros(5, 3)
     data[:, 0] = torch.linspace(-2, 2, 5)
-    explorer = TriangularExplorer(picky, data + 0.1 * torch.randn(5, 3), row=4, j=1)
-    assert explorer.error == "", "though it has no curves"
-    assert "no values" in explorer.live.artist("refusal").get_text()
+    explorer = TriangularExplorer(picky, data + 0.1 * data_of(5, 3), row=4, j=1)
     before = picture(explorer)
     explorer.set(push=explorer.controls["push"].max)
     assert "RuntimeError: no further than 3.5" in explorer.error
@@ -139,14 +175,20 @@ def test_a_map_that_fails_in_places_is_reported_in_words_and_recovers():
     explorer.reset()
     assert explorer.error == ""
     assert picture(explorer) == before
+    explorer.set(show="invert", d=1)
+    assert explorer.error == "", "though it has no curve"
 
 
-def test_zeros_and_ones_by_accident_are_not_marked():
-    J, no = np.array([[1.0, 0.0], [0.0, 0.5]]), np.zeros((2, 2), dtype=bool)
-    assert not np.isin(marked(J, no, no), [0.0, 1.0]).any()
-    np.testing.assert_array_equal(marked(J, J == 0, J == 1), J)
-    written = [cell(value) for value in (0.0, -0.001, -1.234, 9.999, 99.96, 1234.5, -2e12)]
-    assert written == ["0.00", "0.00", "−1.23", "10.0", "100", "1e3", "−2e12"]
+def test_a_curve_ends_where_the_map_does():
+    def positive(x):
+        return torch.log(x)
+
+    data = data_of(40, 2).exp()
+    explorer = TriangularExplorer(positive, data, show="invert", d=2)
+    assert explorer.error == ""
+    curve = drawn(explorer, "curve")
+    center, unit = float(data[:, 1].mean()), float(data[:, 1].std(correction=0))
+    np.testing.assert_allclose(curve[:, 1], np.log(center + unit * curve[:, 0]), atol=1e-6)
 
 
 def test_a_copy_is_taken_and_global_state_is_left_alone():
