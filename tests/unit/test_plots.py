@@ -189,13 +189,17 @@ def test_the_style_decorates_functions():
     assert draw().get_color() == palette.SOFT
 
 
-def test_jupyter_puts_no_slab_behind_a_figure(draw):
+def test_jupyter_puts_no_slab_behind_a_figure(draw, monkeypatch):
     from matplotlib import pyplot
-    from matplotlib_inline.backend_inline import _fetch_figure_metadata
+    from matplotlib_inline import backend_inline
 
+    pyplot.close("all")
     figure = draw(None).figure
     figure.canvas.draw()
-    assert _fetch_figure_metadata(figure) is None
+    told = []
+    monkeypatch.setattr(backend_inline, "display", lambda shown, metadata: told.append((shown, metadata)))
+    backend_inline.show(close=False)
+    assert told == [(figure, None)]
     assert np.asarray(figure.canvas.buffer_rgba())[..., 3].min() == 0
     pyplot.close(figure)
 
