@@ -345,7 +345,8 @@ class Pixels(Part):
         per_row: images in a row.
         lit: (3,) or (pixels, 3), image, row and column of an outlined pixel; negative for none.
         chosen: () or (n,), outlined images; negative for none.
-        outline: (images, rows, columns) bool: pixels with an edge, such as those that are given; None: all.
+        outline: (images, rows, columns) bool: pixels with an edge, such as those that are given; None: all. Without
+            any, pixels touch each other.
         gesture: what the pointer does: ``"paint"``, ``"pick"`` (a pixel), ``"choose"`` (an image) or ``""``. An
             explorer's ``drag`` is called with image, row, column and ink of each painted pixel, with image, row and
             column, or with the image.

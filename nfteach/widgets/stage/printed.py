@@ -424,29 +424,30 @@ def _pixels(ax: Axes, node: Mapping[str, Any], _: Any, width: float, height: flo
     chosen = [] if node["chosen"] is None else np.atleast_1d(node["chosen"]).tolist()
     side, _ = _tiles(node, width)
     ax.set(xlim=(0, width), ylim=(height, 0))
-    tall = side / ink.shape[2] * ink.shape[1]
+    cell = side / ink.shape[2]
+    tall = cell * ink.shape[1]
+    edge = {"fill": False, "edgecolor": ROLES["rule"], "clip_on": False}
     for tile, (x, y) in enumerate(_corners(node, width)):
         image = np.concatenate([hues[hue[tile].astype(int)], np.clip(ink[tile], 0, 1)[..., None]], -1)
         ax.imshow(image, extent=(x, x + side, y + tall, y), interpolation="nearest", aspect="auto")
-        ax.add_patch(
-            Rectangle((x, y), side, tall, fill=False, edgecolor=ROLES["rule"], lw=1.6 if tile in chosen else 0.5)
-        )
+        edges = np.ones_like(ink[tile]) if node["outline"] is None else node["outline"][tile]
+        for i, j in np.argwhere(edges) if cell > 10 else ():
+            ax.add_patch(Rectangle((x + j * cell, y + i * cell), cell, cell, lw=0.4, alpha=0.5, **edge))
+        ax.add_patch(Rectangle((x, y), side, tall, lw=1.6 if tile in chosen else 0.5, **edge))
         if tile < len(node["titles"]):
             ax.text(x, y + tall + 14, node["titles"][tile], size=9, color=ROLES["soft"])
     ax.set(xlim=(0, width), ylim=(height, 0))
-    _overlay(ax, node, side / ink.shape[2], list(_corners(node, width)))
+    _overlay(ax, node, cell, list(_corners(node, width)))
     if node["border"] is not None:
-        row = node["border"] * side / ink.shape[2]
+        row = node["border"] * cell
         ax.plot([0, width], [row, row], color=ROLES["ink"], lw=1.2, zorder=8)
         ax.plot([width], [row], "o", mfc="white", mec=ROLES["ink"], mew=1.8, ms=9, zorder=9, clip_on=False)
     for tile, i, j in () if node["lit"] is None else node["lit"].reshape(-1, 3).astype(int):
         if tile < 0:
             continue
         x, y = list(_corners(node, width))[tile]
-        cell = side / ink.shape[2]
-        ax.add_patch(
-            Rectangle((x + j * cell, y + i * cell), cell, cell, fill=False, edgecolor=ROLES["ink"], lw=1.5, zorder=9)
-        )
+        look = edge | {"edgecolor": ROLES["ink"], "lw": 1.5, "zorder": 9}
+        ax.add_patch(Rectangle((x + j * cell, y + i * cell), cell, cell, **look))
 
 
 def _overlay(ax: Axes, node: Mapping[str, Any], cell: float, corners: Sequence[tuple[float, float]]) -> None:

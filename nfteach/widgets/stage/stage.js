@@ -938,7 +938,8 @@ class PixelsView {
     const height = Math.ceil(tiles / node.per_row) * this.pitchY;
     Object.assign(this.canvas.style, { width: `${width}px`, height: `${height}px`, cursor: node.gesture ? (node.gesture === "paint" ? "crosshair" : "pointer") : "" });
     const ctx = sized(this.canvas, width, height);
-    const inset = cell > 10 ? 1 : cell > 5 ? 0.5 : 0;
+    // Room between pixels, unless none of them has an edge.
+    const inset = node.outline && !node.outline.data.includes(1) ? 0 : cell > 10 ? 1 : cell > 5 ? 0.5 : 0;
     for (let tile = 0; tile < tiles; tile++) {
       const [x0, y0] = [(tile % node.per_row) * this.pitchX, Math.floor(tile / node.per_row) * this.pitchY];
       for (let i = 0; i < rows; i++) {
