@@ -62,7 +62,7 @@ class LatentExplorer(Explorer):
 
     The readout: ``log q(x)`` of the image at t in nats, with ``levels`` also its ``bits/dim``; ``log q of the mix``;
     the ``norm of z`` at t and the ``norm of the mix's z``; ``a comes back off by``, the largest difference of a pixel
-    between image a and what the flow makes of z_a; ``pairs where the path is likelier``, half way.
+    between image a and what the flow makes of z_a. A note says in how many of the pairs the mix is the less likely one.
 
     Raises:
         ValueError: if ``flow`` or ``images`` is missing, they do not fit each other, or the flow has no inverse.
@@ -199,9 +199,9 @@ class LatentExplorer(Explorer):
             ),
             "chart": self._chart(s, ways, here),
             "images": Pixels(
-                self._ink(offered), per_row=6, chosen=chosen, place="side", gesture="choose", width=328,
+                self._ink(offered), per_row=8, chosen=chosen, place="side", gesture="choose", width=328,
                 outline=torch.zeros(len(offered), *self.shape[1:], dtype=torch.bool),
-                title="click an image: the path goes on to it", help="the path goes on to the image that is clicked",
+                title="click an image to go on to it", help="the path goes on to the image that is clicked",
             ),
             "readout": self._numbers(s, ways, here, mix),
         }  # fmt: skip
@@ -224,21 +224,13 @@ class LatentExplorer(Explorer):
         t = torch.linspace(0, 1, GRID, dtype=torch.float64)
         low, high = (float(end) for end in torch.cat([way.log_q for way in ways.values()]).aminmax())
         room = 0.12 * (high - low) or 1.0
-        other = "line" if s.path == "circle" else "circle"
-        names = {"line": "straight line", "circle": "great circle"}
         curves = {
-            f"log q, {name}": Curves(
-                torch.stack([t, ways[name].log_q], -1), width=width, dash=dash, color=color, fade=False
-            )
-            for name, width, dash, color in (
-                (other, 1.0, True, "z"),
-                ("mix", 2.0, False, "x"),
-                (s.path, 2.0, False, "z"),
-            )
+            f"log q, {name}": Curves(torch.stack([t, ways[name].log_q], -1), width=2.0, color=color, fade=False)
+            for name, color in (("mix", "x"), (s.path, "z"))
         }
         above = torch.where(ways[s.path].log_q[25] > ways["mix"].log_q[25], 1.0, -1.0) * 0.2 * (high - low + 2 * room)
         words = {
-            "name of the path": Label(torch.stack([t[25], ways[s.path].log_q[25] + above]), names[s.path], color="z"),
+            "name of the path": Label(torch.stack([t[25], ways[s.path].log_q[25] + above]), NAMES[s.path], color="z"),
             "name of the mix": Label(torch.stack([t[25], ways["mix"].log_q[25] - above]), "mix of pixels", color="x"),
         }
         ring = Handle(torch.cat([s.t[None], here.log_q]), x="t", help="drag: t", step=0.02)
@@ -247,7 +239,7 @@ class LatentExplorer(Explorer):
         )
         return Chart(
             curves | words | {"t": ring}, x=(-0.02, 1.02), y=(low - 2 * room, high + 2 * room), yticks=ticks, ticks=(),
-            axis=False, width=496, height=120, title="log q along the way, in nats",
+            axis=False, width=496, height=104, title="log q along the way, in nats",
         )  # fmt: skip
 
     def _numbers(self, s: SimpleNamespace, ways: dict[str, Way], here: Way, mix: Way) -> dict[str, Number]:
@@ -257,16 +249,15 @@ class LatentExplorer(Explorer):
         ]
         short = here.norm[0] < low
         length = "shorter than" if short else "longer than" if here.norm[0] > high else "as long as"
+        usual = f"{middles[1]}; lower in {int((self._gaps[:, 2] > 0).sum())} of {len(self._gaps)} pairs"
         gauge = Gauge((0.0, round(1.3 * high, 1)), (round(low, 1), round(high, 1)), (0.0, low), color="z")
-        wins, pairs = int((self._gaps[:, 2] > 0).sum()), len(self._gaps)
         numbers = {
             "log q(x)": Number(here.log_q[0], unit="nats", digits=1, note=middles[0]),
-            "log q of the mix": Number(mix.log_q[0], unit="nats", digits=1, note=middles[1]),
+            "log q of the mix": Number(mix.log_q[0], unit="nats", digits=1, note=usual),
             "norm of z": Number(here.norm[0], bad=short, gauge=gauge,
                                 note=f"{length} those of samples"),
             "norm of the mix's z": Number(mix.norm[0], more=True),
             "a comes back off by": Number(self._off[s.a], more=True),
-            "pairs where the path is likelier": Number(f"{wins} of {pairs}", more=True),
         }  # fmt: skip
         if self.levels is not None:
             numbers["bits/dim"] = Number(bits_per_dim(here.log_q[0], self.dim, self.levels), more=True)
@@ -303,8 +294,9 @@ def great_circle(a: Tensor, b: Tensor, t: Tensor) -> Tensor:
     return direction / math.sin(angle) * norm[:, None]
 
 
-#: Value of the control "path" -> the path.
+#: Value of the control "path" -> the path, and what it is called.
 PATHS = {"line": straight_line, "circle": great_circle}
+NAMES = {"line": "straight line", "circle": "great circle"}
 
 
 def _flow_of(flow: Any, base: Distribution | None, shape: tuple[int, int, int]) -> AnyMap:

@@ -19,6 +19,7 @@ __all__ = ["NADEStepper"]
 
 OWN = "the model's own"
 ORDERINGS = ("raster", "reverse", "spiral", "random")
+LEVEL = ("raster", "reverse")  # orderings in which the pixels that are yours are whole rows
 ENDINGS, DRAWS, OFFERED = 6, 100, 6
 LATER = 0.22  # ink of a pixel that comes after the step that is shown
 LOWEST = -4.5  # nats: the strip's lower end
@@ -148,7 +149,7 @@ class NADEStepper(Explorer):
         p, log_p = logits[k].sigmoid(), log_p[k]
         shown = torch.where(mine | torch.tensor(not s.show_p), x[k], p) * torch.where(seen, 1.0, LATER)
         hue = (~mine).to(torch.uint8)
-        level = s.ordering in ("raster", "reverse")
+        level = s.ordering in LEVEL
         row = s.given / width if s.ordering == "raster" else height - s.given / width
         parts: dict[str, Any] = {}
         at, why = self._looked_at(s, ordering, x[k], p, log_p)
@@ -160,7 +161,7 @@ class NADEStepper(Explorer):
             border=torch.tensor(row) if level else None, border_help="drag the line: how many pixels are yours",
             order=((rank - s.given + 1) / max(D - s.given, 1)).reshape(height, width), width=384, height=384,
             notes=self._notes(rank, mine, x[k], p, log_p), help="arrow keys and space paint, too",
-            note="Point at a pixel, or click one of the model's.",
+            note=self._hint(s.ordering),
         )  # fmt: skip
         parts["strip"] = self._strip(s, mine[ordering], seen[ordering], log_p[ordering])
         parts["endings"] = Pixels(
@@ -224,6 +225,14 @@ class NADEStepper(Explorer):
             at, why = log_p.argmin(), "the greatest surprise: you painted"
         return at, f"{why} {int(x[at])}, log p {_nats(float(log_p[at]))}"
 
+    def _hint(self, ordering: str) -> str:
+        if not self.nade.order_agnostic and ordering != self._own:
+            own = "its own" if self._own == OWN else self._own
+            return f"This model learned {own} order only: here its guesses are poor."
+        if ordering in LEVEL:
+            return "Point at a pixel, or click one of the model's."
+        return "Pixels with an edge are yours. Point at any, or click one of the model's."
+
     def _place(self, rank: Tensor, at: Tensor) -> str:
         row, column = divmod(int(at), self.shape[1])
         return f"{int(rank) + 1} of {self.nade.dim}, row {row + 1}, column {column + 1}"
@@ -247,20 +256,21 @@ class NADEStepper(Explorer):
         }
         totals = (log_p * mine).sum(), (log_p * ~mine).sum()
         words = {
-            "sum of yours": Label(torch.tensor([1.0, LOWEST + 0.7]), f"yours: {_nats(float(totals[0]))}"),
+            "sum of yours": Label(
+                torch.tensor([0.5, LOWEST + 0.7]), f"yours: {_nats(float(totals[0]))}", anchor="start"
+            ),
             "sum of the model's": Label(
-                torch.tensor([float(D), LOWEST + 0.7]), f"the model's: {_nats(float(totals[1]))}", color="x"
+                torch.tensor([1.02 * D + 0.5, LOWEST + 0.7]), f"the model's: {_nats(float(totals[1]))}", color="x",
+                anchor="end",
             ),
         }  # fmt: skip
         knob = Handle(
             torch.tensor([float(s.step), 0.0]), "step", label="", help="drag: the step", color="ink", step=1.0
         )
         order = s.ordering if s.ordering == OWN else f"{s.ordering} order"
-        fair = self.nade.order_agnostic or s.ordering == self._own
-        strange = "" if fair else f": this model learned {self._own} order, so its guesses are poor"
         return Chart(
             bars | words | {"step": knob}, x=(0.5, 1.02 * D + 0.5), y=(LOWEST, 0.5), ticks=(), yticks=(-2,),
-            title=f"log p of each pixel, in {order}{strange}", width=384, height=88,
+            title=f"log p of each pixel, in {order}", width=384, height=88,
         )  # fmt: skip
 
     def drag(self, name: str, s: SimpleNamespace, *values: float) -> dict[str, Any]:
