@@ -61,7 +61,7 @@ class Aim:
             raise ValueError(f"target: its normaliser must be positive and finite, but log Z is {self.log_z}")
 
     def log_prob(self, points: Tensor) -> Tensor:
-        """log p up to the constant, (...) in nats, at points (..., D); in their dtype, or float32 if it must be."""
+        """Return log p up to the constant, (...) in nats, at points (..., D), in their dtype or in float32."""
         with torch.no_grad():
             try:
                 values = self._f(points)

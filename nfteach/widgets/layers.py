@@ -17,7 +17,7 @@ from nfteach.plots.grid import grid_lines
 from nfteach.widgets.aim import Aim
 from nfteach.widgets.contours import contours as outlines
 from nfteach.widgets.controls import integer, slider, switch
-from nfteach.widgets.parts import Chart, Curves, Density, Dots, Handle, Label, Matrix, Number, Plane, Strip
+from nfteach.widgets.parts import Chart, Curves, Density, Dots, Handle, Matrix, Number, Plane, Strip
 from nfteach.widgets.planes import Extent, cells, checked_extent, square_around
 from nfteach.widgets.stage.explorer import Explorer
 
@@ -123,7 +123,10 @@ class LayerStepper(Explorer):
             raise ValueError("flow takes samples of the base to infinity or NaN, which can't be shown")
         self._shown = square_around(self._points) if extent is None else checked_extent(extent)
         self._data = None if data is None else _checked_data(data, self.dim)[:2000]
-        self._means = torch.stack([step.ladj.mean() for step in self._map.steps(z)])
+        ladj = torch.stack([step.ladj for step in self._map.steps(z)])
+        self._means = ladj.mean(1)
+        # Bars, and the rings of nine points in ten, are in view.
+        self._limit = max(1.1 * self._means.abs().max().item(), ladj.abs().quantile(0.9, dim=1).max().item(), 0.1)
         self._fixed = self._patterns(z)
         self._gap = None if target is None else self._gap_to(Aim(target, self.dim, extent and self._shown))
         wide = _widened(self._shown)
@@ -167,7 +170,7 @@ class LayerStepper(Explorer):
                 {
                     "plane": self._plane(k, seen, way[:, axes], axes),
                     "strip": Strip(
-                        self._means, dots=torch.stack(ladj[1:]), first="z", last="x", limit=self._limit(),
+                        self._means, dots=torch.stack(ladj[1:]), first="z", last="x", limit=self._limit,
                         title="log|det J| of each layer: mean over samples; the ring is the value at z",
                     ),
                     **(self._jacobians(k, J[k], products[k]) if s.show_J else {}),
@@ -197,8 +200,6 @@ class LayerStepper(Explorer):
             return {}
         point = torch.tensor(values, dtype=torch.float64)
         if k:
-            if self.dim > 2:
-                raise ValueError("in more than two dimensions only z itself is dragged: x has other coordinates, too")
             for layer in reversed(self._layers[:k]):
                 point = layer.inverse(point)
             if not point.isfinite().all():
@@ -276,15 +277,20 @@ class LayerStepper(Explorer):
             "done": Curves(way[: k + 1] if k else way[:1].expand(2, 2), width=2.0, fade=False, color="ink", fixed=True),
             "to come": Curves(way[k:] if k < last else way[-1:].expand(2, 2), width=1.5, dash=True, alpha=0.5,
                               fade=False, fixed=True),
-            "z_k": Handle(way[k], shape="dot", color="ink", label="" if k in (0, last) else f"z{_below(k)}",
-                          help="drag the point between the layers"),
+            "z_k": self._point(way[k], "" if k in (0, last) else f"z{_below(k)}", "ink", not seen["excuses"][k],
+                               "drag the point between the layers", shape="dot"),
             "z": Handle(way[0], label="z", help="drag z"),
-            "x": Handle(way[-1], label="x", color="x", help="drag x: the flow is inverted"),
+            "x": self._point(way[-1], "x", "x", not seen["excuses"][last], "drag x: the flow is inverted"),
         }  # fmt: skip
-        if seen["excuses"][k]:
-            centre = torch.tensor([(left + right) / 2, bottom + 0.06 * (top - bottom)])
-            marks["excuse"] = Label(centre, seen["excuses"][k], color="soft")
-        return Plane(marks, (left, right), (bottom, top), ticks=_ticks(self._shown))
+        return Plane(marks, (left, right), (bottom, top), ticks=_ticks(self._shown), note=seen["excuses"][k])
+
+    def _point(
+        self, at: Tensor, label: str, color: str, inverted: bool, help: str, shape: str = "ring"
+    ) -> Handle | Dots:
+        """Return a point that can be dragged where it can be brought back to z."""
+        if inverted and self.dim == 2:
+            return Handle(at, label=label, color=color, help=help, shape=shape)
+        return Dots(at[None], size=6.0, alpha=1.0, labels=(label,), front=True, color=color)
 
     def _jacobians(self, k: int, J: Tensor, product: Tensor) -> dict[str, Any]:
         (zero, one), (zero_so_far, one_so_far) = self._fixed[k]
@@ -296,9 +302,6 @@ class LayerStepper(Explorer):
                 product, zero_so_far, one_so_far, title=f"J of layers 1 to {k}" if k else "and so far", **size
             ),
         }
-
-    def _limit(self) -> float:
-        return max(2.0 * float(self._means.abs().max()), 0.5)
 
     def _scale(self) -> float:
         """Return the density at which the tint is strong: that of a normal whose box is the picture's."""

@@ -92,11 +92,14 @@ class Density(Mark):
         values: (rows, columns), per unit of area; the lowest row first. They travel as 255 levels of the tint.
         extent: left, right, bottom, top of its outer edges.
         scale: the density at which the tint has 63 % of its strength.
+        blend: whether one density turns into the next in a tween between two steps, as in a training; else it is only
+            seen where the points rest.
     """
 
     values: Tensor
     extent: tuple[float, float, float, float]
     scale: float = 0.11
+    blend: bool = False
     color: str = field(default="x", kw_only=True)
 
 
@@ -275,12 +278,14 @@ class Chart(Plane):
     Args:
         yticks: positions of tick labels on the vertical axis.
         axis: whether a line is drawn at height zero.
+        steps: where each frame stands on the horizontal axis: click there to go to it, drag to move through all.
     """
 
     fade: bool = False
     equal: bool = False
     yticks: tuple[float, ...] = ()
     axis: bool = True
+    steps: tuple[float, ...] = ()
     height: int = field(default=200, kw_only=True)
 
 

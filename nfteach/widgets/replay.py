@@ -16,7 +16,7 @@ from torch.distributions import Distribution
 from nfteach.widgets.aim import Aim
 from nfteach.widgets.contours import contours
 from nfteach.widgets.controls import choice
-from nfteach.widgets.parts import Area, Chart, Curves, Density, Dots, Label, Mark, Number, Plane
+from nfteach.widgets.parts import Area, Chart, Curves, Density, Dots, Mark, Number, Plane
 from nfteach.widgets.planes import Extent, cells, checked_extent, square_around
 from nfteach.widgets.snapshots import Look, Model
 from nfteach.widgets.stage.explorer import Explorer
@@ -24,7 +24,7 @@ from nfteach.widgets.stage.explorer import Explorer
 __all__ = ["PosteriorReplay", "TrainingReplay"]
 
 _WHOLE = 0.001  # a density counts as all in view where its cells sum to 1 within so much
-_SHOWN = 800  # samples
+_SHOWN = 500  # samples
 _DOWN = 12.0  # nats below the highest that the logarithmic tint reaches
 
 
@@ -39,7 +39,6 @@ class Replay(Explorer):
         last: the steps of the whole training.
     """
 
-    help = "Press play and watch the model learn. The steps in between are in the browser: no kernel is needed."
     step = "step"
 
     def go_through(self, model: Model, history: Any, frames: int, **asked: Any) -> None:
@@ -85,16 +84,7 @@ class Replay(Explorer):
         density = log_q.exp().clamp(max=1e30)
         if scale == "log":
             density = 0.9 * top * ((log_q - math.log(top) + _DOWN) / _DOWN).clamp(0, 1.5)
-        return {"density": Density(density.reshape(self.cells.shape[:2]), self.extent, scale=0.45 * top)}
-
-    def excuses(self, look: Look, **words: str) -> dict[str, Mark]:
-        """Return words on what could not be seen at a snapshot, one below the other: its name -> what is said of it."""
-        left, right, bottom, top = self.extent
-        said = [f"{text}{look.excuses[name]}" for name, text in words.items() if name in look.excuses]
-        return {
-            f"excuse {k}": Label(torch.tensor([(left + right) / 2, bottom + (0.05 + 0.06 * k) * (top - bottom)]), one)
-            for k, one in enumerate(said)
-        }
+        return {"density": Density(density.reshape(self.cells.shape[:2]), self.extent, scale=0.45 * top, blend=True)}
 
     def see(self, extent: Extent, resolution: int) -> None:
         """Take the view: its extent and its cells (rows, columns, 2)."""
@@ -102,15 +92,19 @@ class Replay(Explorer):
         left, right, bottom, top = extent
         self.cell = (right - left) * (top - bottom) / resolution**2
 
-    def plane(self, marks: dict[str, Mark]) -> Plane:
+    def plane(self, marks: dict[str, Mark], look: Look, **excuses: str) -> Plane:
+        """Return the plane, with a line below on what could not be seen: its name -> what is said of it."""
         left, right, bottom, top = self.extent
+        note = "; ".join(f"{words}: {look.excuses[name]}" for name, words in excuses.items() if name in look.excuses)
         size = next(size for size in (100, 50, 20, 10, 5, 2, 1, 0.5, 0.1) if size <= max(right, top, 0.1))
-        return Plane(marks, (left, right), (bottom, top), ticks=(-size, 0.0, size))
+        return Plane(marks, (left, right), (bottom, top), ticks=(-size, 0.0, size), height=390, note=note)
 
     def chart(self, marks: dict[str, Mark], low: float, high: float, title: str) -> Chart:
         ticks = tuple(float(f"{v:.2g}") for v in (low + 0.1 * (high - low), high - 0.1 * (high - low)))
-        across = (0.0, float(max(self.last, 1)))
-        return Chart(marks, across, (low, high), (0, self.last), yticks=ticks, title=title, height=120, axis=False)
+        across, ends = (0.0, float(max(self.last, 1))), (0, self.last)
+        return Chart(
+            marks, across, (low, high), ends, yticks=ticks, title=title, height=100, axis=False, steps=tuple(self.steps)
+        )  # fmt: skip
 
 
 class TrainingReplay(Replay):
@@ -157,6 +151,9 @@ class TrainingReplay(Replay):
         '10 of 20'
     """
 
+    help = (
+        "Press play: [samples](x) and their density come to lie where the grey data are. Click in the curve to go back."
+    )
     alt = "A model of the plane at a moment of its training: density, samples over the data, warped grid, and the loss"
 
     def __init__(
@@ -198,8 +195,8 @@ class TrainingReplay(Replay):
             marks["grid"] = Curves(torch.as_tensor(look.grid), alpha=0.2)
         if look.samples is not None:
             marks["samples"] = Dots(look.samples, size=1.7)
-        marks |= self.excuses(look, density="no density: ", samples="no samples: ", grid="no grid: ")
-        return {"plane": self.plane(marks), "curve": self._curve(look.step), "readout": self._numbers(look)}
+        plane = self.plane(marks, look, density="no density", samples="no samples", grid="no grid")
+        return {"plane": plane, "curve": self._curve(look.step), "readout": self._numbers(look)}
 
     def smoothed(self, step: int) -> float:
         """Return the running mean of the losses after ``step`` steps, as the curve shows it; at 0 the first loss."""
@@ -272,7 +269,7 @@ class PosteriorReplay(Replay):
         base: the distribution of z, if the model is a ``Flow``; standard normal by default.
         beta: the annealing used in the loss, steps taken -> beta, if there was any: then the annealed free energy
             E_q[log q + beta U] is shown, too.
-        samples: for the gap; the first 800 are shown. The same noise at each snapshot.
+        samples: for the gap; the first 500 are shown. The same noise at each snapshot.
         extent: (left, right, bottom, top) that is shown; by default the target's own.
         resolution: cells along each side, for the picture and for the sum.
         frames: how many snapshots to show at most, evenly chosen.
@@ -308,7 +305,7 @@ class PosteriorReplay(Replay):
         '10 of 20'
     """
 
-    help = "Press play: [q](x) learns the target, whose outlines are dashed. What is left of the gap at the end?"
+    help = "Press play: [q](x) learns the target, whose outlines are dashed. What does it find first, and what never?"
     alt = "A flow at a moment of its fit: density q and samples over the outlines of the target, and the free energy"
 
     def __init__(
@@ -353,10 +350,9 @@ class PosteriorReplay(Replay):
         marks["target"] = Curves(self._outlines, color="ink", alpha=0.7, dash=True)
         if look.samples is not None:
             marks["samples"] = Dots(look.samples[:_SHOWN], size=1.7)
-        density = "q can't be had on a grid (its samples are exact all the same): "
-        marks |= self.excuses(look, density=density, samples="no samples: ")
-        gap = self._gap(look)
-        return {"plane": self.plane(marks), "curve": self._curve(look, gap), "readout": self._numbers(look, gap)}
+        density = "no density on the grid (the samples of q are exact all the same)"
+        plane, gap = self.plane(marks, look, density=density, samples="no samples"), self._gap(look)
+        return {"plane": plane, "curve": self._curve(look, gap), "readout": self._numbers(look, gap)}
 
     def _gap(self, look: Look) -> tuple[float, float] | None:
         """Return F + log Z from the samples of q, and its standard error, in nats."""

@@ -69,7 +69,7 @@ class Model:
     def look(
         self, step: int, points: Tensor | None = None, samples: int = 0, data: Tensor | None = None, grid: bool = False
     ) -> Look:
-        """All that is asked for: log q at ``points`` (N, 2), samples, the mean log q of ``data``, a warped grid."""
+        """Return what is asked for: log q at ``points`` (N, 2), samples, the mean log q of ``data``, a warped grid."""
         excuses: dict[str, str] = {}
 
         def ask(name: str, question: Any, *arguments: Any) -> Any:
@@ -102,7 +102,7 @@ class Model:
         return torch.cat(parts).double()
 
     def _draw(self, n: int) -> tuple[Tensor, Tensor | None]:
-        """n samples and log q at them. The same noise each time, so that the samples of snapshots can be compared."""
+        """Return n samples and log q at them, of the same noise each time: the samples of snapshots can be compared."""
         if not hasattr(self._q, "sample"):
             raise ValueError(f"{self.name} has no sample")
         with seeded(0):
@@ -125,13 +125,13 @@ class Model:
         return x.double().nan_to_num(_FAR).clamp(-_FAR, _FAR), None if log_q is None else log_q.double()
 
     def _grid(self) -> np.ndarray:
-        """Where the map from z to x takes a square grid."""
+        """Return where the map from z to x takes a square grid."""
         if isinstance(self._q, TransformedDistribution):
             parts = self._q.transforms
         elif hasattr(self._q, "as_flow"):
             parts = [self._q.as_flow().inv]  # x -> z is the direction that such models write down
         else:
-            raise ValueError(f"{self.name} tells no map from z to x, so there is no grid to warp")
+            raise ValueError(f"{self.name} must have a map from z to x to warp a grid, but has none")
 
         def forward(z: Tensor) -> Tensor:
             x = z.to(self.dtype)

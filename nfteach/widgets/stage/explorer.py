@@ -109,8 +109,14 @@ class Explorer(ipywidgets.VBox):
         for name, value in self._checked(state).items():
             self.controls[name].value = value
         self._initial = self.state
+        options = getattr(self.controls[self.step], "options", ()) if self.step else ()
         self.live = LiveFigure(
-            step=self.step or "step", main=self.main, help=self.help, alt=self.alt, autoplay=self.autoplay
+            step=self.step or "step",
+            stops=[str(option[0] if isinstance(option, tuple) else option) for option in options],
+            main=self.main,
+            help=self.help,
+            alt=self.alt,
+            autoplay=self.autoplay,
         )
         self.live.on_gesture(self._gesture)
         self._show()

@@ -34,7 +34,7 @@ class LiveFigure(anywidget.AnyWidget):
     Args:
         picture: name -> part (:mod:`nfteach.widgets.parts`), with ``"readout"``, label -> number, if it has one.
         frames: pictures to step through, in place of one picture.
-        step: what a frame is called: "layer", "step".
+        step: what a frame is called: "layer", "step"; stops: the names of the frames, by default 0, 1, ....
         main: pixels, the width of the column with the picture, beside that with the numbers.
         help: one line above the picture: what to try. ``[u](x)`` sets "u" in the colour of the role x.
         alt: the picture in words; the numbers of the readout are added.
@@ -67,13 +67,15 @@ class LiveFigure(anywidget.AnyWidget):
         *,
         frames: Sequence[Mapping[str, Any]] = (),
         step: str = "step",
+        stops: Sequence[str] = (),
         main: int = 560,
         help: str = "",
         alt: str = "a picture that moves",
         autoplay: bool = False,
     ) -> None:
         self._lock = threading.RLock()
-        self.step, self.main, self.help, self._alt, self.autoplay = step, main, help, alt, autoplay
+        self.step, self.stops, self.autoplay = step, list(stops), autoplay
+        self.main, self.help, self._alt = main, help, alt
         self._flat: Flat = {}
         self._shown: Mapping[str, Any] = {}
         self._pictures: list[Mapping[str, Any]] = []
@@ -286,6 +288,7 @@ class LiveFigure(anywidget.AnyWidget):
                     "error": self._error,
                     "seq": self._seq,
                     "step": self.step,
+                    "stops": self.stops,
                     "autoplay": self.autoplay,
                     "main": self.main,
                 }

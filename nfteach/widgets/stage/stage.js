@@ -53,8 +53,8 @@ class Store {
     if (state.seq === undefined) return;
     this.kept = state.seq; // what a saved notebook would hold
     if (state.seq < this.seq) return;
-    const { nodes, order, rows, seq, error, help, alt, step, autoplay, main } = state;
-    Object.assign(this, { scene: { nodes, order, rows }, seq, error, help, alt, step, autoplay, main });
+    const { nodes, order, rows, seq, error, help, alt, step, stops, autoplay, main } = state;
+    Object.assign(this, { scene: { nodes, order, rows }, seq, error, help, alt, step, stops, autoplay, main });
     this.position = this.model.get("frame");
     this.tell();
   }
@@ -187,7 +187,11 @@ function between(one, other, t) {
   for (const path of near.order) {
     const [a, b] = [one.nodes[path], other.nodes[path]];
     if (!a || !b || a === b || a.kind !== b.kind) { nodes[path] = near.nodes[path]; continue; }
-    if (a.kind === "Density") { nodes[path] = { ...near.nodes[path], fading: a.values === b.values ? 1 : Math.max(0, 1 - 5 * Math.min(t, 1 - t)) }; continue; }
+    if (a.kind === "Density") {
+      nodes[path] = a.values === b.values ? near.nodes[path] : a.blend ? { ...a, fading: 1 - t, next: { ...b, fading: t } }
+        : { ...near.nodes[path], fading: Math.max(0, 1 - 5 * Math.min(t, 1 - t)) };
+      continue;
+    }
     nodes[path] = { ...near.nodes[path] };
     if (a.kind === "Pixels" && b.order && a.ink.data.length === b.ink.data.length) {
       for (const name of ["ink", "hue"]) {
@@ -293,6 +297,33 @@ const faded = (store, links) => store.lit && links?.length && !links.some((name)
 // Points of an array (lines, points, 2), or (points, 2) for one line.
 const linesOf = ({ data, shape }) => (shape.length === 3 ? { data, count: shape[0], each: shape[1] } : { data, count: 1, each: shape[0] });
 
+// What stands along the steps moves through them: a click goes to one, a drag through all. `place`: x in pixels -> among
+// the frames; `nearest`: that -> the frame that is clicked.
+function scrub(target, store, place, nearest = Math.round) {
+  let from = null;
+  const at = (event) => place(event.clientX - target.getBoundingClientRect().left);
+  target.addEventListener("pointerdown", (event) => {
+    if (event.button !== 0 || event.defaultPrevented || at(event) === null) return;
+    event.preventDefault();
+    target.setPointerCapture(event.pointerId);
+    from = event.clientX;
+    store.stop?.();
+  });
+  target.addEventListener("pointermove", (event) => {
+    if (!target.hasPointerCapture(event.pointerId) || (from !== null && Math.abs(event.clientX - from) < 4)) return;
+    from = null;
+    store.gliding = null;
+    store.position = at(event);
+    store.tell();
+  });
+  target.addEventListener("pointerup", (event) => {
+    if (!target.hasPointerCapture(event.pointerId)) return;
+    const spot = at(event);
+    if (from === null) store.go(spot, 150);
+    else store.go(nearest(spot));
+  });
+}
+
 // ---- Plane and Chart ----
 
 class PlaneView {
@@ -308,6 +339,7 @@ class PlaneView {
     this.handles = new Map();
     this.words = new Map();
     this.held = null;
+    scrub(this.svg, store, (x) => this.along(x));
   }
   // Data to pixels.
   fit({ x: [x0, x1], y: [y0, y1], equal, xlabel, yticks, ticks }) {
@@ -324,6 +356,14 @@ class PlaneView {
   }
   X(x) { return this.map[0] * x + this.map[1]; }
   Y(y) { return this.map[2] * y + this.map[3]; }
+  // Where among the frames a chart's x in pixels stands; null where it has no steps.
+  along(px) {
+    const steps = this.steps;
+    if (!steps?.length) return null;
+    const x = this.at(px, 0)[0];
+    const k = steps.findLastIndex((step) => step <= x);
+    return k < 0 ? 0 : k + 1 >= steps.length ? steps.length - 1 : k + (x - steps[k]) / (steps[k + 1] - steps[k]);
+  }
   at(px, py) { return [(px - this.map[1]) / this.map[0], (py - this.map[3]) / this.map[2]]; }
 
   draw(node, marks) {
@@ -333,6 +373,8 @@ class PlaneView {
     this.box.style.setProperty("--h", `${node.height}px`);
     this.box.style.setProperty("--ratio", node.width / node.height);
     this.back.classList.toggle("nfteach-fades", node.fade);
+    this.steps = node.steps;
+    this.svg.classList.toggle("nfteach-scrubs", Boolean(node.steps?.length));
     this.fit(node);
     if (!this.W || !this.H) return;
     this.palette = paletteOf(this.root);
@@ -379,10 +421,15 @@ class PlaneView {
       held.set(mark.values, { key, canvas });
     }
     const [left, right, bottom, top] = mark.extent;
+    const alpha = ctx.globalAlpha;
     ctx.globalAlpha *= mark.fading ?? 1;
     ctx.imageSmoothingEnabled = true;
     ctx.imageSmoothingQuality = "high";
     ctx.drawImage(canvas, this.X(left), this.Y(top), this.X(right) - this.X(left), this.Y(bottom) - this.Y(top));
+    if (mark.next) {
+      ctx.globalAlpha = alpha;
+      this.drawDensity(ctx, mark.next);
+    }
   }
   trace(ctx, { data, count, each }) {
     const [a, b, c, d] = this.map;
@@ -774,26 +821,8 @@ class StripView {
     this.box = element("div", { class: "nfteach-part nfteach-strip" });
     this.heading = element("div", { class: "nfteach-title" }, this.box);
     this.svg = draw("svg", { "aria-hidden": "true" }, this.box);
-    this.svg.addEventListener("pointerdown", (event) => {
-      if (event.button !== 0) return;
-      event.preventDefault();
-      this.svg.setPointerCapture(event.pointerId);
-      this.from = event.offsetX;
-      this.store.stop?.();
-    });
-    this.svg.addEventListener("pointermove", (event) => {
-      if (!this.svg.hasPointerCapture(event.pointerId)) return;
-      if (this.from !== null && Math.abs(event.offsetX - this.from) < 4) return;
-      this.from = null;
-      this.store.gliding = null;
-      this.store.position = this.place(event.offsetX);
-      this.store.tell();
-    });
-    this.svg.addEventListener("pointerup", (event) => {
-      const spot = this.place(event.offsetX);
-      // A click goes to the bar's own step, and to the start left of the first bar's middle third.
-      this.store.go(this.from === null ? spot : spot < 0.25 ? 0 : Math.ceil(spot), this.from === null ? 150 : undefined);
-    });
+    // A click goes to the bar's own step, and to the start left of the first bar's first quarter.
+    scrub(this.svg, store, (x) => this.place(x), (spot) => (spot < 0.25 ? 0 : Math.ceil(spot)));
   }
   place(x) { return clamp((x - this.left) / this.each, 0, this.n); }
   draw(node) {
@@ -1106,7 +1135,8 @@ function frameControls(store, root) {
       const index = Math.round(store.position);
       put(slider, { max: last() });
       if (slider.valueAsNumber !== index) slider.value = index;
-      const words = `${store.step} ${index} of ${last()}`;
+      const name = (k) => store.stops?.[k] ?? k;
+      const words = `${store.step} ${name(index)} of ${name(last())}`;
       put(slider, { "aria-label": store.step, "aria-valuetext": words });
       if (label.textContent !== words) label.textContent = words;
     },
