@@ -123,10 +123,8 @@ class LayerStepper(Explorer):
             raise ValueError("flow takes samples of the base to infinity or NaN, which can't be shown")
         self._shown = square_around(self._points) if extent is None else checked_extent(extent)
         self._data = None if data is None else _checked_data(data, self.dim)[:2000]
-        ladj = torch.stack([step.ladj for step in self._map.steps(z)])
-        self._means = ladj.mean(1)
-        # Bars, and the rings of nine points in ten, are in view.
-        self._limit = max(1.1 * self._means.abs().max().item(), ladj.abs().quantile(0.9, dim=1).max().item(), 0.1)
+        self._means = torch.stack([step.ladj.mean() for step in self._map.steps(z)])
+        self._limit = max(1.6 * self._means.abs().max().item(), 0.1)
         self._fixed = self._patterns(z)
         self._gap = None if target is None else self._gap_to(Aim(target, self.dim, extent and self._shown))
         wide = _widened(self._shown)
@@ -171,7 +169,7 @@ class LayerStepper(Explorer):
                     "plane": self._plane(k, seen, way[:, axes], axes),
                     "strip": Strip(
                         self._means, dots=torch.stack(ladj[1:]), first="z", last="x", limit=self._limit,
-                        title="log|det J| of each layer: mean over samples; the ring is the value at z",
+                        title="log|det J| of each layer: bars over all samples, \N{WHITE CIRCLE} at z",
                     ),
                     **(self._jacobians(k, J[k], products[k]) if s.show_J else {}),
                     **self._gap_chart(k),
@@ -294,7 +292,7 @@ class LayerStepper(Explorer):
 
     def _jacobians(self, k: int, J: Tensor, product: Tensor) -> dict[str, Any]:
         (zero, one), (zero_so_far, one_so_far) = self._fixed[k]
-        size = {"place": "side", "width": 200, "height": 130}
+        size = {"place": "side", "width": 160 if self.dim == 2 else 264, "height": 96 if self.dim == 2 else 160}
         title = f"J of layer {k}, at its own input" if k else "J before the first layer"
         return {
             "J": Matrix(J, zero, one, title=title, **size),

@@ -325,7 +325,7 @@ class Strip(Part):
         values: (n,), one bar for each step from 1 to n; green above zero, purple below.
         dots: (n,), a second value for each, drawn as a ring; None for none.
         labels: below the bars; empty: 1 to n. first, last: names of the two ends, in the colours z and x.
-        limit: the largest absolute value in view; None: that of the values.
+        limit: the largest absolute value in view, wedges point at rings beyond; None: that of the values.
     """
 
     values: Tensor

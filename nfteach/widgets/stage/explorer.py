@@ -272,7 +272,7 @@ class Explorer(ipywidgets.VBox):
                 frames = self.pictures(self._now())
                 picture = None if frames else self.picture(self._now())
             if picture is None:
-                self.live.set_frames(frames)
+                self.live.set_frames(frames, travel=travel)
             else:
                 self.live.update(picture, travel=travel)
             self._framed = others

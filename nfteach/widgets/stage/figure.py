@@ -116,8 +116,12 @@ class LiveFigure(anywidget.AnyWidget):
             self._flat, self._shown, self._readout, self._error = flat, picture, readout, ""
             self._tell({**content, "error": "", **({"travel": travel} if travel else {})})
 
-    def set_frames(self, frames: Sequence[Mapping[str, Any]]) -> None:
+    def set_frames(self, frames: Sequence[Mapping[str, Any]], *, travel: int = 0) -> None:
         """Show frames, which the browser steps through by itself, also while the kernel is busy or gone.
+
+        Args:
+            frames: pictures, as for the constructor.
+            travel: milliseconds in which what is drawn moves to its new place.
 
         Raises:
             ValueError: a frame that cannot be drawn; the frames before stay.
@@ -133,7 +137,7 @@ class LiveFigure(anywidget.AnyWidget):
             self.frame = min(self.frame, max(len(checked) - 1, 0))
             self._error = ""
             self._show_frame()
-            self._tell({**self._frames_now(known=self._pool), "error": ""})
+            self._tell({**self._frames_now(known=self._pool), "error": "", **({"travel": travel} if travel else {})})
 
     def _frames_now(self, known: Mapping[bytes, int]) -> dict[str, Any]:
         """Return all frames, in which an array is ``{"@": id}``, and the arrays that are not ``known`` yet, by id.

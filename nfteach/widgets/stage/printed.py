@@ -411,7 +411,11 @@ def _strip(ax: Axes, node: Mapping[str, Any], _: Any, width: float, height: floa
     ax.bar(np.arange(len(values)) + 0.5, np.clip(values / limit, -1, 1), 0.88, color=signs, alpha=0.6)
     ax.plot([0, len(values)], [0, 0], color=ROLES["soft"], lw=0.8)
     if dots is not None:
-        ax.plot(np.arange(len(values)) + 0.5, np.clip(dots / limit, -1, 1), "o", mfc="none", mec=ROLES["ink"], ms=5)
+        for k, at in enumerate(dots / limit):
+            marker = "o" if abs(at) <= 1 else "^" if at > 1 else "v"
+            ax.plot(k + 0.5, np.clip(at, -1, 1), marker, mfc="none", mec=ROLES["ink"], ms=5)
+    for at, name, role in ((0, node["first"], "z"), (len(values), node["last"], "x")):
+        ax.text(at, -1.45, name, size=10, ha="center", va="bottom", color=ROLES[role], style="italic", weight="bold")
     every = max(1, int(np.ceil(len(values) / 12)))
     for k in range(0, len(values), every):
         label = node["labels"][k] if k < len(node["labels"]) else str(k + 1)

@@ -39,7 +39,7 @@ class Store {
     const on = {
       "change:_frames": () => this.takeFrames(),
       "change:_state": () => this.takeState(),
-      "change:frame": () => this.glide(this.model.get("frame"), 0),
+      "change:frame": () => { if (!this.keeping) this.glide(this.model.get("frame")); },
       "msg:custom": (content, buffers) => this.hear(unpack(content, buffers)),
     };
     for (const [event, handler] of Object.entries(on)) model.on(event, handler);
@@ -55,7 +55,7 @@ class Store {
     if (state.seq < this.seq) return;
     const { nodes, order, rows, seq, error, help, alt, step, stops, autoplay, main } = state;
     Object.assign(this, { scene: { nodes, order, rows }, seq, error, help, alt, step, stops, autoplay, main });
-    this.position = this.model.get("frame");
+    if (Math.abs(this.position - this.aim) < 1e-3) this.position = this.model.get("frame"); // unless it moves
     this.tell();
   }
   takeFrames() {
@@ -77,8 +77,8 @@ class Store {
   }
   hear(content) {
     this.gestures.heard = true;
-    if (content.frames) this.mergeFrames(content.frames, content.pool);
     const before = this.now();
+    if (content.frames) this.mergeFrames(content.frames, content.pool);
     if (content.nodes || content.order) {
       const order = content.order || this.scene.order;
       const nodes = {};
@@ -105,14 +105,15 @@ class Store {
   }
   // What is to be painted: a picture, or something between two.
   now() {
-    if (this.frames.length) {
-      const k = Math.min(Math.floor(this.position + 1e-6), this.frames.length - 1);
-      const t = this.position - k;
-      return t < 1e-4 || k + 1 >= this.frames.length ? this.frames[k] : between(this.frames[k], this.frames[k + 1], t);
-    }
-    if (!this.journey) return this.scene;
+    const picture = this.frames.length ? this.among(this.position) : this.scene;
+    if (!this.journey) return picture;
     const t = clamp((performance.now() - this.journey.began) / this.journey.ms, 0, 1);
-    return between(this.journey.from, this.scene, 1 - (1 - t) ** 3);
+    return between(this.journey.from, picture, 1 - (1 - t) ** 3);
+  }
+  among(position) {
+    const k = Math.min(Math.floor(position + 1e-6), this.frames.length - 1);
+    const t = position - k;
+    return t < 1e-4 || k + 1 >= this.frames.length ? this.frames[k] : between(this.frames[k], this.frames[k + 1], t);
   }
   // Move to a frame, in `ms`; frames in between are passed.
   glide(to, ms = CALM.matches ? 0 : 450) {
@@ -130,6 +131,8 @@ class Store {
     };
     requestAnimationFrame(move);
   }
+  // The frame that is shown, or moved to.
+  get aim() { return Math.round(this.gliding?.to ?? this.position); }
   go(frame, ms) {
     const to = clamp(Math.round(frame), 0, this.frames.length - 1);
     this.glide(to, ms);
@@ -137,12 +140,9 @@ class Store {
   }
   keep(frame) {
     if (this.model.get("frame") === frame) return;
-    const gliding = this.gliding;
-    const { position } = this;
-    this.model.set("frame", frame); // its echo must not stop what moves there
-    this.gliding = gliding;
-    if (gliding) this.position = position;
-    if (gliding) { const again = gliding; this.gliding = null; this.glide(again.to, again.ms); }
+    this.keeping = true; // its echo must not stop what moves there
+    this.model.set("frame", frame);
+    this.keeping = false;
     try { this.model.save_changes(); } catch { /* no kernel to tell */ }
   }
   // One gesture is under way at a time. What waits is the newest; of painting, all of it.
@@ -844,7 +844,7 @@ class StripView {
       this.bars = Array.from({ length: n }, () => draw("rect", {}, this.svg));
       draw("line", { x1: left, x2: left + n * each, y1: middle, y2: middle, class: "nfteach-axis" }, this.svg);
       this.done = draw("line", { x1: left, y1: middle, y2: middle, class: "nfteach-done" }, this.svg);
-      this.rings = Array.from({ length: n }, () => draw("circle", { r: 4, class: "nfteach-dot" }, this.svg));
+      this.rings = Array.from({ length: n }, () => draw("path", { class: "nfteach-dot" }, this.svg));
       this.names = Array.from({ length: n + 2 }, () => draw("text", { y: node.height - 4, "text-anchor": "middle" }, this.svg));
       this.knob = draw("circle", { r: 8, cy: middle, class: "nfteach-knob" }, this.svg);
     }
@@ -854,7 +854,12 @@ class StripView {
       const value = node.values.data[k];
       const [y0, y1] = [Math.min(middle, Y(value)), Math.max(middle, Y(value))];
       put(this.bars[k], { x: left + k * each + 0.06 * each, width: 0.88 * each, y: y0, height: Math.max(y1 - y0, 0.5), class: `nfteach-fill-${value < 0 ? "neg" : "pos"}`, opacity: k < position - 0.5 ? 0.75 : 0.28 });
-      put(this.rings[k], { cx: left + (k + 0.5) * each, cy: node.dots ? Y(node.dots.data[k]) : 0, visibility: node.dots ? "visible" : "hidden" });
+      if (node.dots) {
+        // A ring; beyond the strip's edge a wedge that points there.
+        const far = Math.abs(node.dots.data[k]) > limit ? Math.sign(node.dots.data[k]) : 0;
+        const shape = far ? `m-4 ${3 * far}l4 ${-7 * far}l4 ${7 * far}z` : "m-4 0a4 4 0 1 0 8 0a4 4 0 1 0-8 0z";
+        put(this.rings[k], { d: `M${(left + (k + 0.5) * each).toFixed(1)} ${Y(node.dots.data[k]).toFixed(1)}${shape}` });
+      }
       const many = n > 24 && (k + 1) % Math.ceil(n / 12);
       put(this.names[k], { x: left + (k + 0.5) * each, text: many ? "" : node.labels[k] ?? String(k + 1), class: `nfteach-tick${k + 1 === now ? " nfteach-here" : ""}` });
     }
@@ -1092,7 +1097,7 @@ function frameControls(store, root) {
   const last = () => store.frames.length - 1;
   const stop = () => { if (!playing) return; playing = null; icon(play, "play"); };
   store.stop = stop;
-  const step = (by) => { stop(); store.go(Math.round(store.position) + by); };
+  const step = (by) => { stop(); store.go(store.aim + by); };
   button("previous", () => step(-1));
   const toggle = () => {
     if (playing) { stop(); return store.go(store.position, 100); }
@@ -1132,7 +1137,7 @@ function frameControls(store, root) {
     refresh() {
       bar.hidden = store.frames.length < 2;
       if (bar.hidden) return;
-      const index = Math.round(store.position);
+      const index = store.aim;
       put(slider, { max: last() });
       if (slider.valueAsNumber !== index) slider.value = index;
       const name = (k) => store.stops?.[k] ?? k;
