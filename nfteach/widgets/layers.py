@@ -160,6 +160,7 @@ class LayerStepper(Explorer):
         seen = self._still or self._seen(axes, probe, way)
         running, last = torch.stack(ladj).cumsum(0), len(self._layers)
         log_q = self._map.log_base(probe) - running
+        crowded = s.show_J and self._gap is not None
         pictures = []
         for k in range(last + 1):
             name = self._layers[k - 1].name if k else "the base"
@@ -174,13 +175,13 @@ class LayerStepper(Explorer):
                     **(self._jacobians(k, J[k], products[k]) if s.show_J else {}),
                     **self._gap_chart(k),
                     "readout": {
-                        "layer": f"{k} of {last}: {name}" if k else "0: the base",
+                        "layer": Number(f"{k} of {last}: {name}" if k else "0: the base", more=crowded),
                         "layer's log|det|": Number(ladj[k], unit="nats"),
                         "running log|det|": Number(
                             running[k], unit="nats", note=f"areas at the point × {float(running[k].exp()):.3g}"
                         ),
                         "log q": Number(
-                            log_q[k], unit="nats",
+                            log_q[k], unit="nats", more=crowded,
                             note=f"log p(z) \N{MINUS SIGN} running = {float(log_q[0]):.2f} \N{MINUS SIGN} "
                                  f"({float(running[k]):.2f})".replace("-", "\N{MINUS SIGN}"),
                         ),
@@ -293,7 +294,7 @@ class LayerStepper(Explorer):
     def _jacobians(self, k: int, J: Tensor, product: Tensor) -> dict[str, Any]:
         (zero, one), (zero_so_far, one_so_far) = self._fixed[k]
         size = {"place": "side", "width": 160 if self.dim == 2 else 264, "height": 96 if self.dim == 2 else 160}
-        title = f"J of layer {k}, at its own input" if k else "J before the first layer"
+        title = f"J of layer {k}, at z{_below(k - 1) if k > 1 else ''}" if k else "J before the first layer"
         return {
             "J": Matrix(J, zero, one, title=title, **size),
             "product": Matrix(

@@ -144,12 +144,12 @@ TORCH = ComposeTransform(
         (stack("planar")[0], ["Planar"]),
     ],
 )
-def test_whatever_is_a_map_is_stepped_through(flow, names):
+def test_maps_of_any_make_are_stepped_through(flow, names):
     normal = Normal(torch.zeros(2, dtype=torch.float64), 1.0, validate_args=False)
     base = Independent(normal, 1, validate_args=False)
     stepper = small(flow, base=base, extent=(-2.0, 2.0, -2.0, 2.0))
     assert stepper.error == ""
-    assert [frame["readout"]["layer"].partition(": ")[2] for frame in stepper.live.frames] == ["the base", *names]
+    assert [frame["readout"]["layer"].value.partition(": ")[2] for frame in stepper.live.frames] == ["the base", *names]
     flow = in_double(flow) if isinstance(flow, Planar) else flow
     J = torch.autograd.functional.jacobian(flow, torch.tensor([0.6, -0.4], dtype=torch.float64))
     assert stepper.readout["running log|det|"] == pytest.approx(J.slogdet().logabsdet.item(), abs=1e-6)

@@ -132,7 +132,7 @@ def test_without_an_inverse_there_is_all_but_the_density(flow, without, words):
         marks, said = frame["plane"].marks, frame["plane"].note
         assert marks["density"].values.any() == (k < without)
         assert (words in said and said.startswith("no density: ")) if k >= without else said == ""
-        # What can't be brought back can't be dragged.
+        # A point that cannot be brought back cannot be dragged.
         assert isinstance(marks["z_k"], Handle) == (k < without)
         assert not isinstance(marks["x"], Handle)
 
@@ -182,7 +182,7 @@ def test_without_log_z_it_is_the_free_energy():
 @pytest.mark.parametrize(
     ("layer", "name", "k"), [(0, "z_k", 0), (1, "z_k", 1), (3, "z_k", 3), (2, "z", 0), (1, "x", 3)]
 )
-def test_what_is_dragged_lands_where_it_was_dropped(layer, name, k):
+def test_dragged_points_land_where_they_were_dropped(layer, name, k):
     flow = wild(Stack(*[Planar(2) for _ in range(3)]), 0.4)
     stepper = small(flow, layer=layer)
     goal = first(in_double(flow), k)(torch.tensor([0.5, 0.7], dtype=torch.float64)).tolist()

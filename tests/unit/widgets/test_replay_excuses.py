@@ -145,9 +145,7 @@ def test_a_posterior_without_inverse_has_its_gap_from_samples():
     flow = OneWay()
     replay = PosteriorReplay(flow, own_history(flow, [copy_state(flow)] * 2), TARGET, resolution=30)
     (words,) = words_in(replay)
-    assert words.startswith(
-        "no density on the grid (the samples of q are exact all the same): TypeError: OneWay must"
-    )
+    assert words.startswith("no density on the grid (the samples of q are exact all the same): TypeError: OneWay must")
     assert {"free energy F", "gap F + log Z"} < replay.readout.keys()
     assert "KL(q‖p) on grid" not in replay.readout
     # q is a Gaussian of scale 2: the same integral on a grid, by its formula.
@@ -187,7 +185,10 @@ REALNVP = "realnvp"
         (lambda q, h: TrainingReplay(q, h, frames=1), "frames must be a whole number from 2 up, but is 1"),
         (lambda q, h: TrainingReplay(q, h, extent=(1, 0, 0, 1)), "extent must be"),
         (lambda q, h: TrainingReplay(q, h, resolution=8, step=7), "step must be one of 0, 15, 30, 45, 60, but is 7"),
-        (lambda q, h: TrainingReplay(q, h, resolution=8).set(step=1), "step must be one of 0, 15, 30, 45, 60, but is 1"),
+        (
+            lambda q, h: TrainingReplay(q, h, resolution=8).set(step=1),
+            "step must be one of 0, 15, 30, 45, 60, but is 1",
+        ),
         (lambda q, h: TrainingReplay(q, h, resolution=8).set(speed=1), "there is no control 'speed'"),
         (lambda q, h: PosteriorReplay(q, h, "u1"), "target must have log_prob.*but is a str"),
         (lambda q, h: PosteriorReplay(q, h, lambda x: x), r"target must give one log-density a point, \(3,\)"),
