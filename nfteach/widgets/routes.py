@@ -146,7 +146,7 @@ class RoutesExplorer(Explorer):
         self.presets = {
             "far out in the tail": {**corner, "show": "log density"},
             "one layer": {"one_layer": True, "show": "grid"},
-            "digits, 8 \u00d7 8: D = 64": {"D": 64},
+            "digits, 28 \u00d7 28: D = 784": {"D": 784},
             "colour images: D = 3072": {"D": _MOST_D},
         }
         super().__init__(**state)

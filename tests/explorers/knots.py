@@ -24,7 +24,7 @@ def knots_of(state: dict[str, Any], x_a: float | None = None) -> list[tuple[floa
     knots = [(-BOUND, -BOUND, 1.0)]
     used = USED[state["bins"]]
     for i, k in enumerate(used):
-        # A knot stands where its control says, but after the last one, and with room for those to come.
+        # A knot stands where its control stands, but after the last one, and with room for those to come.
         last = BOUND - (len(used) - i) * GAP
         x, y = (min(max(state[f"{letter}{k}"], knots[-1][n] + GAP), last) for n, letter in enumerate("xy"))
         knots.append((x, y, state[f"s{k}"]))
