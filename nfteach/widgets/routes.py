@@ -132,9 +132,9 @@ class RoutesExplorer(Explorer):
         top = logs.flatten(1).quantile(0.995, dim=1).max()
         share = ((logs - top + _BACK) / _BACK).clamp(0, 0.95)
         tints = {"density": (logs - top).clamp(-80, 3).exp(), "log density": -0.5 * torch.log1p(-share)}
-        dots = Dots(self.data[:_SHOWN], size=1.2, alpha=0.5)
+        dots = Dots(self.data[:_SHOWN].float(), size=1.2, alpha=0.5)
         self._scenes = {
-            show: [{"density": Density(tint, self._extent, scale=0.5), "data": dots} for tint in values]
+            show: [{"density": Density(tint.float(), self._extent, scale=0.5), "data": dots} for tint in values]
             for show, values in tints.items()
         }
         self._scenes["grid"] = [
@@ -294,8 +294,8 @@ def _short(value: Tensor) -> str:
 
 
 def _finite(points: Tensor) -> Tensor:
-    """Return points with those that are not finite far away, where the picture does not reach."""
-    return points.nan_to_num(1e4, 1e4, -1e4).clamp(-1e4, 1e4)
+    """Return points as they are sent; those that are not finite are far away, where the picture does not reach."""
+    return points.nan_to_num(1e4, 1e4, -1e4).clamp(-1e4, 1e4).float()
 
 
 def _structure(f: AnyMap, x: Tensor) -> Any:
