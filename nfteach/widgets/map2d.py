@@ -139,7 +139,7 @@ class MapExplorer2D(Explorer):
             density = Density(q.reshape(_PIXELS[1], _PIXELS[0]), extent, 0.69 * float(q.max()) or 1.0)
             self._still = self._sheet(f, density)
             J = f.jacobian(self._z)
-            self._given_structure = {"zero": (J == 0).all(0), "one": (J == 1).all(0)}
+            self._given_structure = (J == 0).all(0), (J == 1).all(0)
         except ValueError as error:
             self._failure = str(error)
 
@@ -189,11 +189,11 @@ class MapExplorer2D(Explorer):
             "plane": self._plane(s, f, z, x, J, outline, spanned, middle + _GLASS * radius * _CIRCLE),
             "J": Matrix(
                 J,
-                **structure,
+                *structure,
                 rows=("x\u2081", "x\u2082"),
                 columns=("z\u2081", "z\u2082"),
                 title="J at z",
-                notes=_notes(J, **structure),
+                notes=_notes(J, *structure),
                 column_links=("c1", "c2"),
                 row_links=("", ""),
                 place="side",
@@ -296,7 +296,7 @@ class MapExplorer2D(Explorer):
         edge = torch.tensor([x + 0.4 * half, y + 0.12 * half], dtype=torch.float64)
         return (torch.stack(corners) > edge).all(1).any()
 
-    def _structure(self, s: SimpleNamespace) -> dict[str, Tensor]:
+    def _structure(self, s: SimpleNamespace) -> tuple[Tensor, Tensor]:
         """Return where J is zero or one for every z: by the maps' formulas, or at many samples of a map handed in."""
         if self._flow is not None:
             return self._given_structure
@@ -304,8 +304,7 @@ class MapExplorer2D(Explorer):
         if s.then != NOTHING:
             after = PLANE_MAPS[s.then].structure
             pattern = [[_dot(row, column) for column in zip(*pattern, strict=True)] for row in after]
-        entries = torch.tensor(pattern)
-        return {"zero": entries == 0, "one": entries == 1}
+        return _marked(pattern)
 
     def _numbers(
         self, s: SimpleNamespace, f: AnyMap | Stack, z: Tensor, x: Tensor, J: Tensor, det: Tensor, ratio: Tensor
@@ -368,7 +367,7 @@ def _notes(J: Tensor, zero: Tensor, one: Tensor) -> tuple[str, ...]:
     digits = "\u2081\u2082"
     return tuple(
         f"\u2202x{digits[i]}/\u2202z{digits[j]} = {fixed(float(J[i, j]))}"
-        + (", for every z" if zero[i, j] or one[i, j] else f": how x{digits[i]} moves with z{digits[j]}, here")
+        + (", for every z" if zero[i, j] or one[i, j] else f": how z{digits[j]} moves x{digits[i]}")
         for i in range(2) for j in range(2)
     )  # fmt: skip
 
@@ -400,9 +399,17 @@ def _factors(f: Stack, z: Tensor) -> dict[str, Matrix]:
     first, second = f
     size = {"width": 150, "height": 76}
     return {
-        "J2": Matrix(_jacobian(second, first(z)), title="J = J\u2082, at f\u2081(z), times", **size),
-        "J1": Matrix(_jacobian(first, z), title="J\u2081, at z", **size),
+        "J2": Matrix(
+            _jacobian(second, first(z)), *_marked(second.structure), title="J = J\u2082 at f\u2081(z), times", **size
+        ),
+        "J1": Matrix(_jacobian(first, z), *_marked(first.structure), title="J\u2081 at z", **size),
     }
+
+
+def _marked(structure: Any) -> tuple[Tensor, Tensor]:
+    """Return where J is zero and where it is one for every z: bool (2, 2), (2, 2)."""
+    entries = torch.tensor(structure)
+    return entries == 0, entries == 1
 
 
 def _words(f: AnyMap | Stack) -> str:

@@ -44,7 +44,7 @@ def test_structural_entries_of_one_and_of_two_maps_are_marked(explorer):
 
     explorer.set(map="shear")
     assert marked() == ([[0, 0], [1, 0]], [[1, 0], [0, 1]])
-    assert "for every z" in explorer.parts["J"].notes[2]
+    assert explorer.parts["J"].notes[2] == "∂x₂/∂z₁ = 0.00, for every z"
     explorer.set(then="stretch")
     assert marked() == ([[0, 0], [1, 0]], [[0, 0], [0, 1]])
     explorer.set(then="banana")
