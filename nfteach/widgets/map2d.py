@@ -106,7 +106,7 @@ class MapExplorer2D(Explorer):
         self._before = self._seen = Window((0.0, 0.0), 3.4) if base is None else _window_of(self._z)
         self._flow: AnyMap | None = None
         self._still: dict[str, Any] = {}
-        self._start = (-0.7, -0.8) if base is None else tuple(self._z[0].tolist())
+        self._start = (0.3, -0.9) if base is None else tuple(self._z[0].tolist())
         self._failure = ""
         if base is not None and flow is None:
             # The built-in maps have the origin in their middle.
@@ -159,7 +159,7 @@ class MapExplorer2D(Explorer):
             return {"side": side, **z}
         return {
             "map": choice("map", list(PLANE_MAPS), "lens"),
-            "amount": slider("amount", -2, 2, 1.3),
+            "amount": slider("amount", -2, 2, 1.8),
             "side": side,
             "then": choice("then", [NOTHING, *PLANE_MAPS], NOTHING),
             "then_amount": slider("amount of the second", -2, 2, 1.0),

@@ -225,7 +225,7 @@ ENTRIES = {
         random_map,
         all_maps,
         wakes={"then_amount": {"then": "shear"}},
-        text="MapExplorer2D(map='lens', amount=1.3, side=0.6, then='nothing', then_amount=1, z1=-0.7, z2=-0.8, "
+        text="MapExplorer2D(map='lens', amount=1.8, side=0.6, then='nothing', then_amount=1, z1=0.3, z2=-0.9, "
         "glass=True)",
         alt="square",
     ),
