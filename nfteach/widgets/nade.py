@@ -22,7 +22,7 @@ ORDERINGS = ("raster", "reverse", "spiral", "random")
 LEVEL = ("raster", "reverse")  # orderings in which the pixels that are yours are whole rows
 ENDINGS, DRAWS, OFFERED = 6, 100, 6
 LATER = 0.22  # ink of a pixel that comes after the step that is shown
-LOWEST = -4.5  # nats: the strip's lower end
+LOWEST, HIGHEST = -4.5, 2.0  # nats: the ends of the strip; sums stand above zero
 
 
 class NADEStepper(Explorer):
@@ -257,10 +257,10 @@ class NADEStepper(Explorer):
         totals = (log_p * mine).sum(), (log_p * ~mine).sum()
         words = {
             "sum of yours": Label(
-                torch.tensor([0.5, LOWEST + 0.7]), f"yours: {_nats(float(totals[0]))}", anchor="start"
+                torch.tensor([0.5, HIGHEST - 0.6]), f"yours: {_nats(float(totals[0]))}", anchor="start"
             ),
             "sum of the model's": Label(
-                torch.tensor([1.02 * D + 0.5, LOWEST + 0.7]), f"the model's: {_nats(float(totals[1]))}", color="x",
+                torch.tensor([1.02 * D + 0.5, HIGHEST - 0.6]), f"the model's: {_nats(float(totals[1]))}", color="x",
                 anchor="end",
             ),
         }  # fmt: skip
@@ -269,8 +269,8 @@ class NADEStepper(Explorer):
         )
         order = s.ordering if s.ordering == OWN else f"{s.ordering} order"
         return Chart(
-            bars | words | {"step": knob}, x=(0.5, 1.02 * D + 0.5), y=(LOWEST, 0.5), ticks=(), yticks=(-2,),
-            title=f"log p of each pixel, in {order}", width=384, height=88,
+            bars | words | {"step": knob}, x=(0.5, 1.02 * D + 0.5), y=(LOWEST, HIGHEST), ticks=(), yticks=(-2,),
+            title=f"log p of each pixel, in {order}", width=384, height=96,
         )  # fmt: skip
 
     def drag(self, name: str, s: SimpleNamespace, *values: float) -> dict[str, Any]:
