@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from nfteach.widgets import Explorer
-from nfteach.widgets.controls import slider
+from nfteach.widgets.controls import hidden, slider
 from tests.unit.widgets.dots import Dot, all_of
 
 
@@ -86,6 +86,37 @@ def test_presets_keep_what_they_do_not_name_and_reset_returns_to_the_beginning()
     assert dot.state == {"x": 0.25, "n": 7, "kind": "dot", "safe": True}
     with pytest.raises(ValueError, match="there is no preset 'near'; there are: 'far', 'many'"):
         dot.preset("near")
+
+
+def test_a_preset_may_be_a_function_of_the_state():
+    class Counting(Dot):
+        presets = {"one more": lambda s: {"n": s.n + 1}}  # noqa: RUF012
+
+    dot = Counting(n=3, x=-0.5)
+    dot.preset("one more")
+    dot.preset("one more")
+    assert (dot.state["n"], dot.state["x"]) == (5, -0.5)
+
+
+def test_a_hidden_control_is_state_but_not_shown():
+    def check(name, value):
+        if set(value) - {"0", "1"}:
+            raise ValueError(f"{name} must be zeros and ones, but is {value!r}")
+        return value
+
+    class Painted(Dot):
+        def build_controls(self):
+            return {**super().build_controls(), "bits": hidden("01", check)}
+
+    dot = Painted(bits="10")
+    assert not any(widget is dot.controls["bits"] for widget in all_of(dot))
+    assert any(widget is dot.controls["kind"] for widget in all_of(dot))
+    dot.set(bits="11")
+    assert dot.state["bits"] == "11"
+    with pytest.raises(ValueError, match="bits must be zeros and ones, but is '12'"):
+        dot.set(bits="12")
+    dot.reset()
+    assert dot.state["bits"] == "10"
 
 
 def test_an_explorer_must_have_controls_and_a_picture():

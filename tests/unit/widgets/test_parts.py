@@ -106,6 +106,25 @@ def test_every_part_is_printed_on_a_transparent_ground_with_its_title(kind):
     assert (titled[..., 3] > 30).sum() > (full[..., 3] > 30).sum()
 
 
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"border": torch.tensor(2.0)},
+        {"lines": torch.tensor([[0, 0, 3, 4, 3]])},
+        {"words": ("", "a", *[""] * 14)},
+        {"lit": torch.tensor([[0, 0, 1], [0, 2, 1]])},
+        {"chosen": torch.tensor([0])},
+        {"outline": torch.zeros(1, 4, 4, dtype=torch.bool)},
+        {"titles": ("below",)},
+    ],
+    ids=lambda options: next(iter(options)),
+)
+def test_what_stands_on_pixels_is_printed(options):
+    plain, more = (printed({"it": Pixels(torch.eye(4)[None], **one)}) for one in ({}, options))
+    rows = min(len(plain), len(more))  # a title needs room
+    assert (plain[:rows] != more[:rows]).any(axis=2).sum() > 20 or len(more) > len(plain)
+
+
 def test_the_numbers_are_printed():
     plain, told = printed({"it": PARTS["Plane"]}), printed({"it": PARTS["Plane"]}, det=1.5)
     right = slice(590, 840)
