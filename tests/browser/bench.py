@@ -7,23 +7,22 @@ import pathlib
 from collections.abc import Callable, Iterator
 
 import numpy as np
-from matplotlib.figure import Figure
+import torch
 from PIL import Image
 
-import nfteach.widgets.live
+import nfteach.widgets.stage
 from nfteach.widgets import LiveFigure
+from nfteach.widgets.parts import Curves, Dots, Handle, Plane
 
-__all__ = ["Bench", "as_json", "benches", "blurred", "close", "cloud", "seq", "spot", "twin", "walk"]
+__all__ = ["Bench", "as_json", "benches", "centre", "cloud", "route", "seq", "spot", "walk"]
 
-
-SOURCES = pathlib.Path(nfteach.widgets.live.__file__).parent
-
+SOURCES = pathlib.Path(nfteach.widgets.stage.__file__).parent
 
 # A model as anywidget hands it over, without a kernel: what is sent is kept, what is set tells its listeners.
 PAGE = """
 <!doctype html><meta charset="utf-8"><style>body { margin: 0 } </style><style>%s</style><div id="here"></div>
 <script type="module">
-import make from "/live.js";
+import make from "/stage.js";
 class Model {
   constructor(state) { this.state = state; this.on_ = {}; this.sent = []; this.saved = 0; }
   get(key) { return this.state[key]; }
@@ -43,7 +42,7 @@ const revive = (trait) => ({ content: trait.content, buffers: trait.buffers.map(
 }) });
 window.revive = revive;
 window.start = (state) => {
-  for (const key of ["_scene", "_state", "_frames"]) state[key] = revive(state[key]);
+  for (const key of ["_state", "_frames"]) state[key] = revive(state[key]);
   window.model = new Model(state);
   window.widget = make();
   window.close_model = widget.initialize({ model });
@@ -82,14 +81,14 @@ class Bench:
         self.errors: list[str] = []
         page.on("pageerror", lambda error: self.errors.append(str(error)))
         page.on("console", lambda message: self.errors.append(message.text) if message.type == "error" else None)
-        css = (SOURCES / "live.css").read_text()
+        css = (SOURCES / "stage.css").read_text()
         self.serve("http://bench/", PAGE % css, "text/html")
-        self.serve("http://bench/live.js", (SOURCES / "live.js").read_text(), "text/javascript")
+        self.serve("http://bench/stage.js", (SOURCES / "stage.js").read_text(), "text/javascript")
         page.route("http://bench/favicon.ico", lambda route: route.fulfill(status=204))
         page.goto("http://bench/")
         page.wait_for_function("window.ready")
-        state = live.get_state(["_scene", "_state", "_frames", "frame", "handles"])
-        for key in ("_scene", "_state", "_frames"):
+        state = live.get_state(["_state", "_frames", "frame"])
+        for key in ("_state", "_frames"):
             state[key] = as_json(state[key])
         page.evaluate("(state) => start(state)", state)
         live.send = self.send
@@ -105,14 +104,26 @@ class Bench:
         )
 
     def settle(self) -> None:
+        """Wait until every canvas shows the last update."""
         self.page.wait_for_function(
-            "(seq) => [...document.querySelectorAll('canvas')].every(c => c.dataset.seq == seq)",
+            "(seq) => [...document.querySelectorAll('canvas.nfteach-canvas')].every(c => c.dataset.seq == seq)",
             arg=seq(self.live),
         )
 
+    def freeze(self) -> None:
+        """Stop the page's clock: it goes on by ``page.clock.run_for`` alone."""
+        self.page.clock.install(time=0)
+        self.page.clock.pause_at(60_000)
+
     def picture(self, index: int = 0) -> np.ndarray:
-        url = self.page.evaluate("(i) => document.querySelectorAll('canvas')[i].toDataURL()", index)
-        return np.asarray(Image.open(io.BytesIO(base64.b64decode(url.split(",")[1]))).convert("RGB"), dtype=float)
+        """Return the pixels of a canvas (rows, columns, RGBA)."""
+        script = "(i) => document.querySelectorAll('canvas.nfteach-canvas')[i].toDataURL()"
+        data = base64.b64decode(self.page.evaluate(script, index).split(",")[1])
+        return np.asarray(Image.open(io.BytesIO(data)).convert("RGBA"), dtype=float)
+
+    def gestures(self) -> list[dict]:
+        """Return the gestures that were sent to the kernel."""
+        return [sent for sent in self.page.evaluate("model.sent") if sent["type"] == "gesture"]
 
 
 def benches(browser) -> Iterator[Callable[..., Bench]]:
@@ -129,46 +140,49 @@ def benches(browser) -> Iterator[Callable[..., Bench]]:
         context.close()
 
 
-def twin(live: LiveFigure, ratio: float) -> np.ndarray:
-    return np.asarray(Image.open(io.BytesIO(live.static_png(ratio, colors=None))).convert("RGB"), dtype=float)
+def cloud(points: object = ((0.0, 0.0),), size: float = 5.0, **readout: object) -> dict:
+    """Return a picture of points in a plane."""
+    picture = {"plane": Plane({"samples": Dots(torch.as_tensor(points), size=size, alpha=1.0)})}
+    return {**picture, "readout": readout} if readout else picture
 
 
-def blurred(picture: np.ndarray, side: int = 4) -> np.ndarray:
-    """Means over squares of pixels: edges may be smoothed differently, shapes and colours may not differ."""
-    height, width = (size // side * side for size in picture.shape[:2])
-    return picture[:height, :width].reshape(height // side, side, width // side, side, 3).mean(axis=(1, 3))
-
-
-def close(painted: np.ndarray, drawn: np.ndarray) -> bool:
-    """Whether two pictures show the same, up to smoothing."""
-    return np.abs(blurred(painted) - blurred(drawn)).mean() < 2
-
-
-def cloud() -> LiveFigure:
-    figure = Figure(figsize=(4, 3))
-    return LiveFigure(figure, {"samples": figure.add_subplot(xlim=(-3, 3), ylim=(-3, 3)).scatter([], [], s=30)})
+def route(x: float, y: float) -> dict:
+    """Return a picture with a probe to drag, and a curve that follows it."""
+    curve = torch.tensor([[-3.0, y], [3.0, y]])
+    probe = Handle(torch.tensor([x, y]), label="p", help="drag the probe", step=0.25)
+    return {"plane": Plane({"curve": Curves(curve), "probe": probe}), "readout": {"x": x}}
 
 
 def walk() -> LiveFigure:
-    """A probe that can be dragged, and a curve that follows it; the kernel's answer waits for `deliver`."""
-    figure = Figure(figsize=(4, 3))
-    ax = figure.add_subplot(xlim=(-3, 3), ylim=(-3, 3))
-    moving = {"curve": ax.plot([], [])[0], "probe": ax.scatter([], [], s=60, facecolors="white", edgecolors="#222222")}
-    live = LiveFigure(figure, moving, handles={"probe": "drag the probe"}, alt="a walk")
+    """Return a live figure whose probe is dragged; its `at` are the places that the kernel has heard of."""
+    live = LiveFigure(route(1.0, 1.0), alt="a walk")
     live.at = []
 
     def follow(name: str, x: float, y: float) -> None:
         live.at.append((x, y))
-        live.update(probe=[[x, y]], curve=[[-3, y], [3, y]], readout={"x": x})
+        live.update(route(x, y))
 
-    live.on_drag(follow)
-    live.update(probe=[[1, 1]], curve=[[-3, 1], [3, 1]], readout={"x": 1.0})
+    live.on_gesture(follow)
     return live
 
 
+def _frame(page: Bench) -> tuple[float, float, float]:
+    """Return where the origin of a plane of the default ranges is on the page, and the pixels of one unit."""
+    box = page.page.locator(".nfteach-pic").first.bounding_box()
+    return box["x"] + box["width"] / 2, box["y"] + box["height"] / 2, min(box["width"] / 7, box["height"] / 6.8)
+
+
 def spot(page: Bench, x: float, y: float) -> tuple[float, float]:
-    """Where a point of the axes is on the page."""
-    ax, box = page.live.figure.axes[0], page.page.locator("canvas").bounding_box()
-    px, py = ax.transData.transform((x, y))
-    ratio = box["width"] / page.live.figure.bbox.width
-    return box["x"] + px * ratio, box["y"] + (page.live.figure.bbox.height - py) * ratio
+    """Return where a point of the plane is on the page."""
+    x0, y0, scale = _frame(page)
+    return x0 + scale * x, y0 - scale * y
+
+
+def centre(page: Bench, index: int = 0) -> tuple[float, float]:
+    """Return the centre of what is painted on a canvas, in the coordinates of its plane."""
+    ink = page.picture(index)[..., 3]
+    rows, columns = ink.shape
+    ratio = page.page.evaluate("window.devicePixelRatio")
+    scale = _frame(page)[2] * ratio
+    y, x = (np.average(np.arange(n) + 0.5, weights=ink.sum(axis)) for n, axis in ((rows, 1), (columns, 0)))
+    return (x - columns / 2) / scale, (rows / 2 - y) / scale
