@@ -6,8 +6,7 @@ from nfteach.lazy import attach
 
 _HOMES = {
     "CouplingExplorer": "coupling",
-    "Explorer": "stage.explorer",
-    "HeatMap": "live",
+    "Explorer": "explorer",
     "HeroExplorer": "hero",
     "KnotExplorer": "knots",
     "LatentExplorer": "latent",

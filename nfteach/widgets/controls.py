@@ -11,7 +11,7 @@ import ipywidgets
 
 from nfteach.widgets.echo import QuietSlider
 
-__all__ = ["Hidden", "checked_value", "choice", "hidden", "integer", "line_up", "nearest_value", "slider", "switch"]
+__all__ = ["Hidden", "checked_value", "choice", "hidden", "integer", "nearest_value", "slider", "switch"]
 
 
 def slider(
@@ -55,20 +55,6 @@ def hidden(value: str, check: Callable[[str, Any], str]) -> Hidden:
     made = Hidden(value)
     made.check = check
     return made
-
-
-def line_up(controls: Mapping[str, ipywidgets.Widget], width: str = "calc(100% - 4px)") -> None:
-    """Give all controls the width of the longest label, so that none is cut and their sliders stand in line."""
-    longest = max((len(control.description) for control in controls.values() if _has_side_label(control)), default=0)
-    for control in controls.values():
-        control.layout.width = width
-        if _has_side_label(control):
-            # A letter of the interface's font is about half as wide as high (13 px).
-            control.style.description_width = f"{6.6 * longest + 6:.0f}px"
-
-
-def _has_side_label(control: ipywidgets.Widget) -> bool:
-    return not isinstance(control, ipywidgets.Checkbox | ipywidgets.ToggleButton)
 
 
 def checked_value(name: str, control: ipywidgets.Widget, value: Any) -> Any:

@@ -16,8 +16,8 @@ from nfteach.jacobian.numbers import bracketed, coordinate, fixed, summed
 from nfteach.jacobian.rng import seeded
 from nfteach.plots.grid import grid_lines
 from nfteach.widgets.controls import choice, integer, slider
+from nfteach.widgets.explorer import Explorer
 from nfteach.widgets.parts import Area, Arrows, Chart, Curves, Density, Dots, Handle, Label, Mark, Matrix, Number, Plane
-from nfteach.widgets.stage.explorer import Explorer
 
 __all__ = ["CouplingExplorer"]
 

@@ -1,72 +1,82 @@
-"""Explorer: controls -> state -> arrays -> a live figure with its numbers."""
+"""Explorer: controls -> state -> a picture with its numbers, a pure function in torch."""
 
 from __future__ import annotations
 
 import base64
 import itertools
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
+from types import SimpleNamespace
 from typing import Any
 
 import ipywidgets
 import torch
 
 from nfteach.widgets.cells import close_all_of, keep_track
-from nfteach.widgets.controls import checked_value, line_up, nearest_value
-from nfteach.widgets.live import LiveFigure
-from nfteach.widgets.live.packing import in_words
+from nfteach.widgets.controls import Hidden, checked_value, nearest_value
+from nfteach.widgets.parts import Handle, Part
+from nfteach.widgets.stage.figure import LiveFigure
+from nfteach.widgets.stage.packing import in_words
 
 __all__ = ["Explorer"]
 
+TRAVEL = 450  # milliseconds in which a preset is reached
 
-class Explorer(ipywidgets.HBox):
-    """The base of all explorers: what they have in common.
 
-    A new explorer says three things: its controls, its figure, and how the state of the controls becomes arrays.
-    It gets keyboard, mouse, reset, presets, numbers, an error line, the static picture and :meth:`set` for tests.
+class Explorer(ipywidgets.VBox):
+    """The base of all explorers: a picture as a pure function of controls.
 
-    - ``build_controls()`` -> dict name -> control, made with :mod:`nfteach.widgets.controls`;
-    - ``build_live()`` -> the :class:`LiveFigure`;
-    - ``compute(state)`` -> the arguments of ``LiveFigure.update``: arrays, and ``readout``. It runs without
-      gradients, maybe in another thread than the notebook's cells: it must not use pyplot. An exception in it is
-      shown to the learner in words, so raise ``ValueError`` with a sentence;
-    - ``wide``: True for a picture that needs the whole width: then the controls stand above it, not on the left;
-    - ``help``: one line, what to try; ``presets``: name -> the changes from the initial state;
-    - ``handles``: name of a moving scatter plot of one point -> the two sliders that move when it is dragged in the
-      picture, for x and y; None for a direction that stays.
+    A subclass defines two methods; keyboard, mouse, reset, presets, numbers, frames, the error line, the stored
+    picture and :meth:`set` for tests come from here.
+
+    - ``build_controls()`` returns name -> control, made with :mod:`nfteach.widgets.controls`;
+    - ``picture(s)`` returns name -> part (:mod:`nfteach.widgets.parts`), and ``"readout"``: label -> number. Of the
+      state ``s``, real sliders are float64 tensors (), all other controls plain values: ``s.angle``. It runs without
+      gradients, maybe in another thread than the notebook's cells: it must not use pyplot. Written in torch operations
+      alone, without looking at values of tensors, it can also be recorded and run by the browser. An exception in it is
+      shown to the learner in words, so raise ``ValueError`` with a sentence.
+
+    Optional:
+
+    - ``help``: one line above the picture, what to try; ``alt``: the picture in words;
+    - ``essential``: the names of the three or four controls that are always in view; the others stand under "more";
+    - ``main``: pixels, the width of the column with the picture;
+    - ``presets``: name -> values of controls, or a function of the state that returns them; what a preset does not
+      name stays;
+    - ``drag(name, s, *values)`` returns control -> number, for what is dragged, painted or clicked in the picture;
+      by default a :class:`~nfteach.widgets.parts.Handle` moves the controls that it names;
+    - ``step``: the name of a control that steps through frames: whole numbers from 0, or a choice among as many
+      options; the browser then holds all frames and moves from one to the next by itself. ``pictures(s)`` returns
+      them, by default one ``picture`` for each step; where it returns none, ``picture(s)`` is shown. ``autoplay``:
+      whether they are played once when they are first seen.
 
     Args:
         **state: initial values of controls, in place of the explorer's own.
 
     Attributes:
         controls: name -> ipywidget.
-        live: the LiveFigure.
-        exception: what the last ``compute`` raised, with its traceback; None if all is well.
+        live: the :class:`~nfteach.widgets.LiveFigure`.
+        exception: what the last ``picture`` raised, with its traceback; None if all is well.
 
     Example:
-        >>> import numpy as np
-        >>> from matplotlib.figure import Figure
+        >>> import torch
         >>> from nfteach.widgets.controls import slider
+        >>> from nfteach.widgets.parts import Dots, Plane
         >>> class Shear(Explorer):
         ...     help = "Shear the cloud: its area stays what it was."
         ...     presets = {"much": {"shear": 2.0}}
         ...
         ...     def __init__(self, points=500, **state):
-        ...         self.z = np.random.default_rng(0).normal(size=(points, 2))
+        ...         self.z = torch.randn(points, 2, generator=torch.Generator().manual_seed(0)).double()
         ...         super().__init__(**state)
         ...
         ...     def build_controls(self):
         ...         return {"shear": slider("shear", -3, 3, value=0.5)}
         ...
-        ...     def build_live(self):
-        ...         figure = Figure(figsize=(4, 4))
-        ...         ax = figure.add_subplot(xlim=(-6, 6), ylim=(-6, 6), aspect="equal")
-        ...         return LiveFigure(figure, {"samples": ax.scatter([], [], s=6)}, alt="a sheared cloud of points")
-        ...
-        ...     def compute(self, state):
-        ...         J = np.array([[1.0, state["shear"]], [0.0, 1.0]])
-        ...         return {"samples": self.z @ J.T, "readout": {"det J": np.linalg.det(J)}}
+        ...     def picture(self, s):
+        ...         x = self.z + s.shear * self.z.flip(1) * torch.tensor([1.0, 0.0])
+        ...         return {"plane": Plane({"samples": Dots(x)}), "readout": {"det J": torch.ones(())}}
         >>> explorer = Shear()
         >>> explorer.set(shear=1.5)
         >>> explorer
@@ -79,10 +89,13 @@ class Explorer(ipywidgets.HBox):
         ValueError: shear must be a number from -3 to 3, but is 5
     """
 
-    wide: bool = False
     help: str = ""
-    presets: Mapping[str, Mapping[str, Any]] = {}
-    handles: Mapping[str, tuple[str | None, str | None]] = {}
+    alt: str = "a picture that moves"
+    essential: Sequence[str] = ()
+    presets: Mapping[str, Mapping[str, Any] | Callable[[SimpleNamespace], Mapping[str, Any]]] = {}
+    main: int = 560
+    step: str | None = None
+    autoplay: bool = False
 
     def __init__(self, **state: Any) -> None:
         # Callbacks run in another thread than cells (ipykernel >= 7): whoever changes the state holds this lock.
@@ -90,20 +103,27 @@ class Explorer(ipywidgets.HBox):
         self._quiet = False
         # Moves are counted as they come, and computations as they begin.
         self._count, self._computed = itertools.count(), -1
+        self._framed: dict[str, Any] | None = None  # the state, but for the step, whose frames are shown
         self.exception: Exception | None = None
         self.controls: dict[str, ipywidgets.Widget] = self.build_controls()
         for name, value in self._checked(state).items():
             self.controls[name].value = value
         self._initial = self.state
-        self.live = self.build_live()
-        self.live.handles = {name: self._drag_words(name) for name in self.handles}
-        self.live.on_drag(lambda *drag: self.set(**self.dragged(*drag)))
-        super().__init__([self._panel(), self.live])
-        self.add_class("nfteach-explorer")
-        # Beside the controls where there is room for it, else below them.
-        self.layout.flex_flow, self.layout.align_items = "row wrap", "flex-start"
-        self.live.layout.flex, self.live.layout.min_width = "1 1 480px", "0"
+        options = getattr(self.controls[self.step], "options", ()) if self.step else ()
+        self.live = LiveFigure(
+            step=self.step or "step",
+            stops=[str(option[0] if isinstance(option, tuple) else option) for option in options],
+            main=self.main,
+            help=self.help,
+            alt=self.alt,
+            autoplay=self.autoplay,
+        )
+        self.live.on_gesture(self._gesture)
         self._show()
+        if self.step:
+            self.live.observe(lambda change: setattr(self.controls[self.step], self._step_trait, change.new), "frame")
+        super().__init__([self.live, *self._panel()])
+        self.add_class("nfteach-explorer")
         for control in self.controls.values():
             control.observe(self._moved, "value")
 
@@ -112,17 +132,29 @@ class Explorer(ipywidgets.HBox):
         close_all_of(self)
         super().close()
 
+    # ---- what a subclass defines ---------------------------------------------------------------------------------
+
     def build_controls(self) -> dict[str, ipywidgets.Widget]:
-        """Name -> control."""
+        """Return name -> control."""
         raise TypeError(f"{type(self).__name__} has no controls: define build_controls(self)")
 
-    def build_live(self) -> LiveFigure:
-        """The picture, and what moves in it."""
-        raise TypeError(f"{type(self).__name__} has no picture: define build_live(self)")
+    def picture(self, s: SimpleNamespace) -> dict[str, Any]:
+        """Return name -> part, and the readout, for a state of the controls."""
+        raise TypeError(f"{type(self).__name__} has no picture: define picture(self, s)")
 
-    def compute(self, state: dict[str, Any]) -> dict[str, Any]:
-        """The state of the controls -> the arguments of ``LiveFigure.update``."""
-        raise TypeError(f"{type(self).__name__} shows nothing: define compute(self, state)")
+    def pictures(self, s: SimpleNamespace) -> list[dict[str, Any]]:
+        """Return one picture for each step."""
+        steps = range(self.controls[self.step].max + 1)
+        return [self.picture(SimpleNamespace(**{**vars(s), self.step: step})) for step in steps]
+
+    def drag(self, name: str, s: SimpleNamespace, *values: float) -> dict[str, Any]:
+        """Return control -> number for a gesture on the mark or part ``name``: the new position of a handle."""
+        handle = self.live.mark(name)
+        if not isinstance(handle, Handle):
+            return {}
+        return {control: value for control, value in zip((handle.x, handle.y), values, strict=True) if control}
+
+    # ---- state ---------------------------------------------------------------------------------------------------
 
     @property
     def state(self) -> dict[str, Any]:
@@ -136,6 +168,11 @@ class Explorer(ipywidgets.HBox):
         return {} if self.error else self.live.readout
 
     @property
+    def parts(self) -> dict[str, Part]:
+        """The parts shown, with their tensors: name -> part."""
+        return self.live.parts
+
+    @property
     def error(self) -> str:
         """What went wrong, in words; empty if all is well."""
         return self.live.error
@@ -146,39 +183,43 @@ class Explorer(ipywidgets.HBox):
         Raises:
             ValueError: a name that is no control, or a value outside its range; nothing has changed then.
         """
-        checked = self._checked(state)
+        self._set(self._checked(state))
+
+    def reset(self) -> None:
+        """Return to where the explorer began."""
+        self._set(self._initial, TRAVEL)
+
+    def preset(self, name: str) -> None:
+        """Show a preset; controls that it does not name stay where they are."""
+        if name not in self.presets:
+            raise ValueError(f"there is no preset {name!r}; there are: {', '.join(map(repr, self.presets))}")
+        wanted = self.presets[name]
+        self._set(self._checked(wanted(self._now()) if callable(wanted) else wanted), TRAVEL)
+
+    def _set(self, state: Mapping[str, Any], travel: int = 0) -> None:
         with self._lock, ExitStack() as later:
             self._quiet = True
             try:
-                for name, value in checked.items():
+                for name, value in state.items():
                     # The browser is sent the picture first, then where the sliders stand.
                     later.enter_context(self.controls[name].hold_sync())
                     self.controls[name].value = value
             finally:
                 self._quiet = False
-            self._show()
+            self._show(travel)
 
-    def reset(self) -> None:
-        """Back to where the explorer began."""
-        self.set(**self._initial)
-
-    def preset(self, name: str) -> None:
-        """Show a preset: its changes from the initial state."""
-        if name not in self.presets:
-            raise ValueError(f"there is no preset {name!r}; there are: {', '.join(map(repr, self.presets))}")
-        self.set(**{**self._initial, **self.presets[name]})
-
-    def dragged(self, name: str, x: float, y: float) -> dict[str, Any]:
-        """What a drag of the handle ``name`` to x, y asks for: control -> value, within its range."""
-        moved = zip(self.handles[name], (x, y), strict=True)
-        return {control: nearest_value(self.controls[control], value) for control, value in moved if control}
-
-    def _drag_words(self, name: str) -> str:
-        sliders = [control for control in self.handles[name] if control]
-        for control in sliders:
-            if not hasattr(self.controls.get(control), "step"):
-                raise ValueError(f"the handle {name!r} must move sliders, but {control!r} is none")
-        return f"drag to move {' and '.join(self.controls[control].description for control in sliders)}"
+    def _gesture(self, name: str, *values: float) -> None:
+        with self._lock:
+            wanted = self.drag(name, self._now(), *values)
+        state = {}
+        for control, value in wanted.items():
+            if control not in self.controls:
+                names = ", ".join(self.controls)
+                raise ValueError(f"{name!r} must move controls, but {control!r} is none; there are: {names}")
+            value = value.item() if hasattr(value, "item") else value
+            is_slider = hasattr(self.controls[control], "step")
+            state[control] = nearest_value(self.controls[control], value) if is_slider else value
+        self.set(**state)
 
     def _checked(self, state: Mapping[str, Any]) -> dict[str, Any]:
         for name in state:
@@ -189,40 +230,80 @@ class Explorer(ipywidgets.HBox):
     def _moved(self, _: Any) -> None:
         move = next(self._count)
         with self._lock:
-            # A computation that began after the move has shown it: what waited here need not be done again.
+            # A computation that began after the move has shown it already.
             if not self._quiet and move > self._computed:
                 self._show()
 
-    def _show(self) -> None:
+    def _now(self) -> SimpleNamespace:
+        """Return the state as ``picture`` takes it."""
+        return SimpleNamespace(
+            **{
+                name: torch.tensor(value, dtype=torch.float64) if _is_real_slider(self.controls[name]) else value
+                for name, value in self.state.items()
+            }
+        )
+
+    def _show(self, travel: int = 0) -> None:
         self._computed = next(self._count)
         try:
+            if self.step:
+                self._show_frames(travel)
+                self.exception = None
+                return
             with torch.no_grad(), _one_thread():
-                shown = self.compute(self.state)
-            self.live.update(**shown)
+                picture = self.picture(self._now())
+            self.live.update(picture, travel=travel)
             self.exception = None
         except Exception as error:
             # Shown, not raised: in a callback nobody would see it. `exception` keeps it for whoever looks closer.
             self.exception = error
             self.live.show_error(in_words(error))
 
-    def _panel(self) -> ipywidgets.Widget:
-        line_up(self.controls)
+    @property
+    def _step_trait(self) -> str:
+        """The trait of the control of steps that counts frames from 0."""
+        return "index" if hasattr(self.controls[self.step], "options") else "value"
+
+    def _show_frames(self, travel: int = 0) -> None:
+        others = {name: value for name, value in self.state.items() if name != self.step}
+        if others != self._framed:
+            self._framed = None
+            with torch.no_grad(), _one_thread():
+                frames = self.pictures(self._now())
+                picture = None if frames else self.picture(self._now())
+            if picture is None:
+                self.live.set_frames(frames, travel=travel)
+            else:
+                self.live.update(picture, travel=travel)
+            self._framed = others
+        if self.live.frames:
+            self.live.frame = getattr(self.controls[self.step], self._step_trait)
+
+    # ---- what is seen --------------------------------------------------------------------------------------------
+
+    def _panel(self) -> Iterator[ipywidgets.Widget]:
+        """Yield the rows below the picture: the essential controls; the presets; the other controls."""
+        shown = {name: one for name, one in self.controls.items() if name != self.step and not isinstance(one, Hidden)}
+        first = [shown[name] for name in self.essential] or list(shown.values())[:4]
+        rest = [control for control in shown.values() if all(control is not one for one in first)]
+        yield self._row(first, "nfteach-controls")
         buttons = []
-        for name in ("reset", *self.presets):
+        for name in (*self.presets, "reset"):
             button = ipywidgets.Button(description=name, layout={"width": "auto"}, tooltip=name)
             button.on_click(lambda _, name=name: self.reset() if name == "reset" else self.preset(name))
             button.add_class("nfteach-reset" if name == "reset" else "nfteach-preset")
             buttons.append(button)
-        parts = [*self.controls.values(), ipywidgets.HBox(buttons, layout={"flex_flow": "row wrap"})]
-        if self.help:
-            words = ipywidgets.Label(self.help, layout={"width": "100%", "height": "auto"})
-            words.add_class("nfteach-help")
-            parts = [words, *parts]
-        if not self.wide:
-            return ipywidgets.VBox(parts, layout={"width": "290px", "flex": "0 0 auto"})
-        for control in self.controls.values():  # beside each other where there is room
-            control.layout.width = "290px"
-        return ipywidgets.VBox(parts, layout={"width": "100%", "flex_flow": "row wrap", "align_items": "center"})
+        yield self._row(buttons, "nfteach-chips")
+        if rest:
+            more = ipywidgets.Accordion([self._row(rest, "nfteach-controls")], titles=("more",))
+            more.add_class("nfteach-more")
+            yield more
+
+    @staticmethod
+    def _row(widgets: Sequence[ipywidgets.Widget], name: str) -> ipywidgets.Widget:
+        row = ipywidgets.HBox(list(widgets), layout={"flex_flow": "row wrap", "overflow": "visible"})
+        row.add_class(name)
+        return row
 
     def __repr__(self) -> str:
         values = ", ".join(f"{name}={_rounded(value)}" for name, value in self.state.items())
@@ -237,7 +318,7 @@ class Explorer(ipywidgets.HBox):
 
 @contextmanager
 def _one_thread() -> Iterator[None]:
-    """Torch in one thread, in this thread only: others, such as a cell that trains, keep theirs.
+    """Run torch in one thread, in this thread only: others, such as a cell that trains, keep theirs.
 
     What an explorer computes is too small to be shared out. Meanwhile a second thread waits, and the browser, which
     is to paint, has a core less: on two cores a median of 48 ms became 17.
@@ -248,6 +329,10 @@ def _one_thread() -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(threads)
+
+
+def _is_real_slider(control: ipywidgets.Widget) -> bool:
+    return isinstance(control.value, float) and hasattr(control, "step")
 
 
 def _rounded(value: Any) -> str:

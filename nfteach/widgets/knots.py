@@ -12,9 +12,9 @@ from torch import Tensor
 from nfteach.flows.spline import rational_quadratic, rational_quadratic_inverse
 from nfteach.plots.grid import grid_lines
 from nfteach.widgets.controls import choice, integer, slider
+from nfteach.widgets.explorer import Explorer
 from nfteach.widgets.parts import Area, Arrows, Chart, Curves, Density, Dots, Handle, Label, Matrix, Number, Plane
 from nfteach.widgets.planes import cells
-from nfteach.widgets.stage.explorer import Explorer
 
 __all__ = ["BOUND", "GAP", "KnotExplorer", "apart"]
 

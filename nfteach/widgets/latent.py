@@ -16,8 +16,8 @@ from nfteach.flows import bits_per_dim
 from nfteach.jacobian.any_map import AnyMap
 from nfteach.jacobian.rng import seeded
 from nfteach.widgets.controls import choice, integer, slider
+from nfteach.widgets.explorer import Explorer
 from nfteach.widgets.parts import Chart, Curves, Gauge, Handle, Label, Number, Pixels
-from nfteach.widgets.stage.explorer import Explorer
 
 __all__ = ["LatentExplorer", "great_circle", "straight_line"]
 

@@ -17,9 +17,9 @@ from nfteach.plots.grid import grid_lines
 from nfteach.widgets.aim import Aim
 from nfteach.widgets.contours import contours as outlines
 from nfteach.widgets.controls import integer, slider, switch
+from nfteach.widgets.explorer import Explorer
 from nfteach.widgets.parts import Chart, Curves, Density, Dots, Handle, Matrix, Number, Plane, Strip
 from nfteach.widgets.planes import Extent, cells, checked_extent, square_around
-from nfteach.widgets.stage.explorer import Explorer
 
 __all__ = ["LayerStepper"]
 

@@ -13,10 +13,10 @@ from torch.distributions import Distribution
 
 from nfteach.jacobian.numbers import fixed
 from nfteach.widgets.controls import slider, switch
+from nfteach.widgets.explorer import Explorer
 from nfteach.widgets.line_base import LineBase
 from nfteach.widgets.line_maps import Bent, GivenLine
 from nfteach.widgets.parts import Area, Chart, Curves, Handle, Label, Number
-from nfteach.widgets.stage.explorer import Explorer
 
 __all__ = ["MapExplorer1D"]
 

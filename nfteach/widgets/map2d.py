@@ -21,9 +21,9 @@ from nfteach.jacobian.numbers import fixed
 from nfteach.jacobian.rng import seeded
 from nfteach.plots.grid import grid_lines
 from nfteach.widgets.controls import choice, slider, switch
+from nfteach.widgets.explorer import Explorer
 from nfteach.widgets.parts import Area, Arrows, Curves, Density, Dots, Handle, Label, Matrix, Number, Plane
 from nfteach.widgets.plane_maps import PLANE_MAPS
-from nfteach.widgets.stage.explorer import Explorer
 
 __all__ = ["MapExplorer2D"]
 

@@ -12,9 +12,9 @@ import torch
 from torch import Tensor
 
 from nfteach.widgets.controls import choice, integer
+from nfteach.widgets.explorer import Explorer
 from nfteach.widgets.mask_stages import DEPENDS, LATENT, ONE, SCALE, ZERO, Look, Shape, Stage, look_at, stages_of
 from nfteach.widgets.parts import Number, Pixels
-from nfteach.widgets.stage.explorer import Explorer
 
 __all__ = ["MaskExplorer"]
 

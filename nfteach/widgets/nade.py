@@ -12,8 +12,8 @@ from torch.nn.functional import logsigmoid
 
 from nfteach.flows import NADE, pixel_ordering
 from nfteach.widgets.controls import choice, hidden, integer, switch
+from nfteach.widgets.explorer import Explorer
 from nfteach.widgets.parts import Bars, Chart, Gauge, Handle, Label, Number, Pixels
-from nfteach.widgets.stage.explorer import Explorer
 
 __all__ = ["NADEStepper"]
 

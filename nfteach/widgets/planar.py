@@ -15,9 +15,9 @@ from nfteach.jacobian.bases import as_base
 from nfteach.jacobian.rng import seeded
 from nfteach.plots.grid import grid_lines
 from nfteach.widgets.controls import choice, slider, switch
+from nfteach.widgets.explorer import Explorer
 from nfteach.widgets.fold import folded_density, preimages, turning_point
 from nfteach.widgets.parts import Area, Arrows, Curves, Density, Dots, Gauge, Handle, Label, Matrix, Number, Plane
-from nfteach.widgets.stage.explorer import Explorer
 
 __all__ = ["PlanarExplorer"]
 

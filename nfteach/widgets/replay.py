@@ -16,10 +16,10 @@ from torch.distributions import Distribution
 from nfteach.widgets.aim import Aim
 from nfteach.widgets.contours import contours
 from nfteach.widgets.controls import choice
+from nfteach.widgets.explorer import Explorer
 from nfteach.widgets.parts import Area, Chart, Curves, Density, Dots, Mark, Number, Plane
 from nfteach.widgets.planes import Extent, cells, checked_extent, square_around
 from nfteach.widgets.snapshots import Look, Model
-from nfteach.widgets.stage.explorer import Explorer
 
 __all__ = ["PosteriorReplay", "TrainingReplay"]
 

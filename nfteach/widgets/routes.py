@@ -19,9 +19,9 @@ from nfteach.jacobian.rng import seeded
 from nfteach.plots.grid import grid_lines
 from nfteach.targets import two_moons
 from nfteach.widgets.controls import choice, integer, slider, switch
+from nfteach.widgets.explorer import Explorer
 from nfteach.widgets.parts import Arrows, Curves, Density, Dots, Handle, Matrix, Number, Plane
 from nfteach.widgets.planes import cells
-from nfteach.widgets.stage.explorer import Explorer
 
 __all__ = ["COSTS", "RoutesExplorer", "untrained_routes"]
 

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from nfteach.widgets.controls import slider
+from nfteach.widgets.explorer import Explorer
 from nfteach.widgets.parts import Area, Chart, Curves, Dots, Handle, Label, Number
-from nfteach.widgets.stage.explorer import Explorer
 
 __all__ = ["StretchExplorer"]
 

@@ -18,8 +18,8 @@ from nfteach.jacobian.numbers import bracketed, coordinate, fixed, summed
 from nfteach.jacobian.pattern import topological_order
 from nfteach.jacobian.rng import seeded
 from nfteach.widgets.controls import choice, integer, slider
+from nfteach.widgets.explorer import Explorer
 from nfteach.widgets.parts import Area, Arrows, Chart, Curves, Handle, Label, Mark, Matrix, Number, Plane, Strip
-from nfteach.widgets.stage.explorer import Explorer
 
 __all__ = ["OrderedMap", "TriangularExplorer", "untrained"]
 

@@ -102,15 +102,9 @@ def picture(explorer: Explorer) -> Any:
 
 
 def picture_of(live: LiveFigure) -> Any:
-    """Return the same of a live figure; of hidden artists, only that they are hidden."""
-    if hasattr(live, "mark"):
-        told = state_of(live, "_frames")
-        return _plain([state_of(live, "_state")["nodes"], told["frames"]], told["pool"])
-    frames = [frame["artists"] for frame in state_of(live, "_frames")["list"]]
-    return [
-        {name: "hidden" if parts.get("visible") is False else _plain(parts) for name, parts in artists.items()}
-        for artists in (state_of(live, "_state")["artists"], *frames)
-    ]
+    """Return the same of a live figure."""
+    told = state_of(live, "_frames")
+    return _plain([state_of(live, "_state")["nodes"], told["frames"]], told["pool"])
 
 
 def _plain(node: Any, pool: Mapping[str, np.ndarray] = MappingProxyType({})) -> Any:
@@ -123,19 +117,11 @@ def _plain(node: Any, pool: Mapping[str, np.ndarray] = MappingProxyType({})) -> 
 
 
 def drawn(explorer: Explorer, name: str) -> np.ndarray:
-    """Return the array that is drawn under a name: an image's or matrix's values, points, segments or vertices."""
-    if hasattr(explorer.live, "mark"):
-        mark = explorer.live.mark(name)
-        assert mark is not None, f"nothing is called {name}"
-        fields = ("values", "points", "heights", "ink", "tips", "at")
-        return np.asarray(next(getattr(mark, field) for field in fields if hasattr(mark, field)))
-    artist = explorer.live.artist(name)
-    artist = getattr(artist, "image", artist)  # of a HeatMap
-    for read in ("get_xydata", "get_segments", "get_xy"):
-        if hasattr(artist, read):
-            return np.asarray(getattr(artist, read)())
-    values = artist.get_array()
-    return np.asarray(artist.get_offsets() if values is None else values)
+    """Return the array that is drawn under a name: a matrix's values, points, heights, pixels, tips or a place."""
+    mark = explorer.live.mark(name)
+    assert mark is not None, f"nothing is called {name}"
+    fields = ("values", "points", "heights", "ink", "tips", "at")
+    return np.asarray(next(getattr(mark, field) for field in fields if hasattr(mark, field)))
 
 
 def centres(extent: tuple[float, ...], resolution: int | tuple[int, int], dtype: torch.dtype) -> torch.Tensor:

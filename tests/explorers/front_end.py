@@ -11,7 +11,7 @@ __all__ = ["drag", "say", "state_of", "unpack"]
 
 
 def unpack(node: Any, buffers: Any) -> Any:
-    """Invert the packing of messages, as live.js does."""
+    """Invert the packing of messages, as stage.js does."""
     if isinstance(node, dict) and "$" in node:
         index, dtype, shape = node["$"]
         return np.frombuffer(buffers[index], dtype).reshape(shape)
@@ -32,9 +32,5 @@ def say(widget: Widget, **content: Any) -> None:
 
 
 def drag(live: Widget, name: str, x: float, y: float, number: int = 1) -> None:
-    """Drag a handle to x, y in its axes."""
-    if hasattr(live, "mark"):
-        say(live, type="gesture", name=name, values=[x, y], number=number)
-        return
-    px, py = live.artist(name).axes.transData.transform((x, y))
-    say(live, type="drag", name=name, at=[px, live.figure.bbox.height - py], drag=number)
+    """Drag a handle to x, y in its plane."""
+    say(live, type="gesture", name=name, values=[x, y], number=number)

@@ -10,8 +10,8 @@ from tests.explorers.cells import GALLERY, STEPPED, gallery_notebook
 from tests.explorers.entry import from_cell, given, picture_of, prepared
 from tests.explorers.registry import EXPLORERS
 
-# A base class, an artist, and what has no controls: `tests/browser/test_lessons.py` looks at the self-test.
-NOT_SHOWN = {"Explorer", "HeatMap", "SelfTest", "predict"}
+# A base class, and what has no controls: `tests/browser/test_lessons.py` looks at the self-test.
+NOT_SHOWN = {"Explorer", "SelfTest", "predict"}
 PLAIN = "from nfteach.widgets import {0}\n\n{0}()"
 # The cells that neither are plain nor make an explorer of the registry, which is made twice there.
 OTHERS = [
