@@ -56,7 +56,7 @@ def test_structural_entries_of_one_and_of_two_maps_are_marked(explorer):
 def test_the_ratio_of_the_areas_nears_the_determinant_as_the_square_shrinks(explorer):
     gaps = []
     for side in (1.6, 0.8, 0.4, 0.2, 0.1, 0.05, 0.02):
-        explorer.set(z1=0.6, z2=0.3, side=side)
+        explorer.set(amount=1.3, z1=0.6, z2=0.3, side=side)
         gaps.append(abs(explorer.readout["area ratio"] - abs(explorer.readout["det J"])))
     assert all(after < 0.7 * before for before, after in pairwise(gaps))
     assert gaps[-1] < 0.02
