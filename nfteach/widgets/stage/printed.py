@@ -349,7 +349,7 @@ def _word(
     if not (left <= at[0] <= right and low <= at[1] <= high):
         return
     ax.annotate(
-        text, at, offset, textcoords="offset points", size=size, color=ROLES[role], rotation=angle or 0, zorder=90,
+        text, at, offset, textcoords="offset points", size=size, color=ROLES[role], rotation=angle or 0, zorder=1000,
         ha=ha, va=va, style="italic" if italic else "normal",
         weight="bold" if italic else "normal", annotation_clip=False,
     )  # fmt: skip
