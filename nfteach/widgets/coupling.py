@@ -35,7 +35,7 @@ LIMIT = {"x": REACH, "y": 3.3}
 MIDDLE = 211
 MINUS = "\N{MINUS SIGN}"
 # The plane: a density's pixels and edges.
-PIXELS, EXTENT = (168, 132), (-4.2, 4.2, -3.3, 3.3)
+PIXELS, EXTENT = (170, 134), (-4.7, 4.7, -3.7, 3.7)
 
 
 class CouplingExplorer(Explorer):
@@ -92,7 +92,7 @@ class CouplingExplorer(Explorer):
             self.presets = {}
         with seeded(0):
             self._samples = torch.randn(400, 2).double()
-        self._grid = torch.from_numpy(grid_lines(None, (-5.0, 5.0, -5.0, 5.0), lines=21, points=101)).double()
+        self._grid = torch.from_numpy(grid_lines(None, (-8.0, 8.0, -8.0, 8.0), lines=33, points=129)).double()
         super().__init__(**state)
 
     def build_controls(self) -> dict[str, Any]:
@@ -247,7 +247,10 @@ def _columns(local: SimpleNamespace) -> Chart:
          for k in range(dim) for name in "xy"]
     )  # fmt: skip
     zeros = torch.tensor([[[20.0, HEIGHT - ZERO[name]], [WIDTH, HEIGHT - ZERO[name]]] for name in "xy"])
-    marks: dict[str, Mark] = {"rails": Curves(rails, color="rule"), "zeros": Curves(zeros, color="rule", dash=True)}
+    marks: dict[str, Mark] = {
+        "rails": Curves(rails, color="rule", alpha=0.7),
+        "zeros": Curves(zeros, color="rule", dash=True),
+    }
     for name in "xy":
         for value in (-2, 0, 2):
             place = torch.tensor([8.0, HEIGHT - ZERO[name] + value * UNIT])
@@ -262,8 +265,10 @@ def _columns(local: SimpleNamespace) -> Chart:
         marks[f"line {k + 1}"] = Curves(line, width=2.5, links=(f"line{k + 1}",))
     for n, i in enumerate(local.changed):
         marks |= _operated(local, n, i, hub, places, written)
-    marks["hub"] = Dots(torch.tensor([[hub, HEIGHT - MIDDLE]]), size=17, ring=True, alpha=1.0, color="ink")
-    marks["s, t"] = Label(torch.tensor([hub, HEIGHT - MIDDLE]), "s, t", size=14, italic=True)
+    marks["hub"] = Dots(
+        torch.tensor([[hub, HEIGHT - MIDDLE]]), size=17 if written else 12, ring=True, alpha=1.0, color="ink"
+    )
+    marks["s, t"] = Label(torch.tensor([hub, HEIGHT - MIDDLE]), "s, t", size=14 if written else 10, italic=True)
     for k in range(dim):
         marks |= _ends(local, k, places, written)
     return Chart(marks, x=(0, WIDTH), y=(0, HEIGHT), ticks=(), axis=False, width=WIDTH, height=HEIGHT)
@@ -283,15 +288,10 @@ def _at(across: float, up: Tensor) -> Tensor:
 
 
 def _hub(local: SimpleNamespace) -> float:
-    """Return where s and t are computed: between two columns, with most inputs before and most outputs behind it."""
+    """Return where s and t are computed: between inputs that pass and those that change, or else near the middle."""
     passes = local.layer.mask.tolist()
-
-    def worth(gap: int) -> tuple[int, float]:
-        before, behind = passes[:gap], passes[gap:]
-        one_way = sum(before) + len(behind) - sum(behind)
-        return max(one_way, local.dim - one_way), -abs(gap - local.dim / 2)
-
-    gap = max(range(1, local.dim), key=worth)
+    parted = [gap for gap in range(1, local.dim) if len({*passes[:gap]}) == len({*passes[gap:]}) == 1]
+    gap = parted[0] if parted else local.dim // 2
     return (_across(gap - 1, local.dim) + _across(gap, local.dim)) / 2
 
 

@@ -246,7 +246,11 @@ class TriangularExplorer(Explorer):
                 across_ruler.mean(0), f"∂{zs[0]}/∂{xs[0]} = {fixed(across[0])}", lift=11, visible=f.triangular
             ),
             "height": Label(
-                up_ruler.mean(0), f"∂{zs[1]}/∂{xs[1]} = {fixed(up[1])}", anchor="start", shift=8, visible=f.triangular
+                up_ruler.mean(0),
+                f"∂{zs[1]}/∂{xs[1]} = {fixed(up[1])}",
+                angle=torch.tensor(90.0),
+                lift=-11,
+                visible=f.triangular,
             ),
             "push up": Arrows(
                 -middle[None], (up - middle)[None], color="x", label=f"push {xs[1]}", links=links[1], width=thick[1]

@@ -5,7 +5,19 @@ import math
 import pytest
 import torch
 
-from nfteach.jacobian.numbers import brief, cell, condition, coordinate, fixed, gap, number, short_vector, value_at
+from nfteach.jacobian.numbers import (
+    bracketed,
+    brief,
+    cell,
+    condition,
+    coordinate,
+    fixed,
+    gap,
+    number,
+    short_vector,
+    summed,
+    value_at,
+)  # fmt: skip
 
 VALUES = (0.0, -0.001, 0.5, -1.234, 9.999, 99.96, 12345.6, -2e12)
 
@@ -52,3 +64,9 @@ def test_vectors_and_coordinates():
     assert value_at(torch.tensor([True, False])) == "(1, 0)"
     assert value_at(torch.zeros(2, 3)) == "a 2 x 3 array, entries from 0 to 0"
     assert [coordinate("x", index) for index in (0, 9, 122)] == ["x₁", "x₁₀", "x₁₂₃"]
+
+
+def test_negative_terms_are_bracketed_in_products_and_subtracted_in_sums():
+    assert [bracketed(value) for value in (1.5, -0.25, -0.001)] == ["1.50", "(\N{MINUS SIGN}0.25)", "0.00"]
+    assert summed([0.5, -0.25, torch.tensor(1.0)]) == "0.50 \N{MINUS SIGN} 0.25 + 1.00"
+    assert summed([-0.5]) == "\N{MINUS SIGN}0.50"
