@@ -305,7 +305,7 @@ def _bars(ax: Axes, mark: Mapping[str, Any], order: int) -> None:
 def _label(ax: Axes, mark: Mapping[str, Any], order: int) -> None:
     angle = mark["angle"]
     if angle is not None:
-        angle = (angle + 90) % 180 - 90
+        angle = 90 - (90 - angle) % 180
     turn = np.deg2rad(angle or 0)
     lift, shift = 0.75 * mark["lift"], 0.75 * mark["shift"]
     offset = shift * np.cos(turn) - lift * np.sin(turn), shift * np.sin(turn) + lift * np.cos(turn)
