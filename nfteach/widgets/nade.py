@@ -228,7 +228,7 @@ class NADEStepper(Explorer):
     def _hint(self, ordering: str) -> str:
         if not self.nade.order_agnostic and ordering != self._own:
             own = "its own" if self._own == OWN else self._own
-            return f"This model learned {own} order only: here its guesses are poor."
+            return f"The model learned {own} order only: poor guesses."
         if ordering in LEVEL:
             return "Point at a pixel, or click one of the model's."
         return "Pixels with an edge are yours. Point at any, or click one of the model's."

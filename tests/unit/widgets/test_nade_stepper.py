@@ -130,7 +130,7 @@ def test_drawings_follow_the_model():
 def test_an_ordering_that_the_model_did_not_learn_is_named(stepper):
     assert "learned" not in stepper.parts["canvas"].note
     stepper.set(ordering="random")
-    assert "This model learned raster order only" in stepper.parts["canvas"].note
+    assert "The model learned raster order only" in stepper.parts["canvas"].note
     free = NADEStepper(wild(12, 5, order_agnostic=True), images(), SHAPE, ordering="random")
     assert "learned" not in free.parts["canvas"].note
 

@@ -92,7 +92,7 @@ def test_every_part_is_printed_on_a_transparent_ground_with_its_title(kind):
     ],
     ids=lambda options: next(iter(options)),
 )
-def test_what_stands_on_pixels_is_printed(options):
+def test_additions_to_pixels_are_printed(options):
     plain, more = (printed({"it": Pixels(torch.eye(4)[None], **one)}) for one in ({}, options))
     rows = min(len(plain), len(more))  # a title needs room
     assert (plain[:rows] != more[:rows]).any(axis=2).sum() > 20 or len(more) > len(plain)
