@@ -170,7 +170,7 @@ class LayerStepper(Explorer):
                     "plane": self._plane(k, seen, way[:, axes], axes),
                     "strip": Strip(
                         self._means, dots=torch.stack(ladj[1:]), first="z", last="x", limit=self._limit,
-                        title="log|det J| of each layer: bars over all samples, \N{WHITE CIRCLE} at z",
+                        title="log|det J| of each layer: its mean, and \N{WHITE CIRCLE} at z",
                     ),
                     **(self._jacobians(k, J[k], products[k]) if s.show_J else {}),
                     **self._gap_chart(k),

@@ -249,7 +249,9 @@ def _lines(points: np.ndarray) -> np.ndarray:
 def _density(ax: Axes, mark: Mapping[str, Any], order: int) -> None:
     image = np.empty((*mark["values"].shape, 4))
     image[..., :3] = _color(mark)
-    image[..., 3] = TINT * mark["values"] / 255
+    edges = [np.minimum(np.arange(n), np.arange(n)[::-1]) + 0.5 for n in mark["values"].shape]
+    soft = [np.minimum(1, edge / (0.06 * len(edge))) for edge in edges]  # it dissolves at its own edge, too
+    image[..., 3] = TINT * mark["values"] / 255 * np.multiply.outer(*soft)
     limits = ax.get_xlim(), ax.get_ylim()
     ax.imshow(
         image, extent=tuple(mark["extent"]), origin="lower", interpolation="bilinear", aspect="auto", zorder=order
@@ -414,7 +416,7 @@ def _strip(ax: Axes, node: Mapping[str, Any], _: Any, width: float, height: floa
     values = node["values"]
     dots = node["dots"]
     limit = node["limit"] or max(1e-9, np.abs(values).max(), 0 if dots is None else np.abs(dots).max())
-    ax.set(xlim=(0, len(values)), ylim=(-1.5, 1.1))
+    ax.set(xlim=(-0.02 * len(values), 1.02 * len(values)), ylim=(-1.5, 1.1))
     signs = [ROLES["neg" if value < 0 else "pos"] for value in values]
     ax.bar(np.arange(len(values)) + 0.5, np.clip(values / limit, -1, 1), 0.88, color=signs, alpha=0.6)
     ax.plot([0, len(values)], [0, 0], color=ROLES["soft"], lw=0.8)

@@ -291,6 +291,9 @@ function sized(canvas, width, height) {
   return ctx;
 }
 
+// The strength of cell k of n of a density, which dissolves at its own edge, too.
+const soft = (k, n) => Math.min(1, (Math.min(k, n - 1 - k) + 0.5) / (0.06 * n));
+
 const DIM = 0.16; // of marks that are not lit
 const faded = (store, links) => store.lit && links?.length && !links.some((name) => store.lit.includes(name));
 
@@ -413,7 +416,7 @@ class PlaneView {
       const { data } = mark.values;
       for (let row = 0; row < rows; row++) {
         for (let column = 0; column < columns; column++) {
-          const alpha = Math.round(this.palette.tint * data[row * columns + column]);
+          const alpha = Math.round(this.palette.tint * data[row * columns + column] * soft(row, rows) * soft(column, columns));
           words[(rows - 1 - row) * columns + column] = (word | (alpha << 24)) >>> 0;
         }
       }
