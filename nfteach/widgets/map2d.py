@@ -130,9 +130,9 @@ class MapExplorer2D(Explorer):
         self.essential = ("side", "z1", "z2")
         try:
             self._flow = f = AnyMap(flow, dim=2, base=base)
-            x = f(self._z)
-            self._start = tuple(self._z[x.isfinite().all(1)][0].tolist())
-            image = _window_of(x)
+            image = _window_of(f(self._z))
+            tried = torch.cat([torch.tensor([self._start], dtype=torch.float64), self._z])
+            self._start = tuple(tried[f(tried).isfinite().all(1)][0].tolist())
             self._seen = _joined(self._before, image)
             extent = _extent(image, 1.2, 1.2)
             q = f.density(_centres(extent)) if f.has_inverse else _counted(f, extent)
