@@ -121,14 +121,12 @@ class LayerStepper(Explorer):
         self._points = self._through(z)
         if not self._points.isfinite().all():
             raise ValueError("flow takes samples of the base to infinity or NaN, which can't be shown")
-        self._shown = square_around(self._points) if extent is None else checked_extent(extent)
+        self._wanted = None if extent is None else checked_extent(extent)
         self._data = None if data is None else _checked_data(data, self.dim)[:2000]
         self._means = torch.stack([step.ladj.mean() for step in self._map.steps(z)])
         self._limit = max(1.6 * self._means.abs().max().item(), 0.1)
         self._fixed = self._patterns(z)
-        self._gap = None if target is None else self._gap_to(Aim(target, self.dim, extent and self._shown))
-        wide = _widened(self._shown)
-        self._extent, self._pixels = wide, cells(wide, (self._resolution, round(_WIDE * self._resolution)))
+        self._gap = None if target is None else self._gap_to(Aim(target, self.dim, self._wanted))
         self._still: dict[str, Any] | None = None
         if self.dim == 2:
             self._still = self._seen([0, 1], self._rest, None)
@@ -160,7 +158,7 @@ class LayerStepper(Explorer):
         seen = self._still or self._seen(axes, probe, way)
         running, last = torch.stack(ladj).cumsum(0), len(self._layers)
         log_q = self._map.log_base(probe) - running
-        crowded = s.show_J and self._gap is not None
+        crowded = s.show_J and (self._gap is not None or self.dim > 2)
         pictures = []
         for k in range(last + 1):
             name = self._layers[k - 1].name if k else "the base"
@@ -212,19 +210,27 @@ class LayerStepper(Explorer):
         return torch.stack([z, *(step.output for step in self._map.steps(z))])
 
     def _seen(self, axes: list[int], probe: Tensor, way: Tensor | None) -> dict[str, Any]:
-        """Return the grid and the density of each frame in two dimensions, through z = ``probe``."""
+        """Return the view of two dimensions, and each frame's grid and density there, through z = ``probe``."""
+        shown = self._view(axes)
+        extent = _widened(shown)
+        pixels = cells(extent, (self._resolution, round(_WIDE * self._resolution)))
         lines = probe.expand(*self._lines.shape[:2], -1).clone()
         lines[..., axes] = self._lines
         grid = self._through(lines)[..., axes].nan_to_num(0.0).clamp(-_FAR, _FAR)
-        shape = self._pixels.shape[:2]
-        points = self._pixels.reshape(-1, 2).expand(len(self._layers) + 1, -1, 2)
+        points = pixels.reshape(-1, 2).expand(len(self._layers) + 1, -1, 2)
         if way is not None:
             whole = way[:, None].expand(-1, points.shape[1], -1).clone()
             whole[..., axes] = points.to(whole.dtype)
             points = whole
         logs, excuses = self._log_densities(points.float())
-        density = logs.exp().nan_to_num(0.0, posinf=0.0).reshape(-1, *shape)
-        return {"grid": grid, "density": density, "excuses": excuses}
+        density = logs.exp().nan_to_num(0.0, posinf=0.0).reshape(-1, *pixels.shape[:2])
+        # The tint is strong at the density of a normal whose box is the picture's; of a slice, at half of its highest.
+        left, right, bottom, top = shown
+        scale = 4.0 / ((right - left) * (top - bottom)) if self.dim == 2 else 0.5 * float(density[0].max()) or 1.0
+        return {"shown": shown, "extent": extent, "scale": scale, "grid": grid, "density": density, "excuses": excuses}
+
+    def _view(self, axes: list[int]) -> Extent:
+        return self._wanted or square_around(self._points[..., axes])
 
     def _log_densities(self, points: Tensor) -> tuple[Tensor, list[str]]:
         """Return log q_k (K + 1, N) at points (K + 1, N, D) of frame k, and for each frame "" or why it has none."""
@@ -264,8 +270,9 @@ class LayerStepper(Explorer):
     def _plane(self, k: int, seen: dict[str, Any], way: Tensor, axes: list[int]) -> Plane:
         last = len(self._layers)
         travelled = {"color": "z", "toward": "x", "shade": k / last}
-        left, right, bottom, top = self._shown
-        marks: dict[str, Any] = {"density": Density(seen["density"][k], self._extent, scale=self._scale(), **travelled)}
+        left, right, bottom, top = seen["shown"]
+        density = Density(seen["density"][k], seen["extent"], scale=seen["scale"], **travelled)
+        marks: dict[str, Any] = {"density": density}
         if self._gap is not None and self._gap["contours"] is not None:
             marks["target"] = Curves(self._gap["contours"], width=1.0, color="soft", alpha=0.8, dash=True)
         if self._data is not None:
@@ -281,7 +288,7 @@ class LayerStepper(Explorer):
             "z": Handle(way[0], label="z", help="drag z"),
             "x": self._point(way[-1], "x", "x", not seen["excuses"][last], "drag x: the flow is inverted"),
         }  # fmt: skip
-        return Plane(marks, (left, right), (bottom, top), ticks=_ticks(self._shown), note=seen["excuses"][k])
+        return Plane(marks, (left, right), (bottom, top), ticks=_ticks(seen["shown"]), note=seen["excuses"][k])
 
     def _point(
         self, at: Tensor, label: str, color: str, inverted: bool, help: str, shape: str = "ring"
@@ -293,7 +300,7 @@ class LayerStepper(Explorer):
 
     def _jacobians(self, k: int, J: Tensor, product: Tensor) -> dict[str, Any]:
         (zero, one), (zero_so_far, one_so_far) = self._fixed[k]
-        size = {"place": "side", "width": 160 if self.dim == 2 else 264, "height": 96 if self.dim == 2 else 160}
+        size = {"place": "side", "width": 160 if self.dim == 2 else 264, "height": 96 if self.dim == 2 else 124}
         title = f"J of layer {k}, at z{_below(k - 1) if k > 1 else ''}" if k else "J before the first layer"
         return {
             "J": Matrix(J, zero, one, title=title, **size),
@@ -301,11 +308,6 @@ class LayerStepper(Explorer):
                 product, zero_so_far, one_so_far, title=f"J of layers 1 to {k}" if k else "and so far", **size
             ),
         }
-
-    def _scale(self) -> float:
-        """Return the density at which the tint is strong: that of a normal whose box is the picture's."""
-        left, right, bottom, top = self._shown
-        return 4.0 / ((right - left) * (top - bottom))
 
     def _gap_to(self, aim: Aim) -> dict[str, Any]:
         """Return E[log q_k - log p] + log Z after each layer; log q comes from the pass that makes the samples."""
@@ -317,7 +319,8 @@ class LayerStepper(Explorer):
         each = self._map.log_base(z) - running - aim.log_prob(x) + (aim.log_z or 0.0)
         contours = None
         if self.dim == 2:
-            contours = outlines(aim.log_prob(cells(self._shown, (96, 96))).exp(), self._shown)
+            view = self._view([0, 1])
+            contours = outlines(aim.log_prob(cells(view, (96, 96))).exp(), view)
         gap, error = each.mean(1), each.std(1) / math.sqrt(_FOR_GAP)
         name = "free energy" if aim.log_z is None else "ELBO gap, KL(q‖p)"
         return {"mean": gap, "error": error, "name": name, "contours": contours}

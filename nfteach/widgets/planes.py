@@ -32,11 +32,9 @@ def checked_extent(extent: Any) -> Extent:
 
 
 def square_around(points: Tensor) -> Extent:
-    """Return a square around nearly all of points (frames, N, D) in every frame; of every two dimensions, if D > 2."""
+    """Return a square around nearly all of points (frames, N, 2) in every frame."""
     finite = points.nan_to_num(0.0).clamp(-_FAR, _FAR).numpy()
     low, high = np.quantile(finite, 0.005, axis=1).min(0), np.quantile(finite, 0.995, axis=1).max(0)
-    if points.shape[-1] > 2:
-        low, high = np.full(2, low.min()), np.full(2, high.max())
     middle, half = (low + high) / 2, 0.55 * float((high - low).max()) or 1.0
     left, bottom, right, top = (float(end) for end in (*(middle - half), *(middle + half)))
     return (left, right, bottom, top)

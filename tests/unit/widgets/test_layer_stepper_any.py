@@ -87,6 +87,19 @@ def test_the_slice_is_the_density_of_points_that_share_the_other_coordinates(fiv
             assert density.values[row, column].item() == pytest.approx(q, rel=1e-3, abs=1e-9)  # made in float32
 
 
+def test_the_view_is_around_the_samples_in_its_two_dimensions():
+    stepper = small(Stack(Scale([1.0, 0.1, 20.0])))
+    for i, j, reach in ((1, 2, 2.5), (1, 3, 50.0)):
+        stepper.set(i=i, j=j)
+        plane = stepper.parts["plane"]
+        points = torch.stack([marks["samples"].points for marks in marks_of(stepper)])
+        assert (points.abs() <= max(plane.x[1], -plane.x[0]) * 1.5).all()
+        assert plane.x[1] - plane.x[0] == pytest.approx(2 * reach, rel=0.3)
+        # The tint of the slice before the first layer is neither faint nor full.
+        density = marks_of(stepper)[0]["density"]
+        assert 0.3 < density.scale / density.values.max() < 0.8
+
+
 def test_the_same_dimension_twice_is_an_error_that_clears(five):
     stepper = five
     stepper.set(i=2, j=2)
