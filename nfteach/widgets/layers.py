@@ -158,6 +158,7 @@ class LayerStepper(Explorer):
         seen = self._still or self._seen(axes, probe, way)
         running, last = torch.stack(ladj).cumsum(0), len(self._layers)
         log_q = self._map.log_base(probe) - running
+        sizes = "areas" if self.dim == 2 else "volumes"
         crowded = s.show_J and (self._gap is not None or self.dim > 2)
         pictures = []
         for k in range(last + 1):
@@ -176,7 +177,7 @@ class LayerStepper(Explorer):
                         "layer": Number(f"{k} of {last}: {name}" if k else "0: the base", more=crowded),
                         "layer's log|det|": Number(ladj[k], unit="nats"),
                         "running log|det|": Number(
-                            running[k], unit="nats", note=f"areas at the point × {float(running[k].exp()):.3g}"
+                            running[k], unit="nats", note=f"{sizes} at the point × {float(running[k].exp()):.3g}"
                         ),
                         "log q": Number(
                             log_q[k], unit="nats", more=crowded,
