@@ -40,8 +40,11 @@ def lab(tmp_path_factory) -> Iterator[Lab]:
 
 @pytest.fixture(scope="session")
 def desk(lab, browser) -> Iterator[Page]:
-    """JupyterLab, loaded once, in a page that all tests share: to load it costs more than most of them."""
-    with fresh_page(browser) as page:
+    """JupyterLab, loaded once, in a page that all tests share: to load it costs more than most of them.
+
+    It wants less motion, so that what is moved is there at once; the tests on a bare page look at what moves.
+    """
+    with fresh_page(browser, reduced_motion="reduce") as page:
         lab.load(page)
         yield page
 

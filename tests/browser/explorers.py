@@ -14,6 +14,7 @@ __all__ = [
     "in_cell",
     "label",
     "move",
+    "open_more",
     "reset",
     "settled",
     "shown",
@@ -49,8 +50,9 @@ SHOWN = """(root) => {
         for (let k = 0; k < pixels.length; k++) sum = (Math.imul(sum, 31) + pixels[k]) | 0;
         return `${width} x ${height}: ${sum}`;
     };
+    const handles = all('.nfteach-handle, .nfteach-knob').map((one) => one.getAttribute('transform') || one.getAttribute('cx'));
     return {
-        picture: all('canvas.nfteach-canvas').filter((canvas) => canvas.width && canvas.height).map(digest).join(),
+        picture: [...all('canvas.nfteach-canvas').filter((canvas) => canvas.width && canvas.height).map(digest), ...handles].join(),
         readout: all('.nfteach-readout, .nfteach-frame-label').map((one) => one.textContent).join(),
         error: all('.nfteach-error').filter((one) => one.checkVisibility()).map((one) => one.innerText).join('; '),
     };
@@ -98,6 +100,7 @@ def move(root: Locator, picture: Path, wait: int = WAIT) -> None:
     Screenshots before and after are kept beside `picture`.
     """
     root.scroll_into_view_if_needed()
+    open_more(root)
     began = slider_values(root)
     root.screenshot(path=picture.with_name(f"{picture.name}-before.png"))
     seen = [shown(root)]
@@ -122,6 +125,7 @@ def sweep(root: Locator, wait: int = WAIT) -> None:
     `move`, which looks after each control, takes several times as long; the gallery does that for every explorer.
     """
     root.scroll_into_view_if_needed()
+    open_more(root)
     began, before = slider_values(root), shown(root)
     root.evaluate(WATCH_ERRORS)
     moved = [what for press in PRESSES for what in press(root)]
@@ -134,6 +138,13 @@ def sweep(root: Locator, wait: int = WAIT) -> None:
     errors = root.evaluate("(root) => root.errors")
     assert not errors, f"{', '.join(moved)}: {'; '.join(errors)}"
     reset(root, began)
+
+
+def open_more(root: Locator) -> None:
+    """Unfold the controls that stand under "more"."""
+    for fold in root.locator(".nfteach-more .jupyter-widget-Collapse:not(.jupyter-widget-Collapse-open)").all():
+        fold.locator(".jupyter-widget-Collapse-header").click()
+    expect(root.locator(".nfteach-more .jupyter-widget-Collapse:not(.jupyter-widget-Collapse-open)")).to_have_count(0)
 
 
 def press_sliders(root: Locator) -> Iterator[str]:

@@ -10,7 +10,7 @@ from tests.browser.explorers import SLIDER, label, reset, settled, shown, slider
 
 __all__ = ["drag", "drag_fast", "point_and_click"]
 
-HANDLE = ".nfteach-handle"
+HANDLE = ".nfteach-handle:not(.nfteach-dead)"
 PRESET = ".nfteach-preset"
 # From now on, the time of every painting of a canvas, and of the mouse let go.
 WATCH = """(canvas) => {

@@ -7,40 +7,41 @@ from tests.browser.explorers import ROOTS, move, settled, sweep, visible_error
 from tests.notebooks.compare import changed_results
 
 EXPLORERS = """
-from matplotlib.figure import Figure
+import torch
 
-from nfteach.widgets import Explorer, LiveFigure
+from nfteach.widgets import Explorer
 from nfteach.widgets.controls import slider
+from nfteach.widgets.parts import Dots, Plane
+
+
+def shown(height, number):
+    points = torch.stack([torch.zeros(()), torch.as_tensor(height)])[None]
+    return {"plane": Plane({"point": Dots(points, size=5.0)}), "readout": {"height": number}}
 
 
 class Answering(Explorer):
     def build_controls(self):
         return {"height": slider("height", -2, 2, value=0.0)}
 
-    def build_live(self):
-        figure = Figure(figsize=(2, 2))
-        ax = figure.add_subplot(xlim=(-3, 3), ylim=(-3, 3))
-        return LiveFigure(figure, {"point": ax.scatter([], [])}, alt="a point")
-
-    def compute(self, state):
-        return {"point": [[0.0, state["height"]]], "readout": {"height": state["height"]}}
+    def picture(self, s):
+        return shown(s.height, s.height)
 
 
 class Dead(Answering):
-    def compute(self, state):
-        return {"point": [[0.0, 0.0]], "readout": {"height": 0.0}}
+    def picture(self, s):
+        return shown(0.0, 0.0)
 
 
 class Silent(Answering):
-    def compute(self, state):
-        return {"point": [[0.0, state["height"]]], "readout": {"height": 0.0}}
+    def picture(self, s):
+        return shown(s.height, 0.0)
 
 
 class Failing(Answering):
-    def compute(self, state):
-        if state["height"]:
+    def picture(self, s):
+        if s.height != 0:
             raise ValueError("a height above zero, and I fall")
-        return super().compute(state)
+        return super().picture(s)
 """
 
 

@@ -25,7 +25,7 @@ CELLS = """() => window.jupyterapp.shell.currentWidget.content.widgets.map((one)
 def notebook(lab, browser) -> Page:
     """A part of the gallery in Notebook 7, run whole."""
     write_gallery(lab.root / "gallery7.ipynb", NAMES)
-    with fresh_page(browser) as page:
+    with fresh_page(browser, reduced_motion="reduce") as page:
         lab.open_in_notebook(page, "gallery7.ipynb")
         assert lab.run_all(page)
         yield page

@@ -14,26 +14,21 @@ from tests.explorers.cells import GALLERY
 
 FRAGILE = """
 import torch
-from matplotlib.figure import Figure
-from nfteach.widgets import Explorer, LiveFigure
+from nfteach.widgets import Explorer
 from nfteach.widgets.controls import slider
+from nfteach.widgets.parts import Dots, Plane
 
 
 class Fragile(Explorer):
     def build_controls(self):
         return {"power": slider("power", -1, 1, value=0.5, step=0.5)}
 
-    def build_live(self):
-        figure = Figure(figsize=(3, 3))
-        ax = figure.add_subplot(xlim=(-3, 3), ylim=(-3, 3))
-        return LiveFigure(figure, {"points": ax.scatter([], [])}, alt="points")
-
-    def compute(self, state):
+    def picture(self, s):
         z = torch.linspace(-2, 2, 20)
-        x = z.abs() ** state["power"] if state["power"] else z.log()  # NaN
-        if state["power"] < 0:
+        x = z.abs() ** s.power if s.power != 0 else z.log()  # NaN
+        if s.power < 0:
             raise RuntimeError("mat1 and mat2 shapes cannot be multiplied (20x1 and 2x2)")
-        return {"points": torch.stack([z, x], dim=1), "readout": {"power": state["power"]}}
+        return {"plane": Plane({"points": Dots(torch.stack([z, x], dim=1))}), "readout": {"power": s.power}}
 
 
 Fragile()
@@ -46,20 +41,20 @@ SIDEBAR = "() => window.jupyterapp.commands.execute('application:toggle-left-are
 def test_a_map_that_fails_at_some_values_says_so_and_recovers_on_the_next_good_one(opened, page, artefacts):
     assert opened(FRAGILE)
     root = in_cell(page, 0)
-    canvas = root.locator("canvas")
+    main = root.locator(".nfteach-main")
     good = settled(root)
     root.locator(SLIDER).focus()
     for key, words in (("ArrowLeft", "NaN"), ("ArrowLeft", "mat1 and mat2")):
         page.keyboard.press(key)
         expect(root.get_by_role("alert")).to_contain_text(words)
         assert settled(root)["picture"] == good["picture"], "the last good picture stays, and is pale"
-        assert canvas.evaluate("(canvas) => Number(getComputedStyle(canvas).opacity)") < 0.6
+        assert main.evaluate("(one) => Number(getComputedStyle(one).opacity)") < 0.6
         assert "Traceback" not in page.locator(".jp-NotebookPanel:visible").inner_text()
         root.screenshot(path=artefacts / f"{words[:3]}.png")
     page.keyboard.press("End")
     expect(root.get_by_role("alert")).to_have_count(0)
     assert settled(root)["readout"] != good["readout"]
-    assert canvas.evaluate("(canvas) => getComputedStyle(canvas).opacity") == "1"
+    assert main.evaluate("(one) => getComputedStyle(one).opacity") == "1"
     page.keyboard.press("Home")
     expect(root.get_by_role("alert")).to_be_visible()
     root.locator(".nfteach-reset").click()
@@ -117,7 +112,7 @@ def fitted(root: Locator, ratio: int) -> float:
     )
     settled(root)
     box, cell = (
-        root.locator("canvas").bounding_box(),
+        root.locator("canvas").first.bounding_box(),
         root.evaluate_handle("(one) => one.closest('.jp-OutputArea-output')"),
     )
     output = cell.as_element().bounding_box()
@@ -129,7 +124,7 @@ def fitted(root: Locator, ratio: int) -> float:
 
 @pytest.mark.timeout(180)
 def test_in_the_browser_memory_is_flat_over_a_thousand_updates(opened, page):
-    turn = "def turn(times):\n    for k in range(times):\n        it.set(stretch=1 + k % 100 / 100, shift=k % 50 / 50)"
+    turn = "def turn(times):\n    for k in range(times):\n        it.reset() if k % 7 == 0 else it.set(**{name: it.controls[name].min + k % 100 / 200 for name in it.essential[:2]})"
     assert opened(GALLERY["StretchExplorer"].replace("\nStretchExplorer()", f"\n{turn}\n\nit = StretchExplorer()\nit"))
     root = in_cell(page, 0)
     meter = page.context.new_cdp_session(page)
