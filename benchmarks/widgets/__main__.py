@@ -3,13 +3,14 @@
 Every explorer of the gallery has a page of its own, with three references for comparison:
 
 - label: a slider whose value the kernel writes into a label, the minimum for any round trip;
-- interact: the same picture, drawn by matplotlib and shown inline by `interact`;
-- ipympl: the same picture, with its artists moved and its canvas drawn by matplotlib's own widget.
+- interact: the same picture, printed by matplotlib and shown inline by `interact`;
+- ipympl: the same picture, printed on the canvas of matplotlib's own widget.
 
 The explorer's first slider is moved, and the references' sliders likewise; where the browser holds frames, these are
 measured, too. All take turns, with a few key presses each in every round, so that a load on the machine affects them
 alike. A measurement runs from the key press to the screen frame that shows the answer. In a drag the mouse moves once
-for each screen frame, and the pictures that differ from their predecessor are counted. Frames are stepped through by
+for each screen frame, and the pictures that differ from their predecessor are counted; and once more while the slider
+is set on every screen frame, which no mouse delays. Frames are stepped through by
 keys, at twice the rate of the screen.
 
 The server has the settings of `make lab`, with Nagle's algorithm off; hosted servers usually have it on.
@@ -55,6 +56,9 @@ def measure(lab: Lab, browser: Browser, name: str, rounds: int, presses: int, dr
             for key, cell in cells.items():
                 cell.begin()
                 times[key].drags.append(cell.drag(drag))
+                if key == ("explorer", "slider"):
+                    cell.begin()
+                    times[key].sweeps.append(cell.sweep(drag))
         return times, labels
 
 

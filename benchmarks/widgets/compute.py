@@ -26,8 +26,7 @@ def costs(explorer: Any, name: str, moves: int = MOVES) -> tuple[float, float, f
     Returns:
         the median of the whole move, the median of its ``picture`` alone, and the 95th percentile of the whole move.
     """
-    method = "picture" if hasattr(explorer, "picture") else "compute"
-    compute, inside, whole = getattr(explorer, method), [], []
+    compute, inside, whole = explorer.picture, [], []
 
     def timed(state: Any) -> dict[str, Any]:
         start = process_time()
@@ -36,14 +35,14 @@ def costs(explorer: Any, name: str, moves: int = MOVES) -> tuple[float, float, f
         finally:
             inside.append(1000 * (process_time() - start))
 
-    setattr(explorer, method, timed)
+    explorer.picture = timed
     try:
         for value in values_of(explorer.controls[name], moves + 3):
             start = process_time()
             explorer.set(**{name: value})
             whole.append(1000 * (process_time() - start))
     finally:
-        delattr(explorer, method)
+        del explorer.picture
     whole, inside = whole[3:], inside[3:]  # the first moves are the warm-up
     return statistics.median(whole), statistics.median(inside), statistics.quantiles(whole, n=20)[-1]
 

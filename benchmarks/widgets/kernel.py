@@ -9,10 +9,14 @@ from typing import Any
 
 import ipywidgets
 from IPython.display import display
+from matplotlib.figure import Figure
 
 from nfteach.widgets import LiveFigure
+from nfteach.widgets.controls import Hidden
+from nfteach.widgets.stage.packing import rows_of
+from nfteach.widgets.stage.printed import figure_of
 
-__all__ = ["first_slider", "floor", "interact", "ipympl", "peer", "shown_by", "silent", "stamped"]
+__all__ = ["first_slider", "floor", "interact", "ipympl", "peer", "printed", "shown_by", "silent", "stamped"]
 
 
 def floor() -> None:
@@ -32,7 +36,7 @@ def interact(source: str, kind: str) -> None:
 
     def draw(value: float) -> None:
         move(value)
-        display(live.figure)
+        display(printed(live))
 
     ipywidgets.interact(draw, value=slider)
 
@@ -45,15 +49,22 @@ def ipympl(source: str, kind: str) -> None:
     if made is None:
         return
     live, slider, move = made
-    canvas = Canvas(live.figure)
+    canvas = Canvas(printed(live))
     FigureManager(canvas, 0)
 
     def draw(change: Any) -> None:
         move(change["new"])
+        canvas.figure = printed(live)
+        canvas.figure.set_canvas(canvas)
         canvas.draw()
 
     slider.observe(draw, "value")
     display(ipywidgets.VBox([slider, canvas]))
+
+
+def printed(live: LiveFigure) -> Figure:
+    """Return the picture of a live figure as matplotlib prints it."""
+    return figure_of(live._flat, rows_of(live._readout), live.help, live.main)
 
 
 def peer(source: str, kind: str) -> tuple[LiveFigure, ipywidgets.Widget, Callable[[Any], None]] | None:
@@ -64,7 +75,7 @@ def peer(source: str, kind: str) -> tuple[LiveFigure, ipywidgets.Widget, Callabl
         kind: "slider" or "frames".
 
     Returns:
-        the cell's figure, a copy of its slider, and a function that moves the figure's artists to the slider's value;
+        the cell's figure, a copy of its slider, and a function that moves the figure to the slider's value;
         None if the cell has no slider or frames.
     """
     widget = shown_by(source)
@@ -88,10 +99,13 @@ def peer(source: str, kind: str) -> tuple[LiveFigure, ipywidgets.Widget, Callabl
 
 
 def first_slider(widget: Any) -> str | None:
-    """Return the name of an explorer's first visible slider, or None if it has none."""
-    for name, control in getattr(widget, "controls", {}).items():
-        hidden = control.layout.visibility == "hidden" or control.layout.display == "none" or control.disabled
-        if isinstance(control, ipywidgets.FloatSlider | ipywidgets.IntSlider) and not hidden:
+    """Return the name of the first slider that is in view below an explorer's picture, or None if it has none."""
+    controls = getattr(widget, "controls", {})
+    shown = [name for name in controls if name != widget.step and not isinstance(controls[name], Hidden)]
+    for name in list(getattr(widget, "essential", ())) or shown[:4]:
+        control = controls[name]
+        unseen = control.layout.visibility == "hidden" or control.layout.display == "none" or control.disabled
+        if isinstance(control, ipywidgets.FloatSlider | ipywidgets.IntSlider) and not unseen:
             return name
     return None
 
@@ -108,7 +122,7 @@ def shown_by(source: str) -> Any:
 
 
 def silent(widget: Any) -> None:
-    """Stop an explorer from packing and sending its picture; it still computes, and moves its artists."""
+    """Stop an explorer from packing and sending its picture; it still computes."""
     widget.close()
     live = widget if isinstance(widget, LiveFigure) else widget.live
     live._tell = live.send_state = lambda *_, **__: None
@@ -133,7 +147,7 @@ def stamped(widget: Any) -> list[tuple[str, float, int]]:
         setattr(owner, method, watched)
 
     watch(widget.controls[first_slider(widget)], "set_state")
-    watch(widget, "picture" if hasattr(widget, "picture") else "compute", "compute")
+    watch(widget, "picture", "compute")
     for method in ("update", "set_frames", "send"):
         watch(widget.live, method)
     return stamps

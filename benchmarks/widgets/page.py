@@ -75,10 +75,17 @@ class Drag:
 
 @dataclass
 class Times:
-    """The measurements of one variant: milliseconds from key to pixels for each press, and drags."""
+    """The measurements of one variant.
+
+    Attributes:
+        presses: the milliseconds from key to pixels for each press.
+        drags: what was painted while the mouse dragged the slider.
+        sweeps: what was painted while the slider was set on every frame of the screen.
+    """
 
     presses: list[float] = field(default_factory=list)
     drags: list[Drag] = field(default_factory=list)
+    sweeps: list[Drag] = field(default_factory=list)
 
 
 @contextmanager
@@ -208,11 +215,22 @@ class Cell:
 
         Each screen frame has one move, by a step of the slider or at least two pixels.
         """
-        self.page.wait_for_timeout(1000)
-        self.page.evaluate("() => { window.bench.keep = true; return window.bench.changes(); }")
+        self._quiet()
         began = self.page.evaluate("() => performance.now()")
         (self.hold_keys if self.native else self.move_mouse)(seconds)
-        released = self.page.evaluate("() => performance.now()") if self.native else None
+        return self._counted(began, self.page.evaluate("() => performance.now()") if self.native else None)
+
+    def sweep(self, seconds: float) -> Drag:
+        """Set the slider on every frame of the screen, by keys that the page itself presses."""
+        self._quiet()
+        return self._counted(*self.handle.evaluate("(one, seconds) => window.bench.sweep(one, seconds)", seconds))
+
+    def _quiet(self) -> None:
+        self.page.wait_for_timeout(1000)
+        self.page.evaluate("() => { window.bench.keep = true; return window.bench.changes(); }")
+
+    def _counted(self, began: float, released: float | None) -> Drag:
+        """Count the pictures since ``began``; ``released`` is the page's own time of the mouse if None."""
         with suppress(Error):
             self.page.wait_for_function("() => window.bench.quiet() > 700", polling=100, timeout=WAIT)
         seen = self.page.evaluate("() => { window.bench.keep = false; return window.bench.changes(); }")

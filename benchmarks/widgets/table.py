@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 from dataclasses import dataclass
 
-from benchmarks.widgets.page import Times
+from benchmarks.widgets.page import Drag, Times
 
 __all__ = ["AIMS", "HEAD", "Row", "misses", "row_of"]
 
@@ -16,7 +17,8 @@ AIMS = {
 }
 HEAD = (
     f"{'slider event to pixels':36} {'median':>7} {'p95':>6} {'label':>6} {'x label':>7}"
-    f" {'interact':>8} {'x faster':>8} {'ipympl':>7} {'x faster':>8} {'frames/s':>8} {'label':>6} {'lag':>5}"
+    f" {'interact':>8} {'x faster':>8} {'ipympl':>7} {'x faster':>8} {'frames/s':>8} {'label':>6}"
+    f" {'set/s':>6} {'lag':>5}"
 )
 
 
@@ -30,6 +32,7 @@ class Row:
         median, p95: the time from key to pixels.
         label, interact, ipympl: the medians of the references in the same page.
         rate, label_rate: the frames per second in a drag.
+        set_rate: the frames per second while the slider is set on every screen frame; not a number for frames.
         lag: the time from the release to the last picture.
     """
 
@@ -42,13 +45,15 @@ class Row:
     ipympl: float
     rate: float
     label_rate: float
+    set_rate: float
     lag: float
 
     def __str__(self) -> str:
         return (
             f"{self.name:36.36} {self.median:7.1f} {self.p95:6.1f} {self.label:6.1f} {self.median / self.label:7.2f}"
             f" {self.interact:8.1f} {self.interact / self.median:8.1f} {self.ipympl:7.1f}"
-            f" {self.ipympl / self.median:8.1f} {self.rate:8.1f} {self.label_rate:6.1f} {self.lag:5.0f}"
+            f" {self.ipympl / self.median:8.1f} {self.rate:8.1f} {self.label_rate:6.1f}"
+            f" {self.set_rate:6.1f} {self.lag:5.0f}"
         )
 
 
@@ -63,8 +68,9 @@ def row_of(name: str, kind: str, times: dict[tuple[str, str], Times]) -> Row:
         label=statistics.median(label.presses),
         interact=statistics.median(times["interact", kind].presses),
         ipympl=statistics.median(times["ipympl", kind].presses),
-        rate=rate(own),
-        label_rate=rate(label),
+        rate=rate(own.drags),
+        label_rate=rate(label.drags),
+        set_rate=rate(own.sweeps),
         lag=max(drag.lag for drag in own.drags),
     )
 
@@ -74,9 +80,9 @@ def p95(values: list[float]) -> float:
     return statistics.quantiles(values, n=20, method="inclusive")[-1] if len(values) > 1 else values[0]
 
 
-def rate(times: Times) -> float:
-    """Return the median frames per second over all drags."""
-    return statistics.median(drag.rate for drag in times.drags)
+def rate(drags: list[Drag]) -> float:
+    """Return the median frames per second over all drags; not a number without any."""
+    return statistics.median(drag.rate for drag in drags) if drags else math.nan
 
 
 def misses(row: Row) -> list[str]:

@@ -101,6 +101,17 @@ window.bench = (() => {
   // Milliseconds since the last recorded answer; Infinity if there are none.
   bench.quiet = () => (bench.notes.length ? performance.now() - bench.notes.at(-1).answered : Infinity);
 
+  // Set a slider on every frame of the screen, to and fro, by key events that come from here.
+  bench.sweep = async (handle, seconds) => {
+    const began = performance.now();
+    for (let k = 0; performance.now() - began < 1000 * seconds; k++) {
+      await new Promise(requestAnimationFrame);
+      const key = Math.floor(k / 15) % 2 ? "ArrowLeft" : "ArrowRight";
+      handle.dispatchEvent(new KeyboardEvent("keydown", { key, bubbles: true }));
+    }
+    return [began, performance.now()];
+  };
+
   document.addEventListener("keydown", () => {
     if (bench.keep) return;
     bench.pressed = performance.now();

@@ -50,9 +50,11 @@ SHOWN = """(root) => {
         for (let k = 0; k < pixels.length; k++) sum = (Math.imul(sum, 31) + pixels[k]) | 0;
         return `${width} x ${height}: ${sum}`;
     };
-    const handles = all('.nfteach-handle, .nfteach-knob').map((one) => one.getAttribute('transform') || one.getAttribute('cx'));
+    const canvases = all('canvas.nfteach-canvas').filter((canvas) => canvas.width && canvas.height);
+    const handles = all('.nfteach-handle, .nfteach-knob');
+    const places = handles.map((one) => one.getAttribute('transform') || one.getAttribute('cx'));
     return {
-        picture: [...all('canvas.nfteach-canvas').filter((canvas) => canvas.width && canvas.height).map(digest), ...handles].join(),
+        picture: [...canvases.map(digest), ...places].join(),
         readout: all('.nfteach-readout, .nfteach-frame-label').map((one) => one.textContent).join(),
         error: all('.nfteach-error').filter((one) => one.checkVisibility()).map((one) => one.innerText).join('; '),
     };

@@ -35,6 +35,14 @@ COLOURS = """(root) => {
 }"""
 
 
+# Scroll the picture to the upper edge of the notebook; return where it then begins.
+TO_THE_TOP = """(root) => {
+    const main = root.querySelector('.nfteach-main');
+    main.scrollIntoView({ block: 'start' });
+    return main.getBoundingClientRect().top;
+}"""
+
+
 @pytest.fixture(scope="module")
 def gallery(lab, desk) -> Iterator[Page]:
     """Open the gallery; `explorer` runs a cell when a test first looks at it."""
@@ -144,14 +152,11 @@ def test_picture_and_essential_controls_are_in_view_together(gallery, artefacts,
     for name in NAMES:
         root = explorer(gallery, name)
         settled(root)
-        top = root.evaluate(
-            "(one) => { const at = one.querySelector('.nfteach-main'); at.scrollIntoView({ block: 'start' });"
-            " return at.getBoundingClientRect().top; }"
-        )
+        top = root.evaluate(TO_THE_TOP)
         root.page.screenshot(path=artefacts / f"{name}.png")
         controls = root.locator(":scope > .nfteach-controls")
         below = controls.bounding_box() if controls.count() else root.bounding_box()
-        main = root.locator(".nfteach-main > .nfteach-part").first.bounding_box()
+        main = root.locator(".nfteach-main .nfteach-part").first.bounding_box()
         assert main["y"] >= top - 1
         if below["y"] + below["height"] > height:
             short[name] = f"the controls end {below['y'] + below['height'] - height:.0f} px below the window"

@@ -30,6 +30,19 @@ def test_a_reference_draws_the_picture_of_the_explorer(name, kind):
     assert live.static_png(1) == (own if name == "LiveFigure" else own.live).static_png(1) != before
 
 
+def test_a_reference_prints_the_picture_by_matplotlib():
+    live, _, move = kernel.peer(TWO, "slider")
+    figures = [kernel.printed(live)]
+    move(0.5)
+    figures.append(kernel.printed(live))
+    shown = []
+    for figure in figures:
+        figure.canvas.draw()
+        shown.append(np.asarray(figure.canvas.buffer_rgba()))
+    assert shown[0].shape == shown[1].shape
+    assert not np.array_equal(*shown)
+
+
 @pytest.mark.parametrize(("name", "kind"), [("StretchExplorer", "frames"), ("LiveFigure", "slider")])
 def test_a_cell_without_frames_or_sliders_has_no_reference(name, kind):
     assert kernel.peer(GALLERY[name], kind) is None
@@ -123,7 +136,7 @@ def test_an_answer_is_split_into_stages():
 
 
 def times(milliseconds: float, rate: float) -> Times:
-    return Times([milliseconds] * 9 + [3 * milliseconds], [Drag(rate, 30.0), Drag(rate, 40.0)])
+    return Times([milliseconds] * 9 + [3 * milliseconds], [Drag(rate, 30.0), Drag(rate, 40.0)], [Drag(rate + 9, 5.0)])
 
 
 def row(kind: str, own: Times, interact: float = 200.0) -> table.Row:
@@ -149,7 +162,8 @@ def test_missed_aims_are_listed():
 def test_a_row_has_a_column_for_each_title():
     own = row("slider", times(48, 26.5))
     assert own.p95 == pytest.approx(48 * 2.1)
-    assert (own.label, own.interact, own.ipympl, own.rate, own.label_rate, own.lag) == (40, 200, 120, 26.5, 30, 40.0)
+    assert (own.label, own.interact, own.ipympl) == (40, 200, 120)
+    assert (own.rate, own.label_rate, own.set_rate, own.lag) == (26.5, 30, 35.5, 40.0)
     assert str(own).split()[1:] == [
         "48.0",
         "100.8",
@@ -161,6 +175,7 @@ def test_a_row_has_a_column_for_each_title():
         "2.5",
         "26.5",
         "30.0",
+        "35.5",
         "40",
     ]
     assert len(str(own)) == len(table.HEAD)
