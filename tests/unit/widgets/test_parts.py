@@ -33,7 +33,7 @@ from tests.explorers.kinds import LINE, MARKS, PARTS
 def printed(picture, **readout):
     """Return the pixels (rows, columns, RGBA) that matplotlib prints."""
     rows = rows_of({label: Number(value) for label, value in readout.items()})
-    return np.asarray(Image.open(io.BytesIO(to_png(flatten(picture), rows, pixel_ratio=1))))
+    return np.asarray(Image.open(io.BytesIO(to_png(flatten(picture), rows, pixel_ratio=1))).convert("RGBA"))
 
 
 def kinds(base):
