@@ -155,7 +155,7 @@ def _figure_size(D: int) -> tuple[float, float]:
 
 
 def _on_paper(colours: np.ndarray) -> np.ndarray:
-    """Blend colours (..., 4) with the ground of printed numbers."""
+    """Return colours (..., 4) blended with the ground of printed numbers."""
     opacity = colours[..., 3:]
     blended = opacity * colours[..., :3] + (1 - opacity) * to_rgb(palette.PAPER)
     return np.concatenate([blended, np.ones_like(opacity)], axis=-1)

@@ -52,7 +52,7 @@ INK = "#222222"  #: text on PAPER
 def tint(colour: str = DATA, strongest: float = 0.85) -> Colormap:
     """Return a colour map from the page's own ground, through ever stronger tints, to one saturated colour."""
     rgb = to_rgb(colour)
-    # 64 steps cannot be told from a smooth gradient and keep the files of pictures small.
+    # 64 steps look like a smooth gradient and keep the files of pictures small.
     return LinearSegmentedColormap.from_list(f"tint {colour}", [(*rgb, 0.0), (*rgb, strongest)], N=64)
 
 

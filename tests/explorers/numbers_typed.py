@@ -1,4 +1,4 @@
-"""What learners may type for a number, in Python's tests and in the page's: text -> value, and what is refused."""
+"""Texts that learners may type for a number, in Python's tests and in the page's: their values, and those refused."""
 
 from __future__ import annotations
 

@@ -139,7 +139,7 @@ def contrast(one, other):
 
 
 @pytest.mark.parametrize("name", MEANINGS)
-def test_every_colour_stands_out_from_light_and_dark_pages_as_much_as_the_palette_says(name):
+def test_every_colour_has_the_contrast_to_light_and_dark_pages_that_the_palette_states(name):
     colour, *stated = re.search(rf"^{name} +(#\w+) +([\d.]+) +([\d.]+)", palette.__doc__, re.M).groups()
     assert colour == MEANINGS[name]
     least = 4.0 if name == "SOFT" else 3.0  # text; lines and marks

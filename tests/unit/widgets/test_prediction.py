@@ -166,7 +166,7 @@ def test_a_whole_number_needs_no_tolerance_and_a_fraction_is_itself():
 
 
 @pytest.mark.parametrize(("typed", "value"), NUMBERS.items())
-def test_what_is_typed_for_a_number_is_read(typed, value):
+def test_typed_numbers_and_expressions_are_read(typed, value):
     assert read(typed, "bits").value == pytest.approx(value, rel=1e-14)
 
 
@@ -178,7 +178,7 @@ def test_what_is_typed_for_a_number_is_read(typed, value):
         (FINITE_NOT, "must be a finite number"),
     ],
 )
-def test_what_is_not_one_number_is_refused(texts, message):
+def test_text_that_is_not_one_number_is_refused(texts, message):
     for typed in texts:
         with pytest.raises(ValueError, match=message):
             read(typed, "bits")
