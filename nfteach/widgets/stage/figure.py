@@ -223,7 +223,7 @@ class LiveFigure(anywidget.AnyWidget):
         numbers = [f"{label} {value} {unit}".strip() for label, value, unit, *_ in rows_of(self._readout)]
         return self._alt.rstrip(".") + ("" if not numbers else ": " + ", ".join(numbers)) + "."
 
-    def static_png(self, pixel_ratio: float = 1.5) -> bytes:
+    def static_png(self, pixel_ratio: float = 1.25) -> bytes:
         """Return the picture as it is now, drawn by matplotlib, on a transparent ground."""
         with self._lock:
             return to_png(self._flat, rows_of(self._readout), self.help, self.main, pixel_ratio)

@@ -33,7 +33,7 @@ Flat = Mapping[str, Mapping[str, Any]]
 
 
 def to_png(
-    flat: Flat, rows: Sequence[Sequence[Any]], help: str = "", main: int = 560, pixel_ratio: float = 1.5
+    flat: Flat, rows: Sequence[Sequence[Any]], help: str = "", main: int = 560, pixel_ratio: float = 1.25
 ) -> bytes:
     """Return the picture as PNG, on a transparent ground, in its 256 most frequent colours: a quarter of the size."""
     figure = figure_of(flat, rows, help, main)
