@@ -118,7 +118,7 @@ def draw_scores(ax: Axes, name: str, found: dict[str, Any]) -> None:
     lines += [("EoNADE, paper", eonade, None)] if known(name) else []
     lines += [("EoNADE, ours", ours["EoNADE"]["mean"], ours["EoNADE"]["error"])]
     for height, (_, value, error) in enumerate(reversed(lines)):
-        colour, marker = (palette.DATA, "o") if error is not None else (palette.BASE, "D")
+        colour, marker = (palette.DATA, "o") if error is not None else (palette.LATENT, "D")
         ax.errorbar(value, height, xerr=error, color=colour, marker=marker, markersize=6, capsize=4)
         text = f"{value:.2f}" if error is None else plus_minus(value, error)
         ax.annotate(text, (value, height), (0, 7), textcoords="offset points", ha="center", fontsize=8.5)
@@ -126,7 +126,7 @@ def draw_scores(ax: Axes, name: str, found: dict[str, Any]) -> None:
     ax.set(title=f"{name}: test part", xlabel="mean log-likelihood [nats]", ylim=(-0.5, len(lines) - 0.2))
     ax.margins(x=0.18)
     ax.locator_params(axis="x", nbins=5)
-    ax.grid(axis="x", color=palette.ZERO)
+    ax.grid(axis="x", color=palette.SOFT, alpha=0.2)
     ax.set_axisbelow(True)
     ax.spines[["top", "right"]].set_visible(False)
 
@@ -135,7 +135,7 @@ def draw_curves(ax: Axes, name: str, result: dict[str, Any]) -> None:
     """Draw the validation scores during training of all candidates, with the chosen one on top."""
     candidates, best = result["candidates"], result["chosen"]
     for k in chain((k for k in range(len(candidates)) if k != best), [best]):  # the chosen one on top
-        colour, width = (palette.DATA, 2.2) if k == best else (palette.MUTED, 1.0)
+        colour, width = (palette.DATA, 2.2) if k == best else (palette.SOFT, 1.0)
         label = "chosen" if k == best else "others tried"
         ax.plot(*zip(*candidates[k]["curve"], strict=True), color=colour, linewidth=width, label=label)
     handles = dict(zip(*reversed(ax.get_legend_handles_labels()), strict=True))

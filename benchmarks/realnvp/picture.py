@@ -19,11 +19,11 @@ SHOWN = -0.8
 STYLES = {
     "nfteach": (palette.DATA, "o"),
     "nfteach, zeros": (palette.DATA, "x"),
-    "normflows": (palette.BASE, "s"),
-    "nflows": (palette.FORWARD, "^"),
-    "nflows, exp": (palette.FORWARD, "1"),
-    "zuko": (palette.INVERSE, "D"),
-    "pyro": (palette.HIGHLIGHT, "P"),
+    "normflows": (palette.LATENT, "s"),
+    "nflows": (palette.POSITIVE, "^"),
+    "nflows, exp": (palette.POSITIVE, "1"),
+    "zuko": (palette.NEGATIVE, "D"),
+    "pyro": (palette.SOFT, "P"),
 }
 
 

@@ -21,22 +21,13 @@ from matplotlib.colors import Colormap, LinearSegmentedColormap, to_rgb
 from nfteach.jacobian.views.scale import NEGATIVE, POSITIVE
 
 __all__ = [
-    "BASE",
     "DATA",
-    "DENSITY",
-    "FORWARD",
-    "HIGHLIGHT",
     "INK",
-    "INVERSE",
     "LATENT",
-    "MUTED",
     "NEGATIVE",
-    "ONE",
     "PAPER",
     "POSITIVE",
-    "SIGNED",
     "SOFT",
-    "ZERO",
     "tint",
 ]
 
@@ -54,15 +45,3 @@ def tint(colour: str = DATA, strongest: float = 0.85) -> Colormap:
     rgb = to_rgb(colour)
     # 64 steps look like a smooth gradient and keep the files of pictures small.
     return LinearSegmentedColormap.from_list(f"tint {colour}", [(*rgb, 0.0), (*rgb, strongest)], N=64)
-
-
-# The explorers' and the benchmarks' own colours, for pictures on a white ground.
-BASE = LATENT
-FORWARD = "#009E73"  #: the map from input to output
-INVERSE = "#CC79A7"  #: the inverse map
-HIGHLIGHT = "#E69F00"  #: the centre of attention: a probe, a step, the best
-MUTED = "#777777"  #: the background: grids, guides, minor elements
-ZERO = "#EDEDED"  #: an entry of a Jacobian that is zero by structure; also marked with a dot
-ONE = "#F0E442"  #: an entry that is one by structure; also marked with a 1
-DENSITY = "cividis"  #: colour map of densities, with even steps of lightness for all readers
-SIGNED = "PuOr"  #: colour map of signed quantities, centred at zero

@@ -19,13 +19,12 @@ from matplotlib.patches import Polygon, Rectangle
 from matplotlib.patheffects import withStroke
 from PIL import Image
 
+from nfteach.plots.palette import DATA, LATENT, NEGATIVE, POSITIVE, SOFT
+
 __all__ = ["figure_of", "to_png"]
 
-# One picture for a white page and a dark one: a grey that is legible on both, and colours between the themes' own.
-ROLES = {
-    "z": "#1A86C8", "x": "#E06A10", "neg": "#9A55A8", "pos": "#3A9450", "ink": "#767676",
-    "soft": "#767676", "rule": "#9A9A9A",
-}  # fmt: skip
+# One picture for a white page and a dark one.
+ROLES = {"z": LATENT, "x": DATA, "neg": NEGATIVE, "pos": POSITIVE, "ink": SOFT, "soft": SOFT, "rule": "#9A9A9A"}
 WIDTH, GAP, GAUGE = 848, 24, 264  # pixels of the page
 TINT = 0.5
 

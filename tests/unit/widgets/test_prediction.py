@@ -468,5 +468,5 @@ def test_the_stored_output_does_not_change_with_the_run_or_with_the_answer():
 
 def test_the_colours_are_the_palettes():
     css = Path(nfteach.widgets.prediction.__file__).with_name("prediction.css").read_text()
-    own = {palette.FORWARD, palette.DATA, palette.BASE}
+    own = {palette.POSITIVE, palette.DATA, palette.LATENT}
     assert {colour.upper() for colour in re.findall(r"#[0-9a-fA-F]{3,8}\b", css)} == {colour.upper() for colour in own}
