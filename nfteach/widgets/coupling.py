@@ -397,7 +397,12 @@ def _ends(local: SimpleNamespace, k: int, places: dict[str, Tensor], written: bo
         value = getattr(local, name)[k]
         if (name == "y") == local.back:
             why = "it is not in s, so det J stays" if changes else "s and t follow"
-            look = {"label": label if written else "", "help": f"drag {label}: {why}", "step": 0.1 * UNIT}
+            look = {
+                "label": label if written else "",
+                "help": f"drag {label}: {why}",
+                "step": 0.1 * UNIT,
+                "value": fixed(value),
+            }
             marks[f"{name}{k + 1}"] = Handle(place, color=color, links=links, **look)
         else:
             look = {"labels": (label if written else "",), "size": 6 if written else 4, "alpha": 1.0}

@@ -211,6 +211,7 @@ class Handle(Mark):
         label: its name in the picture; help: what a drag does, in words.
         shape: ``"ring"``, ``"dot"``, or ``"grip"``, a pill across the direction ``angle`` (degrees).
         step: how far an arrow key moves it, in data units.
+        value: what it stands at, for those who hear it; by default its place.
     """
 
     at: Tensor
@@ -221,6 +222,7 @@ class Handle(Mark):
     shape: str = "ring"
     angle: Tensor | float = 0.0
     step: float = 0.1
+    value: str = ""
     color: str = field(default="z", kw_only=True)
 
 

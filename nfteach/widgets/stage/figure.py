@@ -75,7 +75,7 @@ class LiveFigure(anywidget.AnyWidget):
     ) -> None:
         self._lock = threading.RLock()
         self.step, self.stops, self.autoplay = step, list(stops), autoplay
-        self.main, self.help, self._alt = main, help, alt
+        self.main, self.help, self._alt = main, help, alt.rstrip(".")
         self._flat: Flat = {}
         self._shown: Mapping[str, Any] = {}
         self._pictures: list[Mapping[str, Any]] = []
@@ -219,9 +219,10 @@ class LiveFigure(anywidget.AnyWidget):
 
     @property
     def alt(self) -> str:
-        """The picture in words, with its numbers."""
-        numbers = [f"{label} {value} {unit}".strip() for label, value, unit, *_ in rows_of(self._readout)]
-        return self._alt.rstrip(".") + ("" if not numbers else ": " + ", ".join(numbers)) + "."
+        """The picture in words, with the numbers that are always in view."""
+        rows = [row for row in rows_of(self._readout) if not row[5]]
+        numbers = [f"{label} {value} {unit}".strip() for label, value, unit, *_ in rows]
+        return self._alt + ("" if not numbers else ": " + ", ".join(numbers)) + "."
 
     def static_png(self, pixel_ratio: float = 1.25) -> bytes:
         """Return the picture as it is now, drawn by matplotlib, on a transparent ground."""
@@ -274,7 +275,7 @@ class LiveFigure(anywidget.AnyWidget):
     def _tell(self, content: dict[str, Any]) -> None:
         """Send one message, numbered; it also answers the gesture that is worked at, if there is one."""
         self._seq += 1
-        content = {**content, "seq": self._seq, "alt": self.alt}
+        content = {**content, "seq": self._seq}
         if self._unanswered is not None:
             content["answers"], self._unanswered = self._unanswered, None
         message = packed(content)
@@ -288,7 +289,7 @@ class LiveFigure(anywidget.AnyWidget):
                 now = {"nodes": self._flat, "order": list(self._flat), "rows": rows_of(self._readout)}
                 fixed = {
                     "help": self.help,
-                    "alt": self.alt,
+                    "alt": self._alt,
                     "error": self._error,
                     "seq": self._seq,
                     "step": self.step,

@@ -87,7 +87,6 @@ class Store {
     }
     if (content.rows) this.scene = { ...this.scene, rows: content.rows };
     if (content.error !== undefined) this.error = content.error;
-    if (content.alt !== undefined) this.alt = content.alt;
     this.seq = content.seq;
     this.journey = content.travel && !CALM.matches ? { from: before, began: performance.now(), ms: content.travel } : null;
     this.tell();
@@ -564,7 +563,7 @@ class PlaneView {
     put(handle, {
       transform: `translate(${x.toFixed(2)} ${y.toFixed(2)})${turn}`,
       "aria-label": `${mark.label || name}: ${mark.help || "drag, or use the arrow keys"}`,
-      "aria-valuetext": `${written(mark.at.data[0])}, ${written(mark.at.data[1])}`,
+      "aria-valuetext": mark.value || `${written(mark.at.data[0])}, ${written(mark.at.data[1])}`,
       opacity: faded(this.store, mark.links) ? DIM : 1,
     });
     handle.title.textContent = mark.help || "";
@@ -697,7 +696,7 @@ class MatrixView {
     Object.assign(this, { store, name, root });
     this.box = element("div", { class: "nfteach-part nfteach-matrix" });
     this.heading = element("div", { class: "nfteach-title" }, this.box);
-    this.canvas = element("canvas", { class: "nfteach-canvas", role: "img", tabindex: 0 }, this.box);
+    this.canvas = element("canvas", { class: "nfteach-canvas", role: "application", tabindex: 0 }, this.box);
     this.lit = null;
     this.canvas.addEventListener("pointermove", (event) => this.point(event.offsetX, event.offsetY));
     this.canvas.addEventListener("pointerleave", () => this.light(null));
@@ -788,7 +787,8 @@ class MatrixView {
     this.note = this.lit && node.notes.length ? node.notes[this.lit[0] * columns + this.lit[1]] : "";
     const entries = Array.from(node.values.data, (value) => written(value));
     const words = rows * columns <= 36 ? Array.from({ length: rows }, (_, i) => entries.slice(i * columns, (i + 1) * columns).join(", ")).join("; ") : "";
-    this.canvas.setAttribute("aria-label", `${node.title || this.name}, ${rows} by ${columns}. ${words}`);
+    const here = this.lit && `row ${this.lit[0] + 1}, column ${this.lit[1] + 1}: ${entries[this.lit[0] * columns + this.lit[1]]} ${this.note}`;
+    put(this.canvas, { "aria-label": here || `${node.title || this.name}, ${rows} by ${columns}: ${words}` });
     this.canvas.dataset.seq = this.store.seq;
   }
 }
@@ -1016,10 +1016,16 @@ class PixelsView {
       ctx.lineWidth = 2;
       ctx.strokeRect(x0 + lit[k + 2] * cell + 1, y0 + lit[k + 1] * cell + 1, cell - 2, cell - 2);
     }
-    put(this.canvas, { "aria-label": `${node.title || this.name}: ${tiles} of ${rows} by ${columns} pixels. ${node.titles.join(", ")} ${node.help}` });
+    put(this.canvas, { "aria-label": this.cursor ? this.told(this.cursor) : `${node.title || this.name}: ${tiles} of ${rows} by ${columns} pixels. ${node.titles.join(", ")} ${node.help}` });
     if (node.gesture) put(this.canvas, { tabindex: 0, role: "application" });
     this.showBorder(node, cell, width, rows);
     this.canvas.dataset.seq = this.store.seq;
+  }
+  // What stands where the keys are.
+  told([tile, i, j]) {
+    const { gesture, titles, notes, ink } = this.node;
+    if (gesture === "choose") return `image ${tile + 1} of ${ink.shape[0]} ${titles[tile] || ""}${this.chosen().includes(tile) ? ", chosen" : ""}`;
+    return `row ${i + 1}, column ${j + 1}: ${written(this.inkAt([tile, i, j]))} ${notes[this.index([tile, i, j])] || ""}`;
   }
   chosen() { return Array.from(this.node.chosen?.data || [this.node.chosen ?? -1]); }
   // The upper left corner of an image.
@@ -1059,7 +1065,7 @@ class PixelsView {
         pointerdown: (event) => { if (event.button === 0) { event.preventDefault(); this.border.focus({ focusVisible: false, preventScroll: true }); this.border.setPointerCapture(event.pointerId); } },
         pointermove: (event) => { if (this.border.hasPointerCapture(event.pointerId)) send((event.clientY - this.canvas.getBoundingClientRect().top) / this.cell); },
         keydown: (event) => {
-          const by = { ArrowUp: -1, ArrowDown: 1 }[event.key];
+          const by = { ArrowUp: -1, ArrowDown: 1, ArrowLeft: -1, ArrowRight: 1 }[event.key];
           if (by) { event.preventDefault(); send(Math.round(this.node.border) + by); }
         },
       };
@@ -1131,7 +1137,7 @@ function frameControls(store, root) {
   button("next", () => step(1));
   const slider = element("input", { type: "range", class: "nfteach-frame", min: 0, step: 1 }, bar);
   slider.addEventListener("input", () => { stop(); store.go(slider.valueAsNumber, 200); });
-  const label = element("output", { class: "nfteach-frame-label" }, bar);
+  const label = element("span", { class: "nfteach-frame-label", "aria-hidden": "true" }, bar);
   const fast = element("button", { type: "button", class: "nfteach-speed", title: "speed" }, bar);
   const tell = () => { fast.textContent = `${speed}\u00d7`; fast.setAttribute("aria-label", `speed ${speed} times`); };
   fast.addEventListener("click", () => { speed = { 1: 2, 2: 0.5, 0.5: 1 }[speed]; tell(); });
@@ -1153,9 +1159,26 @@ function frameControls(store, root) {
   };
 }
 
+// What the controls of ipywidgets lack: names for sliders and their numbers, which button is pressed, a key for "more".
+function completeControls(root) {
+  for (const one of root.querySelectorAll(".noUi-handle, .widget-readout")) {
+    put(one, { "aria-label": one.closest(".jupyter-widgets")?.querySelector(".widget-label")?.textContent || "value" });
+  }
+  for (const one of root.querySelectorAll(".widget-toggle-button")) put(one, { "aria-pressed": one.classList.contains("mod-active") });
+  for (const header of root.querySelectorAll(".jupyter-widget-Collapse-header")) {
+    put(header, { tabindex: 0, role: "button", "aria-expanded": header.parentElement.classList.contains("jupyter-widget-Collapse-open") });
+    header.onkeydown = (event) => {
+      if (event.shiftKey || (event.key !== "Enter" && event.key !== " ")) return;
+      event.preventDefault();
+      header.click();
+    };
+  }
+}
+
 // The notebook has meanings of its own for letters, arrows and Enter: it does not get them from here. Shift+Enter still
 // runs the cell, and Ctrl+S saves.
 function keepKeys(root) {
+  completeControls(root);
   const passes = (event) => event.ctrlKey || event.metaKey || (event.shiftKey && event.key === "Enter");
   const stop = (event) => { if (!passes(event)) event.stopPropagation(); };
   // Notebook 7 looks at keys on their way down to here: too early for stopPropagation. But it leaves alone what has this
@@ -1164,7 +1187,7 @@ function keepKeys(root) {
     event.target.toggleAttribute("data-lm-suppress-shortcuts", !passes(event));
   const watch = () => window.addEventListener("keydown", guard, true);
   const rest = () => window.removeEventListener("keydown", guard, true);
-  const on = { keydown: stop, focusin: watch, focusout: rest };
+  const on = { keydown: stop, focusin: () => { watch(); completeControls(root); }, focusout: rest, click: () => setTimeout(() => completeControls(root)) };
   for (const [event, handler] of Object.entries(on)) root.addEventListener(event, handler);
   if (root.contains(document.activeElement)) watch();
   return () => {
@@ -1287,7 +1310,8 @@ function makeView(store, el) {
       line.hidden = !noted.length;
       if (line.textContent !== words) line.textContent = words;
     }
-    put(root, { "aria-label": store.alt || "a picture that moves" });
+    const numbers = rows.filter((row) => !row[5]).map(([label, value, unit]) => `${label} ${value} ${unit}`.trim());
+    put(root, { "aria-label": `${store.alt || "a picture that moves"}${numbers.length ? ": " : ""}${numbers.join(", ")}.` });
   }
   // What comes is painted at once. More of it before the next frame of the screen makes one more painting: the newest wins.
   function ask() {
