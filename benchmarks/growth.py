@@ -44,7 +44,7 @@ LARGE = 3  # the exponent is fitted to so many of the largest sizes
 TURNS, QUICK_TURNS = (1.5, 5), (0.0, 2)
 
 #: Colours and markers, as in lesson 09.
-LOOKS = {"RNADE": (palette.BASE, "o"), "planar": (palette.DATA, "s"), "RealNVP": (palette.FORWARD, "^")}
+LOOKS = {"RNADE": (palette.LATENT, "o"), "planar": (palette.DATA, "s"), "RealNVP": (palette.POSITIVE, "^")}
 
 
 def measure(name: str, D: int, seconds: float, rounds: int) -> dict[str, Any]:
@@ -217,7 +217,7 @@ class Growth(Benchmark):
             ax.set_ylabel("kB in tensors a point" if ax is memory else "µs a point")
             ax.set_title(title, fontsize=9)
             ax.minorticks_off()
-            ax.grid(color=palette.ZERO)
+            ax.grid(color=palette.SOFT, alpha=0.2)
             ax.spines[["top", "right"]].set_visible(False)
         handles, names = density.get_legend_handles_labels()
         figure.legend(handles, names, loc="outside upper center", ncols=len(names), frameon=False)

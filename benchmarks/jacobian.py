@@ -233,14 +233,14 @@ class Jacobian(Benchmark):
         for place, row in enumerate(rows):
             ours = row["ms"]["ours"][1]
             ratios = [ours / median for name, (_, median, _) in row["ms"].items() if name != "ours"]
-            ax.plot(ratios, [place] * len(ratios), "o", color=palette.MUTED, markersize=4)
+            ax.plot(ratios, [place] * len(ratios), "o", color=palette.SOFT, markersize=4)
             low, median, high = row["ratio"]
             ax.plot([low, high], [place, place], color=palette.DATA, linewidth=2)
             ax.plot(median, place, "D", color=palette.DATA, markersize=6)
         ax.plot([], [], "D-", color=palette.DATA, label="the fastest of the others, with quartiles")
-        ax.plot([], [], "o", color=palette.MUTED, markersize=4, label="each of the others")
+        ax.plot([], [], "o", color=palette.SOFT, markersize=4, label="each of the others")
         ax.axvline(1, color=palette.INK, linewidth=1)
-        ax.axvline(RATIO_LIMIT, color=palette.HIGHLIGHT, linestyle="--", label=f"limit, D < {LARGE}")
+        ax.axvline(RATIO_LIMIT, color=palette.NEGATIVE, linestyle="--", label=f"limit, D < {LARGE}")
         ax.set_xscale("log")
         ticks = [tick for tick in (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5) if _within(tick, ax.get_xlim())]
         ax.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
@@ -249,7 +249,7 @@ class Jacobian(Benchmark):
         ax.set_ylim(len(rows) - 0.5, -0.5)
         ax.set_xlabel("our time over theirs: left of the black line ours is the faster")
         ax.set_title("The inspector's Jacobian beside torch's own ways: threads, dtype, (D, B)")
-        ax.grid(axis="x", color=palette.ZERO)
+        ax.grid(axis="x", color=palette.SOFT, alpha=0.2)
         ax.spines[["top", "right"]].set_visible(False)
         figure.legend(loc="outside lower center", ncols=3, frameon=False)
         return figure

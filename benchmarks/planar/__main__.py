@@ -29,7 +29,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from matplotlib import colormaps
 from matplotlib.figure import Figure
 from torch import Tensor
 
@@ -188,7 +187,7 @@ class PlanarFlows(Benchmark):
         rows = {(row["energy"], row["K"]): row for row in results["rows"]}
         figure = Figure(figsize=(8.4, 7.2), layout="constrained")
         axes = figure.subplots(len(ENERGIES), len(LAYERS) + 2)
-        shade = colormaps[plots.palette.DENSITY].resampled(32)
+        shade = plots.palette.tint().resampled(32)
         for name, (left, *middle, right) in zip(ENERGIES, axes, strict=True):
             best = rows[name, max(LAYERS)]["RealNVP"]
             p = target(name).grid(80, shown(name))[1] - top(name)

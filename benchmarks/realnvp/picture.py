@@ -54,15 +54,15 @@ def draw(results: dict[str, Any]) -> Figure:
         xlabel="nats, mean and standard error over seeds",
     )
     figure.legend(handles=handles, loc="outside lower center", ncols=len(libraries), frameon=False)
-    left.grid(axis="x", color=palette.ZERO)
+    left.grid(axis="x", color=palette.SOFT, alpha=0.2)
     rows = dict(sorted(results["digits"]["rows"].items(), key=lambda item: -item[1]["bits"]))
     for place, (name, row) in enumerate(rows.items()):
-        colour = palette.DATA if "RealNVP" in name else palette.MUTED
+        colour = palette.DATA if "RealNVP" in name else palette.SOFT
         right.errorbar(row["bits"], place, xerr=row["error"], fmt="o", color=colour, capsize=3)
         right.annotate(f"{row['bits']:.2f}", (row["bits"], place), (0, 7), textcoords="offset points", ha="center")
     right.set_yticks(range(len(rows)), list(rows))
     right.set_ylim(len(rows) - 0.5, -0.6)
     right.margins(x=0.1)
     right.set(title="Digits, test", xlabel="bits/dim; lower is better")
-    right.grid(axis="x", color=palette.ZERO)
+    right.grid(axis="x", color=palette.SOFT, alpha=0.2)
     return figure

@@ -31,8 +31,8 @@ class Model:
 
 #: Results of the paper: Uria, Murray & Larochelle (2013), table 1, red wine; nats.
 MODELS = (
-    Model("Gaussian", "Gaussian", palette.MUTED, "s", -13.18, "Gaussian"),
-    Model("mixture", "mixture of Gaussians", palette.BASE, "^", -10.19, "mixture of factor analysers"),
+    Model("Gaussian", "Gaussian", palette.SOFT, "s", -13.18, "Gaussian"),
+    Model("mixture", "mixture of Gaussians", palette.LATENT, "^", -10.19, "mixture of factor analysers"),
     Model("RNADE", "RNADE", palette.DATA, "o", -9.36, "RNADE-MoG", "-9.6 or better"),
 )
 WORDS = {
