@@ -84,9 +84,9 @@ class CouplingExplorer(Explorer):
                 "gentle": {"network": "gentle", "s": 1.0, "t": 1.0},
                 "wild s and t": {"network": "wild", "s": 1.5, "t": 1.5},
                 "NICE: s = 0": {"s": 0.0},
-                "the last pass": {"mask": LAST},
-                "alternating mask": {"D": 6, "mask": ALTERNATING},
-                "D = 2, as a plane": {"D": 2, "show": "plane"},
+                "the last pass": {"D": 5, "mask": LAST, "show": "columns"},
+                "alternating mask": {"D": 6, "mask": ALTERNATING, "show": "columns"},
+                "D = 2, as a plane": {"D": 2, "mask": FIRST, "show": "plane"},
             }
         elif layer.additive:
             self.presets = {}
@@ -429,12 +429,6 @@ def _matrix(local: SimpleNamespace, order: str) -> Matrix:
     J, zero, one = (part.index_select(0, sort).index_select(1, sort) for part in (local.J, zero, one))
     above, beside = ("y", "x") if local.back else ("x", "y")
     makes = [_maker(local, i, j, beside, above) for i in places for j in places]
-    names = [coordinate(above, k) for k in local.changed]
-    rest, them = f"{', '.join(names[:-1])} and {names[-1]} are", "them"
-    if len(names) == 1:
-        rest, them = f"{names[0]} is", "it"
-    elif len(names) > 4:
-        rest = "The inputs that change are"
     written = dim <= WRITTEN
     return Matrix(
         J, zero, one, place="side", height=190 if written else 264,
@@ -442,7 +436,7 @@ def _matrix(local: SimpleNamespace, order: str) -> Matrix:
         columns=tuple(coordinate(above, k) for k in places) if written else (),
         notes=tuple(note for note, _ in makes), links=tuple(links for _, links in makes),
         row_links=("",) * dim, column_links=tuple(f"{above}{k + 1}" for k in places),
-        note=f"{rest} not in s: drag {them}, det J stays. Point at an entry to see what makes it.",
+        note="Point at an entry to see what makes it.",
     )  # fmt: skip
 
 

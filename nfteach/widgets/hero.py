@@ -43,7 +43,7 @@ class HeroExplorer(LayerStepper):
         '8 of 8: SplineCoupling'
     """
 
-    help = "Eight layers turn [noise](z) into [two moons](x). Press play, then drag [z](z): where does it land?"
+    help = "Eight layers turn [noise](z) into [two moons](x). Watch, then drag [z](z): where does it land?"
     alt = "Noise becomes two moons, layer by layer: grid, samples, their density, and one point on its way"
     grid = (5.0, 21)
     autoplay = True

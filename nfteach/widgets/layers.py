@@ -284,7 +284,7 @@ class LayerStepper(Explorer):
             "done": Curves(way[: k + 1] if k else way[:1].expand(2, 2), width=2.0, fade=False, color="ink", fixed=True),
             "to come": Curves(way[k:] if k < last else way[-1:].expand(2, 2), width=1.5, dash=True, alpha=0.5,
                               fade=False, fixed=True),
-            "z_k": self._point(way[k], "" if k in (0, last) else f"z{_below(k)}", "ink", not seen["excuses"][k],
+            "z_k": self._point(way[k], "" if k in (0, last) else _after(k), "ink", not seen["excuses"][k],
                                "drag the point between the layers", shape="dot"),
             "z": Handle(way[0], label="z", help="drag z"),
             "x": self._point(way[-1], "x", "x", not seen["excuses"][last], "drag x: the flow is inverted"),
@@ -302,7 +302,7 @@ class LayerStepper(Explorer):
     def _jacobians(self, k: int, J: Tensor, product: Tensor) -> dict[str, Any]:
         (zero, one), (zero_so_far, one_so_far) = self._fixed[k]
         size = {"place": "side", "width": 160 if self.dim == 2 else 264, "height": 96 if self.dim == 2 else 124}
-        title = f"J of layer {k}, at z{_below(k - 1) if k > 1 else ''}" if k else "J before the first layer"
+        title = f"J of layer {k}, at {_after(k - 1) if k > 1 else 'z'}" if k else "J before the first layer"
         return {
             "J": Matrix(J, zero, one, title=title, **size),
             "product": Matrix(
@@ -383,6 +383,7 @@ def _ticks(shown: Extent) -> tuple[float, ...]:
     return (-step, 0.0, step)
 
 
-def _below(k: int) -> str:
-    """Write k as a subscript."""
-    return "".join(chr(0x2080 + int(digit)) for digit in str(k))
+def _after(k: int) -> str:
+    """Name the point after k layers: z with k in brackets above, since z with k below it is a coordinate."""
+    digits = dict(zip("0123456789", "\u2070\u00b9\u00b2\u00b3\u2074\u2075\u2076\u2077\u2078\u2079", strict=True))
+    return f"z\u207d{''.join(digits[digit] for digit in str(k))}\u207e"

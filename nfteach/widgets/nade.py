@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.nn.functional import logsigmoid
 
 from nfteach.flows import NADE, pixel_ordering
+from nfteach.jacobian.numbers import fixed
 from nfteach.widgets.controls import choice, hidden, integer, switch
 from nfteach.widgets.explorer import Explorer
 from nfteach.widgets.parts import Bars, Chart, Gauge, Handle, Label, Number, Pixels
@@ -180,7 +181,7 @@ class NADEStepper(Explorer):
             )  # fmt: skip
         yours, rest = (log_p * mine).sum(), drawn[k]
         parts["readout"] = {
-            "p(x = 1 | the pixels before)": Number(p[at], note=why, gauge=Gauge((0.0, 1.0), (0, 1))),
+            "p(x = 1 | the pixels before)": Number(p[at], note=why, digits=3, gauge=Gauge((0.0, 1.0), (0, 1))),
             "log p, yours": Number(yours, unit="nats", more=True),
             "log p, the model's": Number(rest, unit="nats", more=True),
             "log p of the image": Number(yours + rest, unit="nats", more=True),
@@ -293,4 +294,4 @@ class NADEStepper(Explorer):
 
 
 def _nats(value: float) -> str:
-    return f"{value:.2f} nats".replace("-", "\N{MINUS SIGN}")
+    return f"{fixed(value)} nats"

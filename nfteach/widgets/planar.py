@@ -12,6 +12,7 @@ from torch.distributions import Distribution
 
 from nfteach.flows.planar import ACTIVATIONS, Planar, u_hat
 from nfteach.jacobian.bases import as_base
+from nfteach.jacobian.numbers import bracketed, fixed
 from nfteach.jacobian.rng import seeded
 from nfteach.plots.grid import grid_lines
 from nfteach.widgets.controls import choice, slider, switch
@@ -65,7 +66,9 @@ class PlanarExplorer(Explorer):
     )
     essential = ("angle_w", "angle_u", "length_u", "use_u_hat", "show_J")
     presets = {  # noqa: RUF012 - never changed
-        "gentle": {"use_u_hat": True},
+        "gentle": {
+            "angle_w": 30.0, "angle_u": 75.0, "length_w": 1.5, "length_u": 0.6, "b": 0.0, "use_u_hat": False,
+        },
         "fold it": {
             "angle_w": 25.0, "angle_u": -170.0, "length_w": 1.6, "length_u": 2.0, "b": 0.0, "z1": 0.3, "z2": 0.2,
             "use_u_hat": False,
@@ -98,8 +101,8 @@ class PlanarExplorer(Explorer):
     def build_controls(self) -> dict[str, Any]:
         reach = self._reach
         return {
-            "angle_w": slider("angle of w (°)", -180, 180, 30.0, step=1, format=".0f"),
-            "angle_u": slider("angle of u (°)", -180, 180, 75.0, step=1, format=".0f"),
+            "angle_w": slider("angle of w (°)", -180, 180, 30.0, step=0.5, format=".0f"),
+            "angle_u": slider("angle of u (°)", -180, 180, 75.0, step=0.5, format=".0f"),
             "length_u": slider("length of u", 0, reach["length_u"], 1.2),
             "use_u_hat": switch("use û: never folds", False),
             "show_J": switch("show J", False),
@@ -141,7 +144,7 @@ class PlanarExplorer(Explorer):
         parts: dict[str, Any] = {"plane": Plane(plane)}
         if s.show_J:
             parts |= _matrices(u, psi, w, "û" if s.use_u_hat else "u")
-        with_u = f"with û; {float(w @ given):.2f} with u" if s.use_u_hat else ""
+        with_u = f"with û; {fixed(w @ given)} with u" if s.use_u_hat else ""
         gauge = Gauge((-4.0, 4.0), (-1, 0, 4), (-4.0, -1.0), "folds", given=w @ given if s.use_u_hat else None)
         turned = det < 0
         areas = f"turned over, areas × {float(-det):.2f}" if turned else f"small areas × {float(det):.2f}"
@@ -177,16 +180,14 @@ class PlanarExplorer(Explorer):
         far = 14 * torch.stack([-along, along])
         up = torch.where(along[1] < 0, -along, along)
         # The grip stands where the plane leaves the picture.
-        inside = torch.minimum(
-            (2.7 - foot[1] * up[1].sign()) / up[1].abs().clamp_min(0.3), torch.tensor(3.6, dtype=w.dtype)
-        )
-        grip = foot + up * inside.clamp(0.5, 3.6)
+        low, high = _in_view(foot, up)
+        grip = foot + up * high
         tail = foot[None]
         angle = torch.rad2deg(torch.atan2(up[1], up[0]))
         words = {"size": 13, "italic": True, "color": "z"}
         marks: dict[str, Any] = {
             "w·z + b = 0": Curves(foot + far, width=1.75, color="z"),
-            "name": Label(foot - up * (inside - 0.4), "w·z + b = 0", angle=angle, lift=9, **words),
+            "name": Label(foot + up * (low + 0.6), "w·z + b = 0", angle=angle, lift=9, **words),
             "w arrow": Arrows(tail, (foot + w)[None], gap=6, color="z"),
             "u arrow": Arrows(tail, (foot + u)[None], gap=0 if s.use_u_hat else 6, color="x"),
         }
@@ -215,7 +216,7 @@ class PlanarExplorer(Explorer):
         return {
             "strip": Area(corners, alpha=0.07, color="neg", visible=folds),
             "rims": Curves(rims, width=1.25, color="neg", visible=folds),
-            "three": Label(top, "three z land on each x inside", lift=9, angle=angle, color="neg", visible=folds),
+            "three": Label(top, "three z land on each point in here", lift=9, angle=angle, color="neg", visible=folds),
         }
 
 
@@ -227,7 +228,7 @@ def _matrices(u: Tensor, psi: Tensor, w: Tensor, name: str) -> dict[str, Any]:
     digits = "₁₂"
     notes = tuple(
         f"J{digits[i]}{digits[j]} = {int(i == j)} + {name}{digits[i]} ψ{digits[j]} = {int(i == j)} + "
-        f"{float(u[i]):.2f} × {float(psi[j]):.2f} = {float(J[i, j]):.2f}"
+        f"{bracketed(u[i])} × {bracketed(psi[j])} = {fixed(J[i, j])}"
         for i in range(2) for j in range(2)
     )  # fmt: skip
     rows, columns = ("r1", "r2"), ("c1", "c2")
@@ -260,6 +261,14 @@ def _polar(name: str, vector: Tensor) -> dict[str, Any]:
 def _foot(w: Tensor, b: Tensor) -> Tensor:
     """Return the point of the plane w.z + b = 0 that is nearest to the origin."""
     return -b * w / (w @ w).clamp_min(1e-9)
+
+
+def _in_view(foot: Tensor, up: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the range of t in which foot + t up, up a unit vector, is inside of the picture."""
+    reach = torch.tensor([3.6, 2.8], dtype=foot.dtype)
+    slant = torch.where(up.abs() < 1e-6, 1e-6, up)
+    ends = torch.stack([(-reach - foot) / slant, (reach - foot) / slant])
+    return ends.min(0).values.max(), ends.max(0).values.min()
 
 
 def _shape(rank_one: Tensor) -> str:

@@ -1082,10 +1082,10 @@ const KINDS = { Plane: PlaneView, Chart: PlaneView, Matrix: MatrixView, Strip: S
 // ---- frames: play, one back, one on, and a slider; no kernel takes part in a step ----
 
 const ICONS = {
-  previous: "M12 3 5 8l7 5zM4 3h-1.6v10H4z",
+  previous: "M10.5 2.5 5 8l5.5 5.5 1.4-1.4L7.8 8l4.1-4.1z",
   play: "M4 2.5v11l9-5.5z",
   pause: "M4 3h3v10H4zM9 3h3v10H9z",
-  next: "M4 3l7 5-7 5zM12 3h1.6v10H12z",
+  next: "M5.5 2.5 11 8l-5.5 5.5-1.4-1.4L8.2 8 4.1 3.9z",
 };
 function frameControls(store, root) {
   const bar = element("div", { class: "nfteach-frames", role: "group" }, root);
