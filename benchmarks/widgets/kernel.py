@@ -13,8 +13,6 @@ from matplotlib.figure import Figure
 
 from nfteach.widgets import LiveFigure
 from nfteach.widgets.controls import Hidden
-from nfteach.widgets.stage.packing import rows_of
-from nfteach.widgets.stage.printed import figure_of
 
 __all__ = ["first_slider", "floor", "interact", "ipympl", "peer", "printed", "shown_by", "silent", "stamped"]
 
@@ -64,7 +62,7 @@ def ipympl(source: str, kind: str) -> None:
 
 def printed(live: LiveFigure) -> Figure:
     """Return the picture of a live figure as matplotlib prints it."""
-    return figure_of(live._flat, rows_of(live._readout), live.help, live.main)
+    return live.printed()
 
 
 def peer(source: str, kind: str) -> tuple[LiveFigure, ipywidgets.Widget, Callable[[Any], None]] | None:

@@ -12,8 +12,6 @@ from PIL import Image
 
 from nfteach.widgets import LiveFigure
 from nfteach.widgets.parts import Number
-from nfteach.widgets.stage.packing import rows_of
-from nfteach.widgets.stage.printed import figure_of
 from tests.browser.bench import Bench, as_json, benches, centre, cloud, route, seq, walk
 from tests.explorers.cells import GALLERY
 from tests.explorers.entry import from_cell, given
@@ -41,11 +39,10 @@ def coarse(dark: np.ndarray, cells: tuple[int, int]) -> np.ndarray:
 def painted_and_printed(page: Bench) -> dict[str, tuple[np.ndarray, np.ndarray]]:
     """Return, for each part that is shown, the browser's picture and matplotlib's, on one coarse grid."""
     live = page.live
-    flat = live._flat
-    names = [name for name in flat if "/" not in name]
+    names = list(live.parts)
     # In the page, what stands in the column of numbers comes last.
-    in_page = sorted(names, key=lambda name: flat[name]["place"] == "side")
-    figure = figure_of(flat, rows_of(live._readout), live.help, live.main)
+    in_page = sorted(names, key=lambda name: live.parts[name].place == "side")
+    figure = live.printed()
     stream = io.BytesIO()
     figure.savefig(stream, format="png", dpi=96, transparent=True)
     whole = on_white(Image.open(stream))

@@ -13,11 +13,12 @@ from typing import Any
 import anywidget
 import numpy as np
 import traitlets
+from matplotlib.figure import Figure
 
 from nfteach.widgets.cells import keep_track
 from nfteach.widgets.parts import Number, Part, flatten
 from nfteach.widgets.stage.packing import in_words, packed, rows_of
-from nfteach.widgets.stage.printed import to_png
+from nfteach.widgets.stage.printed import figure_of, to_png
 
 __all__ = ["LiveFigure"]
 
@@ -224,10 +225,15 @@ class LiveFigure(anywidget.AnyWidget):
         numbers = [f"{label} {value} {unit}".strip() for label, value, unit, *_ in rows]
         return self._alt + ("" if not numbers else ": " + ", ".join(numbers)) + "."
 
+    def printed(self) -> Figure:
+        """Return the picture as it is now, drawn by matplotlib: one axes for each part, in their order."""
+        with self._lock:
+            return figure_of(self._flat, rows_of(self._readout), self.help, self.main)
+
     def static_png(self, pixel_ratio: float = 1.25) -> bytes:
         """Return the picture as it is now, drawn by matplotlib, on a transparent ground."""
         with self._lock:
-            return to_png(self._flat, rows_of(self._readout), self.help, self.main, pixel_ratio)
+            return to_png(self.printed(), pixel_ratio)
 
     # ---- what the browser says -----------------------------------------------------------------------------------
 

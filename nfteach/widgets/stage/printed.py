@@ -31,11 +31,8 @@ TINT = 0.5
 Flat = Mapping[str, Mapping[str, Any]]
 
 
-def to_png(
-    flat: Flat, rows: Sequence[Sequence[Any]], help: str = "", main: int = 560, pixel_ratio: float = 1.25
-) -> bytes:
-    """Return the picture as PNG, on a transparent ground, in its 256 most frequent colours: a quarter of the size."""
-    figure = figure_of(flat, rows, help, main)
+def to_png(figure: Figure, pixel_ratio: float = 1.25) -> bytes:
+    """Return a figure as PNG, on a transparent ground, in its 256 most frequent colours: a quarter of the size."""
     figure.set_dpi(96 * pixel_ratio)
     figure.patch.set_visible(False)
     figure.canvas.draw()

@@ -26,14 +26,14 @@ from nfteach.widgets.parts import (
     flatten,
 )
 from nfteach.widgets.stage.packing import rows_of
-from nfteach.widgets.stage.printed import to_png
+from nfteach.widgets.stage.printed import figure_of, to_png
 from tests.explorers.kinds import LINE, MARKS, PARTS
 
 
 def printed(picture, **readout):
     """Return the pixels (rows, columns, RGBA) that matplotlib prints."""
     rows = rows_of({label: Number(value) for label, value in readout.items()})
-    return np.asarray(Image.open(io.BytesIO(to_png(flatten(picture), rows, pixel_ratio=1))).convert("RGBA"))
+    return np.asarray(Image.open(io.BytesIO(to_png(figure_of(flatten(picture), rows), pixel_ratio=1))).convert("RGBA"))
 
 
 def kinds(base):

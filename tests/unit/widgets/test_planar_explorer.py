@@ -159,5 +159,5 @@ def test_another_base_has_its_own_density_and_samples():
     row, column = np.unravel_index(density.argmax(), density.shape)
     assert left + (column + 0.5) / density.shape[1] * (right - left) == pytest.approx(1.0, abs=0.06)
     assert bottom + (row + 0.5) / density.shape[0] * (top - bottom) == pytest.approx(0.0, abs=0.06)
-    with pytest.raises(ValueError, match="base must draw one point of the plane"):
+    with pytest.raises(ValueError, match="base must draw one point of 2 dimensions"):
         PlanarExplorer(base=Normal(0.0, 1.0))
