@@ -103,7 +103,7 @@ class Replay(Explorer):
         ticks = tuple(float(f"{v:.2g}") for v in (low + 0.1 * (high - low), high - 0.1 * (high - low)))
         across, ends = (0.0, float(max(self.last, 1))), (0, self.last)
         return Chart(
-            marks, across, (low, high), ends, yticks=ticks, title=title, height=100, axis=False, steps=tuple(self.steps)
+            marks, across, (low, high), ends, yticks=ticks, title=title, height=90, axis=False, steps=tuple(self.steps)
         )  # fmt: skip
 
 

@@ -82,8 +82,8 @@ def test_the_picture_follows_its_cell_and_stays_crisp(opened, page, artefacts):
     root = in_cell(page, 0)
     for ratio in (1, 2):
         with screen(page, ratio) as resize:
-            resize(900)  # the picture is painted anew where its cell changes
-            resize(1280)
+            resize(1280)  # the picture is painted anew where its cell changes
+            resize(900)
             began = fitted(root, ratio)
             page.evaluate(SIDEBAR)
             assert fitted(root, ratio) > began, "without the sidebar there is more room"
@@ -95,7 +95,7 @@ def test_the_picture_follows_its_cell_and_stays_crisp(opened, page, artefacts):
             wait_for_change(root, before)
             root.screenshot(path=artefacts / f"narrow-{ratio}.png")
             page.evaluate(SIDEBAR)
-            resize(1280)
+            resize(900)
             assert fitted(root, ratio) == began
     assert page.complaints == []
 

@@ -83,7 +83,7 @@ def test_restart_and_run_all_restores_everything(opened, page):
     assert_no_dead_view(page)
     assert [settled(in_cell(page, index)) for index in (0, 1)] == began
     assert press(in_cell(page, 0), "End") != began[0]
-    assert step(in_cell(page, 1), "ArrowRight").startswith("frame 1 of 11")
+    assert step(in_cell(page, 1), "ArrowRight").startswith("step 1 of 11")
     assert page.complaints == []
 
 

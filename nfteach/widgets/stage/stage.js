@@ -1103,6 +1103,7 @@ function frameControls(store, root) {
   };
   let playing = null;
   let speed = 1;
+  let measured = null;
   const last = () => store.frames.length - 1;
   const stop = () => { if (!playing) return; playing = null; icon(play, "play"); };
   store.stop = stop;
@@ -1151,6 +1152,12 @@ function frameControls(store, root) {
       if (slider.valueAsNumber !== index) slider.value = index;
       const name = (k) => store.stops?.[k] ?? k;
       const words = `${store.step} ${name(index)} of ${name(last())}`;
+      if (measured !== store.frames) {
+        // Room for the longest label, so that nothing beside it moves in a step.
+        measured = store.frames;
+        const longest = Math.max(...store.frames.map((_, k) => `${store.step} ${name(k)} of ${name(last())}`.length));
+        label.style.minWidth = `${longest}ch`;
+      }
       put(slider, { "aria-label": store.step, "aria-valuetext": words });
       if (label.textContent !== words) label.textContent = words;
     },
