@@ -112,7 +112,7 @@ def test_in_a_step_nothing_beside_the_label_moves(bench):
         first = boxes(0)
         assert boxes(11) == first
         right = bar.bounding_box()["x"] + bar.bounding_box()["width"] + 1
-        assert all(box["x"] + box["width"] <= right for box in first)
+        assert all(box["x"] + box["width"] <= right for box in first if box)  # the label is hidden where it is narrow
     assert page.errors == []
 
 
