@@ -38,7 +38,8 @@ SWITCH = "input[type=checkbox]"
 CHOICE = "select"
 BUTTONS = ".widget-toggle-buttons"
 
-LABEL = "(one) => one.closest('.jupyter-widgets')?.querySelector('.widget-label')?.textContent ?? ''"
+LABEL = """(one) => [...(one.closest('.jupyter-widgets')?.querySelectorAll('.widget-label, .widget-label-basic') ?? [])]
+    .map((words) => words.textContent.replace('\\u200b', '').trim()).find(Boolean) ?? ''"""
 # A number made of all pixels stands for the picture: to encode it as PNG takes ten times as long.
 SHOWN = """(root) => {
     const all = (selector) => [...root.querySelectorAll(selector)];

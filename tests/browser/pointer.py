@@ -22,7 +22,7 @@ WATCH = """(canvas) => {
 }"""
 
 
-def point_and_click(root: Locator, picture: Path) -> None:
+def point_and_click(root: Locator, picture: Path, by: tuple[float, float] = (26, -22)) -> None:
     """Drag every handle in the picture and a slider, click every preset: each must show. Then reset.
 
     One slider is enough: the page makes the same of a mouse and of a key, and `move` presses keys on every slider.
@@ -32,7 +32,7 @@ def point_and_click(root: Locator, picture: Path) -> None:
     began = slider_values(root)
     for ring in root.locator(HANDLE).all():
         if ring.is_visible():
-            answers(root, "handle in the picture", lambda ring=ring: drag(ring, 26, -22))
+            answers(root, "handle in the picture", lambda ring=ring: drag(ring, *by))
     handle = next((one for one in root.locator(SLIDER).all() if one.is_visible() and room(one)), None)
     if handle is not None:
         answers(root, f"slider {label(handle)!r}", lambda: drag(handle, room(handle), 0))

@@ -38,9 +38,10 @@ COLOURS = """(root) => {
 # Labels of controls that move nothing in the first state; the registry has the states that wake them.
 IDLE = {
     "MapExplorer2D": ["amount of the second"],
-    "NADEStepper": ["drawing"],
+    "NADEStepper": ["drawing", "show p in place of drawn pixels"],
     "TriangularExplorer": ["point: row of the data"],
 }
+FAR = {"NADEStepper": (-70, -70)}  # how far a handle is dragged where it moves by whole rows of pixels
 SIDE_BY_SIDE = {"RoutesExplorer"}  # three pictures of one size
 # Scroll the picture to the upper edge of the notebook; return where it then begins.
 TO_THE_TOP = """(root) => {
@@ -78,7 +79,7 @@ def execution_count(page: Page, index: int) -> int | None:
 def test_an_explorer_is_moved_by_keyboard_and_by_mouse(gallery, artefacts, name):
     root = explorer(gallery, name)
     move(root, artefacts / name, idle=IDLE.get(name, ()))
-    point_and_click(root, artefacts / name)
+    point_and_click(root, artefacts / name, FAR.get(name, (26, -22)))
     assert gallery.complaints == []
 
 
