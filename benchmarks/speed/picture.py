@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
-from nfteach.plots.palette import BASE, DATA, FORWARD, INK, MUTED
+from nfteach.plots.palette import DATA, INK, LATENT, POSITIVE, SOFT
 
 from .turns import verdict
 
@@ -37,7 +37,7 @@ def ratios(ax: Axes, rows: list[dict], words: list[str], *, named: bool) -> None
             continue
         low, median, high = found["ratio"]
         place = words.index(row["words"])
-        colour = FORWARD if median <= 1 else DATA
+        colour = POSITIVE if median <= 1 else DATA
         ax.plot([low, high], [place, place], color=colour, lw=2)
         ax.plot(median, place, "o", color=colour, ms=6)
         ax.annotate(f"{median:.2f}", (high, place), (5, 0), textcoords="offset points", va="center", fontsize=8)
@@ -50,7 +50,7 @@ def ratios(ax: Axes, rows: list[dict], words: list[str], *, named: bool) -> None
     ax.margins(x=0.22)
     ax.set_ylim(len(words) - 0.5, -0.5)
     ax.set_yticks(range(len(words)), words if named else [""] * len(words), fontsize=8)
-    ax.grid(axis="x", color=MUTED, alpha=0.25)
+    ax.grid(axis="x", color=SOFT, alpha=0.25)
     ax.set_xlabel("our time / the fastest other's")
 
 
@@ -58,7 +58,7 @@ def growth(ax: Axes, nade: dict) -> None:
     """Draw the time of NADE's three ways against D."""
     dims = nade["dims"]
     for (name, colour), marker in zip(
-        {"all at once": FORWARD, "step by step": BASE, "from scratch": DATA}.items(), "os^", strict=True
+        {"all at once": POSITIVE, "step by step": LATENT, "from scratch": DATA}.items(), "os^", strict=True
     ):
         values = [statistics.median(way["ms"][name]) for way in nade["ways"]]
         ax.loglog(dims, values, marker=marker, color=colour, label=name)
@@ -66,7 +66,7 @@ def growth(ax: Axes, nade: dict) -> None:
     ax.minorticks_off()
     ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     ax.tick_params(labelsize=8)
-    ax.grid(color=MUTED, alpha=0.25)
+    ax.grid(color=SOFT, alpha=0.25)
     ax.set_xlabel("D")
     ax.set_ylabel("ms, 1 thread")
     ax.set_title(f"NADE's density,\nH = {nade['hidden']}, batch {nade['batch']}")
