@@ -101,8 +101,8 @@ class PlanarExplorer(Explorer):
     def build_controls(self) -> dict[str, Any]:
         reach = self._reach
         return {
-            "angle_w": slider("angle of w (°)", -180, 180, 30.0, step=0.5, format=".0f"),
-            "angle_u": slider("angle of u (°)", -180, 180, 75.0, step=0.5, format=".0f"),
+            "angle_w": slider("angle of w (°)", -180, 180, 30.0, step=0.5, format=".1f"),
+            "angle_u": slider("angle of u (°)", -180, 180, 75.0, step=0.5, format=".1f"),
             "length_u": slider("length of u", 0, reach["length_u"], 1.2),
             "use_u_hat": switch("use û: never folds", False),
             "show_J": switch("show J", False),
