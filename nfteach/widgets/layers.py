@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.distributions import Distribution
 
 from nfteach.jacobian import AnyMap
+from nfteach.jacobian.numbers import bracketed, fixed
 from nfteach.jacobian.rng import seeded
 from nfteach.plots.grid import grid_lines
 from nfteach.widgets.aim import Aim
@@ -181,8 +182,8 @@ class LayerStepper(Explorer):
                         ),
                         "log q": Number(
                             log_q[k], unit="nats", more=crowded,
-                            note=f"log p(z) \N{MINUS SIGN} running = {float(log_q[0]):.2f} \N{MINUS SIGN} "
-                                 f"({float(running[k]):.2f})".replace("-", "\N{MINUS SIGN}"),
+                            note=f"log p(z) \N{MINUS SIGN} running = {fixed(log_q[0])} "
+                                 f"\N{MINUS SIGN} {bracketed(running[k])}",
                         ),
                         "product's log|det|": Number(by_product.logabsdet, unit="nats", more=True),
                         "sign of det": Number(by_product.sign.long(), more=True),

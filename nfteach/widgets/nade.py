@@ -167,7 +167,7 @@ class NADEStepper(Explorer):
         parts["strip"] = self._strip(s, mine[ordering], seen[ordering], log_p[ordering])
         parts["endings"] = Pixels(
             x.reshape(images), hue.expand(ENDINGS, D).reshape(images), ("ink", "x"), per_row=3, chosen=torch.tensor(k),
-            titles=tuple(f"{value:.1f}".replace("-", "\N{MINUS SIGN}") for value in drawn.tolist()), gesture="choose",
+            titles=tuple(fixed(value, 1) for value in drawn.tolist()), gesture="choose",
             title="six endings, and their log p", help="click an ending to see it large",
             order=((rank - s.given + 1) / max(D - s.given, 1)).reshape(height, width), place="side", width=330,
         )  # fmt: skip

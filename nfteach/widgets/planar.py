@@ -19,6 +19,7 @@ from nfteach.widgets.controls import choice, slider, switch
 from nfteach.widgets.explorer import Explorer
 from nfteach.widgets.fold import folded_density, preimages, turning_point
 from nfteach.widgets.parts import Area, Arrows, Curves, Density, Dots, Gauge, Handle, Label, Matrix, Number, Plane
+from nfteach.widgets.planes import cells
 
 __all__ = ["PlanarExplorer"]
 
@@ -88,11 +89,7 @@ class PlanarExplorer(Explorer):
         self._base = as_base(base, 2)
         with seeded(0):
             self._z = self._base.sample((samples,)).double()
-        columns, rows = _PIXELS
-        left, right, bottom, top = _EXTENT
-        across = left + (right - left) * (torch.arange(columns) + 0.5) / columns
-        up = bottom + (top - bottom) * (torch.arange(rows) + 0.5) / rows
-        self._pixels = torch.stack(torch.meshgrid(across, up, indexing="xy"), dim=-1).reshape(-1, 2)
+        self._pixels = cells(_EXTENT, _PIXELS[::-1]).reshape(-1, 2).float()
         grid = torch.from_numpy(grid_lines(None, (-7.0, 7.0, -7.0, 7.0), lines=29, points=141)).double()
         units = torch.arange(29).repeat(2) % 2 == 0
         self._units, self._halves = grid[units], grid[~units]

@@ -15,6 +15,7 @@ from torch.distributions import ComposeTransform, Distribution, TransformedDistr
 from nfteach.flows import RNADE, Flow, FlowDistribution, Planar, RealNVP, Stack
 from nfteach.flows.rnade import TriangularMap
 from nfteach.jacobian import AnyMap, recognise
+from nfteach.jacobian.numbers import fixed
 from nfteach.jacobian.rng import seeded
 from nfteach.plots.grid import grid_lines
 from nfteach.targets import two_moons
@@ -183,7 +184,7 @@ class RoutesExplorer(Explorer):
             log_q = log_p + log_det
             parts |= self._column(k, route, scene, x, z, J, s)
             numbers[f"{route.name}: log q(x)"] = Number(
-                log_q, note=f"log p {_short(log_p)}, log|det J| {_short(log_det)}"
+                log_q, note=f"log p {fixed(log_p)}, log|det J| {fixed(log_det)}"
             )
             rest |= {
                 f"{route.name}: log p(z)": Number(log_p, unit="nats", more=True),
@@ -287,10 +288,6 @@ class _Route:
 def _counted(count: int) -> str:
     """Write a whole number as one reads it."""
     return f"{count:,}" if count < 10**9 else f"{count / 10**9:.1f} billion"
-
-
-def _short(value: Tensor) -> str:
-    return f"{float(value):.2f}".replace("-", "\N{MINUS SIGN}")
 
 
 def _finite(points: Tensor) -> Tensor:

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import torch
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.collections import LineCollection
@@ -19,6 +20,8 @@ from matplotlib.patches import Polygon, Rectangle
 from matplotlib.patheffects import withStroke
 from PIL import Image
 
+from nfteach.jacobian.numbers import cell as entry
+from nfteach.jacobian.views.scale import opacity
 from nfteach.plots.palette import DATA, LATENT, NEGATIVE, POSITIVE, SOFT
 
 __all__ = ["figure_of", "to_png"]
@@ -376,14 +379,15 @@ def _matrix(ax: Axes, node: Mapping[str, Any], _: Any, width: float, height: flo
     ax.set(xlim=(0, width), ylim=(height, 0))
     none = np.zeros_like(node["values"])
     zero, one = (none if node[name] is None else node[name] for name in ("zero", "one"))
+    strength = opacity(torch.from_numpy(node["values"])).numpy()
     for i, j in itertools.product(range(rows), range(columns)):
         value, x, y = float(node["values"][i, j]), left + j * cell, above + i * tall
         if not zero[i, j] and not one[i, j]:
-            color = (*to_rgb(ROLES["neg" if value < 0 else "pos"]), 0.78 * abs(value) / (1 + abs(value)))
+            color = (*to_rgb(ROLES["neg" if value < 0 else "pos"]), strength[i, j])
             ax.add_patch(
                 Rectangle((x + 1, y + 1), cell - 2, tall - 2, facecolor=color, edgecolor=ROLES["rule"], lw=0.4)
             )
-        text = "\N{MIDDLE DOT}" if zero[i, j] else "1" if one[i, j] else _entry(value) if cell >= 29 else ""
+        text = "\N{MIDDLE DOT}" if zero[i, j] else "1" if one[i, j] else entry(value) if cell >= 29 else ""
         size = min(max(cell / 3.4, 9), 14) * 0.75
         ax.text(x + cell / 2, y + tall / 2, text, size=size, ha="center", va="center", color=ROLES["ink"],
                 weight="bold" if one[i, j] else "normal")  # fmt: skip
@@ -392,11 +396,6 @@ def _matrix(ax: Axes, node: Mapping[str, Any], _: Any, width: float, height: flo
         ax.text(left - 6, above + (i + 0.5) * tall, label, ha="right", va="center", **words)
     for j, label in enumerate(node["columns"]):
         ax.text(left + (j + 0.5) * cell, 11, label, ha="center", va="center", **words)
-
-
-def _entry(value: float) -> str:
-    digits = 0 if abs(value) >= 99.5 else 1 if abs(value) >= 9.995 else 2
-    return f"{round(value, digits) + 0.0:.{digits}f}".replace("-", "\N{MINUS SIGN}")
 
 
 def _gauge(ax: Axes, node: Mapping[str, Any], width: float, height: float) -> None:
