@@ -83,7 +83,7 @@ class Bench:
         page.on("console", lambda message: self.errors.append(message.text) if message.type == "error" else None)
         css = (SOURCES / "stage.css").read_text()
         self.serve("http://bench/", PAGE % css, "text/html")
-        self.serve("http://bench/stage.js", (SOURCES / "stage.js").read_text(), "text/javascript")
+        self.serve("http://bench/stage.js", LiveFigure._esm, "text/javascript")
         page.route("http://bench/favicon.ico", lambda route: route.fulfill(status=204))
         page.goto("http://bench/")
         page.wait_for_function("window.ready")

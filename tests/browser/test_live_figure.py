@@ -1,4 +1,4 @@
-"""What stage.js paints in Chromium is what matplotlib prints: the front end alone, on a bare page."""
+"""What the page paints in Chromium is what matplotlib prints: the front end alone, on a bare page."""
 
 from __future__ import annotations
 

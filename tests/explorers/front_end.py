@@ -11,7 +11,7 @@ __all__ = ["drag", "say", "state_of", "unpack"]
 
 
 def unpack(node: Any, buffers: Any) -> Any:
-    """Invert the packing of messages, as stage.js does."""
+    """Invert the packing of messages, as the page does."""
     if isinstance(node, dict) and "$" in node:
         index, dtype, shape = node["$"]
         return np.frombuffer(buffers[index], dtype).reshape(shape)

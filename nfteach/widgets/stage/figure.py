@@ -17,6 +17,7 @@ from matplotlib.figure import Figure
 
 from nfteach.widgets.cells import keep_track
 from nfteach.widgets.parts import Number, Part, flatten
+from nfteach.widgets.stage.modules import joined
 from nfteach.widgets.stage.packing import in_words, packed, rows_of
 from nfteach.widgets.stage.printed import figure_of, to_png
 
@@ -55,8 +56,8 @@ class LiveFigure(anywidget.AnyWidget):
         >>> live.update({"plane": Plane({"samples": Dots(2 * z)}), "readout": {"mean": 2 * z.mean()}})
     """
 
-    # The text, not the path: anywidget would watch the file, and keep every widget for that.
-    _esm = (_HERE / "stage.js").read_text(encoding="utf-8")
+    # Texts, not paths: anywidget would watch the files, and keep every widget for that.
+    _esm = joined(_HERE / "page" / "main.js")
     _css = (_HERE / "stage.css").read_text(encoding="utf-8")
     _state = traitlets.Any().tag(sync=True)
     _frames = traitlets.Any().tag(sync=True)
