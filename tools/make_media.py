@@ -1,6 +1,7 @@
-"""Record explorers in JupyterLab in Chromium, as the animations of README: `python -m tools.make_media [name ...]`.
+"""Record what JupyterLab shows in Chromium, for README and docs: `python -m tools.make_media [name ...]`.
 
-Each is a GIF of the picture alone, moved as a learner moves it. Needs what the browser tests need.
+Animations are GIFs of an explorer's picture alone, moved as a learner moves it; stills are PNGs of what a cell shows.
+Needs what the browser tests need.
 """
 
 from __future__ import annotations
@@ -10,8 +11,10 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import nbformat
 from PIL import Image
@@ -22,10 +25,12 @@ sys.path[:0] = [str(ROOT), str(ROOT / "tools")]
 
 from tests.browser.conftest import fresh_page  # noqa: E402
 from tests.browser.lab import chromium, jupyterlab  # noqa: E402
+from tests.unit.pages import blocks  # noqa: E402
 
 IMAGES = ROOT / "docs/images"
 WIDTH = 600  # pixels of a GIF at most
 SECONDS = 0.11  # between two pictures
+MARGIN = 6  # pixels of the page to the left of a still
 
 
 def play(page: Page, root: Locator) -> Iterator[None]:
@@ -72,25 +77,67 @@ MEDIA = {
 }
 
 
-def record(name: str) -> Path:
-    """Record one explorer and return the file written."""
-    cell, player = MEDIA[name]
+def twist() -> str:
+    """Return the cell that shows the explorer of docs/widgets.md."""
+    page = (ROOT / "docs/widgets.md").read_text(encoding="utf-8")
+    (opening,) = [block for block in blocks(page) if block.opens]
+    return f"{opening.code}\nTwist()"
+
+
+REPORT = "from nfteach.jacobian.exhibits import EXHIBITS\n\nEXHIBITS['interleaved-halves'].inspect()"
+
+#: name -> what returns the cell that shows it, the element, and the one inside of it with which the picture ends.
+STILLS = {
+    "inspector": (lambda: REPORT, ".nfteach-report", "table.routes"),
+    "twist_explorer": (twist, ".nfteach-explorer", ".nfteach-chips"),
+}
+
+
+@contextmanager
+def shown(cell: str, prepare: Callable[[Page], Any] = lambda page: None, **options: Any) -> Iterator[Page]:
+    """Open JupyterLab with a notebook of one cell, which has run; ``prepare`` is called before the page is loaded."""
     with tempfile.TemporaryDirectory() as folder:
         notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell)])
         notebook.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3", "language": "python"}
         nbformat.write(notebook, Path(folder) / "one.ipynb")
-        with jupyterlab(Path(folder)) as lab, chromium() as browser, fresh_page(browser) as page:
-            page.clock.install()  # time is stopped for each picture, so that the pace is even on any machine
+        with jupyterlab(Path(folder)) as lab, chromium() as browser, fresh_page(browser, **options) as page:
+            prepare(page)
             lab.load(page)
             lab.open(page, "one.ipynb")
             lab.run_all(page)
-            root = page.locator(".nfteach-live").first
-            root.wait_for()
-            time.sleep(12)  # it may play once by itself
-            page.clock.pause_at(page.evaluate("() => Date.now()") + 1000)
-            root.evaluate("(one) => one.scrollIntoView({ block: 'start' })")
-            pictures = [shot(root) for _ in player(page, root)]
+            yield page
+
+
+def record(name: str) -> Path:
+    """Record one explorer as an animation and return the file written."""
+    cell, player = MEDIA[name]
+    # Time is stopped for each picture, so that the pace is even on any machine.
+    with shown(cell, lambda page: page.clock.install()) as page:
+        root = page.locator(".nfteach-live").first
+        root.wait_for()
+        time.sleep(12)  # it may play once by itself
+        page.clock.pause_at(page.evaluate("() => Date.now()") + 1000)
+        root.evaluate("(one) => one.scrollIntoView({ block: 'start' })")
+        pictures = [shot(root) for _ in player(page, root)]
     return write(name, pictures)
+
+
+def photograph(name: str) -> Path:
+    """Take a still, half as large again as on the screen, and return the file written."""
+    cell, selector, last = STILLS[name]
+    with shown(cell(), viewport={"width": 1280, "height": 1400}, device_scale_factor=1.5) as page:
+        root = page.locator(selector).first
+        root.wait_for()
+        page.wait_for_timeout(2000)
+        top, end = root.bounding_box(), root.locator(last).first.bounding_box()
+        left, high = top["x"] - MARGIN, top["y"]
+        width, height = end["x"] + end["width"] - left, end["y"] + end["height"] - high
+        clip = {"x": left, "y": high, "width": width, "height": height}
+        picture = Image.open(io.BytesIO(page.screenshot(clip=clip))).convert("RGB")
+    path = IMAGES / f"{name}.png"
+    # Colours that are rare, such as those of two points on a grid, are kept.
+    picture.quantize(256, method=Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE).save(path, optimize=True)
+    return path
 
 
 def shot(root: Locator) -> Image.Image:
@@ -117,6 +164,6 @@ def write(name: str, pictures: list[Image.Image]) -> Path:
 
 
 if __name__ == "__main__":
-    for wanted in sys.argv[1:] or MEDIA:
-        written = record(wanted)
+    for wanted in sys.argv[1:] or [*MEDIA, *STILLS]:
+        written = (record if wanted in MEDIA else photograph)(wanted)
         print(written.name, f"{written.stat().st_size / 1e3:.0f} kB")
