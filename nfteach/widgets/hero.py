@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -56,4 +58,11 @@ class HeroExplorer(LayerStepper):
             z = flow.inv(torch.tensor(place, dtype=torch.float64)).clamp(-3, 3)
             self.presets[f"x {name}"] = {f"probe_{k}": round(z[k - 1].item(), 2) for k in (1, 2)}
         super().__init__(flow, **{"samples": 600, "extent": (-2.9, 2.9, -2.9, 2.9), **options})
-        self.essential = ("probe_1", "probe_2")
+
+    def pictures(self, s: SimpleNamespace) -> list[dict[str, Any]]:
+        pictures = super().pictures(s)
+        for picture in pictures:  # at first sight two numbers are enough
+            numbers = picture["readout"]
+            for name in ("layer's log|det|", "log q"):
+                numbers[name] = replace(numbers[name], more=True)
+        return pictures

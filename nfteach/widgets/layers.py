@@ -160,7 +160,8 @@ class LayerStepper(Explorer):
         running, last = torch.stack(ladj).cumsum(0), len(self._layers)
         log_q = self._map.log_base(probe) - running
         sizes = "areas" if self.dim == 2 else "volumes"
-        crowded = s.show_J and (self._gap is not None or self.dim > 2)
+        crowded = s.show_J and not self._beside
+        strip = {"width": 236} if s.show_J and self._beside else {}
         pictures = []
         for k in range(last + 1):
             name = self._layers[k - 1].name if k else "the base"
@@ -170,7 +171,7 @@ class LayerStepper(Explorer):
                     "plane": self._plane(k, seen, way[:, axes], axes),
                     "strip": Strip(
                         self._means, dots=torch.stack(ladj[1:]), first="z", last="x", limit=self._limit,
-                        title="log|det J| of each layer: its mean, and \N{WHITE CIRCLE} at z",
+                        title="log|det J| of each layer: mean, \N{WHITE CIRCLE} at z", **strip,
                     ),
                     **(self._jacobians(k, J[k], products[k]) if s.show_J else {}),
                     **self._gap_chart(k),
@@ -300,9 +301,14 @@ class LayerStepper(Explorer):
             return Handle(at, label=label, color=color, help=help, shape=shape)
         return Dots(at[None], size=6.0, alpha=1.0, labels=(label,), front=True, color=color)
 
+    @property
+    def _beside(self) -> bool:
+        """Whether the Jacobians stand beside the strip, where they move nothing else; there they must be small."""
+        return self.dim == 2 and self._gap is None
+
     def _jacobians(self, k: int, J: Tensor, product: Tensor) -> dict[str, Any]:
         (zero, one), (zero_so_far, one_so_far) = self._fixed[k]
-        size = {"place": "side", "width": 160 if self.dim == 2 else 264, "height": 96 if self.dim == 2 else 124}
+        size = {"width": 138, "height": 64} if self._beside else {"place": "side", "width": 264, "height": 124}
         title = f"J of layer {k}, at {_after(k - 1) if k > 1 else 'z'}" if k else "J before the first layer"
         return {
             "J": Matrix(J, zero, one, title=title, **size),

@@ -269,7 +269,9 @@ class MapExplorer2D(Explorer):
         left, right, bottom, top = _extent(self._seen, 1.0, 1.0)
         low, high = max(left, bottom), min(right, top)
         ticks = tuple(tick for tick in MaxNLocator(4).tick_values(low, high) if low < tick < high)
-        return Plane(marks, (left, right), (bottom, top), ticks=ticks, note=_words(f))
+        # Of two maps also their Jacobians must be in view, with the controls below them.
+        room = {"height": 350} if isinstance(f, Stack) and len(f) > 1 else {}
+        return Plane(marks, (left, right), (bottom, top), ticks=ticks, note=_words(f), **room)
 
     def _sheet(self, f: AnyMap | Stack, density: Density) -> dict[str, Any]:
         """Return what does not depend on z: the density of x, the grid before and after, the samples."""
@@ -397,7 +399,7 @@ def _glass(
 def _factors(f: Stack, z: Tensor) -> dict[str, Matrix]:
     """Return the two factors of J = J_2 J_1, each at the input of its own map."""
     first, second = f
-    size = {"width": 150, "height": 76}
+    size = {"width": 150, "height": 50}
     return {
         "J2": Matrix(
             _jacobian(second, first(z)), *_marked(second.structure), title="J = J\u2082 at f\u2081(z), times", **size

@@ -14,7 +14,7 @@ from nfteach.flows import NADE, pixel_ordering
 from nfteach.jacobian.numbers import fixed
 from nfteach.widgets.controls import choice, hidden, integer, switch
 from nfteach.widgets.explorer import Explorer
-from nfteach.widgets.parts import Bars, Chart, Gauge, Handle, Label, Number, Pixels
+from nfteach.widgets.parts import Bars, Chart, Dots, Gauge, Handle, Label, Number, Pixels
 
 __all__ = ["NADEStepper"]
 
@@ -22,8 +22,10 @@ OWN = "the model's own"
 ORDERINGS = ("raster", "reverse", "spiral", "random")
 LEVEL = ("raster", "reverse")  # orderings in which the pixels that are yours are whole rows
 ENDINGS, DRAWS, OFFERED = 6, 100, 6
-LATER = 0.22  # ink of a pixel that comes after the step that is shown
+LATER = 0.22  # ink of a pixel of yours that comes after the step that is shown
+OPEN = 0.12  # ink of a pixel that is not drawn yet
 LOWEST, HIGHEST = -4.5, 2.0  # nats: the ends of the strip; sums stand above zero
+CUT = -3.6  # nats: a longer bar ends here, above a wedge
 
 
 class NADEStepper(Explorer):
@@ -31,8 +33,9 @@ class NADEStepper(Explorer):
 
     The first ``given`` pixels of the ordering are yours: paint them. Six endings are drawn by the model; its random
     numbers stay while you paint, so an ending changes only where your pixel changed it. Below stands log p of each
-    pixel given those before it. Click a pixel of the model's, or move ``step``, to see the image as it was known then,
-    and the probability of the next pixel.
+    pixel given those before it; a bar that is too long for the strip ends at a wedge. Click a pixel of the model's, or
+    move ``step``, to see the image as it was known then, and the probability of the next pixel: "?" stands for what is
+    not drawn yet. Another click on that pixel, or "see all", leads back.
 
     Args:
         nade: a model, of which a copy is taken. Whatever its own ordering, it can be walked in the others.
@@ -58,7 +61,7 @@ class NADEStepper(Explorer):
 
     help = "Paint above the line. The model draws [the rest](x), pixel by pixel: six endings."
     alt = "an image whose first pixels are yours and whose others a NADE has drawn, with log p of each and six endings"
-    essential = ("given", "step", "ordering")
+    essential = ("given", "ordering")
     main = 384
 
     def __init__(self, nade: NADE, images: Tensor | None = None, shape: tuple[int, int] = (8, 8), **state: Any) -> None:
@@ -82,7 +85,13 @@ class NADEStepper(Explorer):
                 "pixels": self.parts["endings"].ink[s.ending - 1],
                 "given": min(s.given + self.shape[1], nade.dim),
             },
-            "clear": {"pixels": torch.zeros(nade.dim)},
+            "clear": lambda s: {
+                "pixels": torch.zeros(nade.dim),
+                "step": nade.dim,
+                # Where all pixels are yours, an empty image would stay empty.
+                "given": s.given if s.given < nade.dim else self._half,
+            },
+            "see all": {"step": nade.dim},
         }
         super().__init__(**self._with_pixels(state))
 
@@ -94,11 +103,16 @@ class NADEStepper(Explorer):
             )
         return self.nade.check_input(images)
 
+    @property
+    def _half(self) -> int:
+        """The number of pixels in the upper half of the rows."""
+        return (self.shape[0] + 1) // 2 * self.shape[1]
+
     def build_controls(self) -> dict[str, Any]:
-        D, (height, width) = self.nade.dim, self.shape
+        D, width = self.nade.dim, self.shape[1]
         start = torch.zeros(D) if self.images is None else self.images[0]
         controls = {
-            "given": integer("pixels that are yours", 0, D, (height + 1) // 2 * width),
+            "given": integer("pixels that are yours", 0, D, self._half),
             "step": integer("step", 1, D, D),
             "ordering": choice("ordering", list(self._orderings), self._own),
             "ending": integer("ending", 1, ENDINGS, 1),
@@ -148,6 +162,7 @@ class NADEStepper(Explorer):
         log_p = logsigmoid((2 * x - 1) * logits)  # (endings, D)
         drawn, k = (log_p * ~mine).sum(-1), s.ending - 1
         p, log_p = logits[k].sigmoid(), log_p[k]
+        to_come = ~mine & ~seen
         shown = torch.where(mine | torch.tensor(not s.show_p), x[k], p) * torch.where(seen, 1.0, LATER)
         hue = (~mine).to(torch.uint8)
         level = s.ordering in LEVEL
@@ -156,13 +171,15 @@ class NADEStepper(Explorer):
         at, why = self._looked_at(s, ordering, x[k], p, log_p)
         images = (-1, height, width)
         parts["canvas"] = Pixels(
-            shown.reshape(images), hue.reshape(images), ("ink", "x"), gesture="paint", paintable=mine.reshape(images),
+            torch.where(to_come, OPEN, shown).reshape(images), (hue + to_come).reshape(images), ("ink", "x", "soft"),
+            gesture="paint", paintable=mine.reshape(images),
+            words=tuple("?" if one else "" for one in to_come.tolist()),
             outline=None if level else mine.reshape(images),
             lit=torch.stack([torch.zeros_like(at), at // width, at % width]),
             border=torch.tensor(row) if level else None, border_help="drag the line: how many pixels are yours",
             order=((rank - s.given + 1) / max(D - s.given, 1)).reshape(height, width), width=384, height=384,
             notes=self._notes(rank, mine, x[k], p, log_p), help="arrow keys and space paint, too",
-            note=self._hint(s.ordering),
+            note=self._hint(s),
         )  # fmt: skip
         parts["strip"] = self._strip(s, mine[ordering], seen[ordering], log_p[ordering])
         parts["endings"] = Pixels(
@@ -226,7 +243,12 @@ class NADEStepper(Explorer):
             at, why = log_p.argmin(), "the greatest surprise: you painted"
         return at, f"{why} {int(x[at])}, log p {_nats(float(log_p[at]))}"
 
-    def _hint(self, ordering: str) -> str:
+    def _hint(self, s: SimpleNamespace) -> str:
+        D, ordering = self.nade.dim, s.ordering
+        if s.step < D:
+            return f"Step {s.step} of {D}: ? is not drawn yet. To go back: see all."
+        if s.given == D:
+            return "All pixels are yours. Give some back: drag the line, or clear."
         if not self.nade.order_agnostic and ordering != self._own:
             own = "its own" if self._own == OWN else self._own
             return f"The model learned {own} order only: poor guesses."
@@ -250,11 +272,20 @@ class NADEStepper(Explorer):
     def _strip(self, s: SimpleNamespace, mine: Tensor, seen: Tensor, log_p: Tensor) -> Chart:
         """Return log p of each pixel, along the ordering, as bars that hang down."""
         D, at = self.nade.dim, torch.arange(self.nade.dim) + 1.0
+        sides = ("yours", mine, "ink"), ("the model's", ~mine, "x")
         bars = {
-            f"{whose}{when}": Bars(at, log_p * (owned & known), 0.7, color=color, alpha=alpha)
-            for whose, owned, color in (("yours", mine, "ink"), ("the model's", ~mine, "x"))
+            f"{whose}{when}": Bars(at, (log_p * (owned & known)).clamp_min(CUT), 0.7, color=color, alpha=alpha)
+            for whose, owned, color in sides
             for when, known, alpha in (("", seen, 0.9), (", later", ~seen, 0.3))
         }
+        # Points below the frame, at which wedges point from its edge; those of other bars are of no size, on the line.
+        wedges = {
+            f"{whose}, cut": Dots(
+                torch.stack([at, torch.where(owned & (log_p < CUT), 2 * LOWEST, 0.0)], 1),
+                size=0.0, labels=("",) * D, color=color, alpha=1.0,
+            )
+            for whose, owned, color in sides
+        }  # fmt: skip
         totals = (log_p * mine).sum(), (log_p * ~mine).sum()
         words = {
             "sum of yours": Label(
@@ -270,8 +301,8 @@ class NADEStepper(Explorer):
         )
         order = s.ordering if s.ordering == OWN else f"{s.ordering} order"
         return Chart(
-            bars | words | {"step": knob}, x=(0.5, 1.02 * D + 0.5), y=(LOWEST, HIGHEST), ticks=(), yticks=(-2,),
-            title=f"log p of each pixel, in {order}", width=384, height=96,
+            bars | wedges | words | {"step": knob}, x=(0.5, 1.02 * D + 0.5), y=(LOWEST, HIGHEST), ticks=(),
+            yticks=(-2,), title=f"log p of each pixel, in {order}", width=384, height=84,
         )  # fmt: skip
 
     def drag(self, name: str, s: SimpleNamespace, *values: float) -> dict[str, Any]:
@@ -287,8 +318,9 @@ class NADEStepper(Explorer):
         pixels = list(s.pixels)
         for _, i, j, ink in zip(*[iter(values)] * 4, strict=True):
             d = int(i) * width + int(j)
-            if ink < 0:
-                return {"step": int(self._orderings[s.ordering].argsort()[d]) + 1}
+            if ink < 0:  # one of the model's; a second click goes back
+                step = int(self._orderings[s.ordering].argsort()[d]) + 1
+                return {"step": step if step != s.step else self.nade.dim}
             pixels[d] = str(int(ink))
         return {"pixels": "".join(pixels)}
 

@@ -134,7 +134,7 @@ class PlanarExplorer(Explorer):
             **self._fold(s, w, u, wu, folds),
             **self._arrows(s, w, given, u),
             "step": Arrows(z[None], x[None], width=1.5, gap=5.0, color="x"),
-            "others": Dots(others[:, 0], size=5.0, ring=True, alpha=1.0, color="z", front=True, visible=count > 1),
+            **_crosses(others[:, 0], x, count > 1),
             "f(z)": Dots(x[None], size=5.5, alpha=1.0, labels=("f(z)",), front=True),
             "z": Handle(z, "z1", "z2", label="z", shape="dot", help="drag the point z"),
         }
@@ -149,7 +149,7 @@ class PlanarExplorer(Explorer):
         parts["readout"] = {
             "w·u": Number(wu, bad=folds, note=with_u, gauge=gauge),
             "det J": Number(det, bad=turned, note=areas),
-            "preimages": Number(count, bad=count > 1, note=f"{land} on f(z)"),
+            "preimages": Number(count, bad=count > 1, note=f"{land} on f(z)" + (": z and each ×" if count > 1 else "")),
             "log|det J|": Number(det.abs().log(), unit="nats", more=True),
             "J is": Number(_shape(torch.outer(u, psi)), more=True),
         }
@@ -215,6 +215,16 @@ class PlanarExplorer(Explorer):
             "rims": Curves(rims, width=1.25, color="neg", visible=folds),
             "three": Label(top, "three z land on each point in here", lift=9, angle=angle, color="neg", visible=folds),
         }
+
+
+def _crosses(others: Tensor, x: Tensor, visible: Tensor) -> dict[str, Any]:
+    """Return crosses at the points (3, 2) that land on x (2,), and their ways there: nothing to drag."""
+    arms = 0.09 * torch.tensor([[[-1.0, -1.0], [1.0, 1.0]], [[-1.0, 1.0], [1.0, -1.0]]], dtype=others.dtype)
+    look = {"color": "z", "visible": visible}
+    return {
+        "their ways": Curves(torch.stack([others, x.expand_as(others)], 1), width=1.0, dash=True, alpha=0.7, **look),
+        "others": Curves((others[:, None, None] + arms).flatten(0, 1), width=2.0, fade=False, **look),
+    }
 
 
 def _matrices(u: Tensor, psi: Tensor, w: Tensor, name: str) -> dict[str, Any]:

@@ -147,7 +147,7 @@ class Lens(PlaneMap):
             return f"lens: {b} = {a}"
         inner = f"sinh({size}) r/2" if way == "asinh" else f"{size} r/2"
         over = size if way == "asinh" else f"sinh({size})"
-        return f"lens: the distance r = |{a}| from 0 becomes 2 {way}({inner}) / {over}"
+        return f"lens: {b} = {a} r′ / r, with r = |{a}|, r′ = 2 {way}({inner}) / {over}"
 
     def call_and_ladj(self, x: Tensor) -> tuple[Tensor, Tensor]:
         # Never exactly zero, where a / a and the gradient of the root have no value.

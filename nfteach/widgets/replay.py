@@ -97,13 +97,13 @@ class Replay(Explorer):
         left, right, bottom, top = self.extent
         note = "; ".join(f"{words}: {look.excuses[name]}" for name, words in excuses.items() if name in look.excuses)
         size = next(size for size in (100, 50, 20, 10, 5, 2, 1, 0.5, 0.1) if size <= max(right, top, 0.1))
-        return Plane(marks, (left, right), (bottom, top), ticks=(-size, 0.0, size), height=390, note=note)
+        return Plane(marks, (left, right), (bottom, top), ticks=(-size, 0.0, size), height=350, note=note)
 
     def chart(self, marks: dict[str, Mark], low: float, high: float, title: str) -> Chart:
         ticks = tuple(float(f"{v:.2g}") for v in (low + 0.1 * (high - low), high - 0.1 * (high - low)))
         across, ends = (0.0, float(max(self.last, 1))), (0, self.last)
         return Chart(
-            marks, across, (low, high), ends, yticks=ticks, title=title, height=90, axis=False, steps=tuple(self.steps)
+            marks, across, (low, high), ends, yticks=ticks, title=title, height=76, axis=False, steps=tuple(self.steps)
         )  # fmt: skip
 
 
@@ -151,9 +151,7 @@ class TrainingReplay(Replay):
         '10 of 20'
     """
 
-    help = (
-        "Press play: [samples](x) and their density come to lie where the grey data are. Click in the curve to go back."
-    )
+    help = "Press play: [samples](x) come to lie on the grey data. Click in the curve to go back."
     alt = "A model of the plane at a moment of its training: density, samples over the data, warped grid, and the loss"
 
     def __init__(
@@ -305,7 +303,7 @@ class PosteriorReplay(Replay):
         '10 of 20'
     """
 
-    help = "Press play: [q](x) learns the target, whose outlines are dashed. What does it find first, and what never?"
+    help = "Press play: [q](x) learns the dashed target. What does it find first, and what never?"
     alt = "A flow at a moment of its fit: density q and samples over the outlines of the target, and the free energy"
 
     def __init__(

@@ -37,7 +37,7 @@ class TriangularExplorer(Explorer):
 
     "push" shows what a push of x_j does to z_j and to the next z of the ordering: the image of a unit square, whose
     area is the product of two diagonal entries of J, J[i, j] = dz_i/dx_j. Entries off the diagonal are multiplied by
-    a factor; the area, and det J, stay. What is zero by construction is a dot.
+    a factor; the area, and det J, stay. What is zero by construction is a dot. J is that at a row of the data.
 
     "invert" goes from z back to x in steps: the d-th x of the ordering is found from z_d and the x before it, by
     halving a bracket on the axis of x_d. The curve is x_d -> z_d, the shape below it the conditional density
@@ -50,8 +50,8 @@ class TriangularExplorer(Explorer):
             for an RNADE with random weights, **not trained**.
         data: (N, D), the first 200 rows of which are the points to choose from; None for draws from the first model.
         **state: initial values of controls: ``show`` ("push", "invert"), ``factor``, ``j`` (the input that is pushed,
-            from 1), ``push``, ``d`` (steps of the inverse, from 0 to D), ``model`` (a name; of several only), ``row``
-            (of the data, from 0), ``order`` of J ("the map's", "the data's").
+            from 1), ``push`` (of "invert": how far x_j is moved), ``d`` (steps of the inverse, from 0 to D), ``model``
+            (a name; of several only), ``row`` (of the data, from 0), ``order`` of J ("the map's", "the data's").
 
     The readout of "push": ``det J`` and ``log|det J|`` (nats) by the diagonal, ``z that x_j moves`` (a count), ``by
     elimination``, log\|det J\| from the whole matrix with the factor in it; of "invert": ``found`` (a count), ``slope``
@@ -116,8 +116,8 @@ class TriangularExplorer(Explorer):
         controls = {
             "show": choice("", ["push", "invert"], "push"),
             "factor": slider("off-diagonals ×", 0, 10, 1.0, step=0.05),
-            "j": integer("j, pushed input", 1, self.dim, next(iter(self.models.values())).columns[0] + 1),
-            "push": slider("push x_j by", -10 * reach, 10 * reach, 0.0, step=fine / 10, format=f".{decimals}f"),
+            "j": integer("input j", 1, self.dim, next(iter(self.models.values())).columns[0] + 1),
+            "push": slider("x_j moved by", -10 * reach, 10 * reach, 0.0, step=fine / 10, format=f".{decimals}f"),
             "model": choice("model", list(self.models), next(iter(self.models))),
             "row": integer("point: row of the data", 0, len(self.data) - 1, 0),
             "order": choice("J's order", ["the map's", "the data's"], "the map's"),
@@ -152,10 +152,8 @@ class TriangularExplorer(Explorer):
 
     def drag(self, name: str, s: SimpleNamespace, *values: float) -> dict[str, Any]:
         local = self._local(s)
-        if name == "corner":  # half the height of the right edge below the point between the corners
-            _, block = self._block(s, local)
-            slant = float(block[1, 0])
-            return {"factor": (2 * values[1] + block[1, 1]) / slant} if abs(slant) > 1e-9 else {}
+        if name == "corner":
+            return self._factor_at(values[1], s, local)
         column = local.map.columns[max(s.d, 1) - 1]
         wanted = self._center[column] + self._unit[column] * values[0]
         return {"j": column + 1, "push": wanted - self.data[s.row, column]}
@@ -164,7 +162,7 @@ class TriangularExplorer(Explorer):
         """Return the map at the point: x, z, log|det J| and J, in the map's ordering, too."""
         f = self.models[getattr(s, "model", next(iter(self.models)))]
         pushed = torch.arange(self.dim) == s.j - 1
-        x = self.data[s.row] + s.push * pushed
+        x = self.data[s.row] + (s.push * pushed if s.show == "invert" else 0)
         z, ladj, J = f.call_and_jacobian(x)
         J = J + 0 * z.sum()  # where z is NaN or infinite, nothing can be drawn: an error, in words
         rows, columns = torch.tensor(f.rows), torch.tensor(f.columns)
@@ -179,6 +177,28 @@ class TriangularExplorer(Explorer):
         """Return the place of x_j in the ordering, or the one before the last, and J (2, 2) there and at the next."""
         first = min(local.map.columns.index(s.j - 1), self.dim - 2)
         return first, local.J[first : first + 2, first : first + 2]
+
+    @staticmethod
+    def _frame(block: Tensor, factor: Tensor | float) -> tuple[Tensor, Tensor]:
+        """Return half the height of the frame, and of that in which it stays until the image has no room in it."""
+        (a, c), (_, b) = block.abs().unbind(1)
+        largest = torch.maximum(torch.maximum(a, b), torch.tensor(1e-6, dtype=a.dtype))
+        still = torch.clamp(0.6 * b + 5.5 * c, 0.8 * largest, 1.7 * largest)
+        return torch.maximum(still, 0.6 * b + 0.55 * factor * c), still
+
+    def _factor_at(self, height: float, s: SimpleNamespace, local: SimpleNamespace) -> dict[str, Any]:
+        """Return the factor with which the corner, (factor c - b) / 2 high, is as high in its frame as it is now."""
+        _, block = self._block(s, local)
+        (_, c), (_, b) = block.unbind(1)
+        now, still = self._frame(block, s.factor)
+        part = height / now
+        if abs(c) < 1e-9:
+            return {}
+        factor = (2 * part * still + b) / c
+        if self._frame(block, factor)[0] > still:
+            run = c - 1.1 * part * c.abs()
+            factor = (1.2 * part * b.abs() + b) / run if run * c > 0 else self.controls["factor"].max
+        return {"factor": factor}
 
     def _pushed(self, s: SimpleNamespace, local: SimpleNamespace) -> dict[str, Any]:
         eye = torch.eye(self.dim, dtype=torch.bool)
@@ -215,18 +235,15 @@ class TriangularExplorer(Explorer):
         across, up = torch.where(eye, block, s.factor * block).unbind(1)
         xs, zs = ([coordinate(name, order[k]) for k in (first, first + 1)]
                   for name, order in (("x", f.columns), ("z", f.rows)))  # fmt: skip
-        # As far as a factor of ten goes, as long as the square stays large enough to be seen.
-        (a, c), (_, b) = block.abs().unbind(1)
-        largest = torch.maximum(torch.maximum(a, b), torch.tensor(1e-6, dtype=a.dtype))
-        half = torch.clamp(0.6 * b + 5.5 * c, 0.8 * largest, 1.7 * largest)
+        half, _ = self._frame(block, s.factor)
         middle = (across + up) / 2
 
         def corners(first: Tensor, second: Tensor) -> Tensor:
             zero = torch.zeros_like(first)
             return torch.stack([zero, first, first + second, second, zero]) - (first + second) / 2
 
-        steps = torch.arange(-90, 91, dtype=a.dtype)[:, None, None]
-        ends = torch.tensor([-30.0, 30.0], dtype=a.dtype)[None, :, None]
+        steps = torch.arange(-90, 91, dtype=half.dtype)[:, None, None]
+        ends = torch.tensor([-30.0, 30.0], dtype=half.dtype)[None, :, None]
         grid = torch.cat([steps * up + ends * across, steps * across + ends * up]) - middle
         outline, area = corners(across, up), torch.linalg.det(torch.stack([across, up]))
         pale = {"width": 1.25, "dash": True, "color": "soft", "alpha": 0.8}
@@ -236,9 +253,15 @@ class TriangularExplorer(Explorer):
         wide, sides = 560 / 412 * half, torch.tensor([-0.5, 0.5], dtype=half.dtype)
         across_ruler = torch.stack([sides * across[0], (-0.9 * half).expand(2)], 1)
         up_ruler = torch.stack([(-0.9 * wide).expand(2), sides * up[1]], 1)
+        # The square itself, at the same scale, in the corner that the image leaves free.
+        unit = corners(*eye.to(half)) + torch.stack([0.9 * wide - 0.5, 0.9 * half - 0.5])
         marks: dict[str, Mark] = {
             "grid": Curves(grid, alpha=0.13),
+            "square": Area(unit, alpha=0.12, color="x"),
+            "square's edge": Curves(unit, width=1.5, fade=False, color="x"),
+            "area before": Label(unit[:2].mean(0), "before: area 1", lift=-11, color="x"),
             "before": Curves(corners(*block.unbind(1)), **pale),
+            "its factor": Label(corners(*block.unbind(1))[3], "× 1", lift=9, color="soft", visible=s.factor != 1),
             "image": Area(outline, alpha=0.22, color="z"),
             "edge": Curves(outline, width=1.75, color="z"),
             "rulers": Curves(torch.stack([across_ruler, up_ruler]), width=2.0, visible=f.triangular),
@@ -258,7 +281,7 @@ class TriangularExplorer(Explorer):
             "push across": Arrows(
                 -middle[None], (across - middle)[None], gap=6, color="x", links=links[0], width=thick[0]
             ),
-            "area": Label(torch.zeros(2), f"area {fixed(area.abs())}", size=14, color="z"),
+            "area after": Label(torch.zeros(2), f"area {fixed(area.abs())}", size=14, color="z"),
             "corner": Handle(
                 across - middle, label=f"push {xs[0]}", help="drag: what is off the diagonal grows or shrinks",
                 color="x", step=0.05, links=links[0],
@@ -272,8 +295,17 @@ class TriangularExplorer(Explorer):
             xlabel=f"how far {zs[0]} moves",
             ylabel=f"how far {zs[1]} moves",
             title=f"Off the diagonal: J × {fixed(s.factor)}",
+            note=f"area after / area before = {fixed(area.abs())} / 1 = {self._area_words(local, block)}",
             height=412,
         )
+
+    def _area_words(self, local: SimpleNamespace, block: Tensor) -> str:
+        """Return what the area has to do with det J."""
+        if self.dim == 2:
+            return "|det J|"
+        if not local.map.triangular:
+            return "|det| of two rows and columns of J"
+        return f"{' × '.join(fixed(one.abs()) for one in block.diagonal())}, two factors of |det J|"
 
     def _matrix(self, s: SimpleNamespace, local: SimpleNamespace, J: Tensor) -> Matrix:
         """Return J with the factor in it, and what each entry is."""
@@ -286,11 +318,9 @@ class TriangularExplorer(Explorer):
         def note(i: int, j: int) -> str:
             entry = f"∂{z[i]}/∂{x[j]}"
             if f.ordered_zeros[i, j]:
-                return f"{entry} = 0: {z[i]} never depends on {x[j]}"
-            if i == j:
-                return f"{entry} = {fixed(J[i, j])}: on the diagonal, a factor of det J"
-            words = f"{entry} = {fixed(s.factor)} × {bracketed(local.J[i, j])} = {fixed(J[i, j])}"
-            return words + ("; not in det J" if f.triangular else "")
+                return f"{entry} = 0: {x[j]} never moves {z[i]}"
+            words = f"{entry} = {fixed(J[i, j])}"
+            return words if not f.triangular else f"{words}: {'a factor of' if i == j else 'not in'} det J"
 
         def sort(matrix: Tensor) -> Tensor:
             return matrix.index_select(0, torch.tensor(rows)).index_select(1, torch.tensor(columns))

@@ -84,15 +84,21 @@ def check_nade(stepper: NADEStepper) -> None:
     x, walk = endings_of(stepper)[s["ending"] - 1], walks[s["ending"] - 1]
     log_p = np.array([row[3] for row in walk])
     bars = [drawn(stepper, f"{whose}{when}") for whose in ("yours", "the model's") for when in ("", ", later")]
-    np.testing.assert_allclose(sum(bars), log_p, atol=10 * TOL)
+    np.testing.assert_allclose(sum(bars), log_p.clip(-3.6), atol=10 * TOL)
+    for whose, mine in (("yours", True), ("the model's", False)):
+        below = np.flatnonzero(drawn(stepper, f"{whose}, cut")[:, 1] < -4.5)
+        assert below.tolist() == [d for d, i in enumerate(order) if log_p[d] < -3.6 and (i in given) == mine]
     assert told["log p, yours"] == pytest.approx(log_p[: len(given)].sum(), abs=10 * TOL)
     assert told["log p, the model's"] == pytest.approx(log_p[len(given) :].sum(), abs=10 * TOL)
     assert told["log p of the image"] == pytest.approx(walk[-1][4], abs=10 * TOL)
     canvas, rank = stepper.parts["canvas"], np.argsort(order)
     p = np.array([row[2] for row in walk])[rank]
-    shown = np.where(s["show_p"] & (rank >= s["given"]), p, x) * np.where(rank < s["step"], 1.0, 0.22)
-    np.testing.assert_allclose(canvas.ink.flatten(), shown, atol=10 * TOL)
-    assert canvas.hue.flatten().tolist() == [int(i in rest) for i in range(D)], "yours are in ink, the model's orange"
+    known, drawn_yet = rank < s["step"], (rank < s["step"]) | (rank < s["given"])
+    shown = np.where(s["show_p"] & (rank >= s["given"]), p, x) * np.where(known, 1.0, 0.22)
+    np.testing.assert_allclose(canvas.ink.flatten()[drawn_yet], shown[drawn_yet], atol=10 * TOL)
+    assert [word == "?" for word in canvas.words] == (~drawn_yet).tolist()
+    hues = [("x" if i in rest else "ink") if drawn_yet[i] else "soft" for i in range(D)]
+    assert [canvas.hues[int(k)] for k in canvas.hue.flatten()] == hues, "yours are in ink, the model's orange"
     _, i, j = canvas.lit.tolist()
     at = i * width + j
     if s["step"] < D:

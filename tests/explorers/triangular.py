@@ -47,7 +47,8 @@ def point(explorer: TriangularExplorer) -> torch.Tensor:
     """Return x (D,) from the controls."""
     state = explorer.state
     x = explorer.data[state["row"]].clone()
-    x[state["j"] - 1] += state["push"]
+    if state["show"] == "invert":
+        x[state["j"] - 1] += state["push"]
     return x
 
 

@@ -6,6 +6,7 @@ import torch
 
 from nfteach.flows import NADE, pixel_ordering
 from nfteach.widgets import NADEStepper
+from tests.explorers.entry import drawn
 from tests.explorers.front_end import say
 from tests.explorers.pixels import ORDERINGS, SHAPE, TOL, check_nade, endings_of, images, ordering_of, wild
 
@@ -56,6 +57,42 @@ def test_a_stroke_paints_and_a_click_on_a_drawn_pixel_stops_there(stepper):
     gesture(stepper, "canvas", 0, 2, 1, -1)
     assert stepper.state["step"] == 10
     assert painted(stepper).tolist() == after.tolist()
+
+
+def test_a_second_click_or_see_all_leads_back_from_a_step(stepper):
+    for back in (lambda: gesture(stepper, "canvas", 0, 2, 1, -1), lambda: stepper.preset("see all")):
+        gesture(stepper, "canvas", 0, 2, 1, -1)
+        canvas = stepper.parts["canvas"]
+        assert canvas.words == ("",) * 10 + ("?",) * 2
+        assert canvas.note.startswith("Step 10 of 12: ? is not drawn yet.")
+        assert (canvas.ink.flatten()[10:] > 0).all(), "what is not drawn yet is not as white as a zero"
+        back()
+        assert stepper.state["step"] == 12
+        assert set(stepper.parts["canvas"].words) == {""}
+
+
+def test_clear_leaves_the_model_something_to_draw(stepper):
+    stepper.set(given=12, step=5)
+    stepper.preset("clear")
+    assert painted(stepper).sum() == 0
+    assert stepper.state["given"] == 8
+    assert stepper.state["step"] == 12
+    stepper.set(given=4)
+    stepper.preset("clear")
+    assert stepper.state["given"] == 4
+
+
+def test_a_bar_that_is_cut_ends_at_a_wedge():
+    nade = wild(12, 5)
+    with torch.no_grad():
+        nade.V.mul_(10)
+    stepper = NADEStepper(nade, images(), SHAPE, given=12)
+    log_p = np.array([float(note.split(": ")[-1].split()[0].replace("\N{MINUS SIGN}", "-"))
+                      for note in stepper.parts["canvas"].notes])  # fmt: skip
+    assert (log_p < -4.5).any()
+    points = drawn(stepper, "yours, cut")
+    assert ((points[:, 1] < stepper.parts["strip"].y[0]) == (log_p < -3.6)).all()
+    assert drawn(stepper, "yours").min() == pytest.approx(-3.6)
 
 
 def test_only_what_is_yours_can_be_painted(stepper):

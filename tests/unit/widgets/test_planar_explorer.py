@@ -11,6 +11,7 @@ from torch.distributions import Independent, Normal
 
 from nfteach.flows import Planar
 from nfteach.widgets import PlanarExplorer
+from nfteach.widgets.parts import Handle
 from tests.explorers.entry import drawn
 from tests.explorers.front_end import drag
 from tests.explorers.planes import trained_planar
@@ -161,3 +162,18 @@ def test_another_base_has_its_own_density_and_samples():
     assert bottom + (row + 0.5) / density.shape[0] * (top - bottom) == pytest.approx(0.0, abs=0.06)
     with pytest.raises(ValueError, match="base must draw one point of 2 dimensions"):
         PlanarExplorer(base=Normal(0.0, 1.0))
+
+
+def test_the_other_points_that_land_on_f_z_are_crosses_and_no_handles(explorer):
+    assert not explorer.live.mark("others").visible
+    explorer.preset("fold it")
+    crosses, image = drawn(explorer, "others"), drawn(explorer, "f(z)")[0]
+    w, u = (
+        explorer.state[f"length_{name}"]
+        * np.array([np.cos(a := np.deg2rad(explorer.state[f"angle_{name}"])), np.sin(a)])
+        for name in "wu"
+    )
+    middles = crosses.mean(1)[::2]
+    np.testing.assert_allclose(middles + np.tanh(middles @ w)[:, None] * u, np.tile(image, (3, 1)), atol=1e-6)
+    np.testing.assert_allclose(crosses.mean(1)[1::2], middles)
+    assert sum(isinstance(mark, Handle) for mark in explorer.parts["plane"].marks.values()) == 4, "b, w, u and z"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 
 import numpy as np
 import pytest
@@ -49,12 +50,47 @@ def test_the_factor_moves_only_what_is_off_the_diagonal(explorer):
 
 
 def test_the_corner_is_dragged_up_and_down_with_the_factor(explorer):
-    for factor in (4.0, 0.0, 2.5):
+    for factor in (4.0, 0.0, 2.5, 7.0):
         explorer.set(factor=factor)
-        x, y = drawn(explorer, "corner")
+        x, part = drawn(explorer, "corner")[0], drawn(explorer, "corner")[1] / explorer.parts["plane"].y[1]
         explorer.set(factor=1.0)
-        drag(explorer.live, "corner", float(x) + 0.3, float(y))
-        assert explorer.state["factor"] == factor
+        drag(explorer.live, "corner", float(x) + 0.3, float(part * explorer.parts["plane"].y[1]))
+        assert explorer.state["factor"] == factor, "it stands as high in the frame as it was dragged"
+
+
+@pytest.mark.parametrize("column", range(5))
+def test_the_image_stays_in_the_frame_and_the_frame_rests_while_there_is_room(explorer, column):
+    frames = []
+    for factor in (0.0, 1.0, 2.0, 4.0, 7.0, 10.0):
+        explorer.set(j=column + 1, factor=factor)
+        plane, outline = explorer.parts["plane"], drawn(explorer, "edge")
+        assert np.abs(outline[:, 1]).max() <= float(plane.y[1])
+        assert np.abs(outline[:, 0]).max() <= float(plane.x[1])
+        frames.append(float(plane.y[1]))
+    assert frames[0] == frames[1] == frames[2]
+    assert frames == sorted(frames)
+
+
+def test_the_note_says_what_the_area_has_to_do_with_det_J(explorer):
+    explorer.set(factor=3.0)
+    note = explorer.parts["plane"].note
+    after, first, second = (float(part) for part in re.findall(r"\d+\.\d+", note))
+    assert after == pytest.approx(first * second, abs=0.02)
+    x, y = drawn(explorer, "square's edge").T
+    assert 0.5 * abs(np.sum(x[:-1] * y[1:] - x[1:] * y[:-1])) == pytest.approx(1), "area before"
+    flat = TriangularExplorer(model_of((1, 0)), data_of(20, 2))
+    assert flat.parts["plane"].note.endswith("= |det J|")
+    assert f"= {flat.readout['det J']:.2f} /" in flat.parts["plane"].note
+
+
+def test_a_point_that_was_moved_far_out_does_not_stay_behind_in_push(explorer):
+    explorer.preset("ten-fold")
+    J = drawn(explorer, "J")
+    explorer.preset("far out")
+    explorer.set(show="push", j=3)
+    np.testing.assert_array_equal(drawn(explorer, "J"), J)
+    explorer.set(show="invert")
+    assert explorer.state["push"] > 5, "it is there when one comes back"
 
 
 def test_holding_the_ring_lights_its_column_and_each_entry_is_explained(explorer):
@@ -64,7 +100,7 @@ def test_holding_the_ring_lights_its_column_and_each_entry_is_explained(explorer
     for note, value, zero in zip(J.notes, J.values.ravel(), J.zero.ravel(), strict=True):
         number = note.split(" = ")[-1].split(":")[0].split(";")[0].replace("\N{MINUS SIGN}", "-")
         assert float(number) == pytest.approx(float(value), abs=0.0051)
-        assert ("never depends" in note) == bool(zero)
+        assert ("never moves" in note) == bool(zero)
 
 
 def test_the_curves_are_the_conditionals(explorer):
@@ -167,7 +203,7 @@ def test_a_map_that_fails_in_places_is_reported_in_words_and_recovers():
     data[:, 0] = torch.linspace(-2, 2, 5)
     explorer = TriangularExplorer(picky, data + 0.1 * data_of(5, 3), row=4, j=1)
     before = picture(explorer)
-    explorer.set(push=explorer.controls["push"].max)
+    explorer.set(show="invert", push=explorer.controls["push"].max)
     assert "RuntimeError: no further than 3.5" in explorer.error
     assert explorer.readout == {}
     explorer.set(row=0, push=explorer.controls["push"].min)
