@@ -85,13 +85,13 @@ class NADEStepper(Explorer):
                 "pixels": self.parts["endings"].ink[s.ending - 1],
                 "given": min(s.given + self.shape[1], nade.dim),
             },
+            "see all": {"step": nade.dim},
             "clear": lambda s: {
                 "pixels": torch.zeros(nade.dim),
                 "step": nade.dim,
                 # Where all pixels are yours, an empty image would stay empty.
                 "given": s.given if s.given < nade.dim else self._half,
             },
-            "see all": {"step": nade.dim},
         }
         super().__init__(**self._with_pixels(state))
 

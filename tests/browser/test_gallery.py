@@ -50,6 +50,29 @@ TO_THE_TOP = """(root) => {
     return main.getBoundingClientRect().top;
 }"""
 
+# What the Tab key must reach, by where it stands.
+STOPS = {
+    "picture": ".nfteach-main :is(.nfteach-handle, canvas[tabindex], .nfteach-border)",
+    "frames": ".nfteach-frames :is(button, input)",
+    "side": ".nfteach-side :is(canvas[tabindex], summary)",
+    "controls": ":scope > .nfteach-controls :is(.noUi-handle, .widget-readout, select, input, button)",
+    "chips": ".nfteach-chips button",
+    "more": ".nfteach-more :is(.jupyter-widget-Collapse-header, .noUi-handle, .widget-readout, select, input, button)",
+}
+# Where the focus is: the place, the number among all that is there, and whether it is seen; null outside of the root.
+FOCUS = """([root, stops]) => {
+    const at = document.activeElement;
+    if (!root.contains(at)) return null;
+    const of = (one) => getComputedStyle(one);
+    const ring = at.querySelector('.nfteach-focus');
+    const seen = ring ? of(ring).stroke !== 'none' : of(at).outlineStyle !== 'none';
+    for (const [place, selector] of Object.entries(stops)) {
+        const here = [...root.querySelectorAll(selector)].filter((one) => one.checkVisibility());
+        if (here.includes(at)) return [place, here.indexOf(at), here.length, seen];
+    }
+    return [at.className, 0, 0, seen];
+}"""
+
 
 @pytest.fixture(scope="module")
 def gallery(lab, desk) -> Iterator[Page]:
@@ -148,6 +171,39 @@ def test_arrow_keys_move_what_can_be_dragged(gallery):
         assert not settled(root)["error"]
     root.locator(".nfteach-reset").click()
     settled(root)
+    assert gallery.complaints == []
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize(
+    ("name", "places"),
+    [
+        ("StretchExplorer", ["picture", "controls", "chips"]),
+        ("LayerStepper", ["picture", "frames", "side", "controls", "chips"]),
+        ("TriangularExplorer", ["picture", "side", "controls", "chips", "more"]),
+    ],
+)
+def test_the_tab_key_reaches_everything_in_the_order_in_which_it_stands(gallery, name, places):
+    root = explorer(gallery, name)
+    settled(root)
+    root.locator(".nfteach-help").evaluate("(words) => { words.tabIndex = -1; words.focus(); }")
+    reached: dict[str, list[int]] = {}
+    there = {}
+    for _ in range(80):
+        gallery.keyboard.press("Tab")
+        focus = gallery.evaluate(FOCUS, [root.element_handle(), STOPS])
+        if focus is None:
+            break
+        place, number, count, seen = focus
+        assert seen, f"{place} {number}: the focus is not seen"
+        reached.setdefault(place, []).append(number)
+        there[place] = count
+        header = root.locator(".jupyter-widget-Collapse-header")
+        if place == "more" and number == 0 and header.get_attribute("aria-expanded") == "false":
+            gallery.keyboard.press("Enter")
+            settled(root)
+    assert list(reached) == places
+    assert reached == {place: list(range(count)) for place, count in there.items()}
     assert gallery.complaints == []
 
 
