@@ -161,7 +161,7 @@ class LayerStepper(Explorer):
         log_q = self._map.log_base(probe) - running
         sizes = "areas" if self.dim == 2 else "volumes"
         crowded = s.show_J and not self._beside
-        strip = {"width": 236} if s.show_J and self._beside else {}
+        strip = {"height": 64} | ({"width": 236} if s.show_J and self._beside else {})
         pictures = []
         for k in range(last + 1):
             name = self._layers[k - 1].name if k else "the base"
@@ -308,7 +308,7 @@ class LayerStepper(Explorer):
 
     def _jacobians(self, k: int, J: Tensor, product: Tensor) -> dict[str, Any]:
         (zero, one), (zero_so_far, one_so_far) = self._fixed[k]
-        size = {"width": 138, "height": 64} if self._beside else {"place": "side", "width": 264, "height": 124}
+        size = {"width": 138, "height": 48} if self._beside else {"place": "side", "width": 264, "height": 124}
         title = f"J of layer {k}, at {_after(k - 1) if k > 1 else 'z'}" if k else "J before the first layer"
         return {
             "J": Matrix(J, zero, one, title=title, **size),

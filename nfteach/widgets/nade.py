@@ -248,7 +248,7 @@ class NADEStepper(Explorer):
         if s.step < D:
             return f"Step {s.step} of {D}: ? is not drawn yet. To go back: see all."
         if s.given == D:
-            return "All pixels are yours. Give some back: drag the line, or clear."
+            return "All pixels are yours: drag the line up, or clear."
         if not self.nade.order_agnostic and ordering != self._own:
             own = "its own" if self._own == OWN else self._own
             return f"The model learned {own} order only: poor guesses."

@@ -69,7 +69,8 @@ class Replay(Explorer):
         pictures = []
         for look in self.looks:
             picture = self.frame(look, s.scale)
-            picture["readout"] = {"training step": f"{look.step} of {self.last}", **picture["readout"]}
+            step = Number(f"{look.step} of {self.last}", more=True)  # seen beside the slider
+            picture["readout"] = {"training step": step, **picture["readout"]}
             pictures.append(picture)
         return pictures
 
@@ -97,7 +98,7 @@ class Replay(Explorer):
         left, right, bottom, top = self.extent
         note = "; ".join(f"{words}: {look.excuses[name]}" for name, words in excuses.items() if name in look.excuses)
         size = next(size for size in (100, 50, 20, 10, 5, 2, 1, 0.5, 0.1) if size <= max(right, top, 0.1))
-        return Plane(marks, (left, right), (bottom, top), ticks=(-size, 0.0, size), height=350, note=note)
+        return Plane(marks, (left, right), (bottom, top), ticks=(-size, 0.0, size), height=390, note=note)
 
     def chart(self, marks: dict[str, Mark], low: float, high: float, title: str) -> Chart:
         ticks = tuple(float(f"{v:.2g}") for v in (low + 0.1 * (high - low), high - 0.1 * (high - low)))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -95,6 +97,19 @@ def test_a_preset_travels_but_not_where_less_motion_is_wanted(bench, motion):
     assert (-1.9 < x < 1.9) if motion == "no-preference" else (x == pytest.approx(2, abs=0.03))
     page.page.clock.run_for(600)
     assert centre(page) == pytest.approx((2, 0), abs=0.03)
+    assert page.errors == []
+
+
+def test_the_frame_of_a_plane_travels_with_what_is_in_it(bench):
+    near = cloud([[2.0, 0.0]])
+    live = LiveFigure(near)
+    page = bench(live)
+    page.freeze()
+    live.update({"plane": replace(near["plane"], x=(-7.0, 7.0), y=(-6.8, 6.8))}, travel=450)
+    page.page.clock.run_for(60)
+    assert 1.05 < centre(page)[0] < 1.95, "between its old place on the screen and half as far out"
+    page.page.clock.run_for(600)
+    assert centre(page) == pytest.approx((1, 0), abs=0.03)
     assert page.errors == []
 
 

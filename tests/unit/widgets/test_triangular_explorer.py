@@ -71,7 +71,7 @@ def test_the_image_stays_in_the_frame_and_the_frame_rests_while_there_is_room(ex
     assert frames == sorted(frames)
 
 
-def test_the_note_says_what_the_area_has_to_do_with_det_J(explorer):
+def test_the_area_is_related_to_det_J_in_words(explorer):
     explorer.set(factor=3.0)
     note = explorer.parts["plane"].note
     after, first, second = (float(part) for part in re.findall(r"\d+\.\d+", note))

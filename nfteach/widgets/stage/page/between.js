@@ -31,7 +31,8 @@ export function between(one, other, t) {
     for (const [name, from] of Object.entries(a)) {
       const to = b[name];
       if (from === to || !to) continue;
-      if (typeof from === "number" && typeof to === "number" && name !== "frame") nodes[path][name] = from + (to - from) * t;
+      if (Array.isArray(from) && (name === "x" || name === "y")) nodes[path][name] = from.map((/** @type {number} */ v, /** @type {number} */ i) => v + (to[i] - v) * t); // a range
+      else if (typeof from === "number" && typeof to === "number" && name !== "frame") nodes[path][name] = from + (to - from) * t;
       else if (from?.data instanceof Float32Array && to.data?.length === from.data.length) {
         nodes[path][name] = { data: from.data.map((/** @type {number} */ v, /** @type {number} */ i) => v + (to.data[i] - v) * t), shape: to.shape };
       }
