@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
+from torch.overrides import handle_torch_function, has_torch_function
 
-__all__ = ["increasing_root"]
+__all__ = ["increasing_root", "repeat"]
 
 
 def increasing_root(
@@ -38,16 +40,18 @@ def increasing_root(
         eps = torch.finfo(low.dtype).eps
         tiny = eps * (low.detach().abs() + high.detach().abs())
         low, high = low.detach() - 4 * tiny, high.detach() + 4 * tiny  # the root may be an end of the bracket
-        x = root = (low + high) / 2
-        best, stalled = torch.full_like(x, torch.inf), torch.zeros_like(x)
-        for step in range(max_steps):
+        x = (low + high) / 2
+
+        def step_on(
+            step: Tensor, x: Tensor, root: Tensor, low: Tensor, high: Tensor, best: Tensor, stalled: Tensor
+        ) -> tuple[Tensor, tuple[Tensor, ...]]:
             value, slope = value_and_slope(x)
             size = value.abs()
             low = torch.where(value < 0, x, low)
             high = torch.where(value > 0, x, high)
             newton, middle = x - value / slope, (low + high) / 2
             # Occasional bisections bound the number of steps for any shape of f.
-            inside = (newton >= low) & (newton <= high) & (step < 8 or step % 2 == 0)
+            inside = (newton >= low) & (newton <= high) & ((step < 8) | (step % 2 == 0))
             moved = torch.where(inside, newton, middle)
             # At the root the value is rounding noise: stop after two small steps in a row that do not halve it.
             small = (newton - x).abs() <= eps**0.5 * x.abs() + 16 * eps * (high - low)
@@ -55,10 +59,10 @@ def increasing_root(
             root, best = torch.where(size < best, x, root), torch.minimum(best, size)
             unmoved = (moved - x).abs() <= 4 * eps * torch.maximum(x.abs(), tiny)
             settled = (best == 0) | (stalled >= 2) | unmoved
-            x = torch.where(settled, x, moved)
-            if _all(settled):
-                break
-    x = root
+            return ~settled.all(), (step + 1, torch.where(settled, x, moved), root, low, high, best, stalled)
+
+        begin = torch.zeros((), dtype=x.dtype), x, x, low, high, torch.full_like(x, torch.inf), torch.zeros_like(x)
+        x = repeat(step_on, begin, max_steps)[2]
     if torch.is_grad_enabled():
         # Newton's step at the root: its value is zero, its derivative the implicit function theorem's.
         # The second step does the same for second derivatives.
@@ -69,9 +73,23 @@ def increasing_root(
     return x
 
 
-def _all(settled: Tensor) -> bool:
-    """Return True if all have settled, and False under vmap, where values cannot be read: then all steps are taken."""
+def repeat(body: Callable[..., tuple[Tensor, Sequence[Tensor]]], state: Sequence[Tensor], most: int) -> Sequence[Tensor]:
+    """Return the state after ``more, state = body(*state)``, repeated while ``more``, a bool (), is True.
+
+    Under vmap, where values cannot be read, it is repeated ``most`` times. A ``TorchFunctionMode`` can take over the
+    whole loop, such as one that records it.
+    """
+    if has_torch_function(tuple(state)):
+        return handle_torch_function(repeat, tuple(state), body, state, most)
+    for _ in range(most):
+        more, state = body(*state)
+        if not _is_true(more):
+            break
+    return state
+
+
+def _is_true(more: Any) -> bool:
     try:
-        return bool(settled.all())
-    except RuntimeError:
-        return False
+        return bool(more)
+    except RuntimeError:  # under vmap
+        return True

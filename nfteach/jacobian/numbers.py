@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import functools
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from typing import Any
 
 import torch
 from torch import Tensor
+from torch.overrides import handle_torch_function, has_torch_function
 
 __all__ = [
     "ROUNDING",
+    "added",
     "bracketed",
     "brief",
     "cell",
@@ -18,6 +22,8 @@ __all__ = [
     "fixed",
     "gap",
     "number",
+    "overridable",
+    "pick",
     "short_vector",
     "summed",
     "value_at",
@@ -75,11 +81,25 @@ def cell(value: float, decimals: int = 2, smallest: float = 0.0) -> str:
     return _typeset(text)
 
 
+def overridable(function: Callable[..., str]) -> Callable[..., str]:
+    """Let a ``TorchFunctionMode`` decide how a text of a tensor () is made, such as one that records it."""
+
+    @functools.wraps(function)
+    def text(value: float | Tensor, *args: Any, **kwargs: Any) -> str:
+        if isinstance(value, Tensor) and has_torch_function((value,)):
+            return handle_torch_function(text, (value,), value, *args, **kwargs)
+        return function(value, *args, **kwargs)
+
+    return text
+
+
+@overridable
 def fixed(value: float | Tensor, decimals: int = 2, low: float = 0.0, high: float = 100.0) -> str:
     """Format with fixed decimals where low <= abs(value) < high, else in powers of ten; with a true minus sign."""
     return _typeset(f"{value:.{decimals}f}" if value == 0 or low <= abs(value) < high else f"{value:.1e}")
 
 
+@overridable
 def bracketed(value: float | Tensor, decimals: int = 2) -> str:
     """Format with fixed decimals, a negative number in brackets."""
     text = fixed(value, decimals)
@@ -88,8 +108,21 @@ def bracketed(value: float | Tensor, decimals: int = 2) -> str:
 
 def summed(values: Iterable[float | Tensor], decimals: int = 2) -> str:
     """Format a sum, such as "0.50 − 0.25 + 1.00"."""
-    first, *rest = (fixed(value, decimals) for value in values)
-    return first + "".join(f" {MINUS} {text[1:]}" if text.startswith(MINUS) else f" + {text}" for text in rest)
+    first, *rest = values
+    return fixed(first, decimals) + "".join(added(value, decimals) for value in rest)
+
+
+@overridable
+def added(value: float | Tensor, decimals: int = 2) -> str:
+    """Format what is added to something, such as " + 1.00" or " − 0.25"."""
+    text = fixed(value, decimals)
+    return f" {MINUS} {text[1:]}" if text.startswith(MINUS) else f" + {text}"
+
+
+@overridable
+def pick(index: int | Tensor, *texts: str) -> str:
+    """Return one of some texts, by a whole number or a bool (): 0 or False is the first."""
+    return texts[int(index)]
 
 
 def _typeset(text: str) -> str:

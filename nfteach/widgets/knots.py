@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from nfteach.jacobian.numbers import pick
 from nfteach.flows.spline import rational_quadratic, rational_quadratic_inverse
 from nfteach.plots.grid import grid_lines
 from nfteach.widgets.controls import choice, integer, slider
@@ -184,14 +185,14 @@ class KnotExplorer(Explorer):
         words = f"turn it: the slope at knot {used[at]}"
         marks["slope"] = Handle(lever, color="ink", shape="grip", angle=angle + 90, help=words)
         marks["probe"] = Handle(torch.stack([x, x * 0 + _FLOOR]), "x", label="x", shape="dot", help="drag x")
-        change = f"a short piece is {'stretched' if slope > 1 else 'squeezed'} × {float(slope):.2f}"
+        change = f"a short piece is {pick(slope > 1, 'squeezed', 'stretched')} × {slope:.2f}"
         return {
             "plane": Plane(marks, (_LOW, _HIGH), (_LOW, _HIGH), (-3, 0, 3), fade=False, **_SQUARE),
             "log slope": _log_slope(self._along, log_slopes, x, log_slope),
             "readout": {
-                "f′(x)": Number(slope, note=change if bool(slope != 1) else "a short piece keeps its length"),
+                "f′(x)": Number(slope, note=pick(slope == 1, change, "a short piece keeps its length")),
                 "log|det J|": Number(log_slope, unit="nats", note="log f′(x): J is one number"),
-                "q(y)": Number(p / slope, note=f"p(x) ÷ f′(x) = {float(p):.2f} ÷ {float(slope):.2f}"),
+                "q(y)": Number(p / slope, note=f"p(x) ÷ f′(x) = {p:.2f} ÷ {slope:.2f}"),
                 **_more(x, y, p, knots),
             },
         }
@@ -238,8 +239,8 @@ class KnotExplorer(Explorer):
         notes = (
             "∂y_A/∂x_A = 1: x_A passes",
             "∂y_A/∂x_B = 0: x_A passes, whatever x_B is",
-            f"∂y_B/∂x_A = {float(gradient[0]):.2f}: how x_A moves the knots; the determinant does not see it",
-            f"∂y_B/∂x_B = f′(x_B) = {float(slope):.2f}: all that the determinant needs",
+            f"∂y_B/∂x_A = {gradient[0]:.2f}: how x_A moves the knots; the determinant does not see it",
+            f"∂y_B/∂x_B = f′(x_B) = {slope:.2f}: all that the determinant needs",
         )
         square, side = {"x": (_LOW, _HIGH), "y": (_LOW, _HIGH)}, {"place": "side", "width": 136}
         return {
@@ -252,8 +253,8 @@ class KnotExplorer(Explorer):
                 curve, **square, ticks=(), title="the curve for this x_A", height=136, fade=False, **side
             ),
             "readout": {
-                "log|det J|": Number(log_slope, unit="nats", note=f"log (1 × f′) = log {float(slope):.2f}"),
-                "q(y)": Number(p / slope, digits=3, note=f"p(x) ÷ f′ = {float(p):.3f} ÷ {float(slope):.2f}"),
+                "log|det J|": Number(log_slope, unit="nats", note=f"log (1 × f′) = log {slope:.2f}"),
+                "q(y)": Number(p / slope, digits=3, note=f"p(x) ÷ f′ = {p:.3f} ÷ {slope:.2f}"),
                 "f′(x)": Number(slope, more=True),
                 "dy_B/dx_A": Number(gradient[0], more=True),
                 **_more(x[1], y[1], p, here),

@@ -230,7 +230,7 @@ class MapExplorer1D(Explorer):
             "tangent": Curves(torch.stack([z + ends, x + slope * ends], -1), width=1.5, dash=True),
             "slope": Label(
                 torch.stack([z + beside, x + slope * beside]),
-                f"slope {fixed(float(slope))}",
+                f"slope {fixed(slope)}",
                 angle=angle,
                 lift=-15,
             ),
@@ -260,9 +260,9 @@ class MapExplorer1D(Explorer):
         area: Tensor,
     ) -> dict[str, Number]:
         return {
-            "slope f\N{PRIME}(z)": Number(slope, note=f"dx is {fixed(abs(float(slope)))} times as wide as dz"),
-            "p(z)": Number(p, digits=3, note=f"shaded over dz: {fixed(float(masses[0]), 3)}"),
-            "q(x)": Number(q, digits=3, note=f"shaded over dx: {fixed(float(masses[1]), 3)}, the same sand"),
+            "slope f\N{PRIME}(z)": Number(slope, note=f"dx is {fixed(slope.abs())} times as wide as dz"),
+            "p(z)": Number(p, digits=3, note=f"shaded over dz: {fixed(masses[0], 3)}"),
+            "q(x)": Number(q, digits=3, note=f"shaded over dx: {fixed(masses[1], 3)}, the same sand"),
             "x = f(z)": Number(x, more=True),
             "p(z) / |slope|": Number(p / slope.abs(), digits=3, more=True),
             "log|dx/dz| at z": Number(slope.abs().log(), unit="nats", more=True),

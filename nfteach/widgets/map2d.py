@@ -17,7 +17,7 @@ from nfteach.flows import Flow, Stack
 from nfteach.jacobian import AnyMap
 from nfteach.jacobian.autograd import jacobian
 from nfteach.jacobian.bases import as_base, log_density
-from nfteach.jacobian.numbers import fixed
+from nfteach.jacobian.numbers import fixed, pick
 from nfteach.jacobian.rng import seeded
 from nfteach.plots.grid import grid_lines
 from nfteach.widgets.controls import choice, slider, switch
@@ -204,7 +204,7 @@ class MapExplorer2D(Explorer):
         }
         if s.glass:
             shown = [(part - middle) / radius for part in (x, outline, spanned, near)]
-            zoom = float(self._seen.half / radius / _GLASS) * 190 / 430
+            zoom = self._seen.half / radius / _GLASS * 190 / 430
             parts["glass"] = _glass(*shown, s.side * J / radius, zoom, aside=self._aside(z + s.side, middle + radius))
         if self._flow is None and s.then != NOTHING:
             parts |= _factors(f, z)
@@ -311,10 +311,10 @@ class MapExplorer2D(Explorer):
     def _numbers(
         self, s: SimpleNamespace, f: AnyMap | Stack, z: Tensor, x: Tensor, J: Tensor, det: Tensor, ratio: Tensor
     ) -> dict[str, Number]:
-        p, turned, size = log_density(self._base, z).exp(), det < 0, fixed(abs(float(det)))
+        p, turned, size = log_density(self._base, z).exp(), det < 0, fixed(det.abs())
         numbers = {
             "det J": Number(
-                det, bad=turned, note=f"turned over, areas × {size}" if turned else f"small areas × {size}"
+                det, bad=turned, note=pick(turned, f"small areas × {size}", f"turned over, areas × {size}")
             ),
             "area ratio": Number(ratio, note="image / square; nears |det J| as it shrinks"),
         }
@@ -324,13 +324,15 @@ class MapExplorer2D(Explorer):
             names = ("log|det| of the first", "of the second", "sum of the two")
             values = (*(step.ladj for step in steps), steps[-1].running_ladj)
             more |= {name: Number(value, unit="nats") for name, value in zip(names, values, strict=True)}
-        lengths = torch.linalg.svdvals(J)
-        more |= {"condition number": Number(lengths[0] / lengths[1]), "p(z)": Number(p, digits=3),
+        # The largest singular value over the smallest: their squares have the sum |J|^2 and the product det^2.
+        size = J.square().sum()
+        condition = (size + (size**2 - 4 * det**2).clamp_min(0).sqrt()) / (2 * det.abs())
+        more |= {"condition number": Number(condition), "p(z)": Number(p, digits=3),
                  "p(z) / |det J|": Number(p / det.abs(), digits=3)}  # fmt: skip
         if self._flow is None or self._flow.has_inverse:
             back, ladj = f.inverse_and_ladj(x[None])
             q = (log_density(self._base, back[0]) + ladj[0]).exp()
-            numbers["p(z) / q(x)"] = Number(p / q, note=f"p(z) = {fixed(float(p), 3)}, q(x) = {fixed(float(q), 3)}")
+            numbers["p(z) / q(x)"] = Number(p / q, note=f"p(z) = {fixed(p, 3)}, q(x) = {fixed(q, 3)}")
             more["q(x)"] = Number(q, digits=3)
             if self._flow is not None:
                 more["round trip off by"] = Number((back[0] - z).abs().max())
@@ -368,14 +370,14 @@ def _dot(row: Any, column: Any) -> float:
 def _notes(J: Tensor, zero: Tensor, one: Tensor) -> tuple[str, ...]:
     digits = "\u2081\u2082"
     return tuple(
-        f"\u2202x{digits[i]}/\u2202z{digits[j]} = {fixed(float(J[i, j]))}"
+        f"\u2202x{digits[i]}/\u2202z{digits[j]} = {fixed(J[i, j])}"
         + (", for every z" if zero[i, j] or one[i, j] else f": how z{digits[j]} moves x{digits[i]}")
         for i in range(2) for j in range(2)
     )  # fmt: skip
 
 
 def _glass(
-    x: Tensor, outline: Tensor, spanned: Tensor, near: Tensor, columns: Tensor, zoom: float, *, aside: Tensor
+    x: Tensor, outline: Tensor, spanned: Tensor, near: Tensor, columns: Tensor, zoom: Tensor, *, aside: Tensor
 ) -> Plane:
     """Return the magnifying glass: the square's image, the parallelogram and the grid around them."""
     turned = (torch.linalg.det(columns) < 0).double()

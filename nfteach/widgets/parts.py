@@ -10,7 +10,7 @@ space, ``"neg"`` (purple) is negative, turned over or folded, ``"pos"`` (green) 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -423,10 +423,16 @@ class Number:
     more: bool = field(default=False, kw_only=True)
 
 
-def flatten(picture: Mapping[str, Part]) -> dict[str, dict[str, Any]]:
+def flatten(
+    picture: Mapping[str, Part], plain: Callable[[str, Tensor], Any] | None = None
+) -> dict[str, dict[str, Any]]:
     """Return path -> fields, as plain values and numpy arrays: the parts, and their marks as ``part/mark``.
 
     Tensors of no dimension become numbers, others float32 or uint8 arrays.
+
+    Args:
+        picture: name -> part.
+        plain: ``plain(path, tensor)`` returns what stands for a tensor, in place of numbers and arrays.
 
     Raises:
         ValueError: something that is no part or mark, two of one name, a colour that is none, a tensor of another
@@ -442,9 +448,11 @@ def flatten(picture: Mapping[str, Part]) -> dict[str, dict[str, Any]]:
         kept: dict[str, Any] = {"kind": type(node).__name__}
         for each in dataclasses.fields(node):
             if each.name != "marks":
-                kept[each.name] = _plain(f"{path}.{each.name}", getattr(node, each.name))
-        if isinstance(node, Density):
-            kept["values"] = np.rint(-255 * np.expm1(-kept["values"].clip(0) / kept.pop("scale"))).astype(np.uint8)
+                value = getattr(node, each.name)
+                if isinstance(node, Density) and each.name == "values":
+                    value = _levels(value if plain else _finite(f"{path}.values", value), node.scale)
+                kept[each.name] = _plain(f"{path}.{each.name}", value, plain or _numbers)
+        kept.pop("scale", None)
         if kept.get("color", "ink") not in COLORS:
             raise ValueError(f"the colour of {path} must be one of {', '.join(COLORS)}, but is {kept['color']!r}")
         _check_shapes(path, kept)
@@ -485,17 +493,37 @@ def _walk(picture: Mapping[str, Part]) -> Iterator[tuple[str, Part | Mark]]:
             yield f"{name}/{inner}", mark
 
 
-def _plain(where: str, value: Any) -> Any:
-    if isinstance(value, Tensor | np.ndarray):
-        array = value.detach().cpu().numpy() if isinstance(value, Tensor) else value
-        if array.dtype.kind not in "biuf":
-            raise ValueError(f"{where} must hold real numbers, but is of type {array.dtype}")
-        if array.dtype == bool:
-            return bool(array) if array.ndim == 0 else array.astype(np.uint8)
-        if bad := array.size - np.count_nonzero(np.isfinite(array)):
-            raise ValueError(f"{where} has {bad} of {array.size} numbers that are NaN or infinite; give finite ones")
-        # A copy: what is done to the tensor later changes nothing that is shown.
-        return float(array) if array.ndim == 0 else np.array(array, dtype=np.float32, order="C")
+def _levels(density: Any, scale: float) -> Any:
+    """Return a density as levels of its tint, 0 to 255."""
+    if not isinstance(density, Tensor):
+        return density
+    return torch.round(-255 * torch.expm1(-density.clamp_min(0) / scale)).to(torch.uint8)
+
+
+def _plain(where: str, value: Any, plain: Callable[[str, Tensor], Any]) -> Any:
+    if isinstance(value, np.ndarray):
+        value = torch.from_numpy(value)
+    if isinstance(value, Tensor):
+        return plain(where, value)
     if isinstance(value, torch.Size | tuple):
-        return [_plain(where, one) for one in value]
+        return [_plain(where, one, plain) for one in value]
     return value
+
+
+def _numbers(where: str, tensor: Tensor) -> Any:
+    array = tensor.detach().cpu().numpy()
+    if array.dtype.kind not in "biuf":
+        raise ValueError(f"{where} must hold real numbers, but is of type {array.dtype}")
+    if array.dtype == bool:
+        return bool(array) if array.ndim == 0 else array.astype(np.uint8)
+    _finite(where, tensor)
+    # A copy: what is done to the tensor later changes nothing that is shown.
+    if array.ndim == 0:
+        return float(array)
+    return np.array(array, dtype=np.uint8 if array.dtype == np.uint8 else np.float32, order="C")
+
+
+def _finite(where: str, values: Any) -> Any:
+    if isinstance(values, Tensor) and (bad := values.numel() - int(values.isfinite().sum())):
+        raise ValueError(f"{where} has {bad} of {values.numel()} numbers that are NaN or infinite; give finite ones")
+    return values

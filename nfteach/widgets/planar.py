@@ -12,7 +12,7 @@ from torch.distributions import Distribution
 
 from nfteach.flows.planar import ACTIVATIONS, Planar, u_hat
 from nfteach.jacobian.bases import as_base
-from nfteach.jacobian.numbers import bracketed, fixed
+from nfteach.jacobian.numbers import bracketed, fixed, pick
 from nfteach.jacobian.rng import seeded
 from nfteach.plots.grid import grid_lines
 from nfteach.widgets.controls import choice, slider, switch
@@ -144,8 +144,8 @@ class PlanarExplorer(Explorer):
         with_u = f"with û; {fixed(w @ given)} with u" if s.use_u_hat else ""
         gauge = Gauge((-4.0, 4.0), (-1, 0, 4), (-4.0, -1.0), "folds", given=w @ given if s.use_u_hat else None)
         turned = det < 0
-        areas = f"turned over, areas × {float(-det):.2f}" if turned else f"small areas × {float(det):.2f}"
-        land = ("one z lands", "two z land", "three z land")[int(count) - 1]
+        areas = pick(turned, f"small areas × {det:.2f}", f"turned over, areas × {-det:.2f}")
+        land = pick(count - 1, "one z lands", "two z land", "three z land")
         parts["readout"] = {
             "w·u": Number(wu, bad=folds, note=with_u, gauge=gauge),
             "det J": Number(det, bad=turned, note=areas),
@@ -280,10 +280,8 @@ def _in_view(foot: Tensor, up: Tensor) -> tuple[Tensor, Tensor]:
 
 def _shape(rank_one: Tensor) -> str:
     """Name the zeros of J = I + u psi^T off the diagonal."""
-    above, below = (abs(value) > 1e-12 for value in (rank_one[0, 1].item(), rank_one[1, 0].item()))
-    if above and below:
-        return "full"
-    return "upper triangular" if above else "lower triangular" if below else "diagonal"
+    above, below = rank_one[0, 1].abs() > 1e-12, rank_one[1, 0].abs() > 1e-12
+    return pick(above + 2 * below, "diagonal", "upper triangular", "lower triangular", "full")
 
 
 def _state_of(layer: Planar) -> dict[str, Any]:

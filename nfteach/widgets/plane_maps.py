@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from nfteach.flows import Flow
-from nfteach.jacobian.numbers import fixed
+from nfteach.jacobian.numbers import fixed, pick
 from nfteach.widgets.line_maps import bend
 
 __all__ = ["PLANE_MAPS", "Banana", "Fan", "Lens", "Mirror", "PlaneMap", "Rotation", "Shear", "Stretch", "Swirl"]
@@ -142,12 +142,9 @@ class Lens(PlaneMap):
     """
 
     def words(self, a: str = "x", b: str = "y") -> str:
-        size, way = _number(self.amount.abs()), "asinh" if self.amount >= 0 else "sinh"
-        if float(self.amount.abs()) < 0.005:
-            return f"lens: {b} = {a}"
-        inner = f"sinh({size}) r/2" if way == "asinh" else f"{size} r/2"
-        over = size if way == "asinh" else f"sinh({size})"
-        return f"lens: {b} = {a} r′ / r, with r = |{a}|, r′ = 2 {way}({inner}) / {over}"
+        size, start = _number(self.amount.abs()), f"lens: {b} = {a} r′ / r, with r = |{a}|, r′ = 2"
+        ways = f"{start} sinh({size} r/2) / sinh({size})", f"{start} asinh(sinh({size}) r/2) / {size}"
+        return pick(self.amount.abs() < 0.005, pick(self.amount >= 0, *ways), f"lens: {b} = {a}")
 
     def call_and_ladj(self, x: Tensor) -> tuple[Tensor, Tensor]:
         # Never exactly zero, where a / a and the gradient of the root have no value.
@@ -187,8 +184,8 @@ def _turned(x: Tensor, angle: Tensor) -> Tensor:
 
 
 def _number(value: Tensor, digits: int = 2) -> str:
-    return fixed(float(value), digits, high=1e4)
+    return fixed(value, digits, high=1e4)
 
 
 def _plus(value: Tensor) -> str:
-    return f"{'−' if value < 0 else '+'} {_number(value.abs())}"
+    return pick(value < 0, "+ ", "− ") + _number(value.abs())

@@ -80,7 +80,7 @@ class StretchExplorer(Explorer):
         chart = Chart(
             marks, (-_WIDE, _WIDE), (0, _TALL), ticks=(-4, -2, 0, 2, 4), yticks=(0.2, 0.4, 0.6, 0.8), height=430
         )
-        stretch, height = (f"{float(value):.2f}" for value in (s.stretch, peak))
+        stretch, height = (f"{value:.2f}" for value in (s.stretch, peak))
         numbers = {
             "slope dx/dz": Number(s.stretch, note=f"what was 1 wide is {stretch} wide"),
             "height of the peak": Number(peak, note=f"it was 0.40: now 0.40 / {stretch}", digits=3),
@@ -88,7 +88,7 @@ class StretchExplorer(Explorer):
             "area under q": Number(
                 torch.trapezoid(curve[:, 1], curve[:, 0]),
                 digits=3,
-                note=f"shaded: {100 * float(share):.0f} % in both hills",
+                note=f"shaded: {100 * share:.0f} % in both hills",
             ),
         }
         return {"line": chart, "readout": numbers}

@@ -423,7 +423,7 @@ class TriangularExplorer(Explorer):
             "ground": Curves(ground, color="soft", alpha=0.7),
             "curve": Curves(curve, width=2.0),
             "q": Label(
-                torch.stack([grid[int(local.density[:, k].argmax())], low]), "density", lift=9, size=11, color="x",
+                torch.stack([grid[local.density[:, k].argmax()[None]][0], low]), "density", lift=9, size=11, color="x",
                 visible=not shown,
             ),
             "across": Arrows(side[None], here[None], width=1.75, gap=8, color="z", visible=shown),

@@ -5,11 +5,12 @@ from __future__ import annotations
 import dataclasses
 import math
 import numbers
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 
+from nfteach.jacobian.numbers import overridable
 from nfteach.widgets.parts import Number
 
 __all__ = ["in_words", "packed", "rows_of", "written"]
@@ -32,32 +33,38 @@ def packed(tree: Any) -> dict[str, Any]:
     return {"content": pack(tree), "buffers": buffers}
 
 
-def rows_of(readout: Mapping[str, Number]) -> list[list[Any]]:
-    """Return a readout as the rows of its table: label, value, unit, note, bad, more, gauge."""
-    return [
-        [label, written(label, one.value, one.digits), one.unit, one.note, bool(one.bad), one.more, _gauge(one)]
-        for label, one in readout.items()
-    ]
+def rows_of(
+    readout: Mapping[str, Number], plain: Callable[[Any], Any] = lambda value: getattr(value, "item", lambda: value)()
+) -> list[list[Any]]:
+    """Return a readout as the rows of its table: label, value, unit, note, bad, more, gauge.
+
+    Args:
+        readout: label -> number.
+        plain: what becomes of tensors () that are not written; by default numbers.
+
+    Raises:
+        ValueError: something that is neither a number nor a text; the message names it.
+    """
+    rows = []
+    for label, one in readout.items():
+        if not isinstance(one.value, str | numbers.Real) and getattr(one.value, "ndim", None) != 0:
+            raise ValueError(f"the readout {label!r} must be a number or a text, but is {type(one.value).__name__}")
+        gauge = None
+        if one.gauge is not None:
+            gauge = {each.name: getattr(one.gauge, each.name) for each in dataclasses.fields(one.gauge)}
+            gauge |= {"value": plain(one.value), "given": plain(one.gauge.given)}
+        rows.append([label, written(one.value, one.digits), one.unit, one.note, plain(one.bad), one.more, gauge])
+    return rows
 
 
-def _gauge(number: Number) -> dict[str, Any] | None:
-    if number.gauge is None:
-        return None
-    given = number.gauge.given
-    marks = {"value": float(number.value), "given": None if given is None else float(given)}
-    return {**dataclasses.asdict(dataclasses.replace(number.gauge, given=None)), **marks}
-
-
-def written(label: str, value: Any, digits: int = 2) -> str:
+@overridable
+def written(value: Any, digits: int = 2) -> str:
     """Write a number as a learner reads it: with a true minus, and in powers of ten where decimals say nothing."""
     if isinstance(value, str):
         return value
+    value = getattr(value, "item", lambda: value)()
     if isinstance(value, numbers.Integral):
         return str(int(value)).replace("-", "\N{MINUS SIGN}")
-    if not isinstance(value, numbers.Real) and getattr(value, "ndim", None) != 0:
-        raise ValueError(f"the readout {label!r} must be a number or a text, but is {type(value).__name__}")
-    if not getattr(value, "is_floating_point", lambda: True)():
-        return written(label, value.item(), digits)
     value = float(value)
     if not math.isfinite(value):
         return {math.inf: "infinite", -math.inf: "\N{MINUS SIGN}infinite"}.get(value, "not a number")

@@ -1,0 +1,73 @@
+// A recorded computation in the page: numbers of sliders -> what it returned, with the numbers that it has here.
+
+import { H } from "./library.js";
+import { TEXTS } from "./texts.js";
+
+/** @typedef {{ code: string, constants: Record<string, { data: any }>, inputs: string[], masks: number[], tree: any, texts: any[], guards: any[] }} Told */
+
+const WHOLE = /^(bool|int|uint)/;
+
+export class Program {
+  /** @param {Told} told @param {(library: typeof H, constant: (k: number) => any) => { run: (inputs: number[], changed: number) => void, outputs: (() => any)[] }} make */
+  constructor(told, make) {
+    const { run, outputs } = make(H, (k) => told.constants[k].data);
+    Object.assign(this, { told, run, outputs });
+    this.inputs = told.inputs;
+    /** @type {number[] | null} */ this.last = null;
+    /** @type {any[]} */ this.values = [];
+    this.masks = told.texts.map((text) => this.maskOf(text.slice(1)));
+    this.whole = grown(told.tree, (leaf) => this.maskOf(leaf));
+  }
+  /** @param {Told} told */
+  static async load(told) {
+    const address = URL.createObjectURL(new Blob([told.code], { type: "text/javascript" }));
+    try { return new Program(told, (await import(/* webpackIgnore: true */ address)).default); } finally { URL.revokeObjectURL(address); }
+  }
+  /** The inputs that something depends on, bit by bit. @param {any} node @returns {number} */
+  maskOf(node) {
+    if (node === null || typeof node !== "object") return 0;
+    if (node["="] !== undefined) return this.told.masks[node["="]];
+    if (node["~"]) return node["~"].reduce((mask, piece) => mask | (typeof piece === "number" ? this.maskOf(this.told.texts[piece].slice(1)) : 0), 0);
+    return (Array.isArray(node) ? node : Object.values(node)).reduce((mask, one) => mask | this.maskOf(one), 0);
+  }
+  /** What the function returns for these inputs; null where it would do something else than what was recorded, or is not finite.
+   * Parts that have not changed are the same objects as before. @param {Record<string, number>} state */
+  at(state) {
+    const inputs = this.inputs.map((name) => state[name]);
+    let changed = 0;
+    inputs.forEach((value, k) => { if (!this.last || value !== this.last[k]) changed |= 1 << k; });
+    const begun = this.last !== null;
+    this.last = inputs;
+    this.run(inputs, begun ? changed : -1);
+    this.told.masks.forEach((mask, k) => { if (!begun || mask & changed) this.values[k] = this.outputs[k](); });
+    if (this.told.guards.some(([{ "=": k }, wanted]) => Number(this.values[k]) !== wanted)) { this.last = null; return null; }
+    this.result = this.built(this.whole, this.told.tree, begun && this.result ? changed : -1, this.result);
+    return this.result;
+  }
+  /** @param {any} masks @param {any} node @param {number} changed @param {any} before @returns {any} */
+  built(masks, node, changed, before) {
+    if (!(masks.mask & changed) && before !== undefined) return before;
+    if (node === null || typeof node !== "object" || node.data) return node;
+    if (node["="] !== undefined) {
+      const value = this.values[node["="]];
+      return node.shape ? { data: value, shape: node.shape } : node.dtype === "bool" ? Boolean(value) : value;
+    }
+    if (node["~"]) return node["~"].map((piece) => (typeof piece === "number" ? this.words(this.told.texts[piece]) : piece)).join("");
+    if (Array.isArray(node)) return node.map((one, k) => this.built(masks.inner[k], one, changed, before?.[k]));
+    return Object.fromEntries(Object.entries(node).map(([name, one]) => [name, this.built(masks.inner[name], one, changed, before?.[name])]));
+  }
+  /** @param {any[]} text @returns {string} */
+  words([kind, number, ...details]) {
+    const value = this.values[number["="]];
+    if (kind === "written" && WHOLE.test(number.dtype)) return String(value).replace("-", "\u2212");
+    return TEXTS[kind](value, ...details.map((one) => (one && one["~"] ? this.built({ mask: -1 }, one, -1, undefined) : one)));
+  }
+}
+
+/** A tree of the same form with the masks of its parts. @param {any} node @param {(node: any) => number} mask @returns {any} */
+function grown(node, mask) {
+  const inner = node !== null && typeof node === "object" && !node.data && node["="] === undefined && !node["~"]
+    ? Array.isArray(node) ? node.map((one) => grown(one, mask)) : Object.fromEntries(Object.entries(node).map(([k, v]) => [k, grown(v, mask)]))
+    : null;
+  return { mask: node?.data ? 0 : mask(node), inner };
+}
