@@ -73,7 +73,9 @@ def increasing_root(
     return x
 
 
-def repeat(body: Callable[..., tuple[Tensor, Sequence[Tensor]]], state: Sequence[Tensor], most: int) -> Sequence[Tensor]:
+def repeat(
+    body: Callable[..., tuple[Tensor, Sequence[Tensor]]], state: Sequence[Tensor], most: int
+) -> Sequence[Tensor]:
     """Return the state after ``more, state = body(*state)``, repeated while ``more``, a bool (), is True.
 
     Under vmap, where values cannot be read, it is repeated ``most`` times. A ``TorchFunctionMode`` can take over the

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import functools
 import itertools
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -16,6 +17,8 @@ import torch
 from nfteach.widgets.cells import close_all_of, keep_track
 from nfteach.widgets.controls import Hidden, checked_value, nearest_value
 from nfteach.widgets.parts import Handle, Part
+from nfteach.widgets.program.record import Refused
+from nfteach.widgets.program.wiring import drag_of, program_of
 from nfteach.widgets.stage.figure import LiveFigure
 from nfteach.widgets.stage.packing import in_words
 
@@ -122,6 +125,7 @@ class Explorer(ipywidgets.VBox):
         self._show()
         if self.step:
             self.live.observe(lambda change: setattr(self.controls[self.step], self._step_trait, change.new), "frame")
+        self.live.connect(self._wiring(), self._wanted)
         super().__init__([self.live, *self._panel()])
         self.add_class("nfteach-explorer")
         for control in self.controls.values():
@@ -279,6 +283,70 @@ class Explorer(ipywidgets.VBox):
         if self.live.frames:
             self.live.frame = getattr(self.controls[self.step], self._step_trait)
 
+    # ---- programs ------------------------------------------------------------------------------------------------
+
+    def program(self, drag: str = "", values: Sequence[float] = (), **state: Any) -> dict[str, Any]:
+        """Return the picture, or a drag, recorded for the browser: a program for the choices of a state.
+
+        Args:
+            drag: the name of a mark or part; empty for the picture. values: those of the gesture.
+            **state: values of controls, in place of those that they have.
+
+        Raises:
+            Refused: what cannot be recorded; the message names the line.
+            ValueError: what ``picture`` raises, or a state that is none.
+        """
+        state = {**self.state, **self._checked(state)}
+        sliders = {name: value for name, value in state.items() if _is_real_slider(self.controls[name])}
+        choices = {name: value for name, value in state.items() if name not in sliders}
+        with self._lock, _one_thread():
+            if drag:
+                told = drag_of(functools.partial(self.drag, drag), sliders, choices, values)
+            elif self.step:
+                told = program_of(lambda s: self.pictures(s) or self.picture(s), sliders, choices)
+            else:
+                told = program_of(self.picture, sliders, choices)
+        return told | {"hidden": [name for name, one in self.controls.items() if one.layout.display == "none"]}
+
+    def _wiring(self) -> dict[str, Any]:
+        """Return what the browser has to know of the controls to run programs."""
+        kinds = {name: _kind(control) for name, control in self.controls.items()}
+        known = {
+            name: {"model": one.model_id, "kind": kinds[name], "layout": one.layout.model_id}
+            for name, one in self.controls.items()
+        }
+
+        def told(state: Any) -> dict[str, Any] | None:
+            if callable(state):
+                return None
+            return {name: self._index(name, value) for name, value in self._checked(state).items()}
+
+        return {
+            "controls": known,
+            "step": self.step,
+            "drags": type(self).drag is not Explorer.drag,
+            "presets": {name: told(state) for name, state in self.presets.items()},
+            "reset": told(self._initial),
+        }
+
+    def _index(self, name: str, value: Any) -> Any:
+        """Return a value as the browser has it: of a choice, its place among the options."""
+        if _kind(self.controls[name]) != "choice":
+            return value
+        return [option for _, option in _options(self.controls[name])].index(value)
+
+    def _wanted(self, wanted: Mapping[str, Any]) -> dict[str, Any]:
+        state = {}
+        for name, value in wanted["state"].items():
+            control = self.controls[name]
+            state[name] = _options(control)[value][1] if _kind(control) == "choice" else value
+        try:
+            return self.program(wanted["drag"], wanted["values"], **state)
+        except Refused as error:
+            return {"refused": str(error)}
+        except Exception as error:  # the kernel's own picture shows it
+            return {"failed": in_words(error)}
+
     # ---- what is seen --------------------------------------------------------------------------------------------
 
     def _panel(self) -> Iterator[ipywidgets.Widget]:
@@ -329,6 +397,18 @@ def _one_thread() -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(threads)
+
+
+def _kind(control: ipywidgets.Widget) -> str:
+    if isinstance(control, Hidden):
+        return "hidden"
+    if hasattr(control, "options"):
+        return "choice"
+    return "switch" if isinstance(control.value, bool) else "slider" if _is_real_slider(control) else "integer"
+
+
+def _options(control: ipywidgets.Widget) -> list[tuple[str, Any]]:
+    return [option if isinstance(option, tuple) else (str(option), option) for option in control.options]
 
 
 def _is_real_slider(control: ipywidgets.Widget) -> bool:

@@ -9,8 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from nfteach.jacobian.numbers import pick
 from nfteach.flows.spline import rational_quadratic, rational_quadratic_inverse
+from nfteach.jacobian.numbers import pick
 from nfteach.plots.grid import grid_lines
 from nfteach.widgets.controls import choice, integer, slider
 from nfteach.widgets.explorer import Explorer

@@ -68,7 +68,7 @@ class _Emitter:
                 self.writers[buffer].append(k)
             for buffer in read_by(step):
                 self.readers[buffer].append(k)
-        self.asked = {self.steps[k].more for k in self.turns}
+        self.asked = {*self.handed, *(self.steps[k].more for k in self.turns)}
         self.in_parts = {
             b for b, writers in self.writers.items() if any(b in getattr(self.steps[k], "after", ()) for k in writers)
         } | {buffer for k in self.turns for buffer in self.steps[k].outs}
@@ -118,21 +118,25 @@ class _Emitter:
         for first in pending:
             step = self.steps[first]
             domain = step.domain if isinstance(step, Map) else first
-            if domain in tried or not self._can(step, [], done, first):
+            if domain in tried or not self._can(step, set(), done, first):
                 continue
             if not isinstance(step, Map):
                 return [first]
             tried.add(domain)
             group: list[int] = []
+            made: set[Access] = set()
             for k in pending:
                 other = self.steps[k]
-                if isinstance(other, Map) and other.domain == domain and self._can(other, group, done, k):
+                if isinstance(other, Map) and other.domain == domain and self._can(other, made, done, k):
                     group.append(k)
+                    if other.out.buffer not in self.in_parts:
+                        made.add(other.out)
             if len(group) > len(best):
                 best = group
         return best
 
-    def _can(self, step: Step, group: list[int], done: set[int], k: int) -> bool:
+    def _can(self, step: Step, made: set[Access], done: set[int], k: int) -> bool:
+        """Return whether a step can run; ``made`` is what the group writes, just where it is read, at each place."""
         if isinstance(step, Loop):
             ready = all(self._written_before(buffer, self.turns[k][1][0], done) for buffer in step.outs)
             return ready and all(self._whole(buffer, done) for buffer in step.reads)
@@ -140,10 +144,9 @@ class _Emitter:
             return all(self._whole(buffer, done) for buffer in step.reads)
         if not all(self._written_before(buffer, k, done) for buffer in step.after):
             return False
-        inner = [access for access in accesses_of(step)]
         if step.out.looked_up and not all(self._whole(access.buffer, done) for access in looked_up_by(step.out)):
             return False
-        return all(self._whole(a.buffer, done) or (not a.looked_up and self._here(a, group)) for a in inner)
+        return all(self._whole(each.buffer, done) or each in made for each in accesses_of(step))
 
     def _whole(self, buffer: int, done: set[int]) -> bool:
         return buffer in self.given or all(k in done for k in self.writers[buffer])
@@ -151,19 +154,17 @@ class _Emitter:
     def _written_before(self, buffer: int, step: int, done: set[int]) -> bool:
         return all(k in done for k in self.writers[buffer] if k < step)
 
-    def _here(self, access: Access, group: Sequence[int]) -> bool:
-        """Return whether a map of the group writes just the number that is read, at each place."""
-        if access.buffer in self.in_parts:
-            return False
-        return any(self.steps[k].out == access for k in group)
-
     # ---- the text ------------------------------------------------------------------------------------------------
 
     def module(self) -> tuple[str, list[Buffer]]:
         blocks: list[str] = []
         for mask, groups in self._blocks():
             calls = [self._function(group) for group in groups]
-            blocks.append(f"if (changed & {mask or -1}) {{ {' '.join(calls)} }}" if mask else f"if (!begun) {{ {' '.join(calls)} }}")
+            blocks.append(
+                f"if (changed & {mask or -1}) {{ {' '.join(calls)} }}"
+                if mask
+                else f"if (!begun) {{ {' '.join(calls)} }}"
+            )
         used = {b for step in self.steps for b in (*read_by(step), *written_by(step))} | set(self.handed)
         declared = [f"let v{k} = 0;" for k in range(self.inputs)]
         for k in sorted(used):
@@ -218,8 +219,10 @@ class _Emitter:
         # Neighbouring dimensions are one where no access tells them apart.
         strides = [list(access.strides) for access in self._touched(maps, group)]
         domain, merged = _merged(list(first.domain), strides)
-        place = {tuple(old): new for old, new in zip((a.strides for a in self._touched(maps, group)), merged, strict=True)}
-        lines, names, scalars = [], {}, set()
+        place = {
+            tuple(old): new for old, new in zip((a.strides for a in self._touched(maps, group)), merged, strict=True)
+        }
+        lines, names, scalars, inside = [], {}, set(), set(group)
         for k, one in zip(group, maps, strict=True):
             code = one.code
             for n, read in reversed(list(enumerate(one.reads))):
@@ -229,7 +232,7 @@ class _Emitter:
             target = self._target(one.out, place, scalars)
             if one.adds:
                 lines.append(f"{target} += {name};")
-            elif self._kept(one.out.buffer, group):
+            elif self._kept(one.out.buffer, inside):
                 lines.append(f"{target} = {name};")
             names[one.out] = name
         inner = " ".join(lines)
@@ -274,20 +277,9 @@ class _Emitter:
             terms.append(str(access.offset))
         return "+".join(terms).replace("+-", "-")
 
-    def _kept(self, buffer: int, group: Sequence[int]) -> bool:
-        """Return whether what a group writes is read outside of it."""
-        inside = set(group)
-        return (
-            buffer in self.handed
-            or buffer in self.in_parts
-            or buffer in self.asked
-            or any(k not in inside for k in self.readers[buffer])
-            or any(
-                access.buffer == buffer and not self._here(access, group)
-                for k in group
-                for access in accesses_of(self.steps[k])
-            )
-        )
+    def _kept(self, buffer: int, inside: set[int]) -> bool:
+        """Return whether what a group writes is read outside of it: within, it is read where it is made."""
+        return buffer in self.asked or buffer in self.in_parts or any(k not in inside for k in self.readers[buffer])
 
     def _call(self, step: Call) -> str:
         reads = [self._array(k) for k in step.reads]

@@ -72,7 +72,8 @@ class Loop:
 Step = Map | Call | Loop
 
 _MAPS = {
-    "abs": "Math.abs({0})", "neg": "-{0}", "exp": "Math.exp({0})", "exp2": "Math.pow(2,{0})", "expm1": "Math.expm1({0})",
+    "abs": "Math.abs({0})", "neg": "-{0}", "exp": "Math.exp({0})", "exp2": "Math.pow(2,{0})",
+    "expm1": "Math.expm1({0})",
     "log": "Math.log({0})", "log1p": "Math.log1p({0})", "log2": "Math.log2({0})", "log10": "Math.log10({0})",
     "sqrt": "Math.sqrt({0})", "rsqrt": "1/Math.sqrt({0})", "reciprocal": "1/{0}", "square": "H.square({0})",
     "sin": "Math.sin({0})", "cos": "Math.cos({0})", "tan": "Math.tan({0})", "tanh": "Math.tanh({0})",
@@ -83,10 +84,12 @@ _MAPS = {
     "logical_not": "({0}?0:1)", "isnan": "({0}!=={0}?1:0)", "isinf": "(Math.abs({0})===Infinity?1:0)",
     "erf": "1-H.erfc({0})", "erfc": "H.erfc({0})", "special_erfcx": "H.erfcx({0})", "special_ndtri": "H.ndtri({0})",
     "log_sigmoid_forward": "-H.softplus(-{0})", "silu": "{0}/(1+Math.exp(-{0}))", "deg2rad": "{0}*Math.PI/180",
-    "rad2deg": "{0}*180/Math.PI", "copy": "{1}", "fill": "{1}", "zero": "0", "_to_copy": "{0}", "clone": "{0}", "lift_fresh_copy": "{0}",
+    "rad2deg": "{0}*180/Math.PI", "copy": "{1}", "fill": "{1}", "zero": "0", "_to_copy": "{0}",
+    "clone": "{0}", "lift_fresh_copy": "{0}",
     "mul": "{0}*{1}", "div": "{0}/{1}", "maximum": "H.max({0},{1})", "minimum": "H.min({0},{1})",
     "atan2": "Math.atan2({0},{1})", "hypot": "Math.hypot({0},{1})", "logaddexp": "H.logaddexp({0},{1})",
-    "remainder": "H.mod({0},{1})", "fmod": "{0}%{1}", "floor_divide": "Math.floor({0}/{1})", "xlogy": "H.xlogy({0},{1})",
+    "remainder": "H.mod({0},{1})", "fmod": "{0}%{1}", "floor_divide": "Math.floor({0}/{1})",
+    "xlogy": "H.xlogy({0},{1})",
     "gt": "({0}>{1}?1:0)", "lt": "({0}<{1}?1:0)", "ge": "({0}>={1}?1:0)", "le": "({0}<={1}?1:0)",
     "eq": "({0}==={1}?1:0)", "ne": "({0}!=={1}?1:0)", "bitwise_and": "({0}&{1})", "bitwise_or": "({0}|{1})",
     "bitwise_xor": "({0}^{1})", "logical_and": "({0}&&{1}?1:0)", "logical_or": "({0}||{1}?1:0)",
@@ -99,7 +102,8 @@ _MAPS = {
 
 #: torch's name -> that of the page's library: of each row one number or, for the second kind, as many.
 _FOLDS = {"sum": "sum", "mean": "mean", "prod": "prod", "amax": "amax", "amin": "amin", "max": "amax", "min": "amin",
-          "any": "any", "all": "all", "logsumexp": "logsumexp", "linalg_vector_norm": "norm", "norm": "norm", "std": "std",
+          "any": "any", "all": "all", "logsumexp": "logsumexp", "linalg_vector_norm": "norm", "norm": "norm",
+          "std": "std",
           "var": "variance", "argmax": "argmax", "argmin": "argmin", "count_nonzero": "count"}  # fmt: skip
 _SCANS = {"cumsum": "cumsum", "cumprod": "cumprod", "logcumsumexp": "logcumsumexp", "_softmax": "softmax",
           "_log_softmax": "logSoftmax", "cummax": "cummax", "cummin": "cummin", "sort": "sort"}  # fmt: skip
@@ -247,7 +251,9 @@ class _Lowering:
         inside = "{0}" if eps is None else f"H.min(H.max({{0}},{eps!r}),{1 - eps!r})"
         self.map(f"H.logit({inside})", [x], node.out[0])
 
-    def op_nan_to_num(self, node: Node, x: View, nan: float = 0.0, high: float | None = None, low: float | None = None) -> None:
+    def op_nan_to_num(
+        self, node: Node, x: View, nan: float = 0.0, high: float | None = None, low: float | None = None
+    ) -> None:
         large = torch.finfo(getattr(torch, x.dtype)).max
         ends = [large if high is None else high, -large if low is None else low]
         code = "({0}!=={0}?{1}:{0}===Infinity?{2}:{0}===-Infinity?{3}:{0})"
@@ -367,7 +373,9 @@ class _Lowering:
         self.steps.append(Map(out.shape, "{0}", (Access(x.buffer, strides, x.offset, (looked,)),),
                               Access(out.buffer, out.strides, out.offset)))  # fmt: skip
 
-    def op_index_put(self, node: Node, x: View, indices: Sequence[View | None], value: View, accumulate: bool = False) -> None:
+    def op_index_put(
+        self, node: Node, x: View, indices: Sequence[View | None], value: View, accumulate: bool = False
+    ) -> None:
         self.map("{0}", [x], node.out[0])
         self._written(node.out[0], self._whole_numbers(indices), value, accumulate)
 
@@ -384,8 +392,9 @@ class _Lowering:
         strides = tuple(0 if d == dim else s for d, s in enumerate(out.strides))
         looked = (_spread(index, index.shape), out.shape[dim], out.strides[dim])
         part = View(source.buffer, index.shape, source.strides, source.offset, source.dtype)
-        self.steps.append(Map(index.shape, "{0}", (_spread(part, index.shape),),
-                              Access(out.buffer, strides, out.offset, (looked,)), adds=True, after=(out.buffer,)))  # fmt: skip
+        place = Access(out.buffer, strides, out.offset, (looked,))
+        read = _spread(part, index.shape)
+        self.steps.append(Map(index.shape, "{0}", (read,), place, adds=True, after=(out.buffer,)))
 
     def _whole_numbers(self, indices: Sequence[View | None]) -> list[View | None]:
         found: list[View | None] = []
@@ -458,7 +467,9 @@ class _Lowering:
     def _scan(self, node: Node) -> None:
         x, *rest = node.args
         dim = node.kwargs.get("dim", rest[0] if rest else -1) % max(len(x.shape), 1)
-        details = [bool(node.kwargs.get("descending", rest[1] if len(rest) > 1 else False))] if node.op == "sort" else []
+        details = (
+            [bool(node.kwargs.get("descending", rest[1] if len(rest) > 1 else False))] if node.op == "sort" else []
+        )
         rows, n = self._rows(x, [dim])
         outs = [self._rows(out, [dim])[0] for out in node.out]
         self.call(_SCANS[node.op], [rows], outs, [n, *details])
@@ -603,7 +614,8 @@ def _spread(view: View, domain: Sequence[int]) -> Access:
     """Return a view as it is read over a domain of its shape or a wider one."""
     pad = len(domain) - len(view.shape)
     strides = (
-        0 if d < pad or (view.shape[d - pad] == 1 and domain[d] != 1) else view.strides[d - pad] for d in range(len(domain))
+        0 if d < pad or (view.shape[d - pad] == 1 and domain[d] != 1) else view.strides[d - pad]
+        for d in range(len(domain))
     )
     return Access(view.buffer, tuple(strides), view.offset)
 
@@ -639,4 +651,3 @@ def _diagonal(view: View, offset: int, one: int, two: int) -> View:
 
 def _appended(view: View) -> View:
     return View(view.buffer, (*view.shape, 1), (*view.strides, 1), view.offset, view.dtype)
-

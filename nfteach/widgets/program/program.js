@@ -40,6 +40,7 @@ export class Program {
     this.last = inputs;
     this.run(inputs, begun ? changed : -1);
     this.told.masks.forEach((mask, k) => { if (!begun || mask & changed) this.values[k] = this.outputs[k](); });
+    if (this.values.some((value, k) => (!begun || this.told.masks[k] & changed) && value.length && !allFinite(value))) { this.last = null; return null; }
     if (this.told.guards.some(([{ "=": k }, wanted]) => Number(this.values[k]) !== wanted)) { this.last = null; return null; }
     this.result = this.built(this.whole, this.told.tree, begun && this.result ? changed : -1, this.result);
     return this.result;
@@ -47,7 +48,8 @@ export class Program {
   /** @param {any} masks @param {any} node @param {number} changed @param {any} before @returns {any} */
   built(masks, node, changed, before) {
     if (!(masks.mask & changed) && before !== undefined) return before;
-    if (node === null || typeof node !== "object" || node.data) return node;
+    if (node === null || typeof node !== "object") return node;
+    if (node["@"] !== undefined) return this.told.arrays[node["@"]];
     if (node["="] !== undefined) {
       const value = this.values[node["="]];
       return node.shape ? { data: value, shape: node.shape } : node.dtype === "bool" ? Boolean(value) : value;
@@ -64,10 +66,17 @@ export class Program {
   }
 }
 
+/** Whether all numbers are finite: their sum is. @param {Float32Array | Uint8Array} values */
+function allFinite(values) {
+  let sum = 0;
+  for (let k = 0; k < values.length; k++) sum += values[k];
+  return Number.isFinite(sum);
+}
+
 /** A tree of the same form with the masks of its parts. @param {any} node @param {(node: any) => number} mask @returns {any} */
 function grown(node, mask) {
-  const inner = node !== null && typeof node === "object" && !node.data && node["="] === undefined && !node["~"]
+  const inner = node !== null && typeof node === "object" && node["@"] === undefined && node["="] === undefined && !node["~"]
     ? Array.isArray(node) ? node.map((one) => grown(one, mask)) : Object.fromEntries(Object.entries(node).map(([k, v]) => [k, grown(v, mask)]))
     : null;
-  return { mask: node?.data ? 0 : mask(node), inner };
+  return { mask: mask(node), inner };
 }

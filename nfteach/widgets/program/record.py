@@ -26,7 +26,16 @@ from nfteach.widgets.program.words import Words
 __all__ = ["Node", "Recording", "Refused", "View", "record"]
 
 _HERE = pathlib.Path(__file__).parent
-_LOOKS = {"_local_scalar_dense", "equal", "nonzero", "_is_any_true", "_is_all_true", "masked_select", "unique", "_unique2"}
+_LOOKS = {
+    "_local_scalar_dense",
+    "equal",
+    "nonzero",
+    "_is_any_true",
+    "_is_all_true",
+    "masked_select",
+    "unique",
+    "_unique2",
+}
 _SHAPES_ONLY = {"empty_like", "zeros_like", "ones_like", "full_like", "new_zeros", "new_ones", "new_full", "new_empty",
                 "new_empty_strided", "empty_strided", "rand_like", "randn_like"}  # fmt: skip
 _LOOK_OTHERWISE = {"squeeze_", "unsqueeze_", "transpose_", "t_", "detach_", "as_strided_", "swapaxes_"}
@@ -55,7 +64,9 @@ class View:
     @property
     def contiguous(self) -> bool:
         """Whether it shows numbers in their order, one after another."""
-        return all(n == 1 or stride == k for n, stride, k in zip(self.shape, self.strides, steps_of(self.shape), strict=True))
+        return all(
+            n == 1 or stride == k for n, stride, k in zip(self.shape, self.strides, steps_of(self.shape), strict=True)
+        )
 
 
 @dataclass(frozen=True)
@@ -135,7 +146,9 @@ def views_in(tree: Any) -> Iterator[View]:
         yield from tree.operands()
 
 
-def record(function: Callable[..., Any], inputs: Mapping[str, Tensor], find: Callable[[Any, Callable], Any]) -> Recording:
+def record(
+    function: Callable[..., Any], inputs: Mapping[str, Tensor], find: Callable[[Any, Callable], Any]
+) -> Recording:
     """Record ``function(**inputs)``.
 
     Args:
@@ -149,7 +162,7 @@ def record(function: Callable[..., Any], inputs: Mapping[str, Tensor], find: Cal
     """
     recorder = _Recorder(inputs)
     given = {name: tensor.clone() for name, tensor in inputs.items()}
-    for k, (name, tensor) in enumerate(given.items()):
+    for k, tensor in enumerate(given.values()):
         recorder.bind(tensor, recorder.buffer(1, tensor.dtype, 1 << k))
     with torch.no_grad(), Words(recorder.recording.texts, recorder.known, {repeat: recorder.loop}), recorder:
         result = function(**given)
@@ -162,6 +175,10 @@ def record(function: Callable[..., Any], inputs: Mapping[str, Tensor], find: Cal
 
 
 class _Recorder(TorchDispatchMode):
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        return False  # else the first operation imports torch._dynamo, for more than a second
+
     def __init__(self, inputs: Mapping[str, Tensor]) -> None:
         super().__init__()
         self.recording = Recording(list(inputs))
@@ -277,7 +294,10 @@ class _Recorder(TorchDispatchMode):
 
     def _made(self, op: str, args: Any, kwargs: Any, looks: Sequence[tuple[Any, Any, torch.dtype]]) -> tuple[View, ...]:
         """Return what an operation writes: fresh buffers, or those of the same operation before."""
-        given = self._referred(list(args)), {k: self._referred(v) for k, v in kwargs.items() if k not in _WITHOUT_EFFECT}
+        given = (
+            self._referred(list(args)),
+            {k: self._referred(v) for k, v in kwargs.items() if k not in _WITHOUT_EFFECT},
+        )
         key = op, repr(given), repr(looks)
         if key not in self._known:
             mask = 0

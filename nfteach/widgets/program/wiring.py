@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from types import SimpleNamespace
 from typing import Any
 
@@ -16,21 +16,21 @@ from nfteach.widgets.program.record import View, record
 from nfteach.widgets.program.words import pieces
 from nfteach.widgets.stage.packing import rows_of
 
-__all__ = ["program_of", "recorded"]
+__all__ = ["drag_of", "program_of", "recorded"]
 
 
 def program_of(
-    picture: Callable[[SimpleNamespace], Mapping[str, Any]], sliders: Mapping[str, float], choices: Mapping[str, Any]
+    picture: Callable[[SimpleNamespace], Any], sliders: Mapping[str, float], choices: Mapping[str, Any]
 ) -> dict[str, Any]:
     """Return what the page needs to compute a picture as long as the choices stay.
 
     Args:
-        picture: an explorer's ``picture``.
+        picture: state -> a picture, or a list of pictures as frames.
         sliders: name -> number, of the real sliders. choices: name -> value, of all other controls.
 
     Returns:
-        The tree of :func:`recorded`, of ``nodes``, ``order`` and ``rows`` as :class:`~nfteach.widgets.LiveFigure` shows
-        them.
+        What :func:`recorded` does, of ``nodes``, ``order`` and ``rows`` as :class:`~nfteach.widgets.LiveFigure` shows
+        them, or of ``frames`` of these.
 
     Raises:
         Refused: the picture cannot be recorded; the message names the line.
@@ -44,6 +44,8 @@ def program_of(
                 return tensor.to(torch.uint8)
             return tensor.to(torch.float32)
 
+        if isinstance(result, list):
+            return {"frames": [flat(frame, view) for frame in result]}
         given = dict(result)
         readout = {k: v if isinstance(v, Number) else Number(v) for k, v in given.pop("readout", {}).items()}
         nodes = flatten(given, plain)
@@ -52,16 +54,42 @@ def program_of(
     return recorded(lambda **moving: picture(SimpleNamespace(**choices, **moving)), sliders, flat)
 
 
+def drag_of(
+    drag: Callable[..., Mapping[str, Any]],
+    sliders: Mapping[str, float],
+    choices: Mapping[str, Any],
+    values: Sequence[float],
+) -> dict[str, Any]:
+    """Return what the page needs to move controls by a gesture; ``value 0``, ``value 1``, ... are the gesture's inputs.
+
+    Args:
+        drag: (state, values...) -> control -> number, as an explorer's ``drag`` of one mark.
+        sliders, choices: as for :func:`program_of`.
+        values: those of the gesture.
+
+    Raises:
+        Refused: the drag cannot be recorded; the message names the line.
+    """
+    names = [f"value {k}" for k in range(len(values))]
+
+    def run(**moving: Tensor) -> dict[str, Any]:
+        given = [moving.pop(name) for name in names]
+        return dict(drag(SimpleNamespace(**choices, **moving), *given))
+
+    return recorded(run, {**sliders, **dict(zip(names, values, strict=True))})
+
+
 def recorded(
     function: Callable[..., Any], inputs: Mapping[str, float], shape: Callable[..., Any] = lambda result, view: result
 ) -> dict[str, Any]:
     """Record a function of numbers for the page.
 
     Returns:
-        ``code``, the text of a module (:func:`~nfteach.widgets.program.emit.emitted`); ``constants``, number of a buffer
-        -> array; ``inputs``, the names; ``masks``, one for each output; ``tree``, the result with ``{"=": output}`` for
-        what is computed and ``{"~": pieces}`` for texts with numbers; ``texts``, (kind, number, details) for the
-        places in these; ``guards``, (output, value): where it differs, the function would do something else.
+        ``code``, the text of a module (:func:`~nfteach.widgets.program.emit.emitted`); ``constants``, the number of a
+        buffer -> its array; ``inputs``, the names; ``masks``, one for each output; ``tree``, the result with
+        ``{"=": output}`` for what is computed, ``{"@": k}`` for what stands in ``arrays`` and ``{"~": pieces}`` for
+        texts with numbers; ``texts``, (kind, number, details) for the places in these; ``guards``, (output, value):
+        where it differs, the function would do something else.
     """
     given = {name: torch.tensor(value, dtype=torch.float64) for name, value in inputs.items()}
 
@@ -74,11 +102,21 @@ def recorded(
     def refer(view: View) -> dict[str, int]:
         return {"=": outputs.setdefault(view, len(outputs))}
 
+    arrays: dict[bytes, int] = {}
+    pool: list[np.ndarray] = []
+
     def tell(leaf: Any) -> Any:
         if isinstance(leaf, View):
             return refer(leaf) | ({"shape": list(leaf.shape)} if leaf.shape else {"dtype": leaf.dtype})
         if isinstance(leaf, Tensor):
-            return leaf.item() if leaf.dim() == 0 else np.ascontiguousarray(leaf.numpy())
+            if leaf.dim() == 0:
+                return leaf.item()
+            array = np.ascontiguousarray(leaf.numpy())
+            key = repr((array.dtype, array.shape)).encode() + array.tobytes()
+            if key not in arrays:
+                arrays[key] = len(pool)
+                pool.append(array)
+            return {"@": arrays[key]}
         if isinstance(leaf, str) and len(found := pieces(leaf)) > 1:
             return {"~": found}
         return leaf
@@ -90,7 +128,8 @@ def recorded(
     kept = {k: _plain(buffer.data) for k, buffer in enumerate(buffers) if buffer.data is not None and f"C({k})" in code}
     return {
         "code": code,
-        "constants": kept,
+        "constants": {str(k): array for k, array in kept.items()},
+        "arrays": pool,
         "inputs": recording.inputs,
         "masks": [recording.mask(view) for view in outputs],
         "tree": tree,
@@ -112,4 +151,3 @@ def _plain(data: Tensor) -> np.ndarray:
     kind = {"Uint8Array": np.uint8, "Int32Array": np.int32}.get(ARRAYS[str(data.dtype).removeprefix("torch.")])
     array = data.numpy()
     return array.astype(kind) if kind else array
-

@@ -61,6 +61,7 @@ class LiveFigure(anywidget.AnyWidget):
     _css = (_HERE / "stage.css").read_text(encoding="utf-8")
     _state = traitlets.Any().tag(sync=True)
     _frames = traitlets.Any().tag(sync=True)
+    _programs = traitlets.Any().tag(sync=True)
     frame = traitlets.Int(0).tag(sync=True)
 
     def __init__(
@@ -86,6 +87,8 @@ class LiveFigure(anywidget.AnyWidget):
         self._ids = itertools.count(1)
         self._readout: dict[str, Number] = {}
         self._error, self._seq = "", 0
+        self._wiring: dict[str, Any] | None = None
+        self._program: Callable[[Mapping[str, Any]], dict[str, Any]] | None = None
         self._on_gesture: list[Callable[..., None]] = []
         self._unanswered: int | None = None
         super().__init__()
@@ -236,6 +239,22 @@ class LiveFigure(anywidget.AnyWidget):
         with self._lock:
             return to_png(self.printed(), pixel_ratio)
 
+    # ---- what the browser computes -------------------------------------------------------------------------------
+
+    def connect(self, wiring: Mapping[str, Any], program: Callable[[Mapping[str, Any]], dict[str, Any]]) -> None:
+        """Let the browser compute the picture from controls.
+
+        Args:
+            wiring: what it has to know of the controls, see ``Wiring`` in ``page/types.d.ts``.
+            program: ``program(wanted)`` returns a recorded program (:mod:`nfteach.widgets.program`) for what the
+                browser asks for: ``state``, ``drag``, ``values``; or ``{"refused": why}``.
+        """
+        self._wiring, self._program = dict(wiring), program
+
+    def store_programs(self, programs: Mapping[str, Mapping[str, Any]]) -> None:
+        """Keep programs, key -> program, for a page without a kernel."""
+        self._programs = packed([{"key": key, "program": program} for key, program in programs.items()])
+
     # ---- what the browser says -----------------------------------------------------------------------------------
 
     def on_gesture(self, callback: Callable[..., None]) -> None:
@@ -250,6 +269,9 @@ class LiveFigure(anywidget.AnyWidget):
         if content.get("type") == "state" and content.get("seq") != self._seq:
             with self._lock:
                 self.send_state(["_frames", "_state"])
+        if content.get("type") == "program" and self._program is not None:
+            message = packed({"key": content["key"], "program": self._program(content)})
+            self.send(message["content"], message["buffers"])
         if content.get("type") == "gesture":
             self._gesture(content["name"], content["values"], content["number"])
 
@@ -303,6 +325,7 @@ class LiveFigure(anywidget.AnyWidget):
                     "stops": self.stops,
                     "autoplay": self.autoplay,
                     "main": self.main,
+                    "wiring": self._wiring,
                 }
                 self._trait_values["_state"] = packed({**now, **fixed, "frame": self.frame})
             if "_frames" in wanted:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 __all__ = ["joined"]
 
-_IMPORT = re.compile(r'^import \{([^}]*)\} from "(\./[^"]+)";\n', re.MULTILINE)
+_IMPORT = re.compile(r'^import \{([^}]*)\} from "(\.\.?/[^"]+)";\n', re.MULTILINE)
 _DECLARED = re.compile(
     r"^(export (?!default))?(?:async )?(?:const|let|function\*?|class) +(\w+|[\[{][^=]*)", re.MULTILINE
 )

@@ -3,6 +3,7 @@
 /** @import { Content, Model, Nodes, Numbers, Picture } from "./types" */
 import { between } from "./between.js";
 import { CALM } from "./elements.js";
+import { Here } from "./here.js";
 import { clamp, unpack, unpackTrait } from "./values.js";
 
 /**
@@ -19,7 +20,12 @@ export class Store {
     /** @type {Picture} */
     this.scene = { nodes: {}, order: [], rows: [] };
     /** @type {Picture[]} */
-    this.frames = [];
+    this.told = []; // the kernel's frames
+    /** @type {{ frames: Picture[] } | (Picture & { frames?: undefined }) | null} */
+    this.own = null; // what the page has computed: shown in place of what the kernel told
+    /** @type {Here | null} */
+    this.here = null;
+    this.refused = ""; // why it is not computed in the page
     /** @type {Record<string, Numbers>} */
     this.pool = {};
     this.position = 0; // among the frames; between two of them while it moves
@@ -68,6 +74,10 @@ export class Store {
     if (state.seq < this.seq) return;
     const { nodes, order, rows, seq, error, help, alt, step, stops, autoplay, main } = state;
     Object.assign(this, { scene: { nodes, order, rows }, seq, error, help, alt, step, stops, autoplay, main });
+    if (state.wiring && !this.here) {
+      this.here = new Here(this, state.wiring);
+      this.here.start();
+    }
     if (Math.abs(this.position - this.aim) < 1e-3) this.position = this.model.get("frame"); // unless it moves
     this.tell();
   }
@@ -83,7 +93,7 @@ export class Store {
     const used = {};
     /** @param {any} value */
     const find = (value) => (value && value["@"] ? (used[value["@"]] = pool[value["@"]]) : value);
-    this.frames = frames.map(({ nodes, order, rows }) => ({
+    this.told = frames.map(({ nodes, order, rows }) => ({
       order, rows,
       nodes: Object.fromEntries(Object.entries(nodes).map(([path, node]) =>
         [path, Object.fromEntries(Object.entries(node).map(([name, value]) => [name, find(value)]))])),
@@ -91,8 +101,33 @@ export class Store {
     this.pool = used;
     this.position = clamp(this.position, 0, Math.max(this.frames.length - 1, 0));
   }
+  get frames() { return this.own ? this.own.frames || [] : this.told; }
+  /** Show what the page has computed.
+   * @param {any} own  @param {number} travel
+   */
+  show(own, travel) {
+    const before = this.now();
+    this.own = own;
+    this.error = "";
+    this.position = clamp(this.position, 0, Math.max(this.frames.length - 1, 0));
+    this.goTo(before, travel);
+  }
+  /** Say that a picture is not to be had without a kernel. */
+  miss() {
+    this.error = "This combination is computed by Python: open the lesson in JupyterLab to see it.";
+    this.tell();
+  }
+  /** Move from a picture to the one that is shown now.
+   * @param {Picture} before  @param {number | undefined} travel
+   */
+  goTo(before, travel) {
+    this.journey = travel && !CALM.matches ? { from: before, began: performance.now(), ms: travel } : null;
+    this.tell();
+    if (this.journey) this.travel();
+  }
   /** @param {Content} content */
   hear(content) {
+    if (content.program) { this.here?.take(content); return; }
     this.gestures.heard = true;
     const before = this.now();
     if (content.frames) this.mergeFrames(content.frames, content.pool || {});
@@ -104,11 +139,16 @@ export class Store {
       this.scene = { ...this.scene, nodes, order };
     }
     if (content.rows) this.scene = { ...this.scene, rows: content.rows };
+    const worse = content.error !== undefined && content.error !== this.error;
     if (content.error !== undefined) this.error = content.error;
     this.seq = content.seq;
-    this.journey = content.travel && !CALM.matches ? { from: before, began: performance.now(), ms: content.travel } : null;
-    this.tell();
-    if (this.journey) this.travel();
+    if (this.here?.active) {
+      this.here.follow(content.travel);
+      if (worse) this.tell();
+    } else {
+      if (content.nodes || content.order || content.rows || content.frames) this.own = null;
+      this.goTo(before, content.travel);
+    }
     this.rest();
     if (content.answers !== undefined && content.answers === this.gestures.flying) this.fly();
   }
@@ -123,7 +163,7 @@ export class Store {
   // What is to be painted: a picture, or something between two.
   /** @returns {Picture} */
   now() {
-    const picture = this.frames.length ? this.among(this.position) : this.scene;
+    const picture = this.frames.length ? this.among(this.position) : /** @type {Picture} */ (this.own) || this.scene;
     if (!this.journey) return picture;
     const t = clamp((performance.now() - this.journey.began) / this.journey.ms, 0, 1);
     return between(this.journey.from, picture, 1 - (1 - t) ** 3);
@@ -171,10 +211,16 @@ export class Store {
   /** @param {string} name  @param {number[]} values */
   gesture(name, values, append = false) {
     const { gestures } = this;
+    if (this.here?.gesture(name, values, this.markOf(name))) return;
     if (!gestures.heard) return;
     const waiting = append && gestures.wanted?.name === name ? gestures.wanted.values : [];
     gestures.wanted = { name, values: [...waiting, ...values] };
     if (gestures.flying === null) this.fly();
+  }
+  /** The part or mark with a name, as it is shown. @param {string} name */
+  markOf(name) {
+    const { nodes, order } = this.now();
+    return nodes[order.find((path) => path === name || path.endsWith(`/${name}`)) ?? ""];
   }
   fly() {
     const { gestures } = this;

@@ -1,7 +1,7 @@
 // What the kernel sends, as the page has it: pictures of parts and marks, with arrays in place of tensors.
 
 /** An array of any dimension, row by row. */
-export interface Numbers { data: Float32Array | Uint8Array; shape: number[] }
+export interface Numbers { data: Float32Array | Uint8Array | Float64Array | Int32Array; shape: number[] }
 /** A role with one meaning in the whole course. */
 export type Role = "z" | "x" | "neg" | "pos" | "ink" | "soft" | "rule";
 export type Pair = [number, number];
@@ -37,7 +37,22 @@ export interface Picture { nodes: Nodes; order: string[]; rows: Row[] }
 
 /** A message, or what takes its place: only what has changed. With `frames`, arrays of nodes are `{"@": key of the pool}`. */
 export interface Content {
-  seq: number; nodes?: Nodes; order?: string[]; rows?: Row[]; error?: string; answers?: number; travel?: number; frames?: Picture[]; pool?: Record<string, Numbers>;
+  seq: number; program?: any; key?: string; nodes?: Nodes; order?: string[]; rows?: Row[]; error?: string; answers?: number; travel?: number; frames?: Picture[]; pool?: Record<string, Numbers>;
+}
+
+/** A control of ipywidgets. */
+export interface Control extends Model { save_changes(...all: any[]): void }
+/** An explorer's controls, as the page computes with them. */
+export interface Wiring {
+  controls: Record<string, { model: string; layout?: string; kind: "slider" | "integer" | "choice" | "switch" | "hidden" }>;
+  step: string | null;
+  drags: boolean;
+  presets: Record<string, Record<string, any> | null>;
+  reset: Record<string, any>;
+}
+/** A recorded function, see program.js. */
+export interface Told {
+  code: string; constants: Record<string, Numbers>; arrays: Numbers[]; inputs: string[]; masks: number[]; tree: any; texts: any[]; guards: [{ "=": number }, number][]; hidden: string[];
 }
 
 /** What anywidget hands over, or whatever stands in for it. */
@@ -46,6 +61,7 @@ export interface Model {
   set(name: string, value: any): void;
   save_changes(): void;
   send(content: object): void;
+  widget_manager: { get_model(id: string): Promise<any> };
   on(event: string, handler: (...all: any[]) => void): void;
   off(event: string, handler: (...all: any[]) => void): void;
 }

@@ -2,8 +2,8 @@
 // Numbers and arrays.
 /** @import { Numbers } from "./types" */
 
-/** @type {Record<string, Uint8ArrayConstructor | Float32ArrayConstructor>} */
-const TYPES = { uint8: Uint8Array, float32: Float32Array };
+/** @type {Record<string, Uint8ArrayConstructor | Int32ArrayConstructor | Float32ArrayConstructor | Float64ArrayConstructor>} */
+const TYPES = { uint8: Uint8Array, int32: Int32Array, float32: Float32Array, float64: Float64Array };
 /** Rows and columns by which an arrow key moves.
  * @type {Record<string, [number, number]>}
  */

@@ -36,6 +36,7 @@ export function makeView(store, el) {
   const more = element("details", { class: "nfteach-rest" }, side);
   element("summary", { text: "more numbers" }, more);
   const rest = element("dl", { class: "nfteach-readout" }, more);
+  const refusedLine = element("p", { class: "nfteach-note nfteach-refused", hidden: "" }, root);
   const errorLine = element("div", { class: "nfteach-error", role: "alert", hidden: "" }, root);
   /** @type {Map<string, PartView & { kind: string }>} */
   const parts = new Map();
@@ -77,7 +78,10 @@ export function makeView(store, el) {
     showRows(rest, hidden);
     more.hidden = !hidden.length;
     root.classList.toggle("nfteach-stale", Boolean(store.error));
+    root.dataset.by = store.own ? "page" : "kernel";
     errorLine.hidden = !store.error;
+    refusedLine.hidden = !store.refused;
+    refusedLine.textContent = store.refused && `Computed by the kernel, at its pace: ${store.refused}`;
     if (errorLine.textContent !== store.error) errorLine.textContent = store.error || "";
     controls.refresh();
     /** @type {Record<string, [string, any][]>} */
@@ -167,7 +171,20 @@ export function makeView(store, el) {
   seen.observe(root);
   // Once it is in the page: the whole explorer, controls included.
   let letGo = () => {};
-  requestAnimationFrame(() => { if (alive) { letGo = keepKeys(el.closest(".nfteach-explorer") || root); paint(); } });
+  requestAnimationFrame(() => {
+    if (!alive) return;
+    const all = el.closest(".nfteach-explorer") || root;
+    const rest = keepKeys(all);
+    // A preset is reached here where it can be; the kernel then hears of the controls.
+    /** @param {Event} event */
+    const chosen = (event) => {
+      const button = event.target instanceof Element && event.target.closest(".nfteach-preset, .nfteach-reset");
+      if (button && store.here?.preset(button.textContent || "")) event.stopPropagation();
+    };
+    all.addEventListener("click", chosen, true);
+    letGo = () => { rest(); all.removeEventListener("click", chosen, true); };
+    paint();
+  });
   return () => {
     alive = false;
     letGo();
