@@ -1,3 +1,4 @@
+// @ts-check
 // What programs call: functions of numbers, and of arrays whose rows of n numbers stand one after another.
 
 const ROOT_PI = Math.sqrt(Math.PI);
@@ -15,7 +16,7 @@ function erfcx(x) {
   for (let n = x < 4 ? 130 : 50; n > 0; n--) fraction = n / 2 / (x + fraction);
   return 1 / (ROOT_PI * (x + fraction));
 }
-/** @param {number} x */
+/** @param {number} x @returns {number} */
 const erfc = (x) => (x < 0 ? 2 - erfc(-x) : x > 27.3 ? 0 : Math.exp(-x * x) * erfcx(x));
 
 /** The inverse of the standard normal's distribution function: a rational guess, then Halley's steps on the tail. @param {number} p */

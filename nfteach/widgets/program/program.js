@@ -1,18 +1,21 @@
+// @ts-check
 // A recorded computation in the page: numbers of sliders -> what it returned, with the numbers that it has here.
 
 import { H } from "./library.js";
 import { TEXTS } from "./texts.js";
 
-/** @typedef {{ code: string, constants: Record<string, { data: any }>, inputs: string[], masks: number[], tree: any, texts: any[], guards: any[] }} Told */
+/** @import { Told } from "../stage/page/types" */
+/** @typedef {{ run: (inputs: number[], changed: number) => void, outputs: (() => any)[] }} Running */
 
 const WHOLE = /^(bool|int|uint)/;
 
 export class Program {
-  /** @param {Told} told @param {(library: typeof H, constant: (k: number) => any) => { run: (inputs: number[], changed: number) => void, outputs: (() => any)[] }} make */
+  /** @param {Told} told @param {(library: typeof H, constant: (k: number) => any) => Running} make */
   constructor(told, make) {
-    const { run, outputs } = make(H, (k) => told.constants[k].data);
-    Object.assign(this, { told, run, outputs });
+    this.told = told;
+    this.running = make(H, (k) => told.constants[k].data);
     this.inputs = told.inputs;
+    this.hidden = told.hidden;
     /** @type {number[] | null} */ this.last = null;
     /** @type {any[]} */ this.values = [];
     this.masks = told.texts.map((text) => this.maskOf(text.slice(1)));
@@ -27,8 +30,8 @@ export class Program {
   maskOf(node) {
     if (node === null || typeof node !== "object") return 0;
     if (node["="] !== undefined) return this.told.masks[node["="]];
-    if (node["~"]) return node["~"].reduce((mask, piece) => mask | (typeof piece === "number" ? this.maskOf(this.told.texts[piece].slice(1)) : 0), 0);
-    return (Array.isArray(node) ? node : Object.values(node)).reduce((mask, one) => mask | this.maskOf(one), 0);
+    if (node["~"]) return node["~"].reduce((/** @type {number} */ mask, /** @type {any} */ piece) => mask | (typeof piece === "number" ? this.maskOf(this.told.texts[piece].slice(1)) : 0), 0);
+    return (Array.isArray(node) ? node : Object.values(node)).reduce((/** @type {number} */ mask, one) => mask | this.maskOf(one), 0);
   }
   /** What the function returns for these inputs; null where it would do something else than what was recorded, or is not finite.
    * Parts that have not changed are the same objects as before. @param {Record<string, number>} state */
@@ -38,8 +41,8 @@ export class Program {
     inputs.forEach((value, k) => { if (!this.last || value !== this.last[k]) changed |= 1 << k; });
     const begun = this.last !== null;
     this.last = inputs;
-    this.run(inputs, begun ? changed : -1);
-    this.told.masks.forEach((mask, k) => { if (!begun || mask & changed) this.values[k] = this.outputs[k](); });
+    this.running.run(inputs, begun ? changed : -1);
+    this.told.masks.forEach((mask, k) => { if (!begun || mask & changed) this.values[k] = this.running.outputs[k](); });
     if (this.values.some((value, k) => (!begun || this.told.masks[k] & changed) && value.length && !allFinite(value))) { this.last = null; return null; }
     if (this.told.guards.some(([{ "=": k }, wanted]) => Number(this.values[k]) !== wanted)) { this.last = null; return null; }
     this.result = this.built(this.whole, this.told.tree, begun && this.result ? changed : -1, this.result);
@@ -54,7 +57,7 @@ export class Program {
       const value = this.values[node["="]];
       return node.shape ? { data: value, shape: node.shape } : node.dtype === "bool" ? Boolean(value) : value;
     }
-    if (node["~"]) return node["~"].map((piece) => (typeof piece === "number" ? this.words(this.told.texts[piece]) : piece)).join("");
+    if (node["~"]) return node["~"].map((/** @type {any} */ piece) => (typeof piece === "number" ? this.words(this.told.texts[piece]) : piece)).join("");
     if (Array.isArray(node)) return node.map((one, k) => this.built(masks.inner[k], one, changed, before?.[k]));
     return Object.fromEntries(Object.entries(node).map(([name, one]) => [name, this.built(masks.inner[name], one, changed, before?.[name])]));
   }

@@ -1,3 +1,4 @@
+// @ts-check
 // Numbers in words, as Python writes them.
 
 /** Whether x lies just between two decimals of so many digits: Python takes the even one. @param {string} digits @param {number} after */

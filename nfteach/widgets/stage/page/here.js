@@ -34,11 +34,13 @@ export class Here {
     for (const [name, { model: id }] of Object.entries(this.wiring.controls)) {
       const control = (this.controls[name] = await model.widget_manager.get_model(id));
       const tell = control.save_changes.bind(control);
-      control.save_changes = (...all) => {
+      control.save_changes = (/** @type {any[]} */ ...all) => {
         if (this.active) this.later(control, () => tell(...all));
         else tell(...all);
       };
-      control.on(this.isChoice(name) ? "change:index" : "change:value", () => { if (!this.quiet) this.run(); });
+      control.on(this.isChoice(name) ? "change:index" : "change:value", (/** @type {any} */ _model, /** @type {any} */ _value, /** @type {any} */ by) => {
+        if (!this.quiet) this.run(!by?.updated_view && performance.now() < this.travel.until ? this.travel.ms : 0);
+      });
     }
     const stored = model.get("_programs");
     if (stored) {
@@ -77,15 +79,15 @@ export class Here {
     }
     return null;
   }
-  // The kernel has gone somewhere by a preset: its controls will be heard of.
+  // The kernel has gone somewhere by a preset: where its controls are now will be heard of, and is travelled to.
   /** @param {number | undefined} ms */
   follow(ms) { if (ms) this.travel = { ms, until: performance.now() + 300 }; }
-  run(travel = performance.now() < this.travel.until ? this.travel.ms : 0) {
+  run(travel = 0) {
     const key = this.key();
     const result = this.result(key, this.state());
     this.active = result !== null;
     if (result) {
-      this.hide(this.entry(key).programs[0].told.hidden);
+      this.hide(this.entry(key).programs[0].hidden);
       this.store.show(result, travel);
     } else {
       this.flush();

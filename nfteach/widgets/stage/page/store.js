@@ -79,7 +79,7 @@ export class Store {
       this.here.start();
     }
     if (Math.abs(this.position - this.aim) < 1e-3) this.position = this.model.get("frame"); // unless it moves
-    this.tell();
+    if (!this.here?.active) this.tell();
   }
   takeFrames() {
     const told = unpackTrait(this.model.get("_frames"));

@@ -52,7 +52,7 @@ export interface Wiring {
 }
 /** A recorded function, see program.js. */
 export interface Told {
-  code: string; constants: Record<string, Numbers>; arrays: Numbers[]; inputs: string[]; masks: number[]; tree: any; texts: any[]; guards: [{ "=": number }, number][]; hidden: string[];
+  code: string; constants: Record<string, Numbers>; arrays: Numbers[]; inputs: string[]; masks: number[]; tree: any; texts: any[]; guards: [any, number][]; hidden: string[];
 }
 
 /** What anywidget hands over, or whatever stands in for it. */
