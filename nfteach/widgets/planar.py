@@ -149,7 +149,7 @@ class PlanarExplorer(Explorer):
         parts["readout"] = {
             "w·u": Number(wu, bad=folds, note=with_u, gauge=gauge),
             "det J": Number(det, bad=turned, note=areas),
-            "preimages": Number(count, bad=count > 1, note=f"{land} on f(z)" + (": z and each ×" if count > 1 else "")),
+            "preimages": Number(count, bad=count > 1, note=f"{land} on f(z){pick(count > 1, '', ': z and each ×')}"),
             "log|det J|": Number(det.abs().log(), unit="nats", more=True),
             "J is": Number(_shape(torch.outer(u, psi)), more=True),
         }

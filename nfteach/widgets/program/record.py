@@ -229,7 +229,8 @@ class _Recorder(TorchDispatchMode):
 
     def loop(self, body: Callable[..., Any], state: Sequence[Tensor], most: int) -> Sequence[Tensor]:
         """Record the body once, and what it makes of the state until it is done."""
-        if not any(self.moves(one) for one in tree_leaves((state, _closed_over(body)))):
+        inputs = [one for one in tree_leaves((state, _closed_over(body))) if isinstance(one, Tensor)]
+        if not any(map(self.moves, inputs)):
             return repeat(body, state, most)
         starts = [self.view(one) for one in state]
         first = len(self.recording.buffers)
