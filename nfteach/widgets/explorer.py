@@ -317,9 +317,10 @@ class Explorer(ipywidgets.VBox):
         }
 
         def told(state: Any) -> dict[str, Any] | None:
-            if callable(state):
+            try:
+                return {name: self._index(name, value) for name, value in self._checked(dict(state)).items()}
+            except (TypeError, ValueError):  # a function of the state, or one that the kernel will explain
                 return None
-            return {name: self._index(name, value) for name, value in self._checked(state).items()}
 
         return {
             "controls": known,
