@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from playwright.sync_api import expect
 
 from nfteach.widgets import LiveFigure
-from nfteach.widgets.parts import Number
+from nfteach.widgets.parts import Curves, Density, Dots, Handle, Matrix, Number, Plane
 from tests.browser.bench import Bench, as_json, benches, centre, cloud, route, seq, walk
 from tests.explorers.cells import GALLERY
 from tests.explorers.entry import from_cell, given
@@ -199,8 +200,69 @@ def test_the_picture_has_words_that_change_for_those_who_cannot_see_it(bench):
     assert handle.get_attribute("aria-valuetext") == "1.00, 1.00"
     live.update(route(-2.0, 0.5))
     page.settle()
-    assert page.page.get_by_role("figure", name="a walk: x −2.00.").count() == 1
-    assert handle.get_attribute("aria-valuetext") == "−2.00, 0.50"
+    expect(page.page.get_by_role("figure", name="a walk: x −2.00.")).to_have_count(1)
+    expect(handle).to_have_attribute("aria-valuetext", "−2.00, 0.50")
+
+
+def test_while_the_picture_moves_its_words_change_a_few_times_a_second(bench):
+    live = walk()
+    page = bench(live)
+    page.freeze()
+    count = "window.said = 0; new MutationObserver((all) => { said += all.length; })"
+    page.page.evaluate(
+        count + ".observe(document.querySelector('.nfteach-live'), { attributeFilter: ['aria-label'] });"
+    )
+    for k in range(20):
+        live.update(route(0.1 * k, 0.0))
+        page.page.clock.run_for(50)
+    page.page.clock.run_for(300)
+    assert 3 <= page.page.evaluate("said") <= 5, "within a second"
+    assert page.page.get_by_role("figure", name="a walk: x 1.90.").count() == 1
+
+
+def several(x: float, y: float, size: float = 1.0) -> dict:
+    """Return a picture of a density and a curve that rest, of points of this spread, and of a handle."""
+    ridge = torch.linspace(0, 0.1, 50).outer(torch.linspace(0, 1, 60))
+    marks = {
+        "density": Density(ridge, (-3.0, 3.0, -3.0, 3.0)),
+        "curve": Curves(torch.tensor([[-3.0, -1.0], [3.0, 2.0]]), width=2.0),
+        "samples": Dots(size * torch.randn(50, 2, generator=torch.Generator().manual_seed(0))),
+        "probe": Handle(torch.tensor([x, y]), label="p"),
+    }
+    return {"plane": Plane(marks), "J": Matrix(torch.eye(2)), "readout": {"x": x}}
+
+
+def test_only_canvases_on_which_something_moves_are_painted(bench):
+    live = LiveFigure(several(0.0, 0.0))
+    page = bench(live)
+    watch = """() => {
+      window.cleared = new Set();
+      const context = CanvasRenderingContext2D.prototype;
+      const clear = context.clearRect;
+      context.clearRect = function (...all) { cleared.add(this.canvas); clear.apply(this, all); };
+    }"""
+    page.page.evaluate(watch)
+    painted = "[...document.querySelectorAll('canvas')].map((one) => cleared.has(one))"
+    live.update(several(1.0, 0.0))
+    page.settle()
+    assert page.page.evaluate(painted) == [False, True, False], "what stands behind, what stands in front, the matrix"
+    live.update(several(1.0, 0.0, 0.5))
+    page.settle()
+    assert page.page.evaluate(painted) == [True, True, False]
+
+
+@pytest.mark.parametrize("ratio", [1.0, 1.5])
+def test_marks_that_rest_are_painted_as_if_for_the_first_time(bench, ratio):
+    live = LiveFigure(several(0.0, 0.0))
+    page = bench(live, ratio)
+    for k in range(4):
+        live.update(several(1.0, k, 1.0 + 0.1 * k))
+    page.settle()
+    page.page.evaluate("() => { show(); }")
+    page.settle()
+    for canvas in range(3):
+        assert np.array_equal(page.picture(canvas), page.picture(canvas + 3))
+    assert page.errors == []
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])

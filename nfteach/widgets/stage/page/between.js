@@ -1,5 +1,5 @@
 // @ts-check
-/** @import { Nodes, Picture } from "./types" */
+/** @import { Nodes, Numbers, Picture } from "./types" */
 
 /**
  * What is drawn between two pictures: points move along straight lines; a density fades out and the next one in.
@@ -20,23 +20,31 @@ export function between(one, other, t) {
         : { ...near.nodes[path], fading: Math.max(0, 1 - 5 * Math.min(t, 1 - t)) };
       continue;
     }
-    nodes[path] = { ...near.nodes[path] };
+    /** @type {Record<string, any>} */
+    const moved = {};
     if (a.kind === "Pixels" && b.order && a.ink.data.length === b.ink.data.length) {
-      for (const name of ["ink", "hue"]) {
-        const [from, to] = [a[name], b[name]];
-        if (from && to && from !== to) nodes[path][name] = { data: to.data.map((/** @type {number} */ v, /** @type {number} */ i) => (b.order.data[i % b.order.data.length] < t ? v : from.data[i])), shape: to.shape };
+      const { data: order } = b.order;
+      for (const name of ["ink", "hue"]) if (a[name] && b[name] && a[name] !== b[name]) moved[name] = mixed(a[name], b[name], (k) => Number(order[k % order.length] < t));
+    } else if (a.kind !== "Pixels") {
+      for (const [name, from] of Object.entries(a)) {
+        const to = b[name];
+        if (from === to || !to) continue;
+        if (Array.isArray(from) && (name === "x" || name === "y")) moved[name] = from.map((v, k) => v + (to[k] - v) * t); // a range
+        else if (typeof from === "number" && typeof to === "number") moved[name] = from + (to - from) * t;
+        else if (from?.data instanceof Float32Array && to.data?.length === from.data.length) moved[name] = mixed(from, to, () => t);
       }
     }
-    if (a.fixed || a.kind === "Pixels") continue;
-    for (const [name, from] of Object.entries(a)) {
-      const to = b[name];
-      if (from === to || !to) continue;
-      if (Array.isArray(from) && (name === "x" || name === "y")) nodes[path][name] = from.map((/** @type {number} */ v, /** @type {number} */ i) => v + (to[i] - v) * t); // a range
-      else if (typeof from === "number" && typeof to === "number" && name !== "frame") nodes[path][name] = from + (to - from) * t;
-      else if (from?.data instanceof Float32Array && to.data?.length === from.data.length) {
-        nodes[path][name] = { data: from.data.map((/** @type {number} */ v, /** @type {number} */ i) => v + (to.data[i] - v) * t), shape: to.shape };
-      }
-    }
+    nodes[path] = Object.keys(moved).length ? { ...near.nodes[path], ...moved } : near.nodes[path];
   }
   return { nodes, order: near.order, rows: near.rows };
+}
+
+/** @param {Numbers} from  @param {Numbers} to  @param {(k: number) => number} share */
+function mixed({ data: from }, { data: to, shape }, share) {
+  const data = to.slice();
+  for (let k = 0; k < data.length; k++) {
+    const t = share(k);
+    if (t < 1) data[k] = from[k] + (to[k] - from[k]) * t;
+  }
+  return { data, shape };
 }

@@ -20,8 +20,7 @@ export function frameControls(store, root) {
   const icon = (button, name) => {
     button.replaceChildren();
     draw("path", { d: ICONS[name] }, draw("svg", { viewBox: "0 0 16 16", width: 16, height: 16, "aria-hidden": "true" }, button));
-    Object.assign(button, { title: name });
-    button.setAttribute("aria-label", name);
+    put(button, { title: name, "aria-label": name });
   };
   /** @param {keyof typeof ICONS} name  @param {() => void} action */
   const button = (name, action) => {
@@ -72,7 +71,7 @@ export function frameControls(store, root) {
   slider.addEventListener("input", () => { stop(); store.go(slider.valueAsNumber, 200); });
   const label = element("span", { class: "nfteach-frame-label", "aria-hidden": "true" }, bar);
   const fast = element("button", { type: "button", class: "nfteach-speed", title: "speed" }, bar);
-  const tell = () => { fast.textContent = `${speed}\u00d7`; fast.setAttribute("aria-label", `speed ${speed} times`); };
+  const tell = () => put(fast, { text: `${speed}\u00d7`, "aria-label": `speed ${speed} times` });
   fast.addEventListener("click", () => { speed = speed === 1 ? 2 : speed === 2 ? 0.5 : 1; tell(); });
   tell();
   return {
@@ -92,7 +91,7 @@ export function frameControls(store, root) {
         label.style.minWidth = `${longest}ch`;
       }
       put(slider, { "aria-label": store.step, "aria-valuetext": words });
-      if (label.textContent !== words) label.textContent = words;
+      put(label, { text: words });
     },
     stop,
     start() { if (!playing && last() > 0) toggle(); },

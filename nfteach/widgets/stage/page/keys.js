@@ -1,15 +1,22 @@
 // @ts-check
-import { put } from "./elements.js";
 
 // What the controls of ipywidgets lack: names for sliders and their numbers, which button is pressed, a key for "more".
+/** Set attributes of an element that is not ours.
+ * @param {Element} one
+ * @param {Record<string, any>} attributes
+ */
+function mend(one, attributes) {
+  for (const [key, value] of Object.entries(attributes)) if (one.getAttribute(key) !== String(value)) one.setAttribute(key, String(value));
+}
+
 /** @param {Element} root */
 function completeControls(root) {
   for (const one of root.querySelectorAll(".noUi-handle, .widget-readout")) {
-    put(one, { "aria-label": one.closest(".jupyter-widgets")?.querySelector(".widget-label")?.textContent || "value" });
+    mend(one, { "aria-label": one.closest(".jupyter-widgets")?.querySelector(".widget-label")?.textContent || "value" });
   }
-  for (const one of root.querySelectorAll(".widget-toggle-button")) put(one, { "aria-pressed": one.classList.contains("mod-active") });
+  for (const one of root.querySelectorAll(".widget-toggle-button")) mend(one, { "aria-pressed": one.classList.contains("mod-active") });
   for (const header of /** @type {NodeListOf<HTMLElement>} */ (root.querySelectorAll(".jupyter-widget-Collapse-header"))) {
-    put(header, { tabindex: 0, role: "button", "aria-expanded": header.parentElement?.classList.contains("jupyter-widget-Collapse-open") });
+    mend(header, { tabindex: 0, role: "button", "aria-expanded": header.parentElement?.classList.contains("jupyter-widget-Collapse-open") });
     header.onkeydown = (event) => {
       if (event.shiftKey || (event.key !== "Enter" && event.key !== " ")) return;
       event.preventDefault();

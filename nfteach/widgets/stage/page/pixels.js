@@ -1,28 +1,26 @@
 // @ts-check
-/** @import { Store } from "./store.js" */
+/** @import { Stage } from "./part.js" */
 /** @import { Pair, Palette, Pixels } from "./types" */
-import { sized } from "./canvas.js";
-import { element, focusOn, put } from "./elements.js";
-import { css, paletteOf } from "./theme.js";
+import { Sheet } from "./canvas.js";
+import { element, focusOn, put, say, style } from "./elements.js";
+import { PartView } from "./part.js";
+import { css } from "./theme.js";
 import { STEPS, clamp, written } from "./values.js";
 
 /** @typedef {[number, number, number]} Spot an image, a row, a column */
 
-export class PixelsView {
-  /** @param {Store} store  @param {string} name  @param {HTMLElement} root  @param {Pixels} node */
-  constructor(store, name, root, node) {
-    this.store = store;
-    this.name = name;
-    this.root = root;
-    this.node = node;
-    this.note = "";
+/** @extends PartView<Pixels> */
+export class PixelsView extends PartView {
+  /** @param {Stage} stage  @param {string} name  @param {Pixels} node */
+  constructor(stage, name, node) {
+    super(stage, name, node, "nfteach-pixels");
     this.ink = this.seq = this.side = this.cell = this.pitchX = this.pitchY = this.rows = 0;
     /** @type {HTMLElement | null} */
     this.border = null;
-    this.box = element("div", { class: "nfteach-part nfteach-pixels" });
-    this.heading = element("div", { class: "nfteach-title" }, this.box);
     this.pic = element("div", { class: "nfteach-images" }, this.box);
     this.canvas = element("canvas", { class: "nfteach-canvas", role: "img" }, this.pic);
+    this.canvases = [this.canvas];
+    this.sheet = new Sheet(this.canvas);
     /** @type {Spot | null} */
     this.cursor = null; // of the keys
     /** @type {Spot | null} */
@@ -58,14 +56,14 @@ export class PixelsView {
           this.cursor = this.node.gesture === "choose"
             ? [clamp(tile + by[1] + by[0] * this.node.per_row, 0, tiles - 1), 0, 0]
             : [tile, clamp(i + by[0], 0, rows - 1), clamp(j + by[1], 0, columns - 1)];
-          this.store.tell();
+          this.touch();
         } else if ((event.key === " " || (event.key === "Enter" && !event.shiftKey)) && this.cursor) {
           event.preventDefault();
           this.ink = this.inkAt(this.cursor) > 0.1 ? 0 : 1;
           this.act(this.cursor);
         }
       },
-      blur: () => { this.cursor = null; this.store.tell(); },
+      blur: () => { this.cursor = null; this.touch(); },
     };
     for (const [event, handler] of Object.entries(on)) this.canvas.addEventListener(event, handler);
   }
@@ -79,7 +77,7 @@ export class PixelsView {
   point(spot) {
     if (!this.node.notes.length || String(spot) === String(this.hover)) return;
     this.hover = spot;
-    this.store.tell();
+    this.touch();
   }
   /** @param {Spot} spot */
   act(spot) {
@@ -91,7 +89,7 @@ export class PixelsView {
     this.painted.set(this.index(spot), this.ink);
     this.seq = this.store.seq;
     this.store.gesture(this.name, [...spot, this.ink], true);
-    this.store.tell();
+    this.touch();
   }
   /** @param {PointerEvent} event  @returns {Spot | null} */
   spot({ offsetX, offsetY, target }) {
@@ -105,19 +103,17 @@ export class PixelsView {
     if (this.node.gesture === "choose") return [tile, 0, 0];
     return i < rows && j < columns && i >= 0 && j >= 0 ? [tile, i, j] : null;
   }
+  // What was painted here is shown until the kernel has answered; the height of the window counts for a single image.
+  inputs() { return [this.painted.size && this.store.seq, innerHeight]; }
   /** @param {Pixels} node */
   draw(node) {
-    this.node = node;
     if (this.store.seq !== this.seq) this.painted.clear();
-    if (this.heading.textContent !== node.title) this.heading.textContent = node.title;
-    this.heading.hidden = !node.title;
-    this.box.style.setProperty("--w", `${node.width}px`);
-    const palette = paletteOf(this.root);
+    const { palette } = this;
     const [tiles, rows, columns] = node.ink.shape;
     const gap = node.per_row > 1 ? 16 : 0;
     // A single image is seen as a whole, with what stands below it.
     const room = node.gesture !== "choose" ? ((innerHeight - 370) * columns) / rows : node.width;
-    const width = Math.min(this.box.clientWidth || node.width, node.width, Math.max(room, 200) * node.per_row);
+    const width = Math.min(this.sizes.of(this.box).width || node.width, node.width, Math.max(room, 200) * node.per_row);
     this.pitchX = (width + gap) / node.per_row;
     this.side = this.pitchX - gap;
     const cell = (this.cell = this.side / columns);
@@ -125,35 +121,22 @@ export class PixelsView {
     const tall = cell * rows;
     this.pitchY = tall + words + (node.per_row > 1 || tiles > 1 ? 12 : 0);
     const height = Math.ceil(tiles / node.per_row) * this.pitchY;
-    Object.assign(this.canvas.style, { width: `${width}px`, height: `${height}px`, cursor: node.gesture ? (node.gesture === "paint" ? "crosshair" : "pointer") : "" });
-    const ctx = sized(this.canvas, width, height);
+    style(this.canvas, { width: `${width}px`, height: `${height}px`, cursor: node.gesture ? (node.gesture === "paint" ? "crosshair" : "pointer") : "" });
+    const ctx = this.sheet.begin(width, height);
     // Room between pixels, unless none of them has an edge.
     const inset = node.outline && !node.outline.data.includes(1) ? 0 : cell > 10 ? 1 : cell > 5 ? 0.5 : 0;
+    this.cells(ctx, node, cell, inset);
+    const chosen = this.chosen();
     for (let tile = 0; tile < tiles; tile++) {
-      const [x0, y0] = [(tile % node.per_row) * this.pitchX, Math.floor(tile / node.per_row) * this.pitchY];
-      for (let i = 0; i < rows; i++) {
-        for (let j = 0; j < columns; j++) {
-          const k = (tile * rows + i) * columns + j;
-          const ink = this.painted.get(k) ?? node.ink.data[k];
-          const hue = node.hues[this.painted.has(k) || !node.hue ? 0 : node.hue.data[k]] || "ink";
-          // Without room between them pixels end where the screen's do: they must not overlap.
-          /** @type {(v: number) => number} */
-          const edge = inset ? (v) => v : Math.round;
-          const [x, y] = [edge(x0 + j * cell) + inset, edge(y0 + i * cell) + inset];
-          const [wide, high] = [edge(x0 + (j + 1) * cell) - x - inset, edge(y0 + (i + 1) * cell) - y - inset];
-          if (ink > 0.004) { ctx.fillStyle = css(palette[hue], clamp(ink, 0, 1) * (hue === "ink" ? 0.8 : 1)); ctx.fillRect(x, y, wide, high); }
-          if (inset >= 0.5 && (!node.outline || node.outline.data[k]) && ink < 0.5) { ctx.strokeStyle = css(palette.rule, 0.8); ctx.lineWidth = 1; ctx.strokeRect(x, y, wide, high); }
-        }
-      }
+      const [x0, y0] = this.corner(tile);
       if (!inset) { ctx.strokeStyle = css(palette.rule); ctx.lineWidth = 1; ctx.strokeRect(x0 + 0.5, y0 + 0.5, this.side - 1, tall - 1); }
       if (node.titles[tile]) {
         ctx.font = `12px ${palette.font}`;
         ctx.fillStyle = css(palette.soft);
         ctx.fillText(node.titles[tile], x0, y0 + tall + 14);
       }
-      const chosen = this.chosen().includes(tile);
-      if (chosen || (node.gesture === "choose" && this.cursor?.[0] === tile)) {
-        ctx.strokeStyle = css(chosen ? palette.ink : palette.soft);
+      if (chosen.includes(tile) || (node.gesture === "choose" && this.cursor?.[0] === tile)) {
+        ctx.strokeStyle = css(chosen.includes(tile) ? palette.ink : palette.soft);
         ctx.lineWidth = 2;
         ctx.strokeRect(x0 + 1, y0 + 1, this.side - 2, tall - 2);
       }
@@ -169,10 +152,44 @@ export class PixelsView {
       ctx.lineWidth = 2;
       ctx.strokeRect(x0 + lit[k + 2] * cell + 1, y0 + lit[k + 1] * cell + 1, cell - 2, cell - 2);
     }
-    put(this.canvas, { "aria-label": this.cursor ? this.told(this.cursor) : `${node.title || this.name}: ${tiles} of ${rows} by ${columns} pixels. ${node.titles.join(", ")} ${node.help}` });
+    this.sheet.end();
+    say(this.canvas, () => ({ "aria-label": this.cursor ? this.told(this.cursor) : `${node.title || this.name}: ${tiles} of ${rows} by ${columns} pixels. ${node.titles.join(", ")} ${node.help}` }));
     if (node.gesture) put(this.canvas, { tabindex: 0, role: "application" });
     this.showBorder(node, cell, width, rows);
-    this.canvas.dataset.seq = String(this.store.seq);
+  }
+  /** @param {CanvasRenderingContext2D} ctx  @param {Pixels} node  @param {number} cell  @param {number} inset */
+  cells(ctx, node, cell, inset) {
+    const { palette, painted } = this;
+    const [tiles, rows, columns] = node.ink.shape;
+    // Without room between them pixels end where the screen's do: they must not overlap.
+    const edge = inset ? (/** @type {number} */ v) => v : Math.round;
+    const edges = new Path2D();
+    let hue = "";
+    for (let tile = 0, k = 0; tile < tiles; tile++) {
+      const [x0, y0] = this.corner(tile);
+      for (let i = 0; i < rows; i++) {
+        const y = edge(y0 + i * cell) + inset;
+        const high = edge(y0 + (i + 1) * cell) - y - inset;
+        for (let j = 0; j < columns; j++, k++) {
+          const own = painted.size ? painted.get(k) : undefined;
+          const ink = own ?? node.ink.data[k];
+          const x = edge(x0 + j * cell) + inset;
+          const wide = edge(x0 + (j + 1) * cell) - x - inset;
+          if (ink > 0.004) {
+            const role = node.hues[own !== undefined || !node.hue ? 0 : node.hue.data[k]] || "ink";
+            if (role !== hue) ctx.fillStyle = css(palette[role]);
+            hue = role;
+            ctx.globalAlpha = clamp(ink, 0, 1) * (role === "ink" ? 0.8 : 1);
+            ctx.fillRect(x, y, wide, high);
+          }
+          if (inset && ink < 0.5 && (!node.outline || node.outline.data[k])) edges.rect(x, y, wide, high);
+        }
+      }
+    }
+    ctx.globalAlpha = 1;
+    ctx.strokeStyle = css(palette.rule, 0.8);
+    ctx.lineWidth = 1;
+    if (inset) ctx.stroke(edges);
   }
   /** What stands where the keys are.
    * @param {Spot} spot
@@ -237,7 +254,7 @@ export class PixelsView {
       for (const [event, handler] of Object.entries(on)) border.addEventListener(event, handler);
     }
     this.rows = rows;
-    Object.assign(this.border.style, { top: `${node.border * cell}px`, width: `${width}px` });
+    style(this.border, { top: `${node.border * cell}px`, width: `${width}px` });
     put(this.border, { "aria-label": node.border_help, title: node.border_help, "aria-valuemax": rows, "aria-valuenow": Math.round(node.border) });
   }
 }

@@ -4,7 +4,7 @@
 import { between } from "./between.js";
 import { CALM } from "./elements.js";
 import { Here } from "./here.js";
-import { clamp, unpack, unpackTrait } from "./values.js";
+import { clamp, like, unpack, unpackTrait } from "./values.js";
 
 /**
  * What is shown, in any number of views. `hear` takes what has changed, from the kernel or from a program in the page;
@@ -93,11 +93,14 @@ export class Store {
     const used = {};
     /** @param {any} value */
     const find = (value) => (value && value["@"] ? (used[value["@"]] = pool[value["@"]]) : value);
-    this.told = frames.map(({ nodes, order, rows }) => ({
-      order, rows,
-      nodes: Object.fromEntries(Object.entries(nodes).map(([path, node]) =>
-        [path, Object.fromEntries(Object.entries(node).map(([name, value]) => [name, find(value)]))])),
-    }));
+    // What is the same as in the frame before is the same object: it need not be painted again.
+    /** @type {Picture | undefined} */
+    let before;
+    this.told = frames.map(({ nodes, order, rows }) => {
+      const found = Object.entries(nodes).map(([path, node]) =>
+        [path, like(before?.nodes[path], Object.fromEntries(Object.entries(node).map(([name, value]) => [name, find(value)])))]);
+      return (before = { nodes: Object.fromEntries(found), order: like(before?.order, order), rows });
+    });
     this.pool = used;
     this.position = clamp(this.position, 0, Math.max(this.frames.length - 1, 0));
   }
@@ -135,7 +138,7 @@ export class Store {
       const order = content.order || this.scene.order;
       /** @type {Nodes} */
       const nodes = {};
-      for (const path of order) nodes[path] = { ...this.scene.nodes[path], ...content.nodes?.[path] };
+      for (const path of order) nodes[path] = content.nodes?.[path] ? { ...this.scene.nodes[path], ...content.nodes[path] } : this.scene.nodes[path];
       this.scene = { ...this.scene, nodes, order };
     }
     if (content.rows) this.scene = { ...this.scene, rows: content.rows };
@@ -237,12 +240,6 @@ export class Store {
       this.ask();
       this.tell();
     }, 3000);
-  }
-  /** @param {string[] | null} names */
-  light(names) {
-    if (String(names) === String(this.lit)) return;
-    this.lit = names;
-    this.tell();
   }
   tell() { for (const view of this.views) view(); }
   ask() { try { this.model.send({ type: "state", seq: this.kept ?? -1 }); } catch { /* no kernel: the stored state is all there is */ } }

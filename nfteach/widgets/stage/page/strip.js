@@ -1,15 +1,17 @@
 // @ts-check
 // Bars, one a step, and the step that is shown.
-/** @import { Store } from "./store.js" */
+/** @import { Stage } from "./part.js" */
 /** @import { Strip } from "./types" */
-import { draw, element, put } from "./elements.js";
+import { draw, put } from "./elements.js";
+import { PartView } from "./part.js";
 import { scrub } from "./scrub.js";
 import { clamp } from "./values.js";
 
-export class StripView {
-  /** @param {Store} store */
-  constructor(store) {
-    this.store = store;
+/** @extends PartView<Strip> */
+export class StripView extends PartView {
+  /** @param {Stage} stage  @param {string} name  @param {Strip} node */
+  constructor(stage, name, node) {
+    super(stage, name, node, "nfteach-strip");
     this.key = "";
     this.n = this.left = 0;
     this.each = 1;
@@ -23,20 +25,17 @@ export class StripView {
     this.done = null;
     /** @type {SVGElement | null} */
     this.knob = null;
-    this.box = element("div", { class: "nfteach-part nfteach-strip" });
-    this.heading = element("div", { class: "nfteach-title" }, this.box);
     this.svg = draw("svg", { "aria-hidden": "true" }, this.box);
     // A click goes to the bar's own step, and to the start left of the first bar's first quarter.
-    scrub(this.svg, store, (x) => this.place(x), (spot) => (spot < 0.25 ? 0 : Math.ceil(spot)));
+    scrub(this.svg, this.store, (x) => this.place(x), (spot) => (spot < 0.25 ? 0 : Math.ceil(spot)));
   }
+  inputs() { return [this.position]; }
+  get position() { return this.store.frames.length ? this.store.position : 0; }
   /** @param {number} x */
   place(x) { return clamp((x - this.left) / this.each, 0, this.n); }
   /** @param {Strip} node */
   draw(node) {
-    if (this.heading.textContent !== node.title) this.heading.textContent = node.title;
-    this.heading.hidden = !node.title;
-    this.box.style.setProperty("--w", `${node.width}px`);
-    const width = this.box.clientWidth || node.width;
+    const width = this.sizes.of(this.box).width || node.width;
     const n = (this.n = node.values.shape[0]);
     const height = node.height - 18;
     const left = (this.left = node.first ? 18 : 8);
@@ -56,7 +55,7 @@ export class StripView {
       this.names = Array.from({ length: n + 2 }, () => draw("text", { y: node.height - 4, "text-anchor": "middle" }, this.svg));
       this.knob = draw("circle", { r: 8, cy: middle, class: "nfteach-knob" }, this.svg);
     }
-    const position = this.store.frames.length ? this.store.position : 0;
+    const { position } = this;
     const now = Math.round(position);
     for (let k = 0; k < n; k++) {
       const value = node.values.data[k];

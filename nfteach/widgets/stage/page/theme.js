@@ -2,15 +2,15 @@
 /** @import { Color, Palette, Role } from "./types" */
 import { contextOf } from "./canvas.js";
 
-// Colours of the theme: read once, since reading forces a layout, and again when the theme changes.
-const themes = { changed: 0 };
+// Colours of the theme: read once, since reading forces a layout, and again when the theme may have changed.
+let version = 0;
 /** @type {Set<() => void>} */
 export const themed = new Set();
 let watching = false;
 export function watchThemes() {
   if (watching) return;
   watching = true;
-  const repaint = () => { themes.changed += 1; for (const view of themed) view(); };
+  const repaint = () => { version += 1; for (const view of themed) view(); };
   // JupyterLab hides the page while it loads a theme: what has no size is not painted, and is painted a little later.
   const change = () => { repaint(); setTimeout(repaint, 300); };
   const observer = new MutationObserver(change);
@@ -19,25 +19,30 @@ export function watchThemes() {
 }
 /** @type {(Role | "ground")[]} */
 const ROLES = ["z", "x", "neg", "pos", "ink", "soft", "rule", "ground"];
-/** @type {WeakMap<Element, Palette>} */
+/** @type {WeakMap<Element, { version: number, key: string, palette: Palette }>} */
 const palettes = new WeakMap();
-/** @param {Element} root  @returns {Palette} */
+/** Return the colours in the page's theme; the same object as long as they stay.
+ * @param {Element} root
+ * @returns {Palette}
+ */
 export function paletteOf(root) {
   const known = palettes.get(root);
-  if (known?.version === themes.changed) return known;
+  if (known?.version === version) return known.palette;
   const style = getComputedStyle(root);
-  const ctx = contextOf(new OffscreenCanvas(1, 1), { willReadFrequently: true });
   /** @type {any} */
-  const palette = { version: themes.changed, tint: Number(style.getPropertyValue("--tint")) || 0.5, font: style.fontFamily };
-  if (!style.getPropertyValue("--z")) return { ...palette, ...Object.fromEntries(ROLES.map((role) => [role, [128, 128, 128]])) }; // not in the page yet
+  const palette = { tint: Number(style.getPropertyValue("--tint")) || 0.5, font: style.fontFamily };
+  const there = Boolean(style.getPropertyValue("--z")); // else not in the page yet
+  const ctx = contextOf(new OffscreenCanvas(1, 1), { willReadFrequently: true });
   for (const role of ROLES) {
     ctx.clearRect(0, 0, 1, 1);
     ctx.fillStyle = style.getPropertyValue(`--${role}`).trim() || "#888";
     ctx.fillRect(0, 0, 1, 1);
     palette[role] = Array.from(ctx.getImageData(0, 0, 1, 1).data.slice(0, 3));
   }
-  palettes.set(root, palette);
-  return palette;
+  const key = JSON.stringify(palette);
+  const kept = known?.key === key ? known.palette : palette;
+  if (there) palettes.set(root, { version, key, palette: kept });
+  return kept;
 }
 /** @param {Palette} palette  @param {{ color: Role, toward?: Role | "", shade?: number }} mark  @returns {Color} */
 export function rgb(palette, { color, toward, shade }) {

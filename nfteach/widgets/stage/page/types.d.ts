@@ -1,4 +1,5 @@
 // What the kernel sends, as the page has it: pictures of parts and marks, with arrays in place of tensors.
+import type { Bitmaps } from "./marks.js";
 
 /** An array of any dimension, row by row. */
 export interface Numbers { data: Float32Array | Uint8Array | Float64Array | Int32Array; shape: number[] }
@@ -66,11 +67,14 @@ export interface Model {
   off(event: string, handler: (...all: any[]) => void): void;
 }
 
-/** A part in the page. */
-export interface PartView {
-  box: HTMLElement;
-  note?: string;
-  draw(node: any, marks: [string, Mark][]): void;
-}
 export type Color = number[];
-export type Palette = Record<Role | "ground", Color> & { version: number; tint: number; font: string };
+export type Palette = Record<Role | "ground", Color> & { tint: number; font: string };
+/** A word in the picture, beside a place, or still there. */
+export interface Word {
+  key: string; text: string; x: number; y: number; color: Role; italic: boolean; size: number; links: string[]; toward?: Pair;
+  still?: boolean; angle?: number | null; lift?: number; shift?: number; anchor?: string;
+}
+/** Where marks are painted: `map` takes x to map[0] x + map[1], y to map[2] y + map[3], in pixels; `words` and `obstacles` are collected. */
+export interface Frame {
+  map: number[]; W: number; H: number; palette: Palette; lit: string[] | null; words: Word[]; obstacles: [number, number, number][]; bitmaps: Bitmaps; room: number;
+}

@@ -34,6 +34,19 @@ export function unpack(node, buffers) {
 /** @param {any} trait */
 export const unpackTrait = (trait) => (trait ? unpack(trait.content, trait.buffers) : {});
 
+/** Return `before` if `now` is the same but for its identity; arrays of numbers are compared by theirs.
+ * @template T
+ * @param {any} before
+ * @param {T} now
+ * @returns {T}
+ */
+export function like(before, now) {
+  /** @type {(a: any, b: any) => boolean} */
+  const same = (a, b) => a === b || (typeof a === "object" && typeof b === "object" && a && b && !a.data && !b.data &&
+    Object.keys(a).length === Object.keys(b).length && Object.keys(b).every((key) => same(a[key], b[key])));
+  return same(before, now) ? before : now;
+}
+
 /**
  * Points of an array (lines, points, 2), or (points, 2) for one line.
  * @param {Numbers} points
