@@ -25,6 +25,7 @@ PAGE = """
 import make from "/stage.js";
 class Model {
   constructor(state) { this.state = state; this.on_ = {}; this.sent = []; this.saved = 0; }
+  widget_manager = { get_model: () => new Promise(() => {}) }; // no controls: the kernel computes
   get(key) { return this.state[key]; }
   set(key, value) { if (this.state[key] !== value) { this.state[key] = value; this.fire("change:" + key); } }
   save_changes() { this.saved += 1; }

@@ -82,7 +82,7 @@ export function say(one, words) {
     for (const [each, make] of unsaid) put(each, make());
     unsaid.clear();
   };
-  const left = silent - performance.now();
+  const left = Math.min(silent - performance.now(), 250);
   if (left > 0) setTimeout(speakNow, left);
   else queueMicrotask(speakNow);
 }
