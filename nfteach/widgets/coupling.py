@@ -144,7 +144,7 @@ class CouplingExplorer(Explorer):
         }
         return picture
 
-    def drag(self, name: str, s: SimpleNamespace, *values: float) -> dict[str, Any]:
+    def drag(self, name: str, s: SimpleNamespace, *values: Tensor) -> dict[str, Any]:
         local = self._local(s)
         letter = "y" if local.back else "x"
         moved = local.y if local.back else local.x

@@ -13,6 +13,7 @@ from typing import Any
 
 import ipywidgets
 import torch
+from torch import Tensor
 
 from nfteach.widgets.cells import close_all_of, keep_track
 from nfteach.widgets.controls import Hidden, checked_value, nearest_value
@@ -151,8 +152,11 @@ class Explorer(ipywidgets.VBox):
         steps = range(self.controls[self.step].max + 1)
         return [self.picture(SimpleNamespace(**{**vars(s), self.step: step})) for step in steps]
 
-    def drag(self, name: str, s: SimpleNamespace, *values: float) -> dict[str, Any]:
-        """Return control -> number for a gesture on the mark or part ``name``: the new position of a handle."""
+    def drag(self, name: str, s: SimpleNamespace, *values: Tensor) -> dict[str, Any]:
+        """Return control -> number for a gesture on the mark or part ``name``, of numbers float64 ().
+
+        By default, these are the new position of a handle.
+        """
         handle = self.live.mark(name)
         if not isinstance(handle, Handle):
             return {}
@@ -213,8 +217,8 @@ class Explorer(ipywidgets.VBox):
             self._show(travel)
 
     def _gesture(self, name: str, *values: float) -> None:
-        with self._lock:
-            wanted = self.drag(name, self._now(), *values)
+        with self._lock, torch.no_grad():
+            wanted = self.drag(name, self._now(), *torch.tensor(values, dtype=torch.float64))
         state = {}
         for control, value in wanted.items():
             if control not in self.controls:

@@ -123,7 +123,7 @@ class KnotExplorer(Explorer):
         knots = _knots(s)
         return self._coupling(s, knots) if s.show == "coupling" else self._curve(s, knots)
 
-    def drag(self, name: str, s: SimpleNamespace, *values: float) -> dict[str, Any]:
+    def drag(self, name: str, s: SimpleNamespace, *values: Tensor) -> dict[str, Any]:
         kind, _, number = name.partition(" ")
         if kind not in ("knot", "slope"):
             return super().drag(name, s, *values)
@@ -131,14 +131,14 @@ class KnotExplorer(Explorer):
         if kind == "slope":
             k = _selected(s.knot, used)
             at = used.index(k) + 1
-            across, up = values[0] - float(xs[at]), values[1] - float(ys[at])
-            return {f"s{k}": min(max(max(up, 0.0) / max(across, 1e-6), _LEAST), _STEEPEST)}
+            across, up = values[0] - xs[at], values[1] - ys[at]
+            return {f"s{k}": (up.clamp_min(0) / across.clamp_min(1e-6)).clamp(_LEAST, _STEEPEST)}
         at = used.index(int(number)) + 1
-        state = {"knot": int(number)}
+        state: dict[str, Any] = {"knot": int(number)}
         for letter, knots, wanted in (("x", xs, values[0]), ("y", ys, values[1])):
             # All, since those in a wrong order are drawn elsewhere than their controls say.
-            state |= {f"{letter}{k}": float(knots[i]) for i, k in enumerate(used, 1)}
-            state[f"{letter}{number}"] = min(max(wanted, float(knots[at - 1]) + GAP), float(knots[at + 1]) - GAP)
+            state |= {f"{letter}{k}": knots[i] for i, k in enumerate(used, 1)}
+            state[f"{letter}{number}"] = wanted.clamp(knots[at - 1] + GAP, knots[at + 1] - GAP)
         return state
 
     # ---- the curve -----------------------------------------------------------------------------------------------

@@ -206,7 +206,7 @@ class LatentExplorer(Explorer):
             "readout": self._numbers(s, ways, here, mix),
         }  # fmt: skip
 
-    def drag(self, name: str, s: SimpleNamespace, *values: float) -> dict[str, Any]:
+    def drag(self, name: str, s: SimpleNamespace, *values: Tensor) -> dict[str, Any]:
         if name == "images":
             return {"a": s.b, "b": int(values[0])}
         if name == "stops":

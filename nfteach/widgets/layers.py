@@ -194,11 +194,11 @@ class LayerStepper(Explorer):
             )  # fmt: skip
         return pictures
 
-    def drag(self, name: str, s: SimpleNamespace, *values: float) -> dict[str, Any]:
+    def drag(self, name: str, s: SimpleNamespace, *values: Tensor) -> dict[str, Any]:
         k = {"z": 0, "z_k": s.layer, "x": len(self._layers)}.get(name)
         if k is None:
             return {}
-        point = torch.tensor(values, dtype=torch.float64)
+        point = torch.stack(values)
         if k:
             for layer in reversed(self._layers[:k]):
                 point = layer.inverse(point)

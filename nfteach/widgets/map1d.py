@@ -189,10 +189,10 @@ class MapExplorer1D(Explorer):
         )  # fmt: skip
         return {"chart": chart, "readout": self._numbers(s, x[0], slopes[0], p[0], q[0], ladj[0], masses, area)}
 
-    def drag(self, name: str, s: SimpleNamespace, *values: float) -> dict[str, Any]:
+    def drag(self, name: str, s: SimpleNamespace, *values: Tensor) -> dict[str, Any]:
         """A drag of x goes to the z that lands there."""
         if name == "x":
-            z = self._map(s).back(torch.tensor([values[1]], dtype=torch.float64))[0][0]
+            z = self._map(s).back(values[1][None])[0][0]
             return {"z": z} if z.isfinite() else {}
         if name == "width":
             return {"width": 2 * (values[0] - s.z - self._lever)}

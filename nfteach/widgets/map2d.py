@@ -210,9 +210,9 @@ class MapExplorer2D(Explorer):
             parts |= _factors(f, z)
         return parts | {"readout": self._numbers(s, f, z, x, J, det, ratio)}
 
-    def drag(self, name: str, s: SimpleNamespace, *values: float) -> dict[str, Any]:
+    def drag(self, name: str, s: SimpleNamespace, *values: Tensor) -> dict[str, Any]:
         """A drag of the image goes to the z that lands there."""
-        point = torch.tensor(values, dtype=torch.float64)
+        point = torch.stack(values)
         if name == "side":
             return {"side": (point - torch.stack([s.z1, s.z2])).mean() - self._lever}
         if name == "f(z)":

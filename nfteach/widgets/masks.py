@@ -134,7 +134,7 @@ class MaskExplorer(Explorer):
         parts["J"] = self._matrices(matrix, look, stage, s.pixel - 1)
         return parts | {"readout": self._numbers(stage, look, s.pixel - 1)}
 
-    def drag(self, name: str, s: SimpleNamespace, *values: float) -> dict[str, Any]:
+    def drag(self, name: str, s: SimpleNamespace, *values: Tensor) -> dict[str, Any]:
         if name == "steps":
             return {"step": int(values[0])}
         tile, i, j = (int(value) for value in values)

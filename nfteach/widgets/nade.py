@@ -305,7 +305,7 @@ class NADEStepper(Explorer):
             yticks=(-2,), title=f"log p of each pixel, in {order}", width=384, height=84,
         )  # fmt: skip
 
-    def drag(self, name: str, s: SimpleNamespace, *values: float) -> dict[str, Any]:
+    def drag(self, name: str, s: SimpleNamespace, *values: Tensor) -> dict[str, Any]:
         width, height = self.shape[1], self.shape[0]
         if name == "canvas/border":
             return {"given": width * (values[0] if s.ordering == "raster" else height - values[0])}

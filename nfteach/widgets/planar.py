@@ -155,9 +155,9 @@ class PlanarExplorer(Explorer):
         }
         return parts
 
-    def drag(self, name: str, s: SimpleNamespace, *values: float) -> dict[str, Any]:
+    def drag(self, name: str, s: SimpleNamespace, *values: Tensor) -> dict[str, Any]:
         w = _vector(s.angle_w, s.length_w)
-        foot, point = _foot(w, s.b), torch.tensor(values, dtype=torch.float64)
+        foot, point = _foot(w, s.b), torch.stack(values)
         if name == "u":
             return _polar("u", point - foot)
         if name == "w":

@@ -93,10 +93,10 @@ class StretchExplorer(Explorer):
         }
         return {"line": chart, "readout": numbers}
 
-    def drag(self, name: str, s: SimpleNamespace, *values: float) -> dict[str, Any]:
+    def drag(self, name: str, s: SimpleNamespace, *values: Tensor) -> dict[str, Any]:
         x, height = values
         if name == "peak":
-            return {"stretch": _PEAK / max(height, 1e-3), "shift": 0.0 if abs(x) < 0.1 else x}
+            return {"stretch": _PEAK / height.clamp_min(1e-3), "shift": torch.where(x.abs() < 0.1, 0.0, x)}
         if name in ("left flank", "right flank"):
             return {"stretch": (x - s.shift) * (1 if name == "right flank" else -1)}
         return super().drag(name, s, *values)

@@ -150,7 +150,7 @@ class TriangularExplorer(Explorer):
         self._solve(local)
         return [self._inverted(local, d) for d in range(self.dim + 1)]
 
-    def drag(self, name: str, s: SimpleNamespace, *values: float) -> dict[str, Any]:
+    def drag(self, name: str, s: SimpleNamespace, *values: Tensor) -> dict[str, Any]:
         local = self._local(s)
         if name == "corner":
             return self._factor_at(values[1], s, local)

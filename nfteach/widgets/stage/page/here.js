@@ -23,6 +23,7 @@ export class Here {
     this.controls = {};
     /** @type {Map<string, { programs: Program[], waiting: boolean, refused: string }>} */
     this.known = new Map();
+    this.refused = new Set(); // names of marks whose drags the kernel has to follow
     this.quiet = false;
     /** @type {Map<Control, { timer: number, tell: () => void }>} */
     this.untold = new Map();
@@ -52,11 +53,14 @@ export class Here {
   /** @param {string} name */
   isChoice(name) { return this.wiring.controls[name].kind === "choice"; }
   /** @param {string} name */
-  valueOf(name) { return this.controls[name].get(this.isChoice(name) ? "index" : "value"); }
+  valueOf(name) {
+    if (name === this.wiring.step && this.store.frames.length) return this.store.aim;
+    return this.controls[name].get(this.isChoice(name) ? "index" : "value");
+  }
   state() { return Object.fromEntries(Object.keys(this.controls).map((name) => [name, this.valueOf(name)])); }
   // All that is chosen: a program computes for these choices, whatever the sliders say.
   key(drag = "") {
-    const chosen = Object.entries(this.wiring.controls).filter(([name, { kind }]) => kind !== "slider" && name !== this.wiring.step);
+    const chosen = Object.entries(this.wiring.controls).filter(([name, { kind }]) => kind !== "slider" && (drag || name !== this.wiring.step));
     return JSON.stringify([drag, ...chosen.map(([name]) => this.valueOf(name))]);
   }
   /** @param {string} key */
@@ -97,8 +101,9 @@ export class Here {
   /** @param {string} key  @param {string} drag  @param {number[]} values */
   want(key, drag, values) {
     const entry = this.entry(key);
-    if (entry.waiting || entry.refused || entry.programs.length >= VARIANTS) return;
-    if (this.alone) { this.store.miss(); return; }
+    if (!this.alone && !Object.values(this.wiring.controls).some(({ kind }) => kind === "slider")) return;
+    if (entry.waiting || entry.refused || this.refused.has(drag) || entry.programs.length >= VARIANTS) return;
+    if (this.alone) { if (!drag) this.store.miss(); return; }
     entry.waiting = true;
     try { this.store.model.send({ type: "program", key, drag, values, state: this.state() }); } catch { this.alone = true; return; }
     setTimeout(() => { entry.waiting = false; }, PATIENCE);
@@ -106,9 +111,13 @@ export class Here {
   /** @param {any} content */
   async take({ key, program }) {
     const entry = this.entry(key);
+    if (program.failed) return; // not now: the kernel says why
     entry.waiting = false;
-    if (program.refused) entry.refused = program.refused;
-    else await this.add(key, program);
+    if (program.refused) {
+      entry.refused = program.refused;
+      const [drag] = JSON.parse(key);
+      if (drag) this.refused.add(drag);
+    } else await this.add(key, program);
     if (key === this.key()) {
       this.store.refused = entry.refused;
       this.run(0);
