@@ -179,7 +179,7 @@ class LayerStepper(Explorer):
                         "layer": Number(f"{k} of {last}: {name}" if k else "0: the base", more=crowded),
                         "layer's log|det|": Number(ladj[k], unit="nats"),
                         "running log|det|": Number(
-                            running[k], unit="nats", note=f"{sizes} at the point × {float(running[k].exp()):.3g}"
+                            running[k], unit="nats", note=f"{sizes} at the point × {running[k].exp():.3g}"
                         ),
                         "log q": Number(
                             log_q[k], unit="nats", more=crowded,
@@ -229,7 +229,10 @@ class LayerStepper(Explorer):
         density = logs.exp().nan_to_num(0.0, posinf=0.0).reshape(-1, *pixels.shape[:2])
         # The tint is strong at the density of a normal whose box is the picture's; of a slice, at half of its highest.
         left, right, bottom, top = shown
-        scale = 4.0 / ((right - left) * (top - bottom)) if self.dim == 2 else 0.5 * float(density[0].max()) or 1.0
+        scale: Any = 4.0 / ((right - left) * (top - bottom))
+        if self.dim > 2:
+            highest = density[0].max()
+            scale = torch.where(highest > 0, 0.5 * highest, 1.0)
         return {"shown": shown, "extent": extent, "scale": scale, "grid": grid, "density": density, "excuses": excuses}
 
     def _view(self, axes: list[int]) -> Extent:

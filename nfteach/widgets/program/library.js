@@ -141,6 +141,10 @@ export const H = {
   square: (/** @type {number} */ x) => x * x,
   softplus: (/** @type {number} */ x) => (x > 36 ? x : Math.log1p(Math.exp(x))),
   logaddexp: (/** @type {number} */ a, /** @type {number} */ b) => (a === b ? a + Math.LN2 : Math.max(a, b) + Math.log1p(Math.exp(-Math.abs(a - b)))),
+  siluSlope(/** @type {number} */ x) {
+    const part = 1 / (1 + Math.exp(-x));
+    return part * (1 + x * (1 - part));
+  },
   xlogy: (/** @type {number} */ x, /** @type {number} */ y) => (x === 0 ? 0 : x * Math.log(y)),
   logit: (/** @type {number} */ p) => Math.log(p / (1 - p)),
   copysign: (/** @type {number} */ a, /** @type {number} */ b) => (b < 0 || Object.is(b, -0) ? -Math.abs(a) : Math.abs(a)),

@@ -11,7 +11,19 @@ import torch
 
 from nfteach.widgets.program.record import Buffer, Node, Recording, Refused, View, steps_of
 
-__all__ = ["Access", "Call", "Loop", "Map", "Step", "accesses_of", "looked_up_by", "lowered", "read_by", "written_by"]
+__all__ = [
+    "Access",
+    "Call",
+    "Loop",
+    "Map",
+    "Step",
+    "accesses_of",
+    "is_known",
+    "looked_up_by",
+    "lowered",
+    "read_by",
+    "written_by",
+]
 
 
 @dataclass(frozen=True)
@@ -96,7 +108,7 @@ _MAPS = {
     "logical_xor": "(!{0}!==!{1}?1:0)", "copysign": "H.copysign({0},{1})",
     "where": "({0}?{1}:{2})", "lerp": "({0}+{2}*({1}-{0}))", "addcmul": "{0}+{1}*{2}", "addcdiv": "{0}+{1}/{2}",
     "masked_fill": "({1}?{2}:{0})", "clamp_min": "H.max({0},{1})", "clamp_max": "H.min({0},{1})",
-    "tanh_backward": "{0}*(1-{1}*{1})", "sigmoid_backward": "{0}*(1-{1})*{1}", "threshold_backward": "({1}>{2}?{0}:0)",
+    "silu_backward": "{0}*H.siluSlope({1})", "tanh_backward": "{0}*(1-{1}*{1})", "sigmoid_backward": "{0}*(1-{1})*{1}", "threshold_backward": "({1}>{2}?{0}:0)",
     "log_sigmoid_backward": "{0}/(1+Math.exp({1}))", "angle": "({0}<0?Math.PI:0)",
 }  # fmt: skip
 
@@ -107,6 +119,11 @@ _FOLDS = {"sum": "sum", "mean": "mean", "prod": "prod", "amax": "amax", "amin": 
           "var": "variance", "argmax": "argmax", "argmin": "argmin", "count_nonzero": "count"}  # fmt: skip
 _SCANS = {"cumsum": "cumsum", "cumprod": "cumprod", "logcumsumexp": "logcumsumexp", "_softmax": "softmax",
           "_log_softmax": "logSoftmax", "cummax": "cummax", "cummin": "cummin", "sort": "sort"}  # fmt: skip
+
+
+def is_known(op: str) -> bool:
+    """Return whether the page can run an operation of torch."""
+    return op in _MAPS or op in _FOLDS or op in _SCANS or hasattr(_Lowering, f"op_{op.lstrip('_')}")
 
 
 def lowered(recording: Recording) -> tuple[list[Buffer], list[Step]]:
@@ -191,7 +208,7 @@ class _Lowering:
             code = _MAPS[node.op] if alpha == 1 else _MAPS[node.op].replace("+", f"+{alpha!r}*")
             self.map(code, node.args, node.out[0])
         else:
-            raise Refused(f"the operation {node.op} is not known to the page; see docs/widgets.md for those that are")
+            raise Refused(f"{node.op} is not known to the page")
 
     def op_add(self, node: Node, a: Any, b: Any, alpha: float = 1) -> None:
         self.map("{0}+{1}" if alpha == 1 else f"{{0}}+{alpha!r}*{{1}}", [a, b], node.out[0])
@@ -243,6 +260,23 @@ class _Lowering:
 
     def op_elu(self, node: Node, x: View, alpha: float = 1, scale: float = 1, inner: float = 1) -> None:
         self.map("({0}>0?{0}*{2}:Math.expm1({0}*{3})*{1}*{2})", [x, alpha, scale, inner], node.out[0])
+
+    def op_elu_backward(
+        self, node: Node, grad: View, alpha: float, scale: float, inner: float, is_result: bool, x: View
+    ) -> None:
+        below = (
+            f"({{1}}+{alpha * scale!r})*{inner!r}"
+            if is_result
+            else f"{alpha * scale * inner!r}*Math.exp({{1}}*{inner!r})"
+        )
+        self.map(f"({{1}}>0?{{0}}*{scale!r}:{{0}}*{below})", [grad, x], node.out[0])
+
+    def op_gelu(self, node: Node, x: View, approximate: str = "none") -> None:
+        self.map("0.5*{0}*H.erfc(-{0}*Math.SQRT1_2)", [x], node.out[0])
+
+    def op_gelu_backward(self, node: Node, grad: View, x: View, approximate: str = "none") -> None:
+        density = "Math.exp(-0.5*{1}*{1})/Math.sqrt(2*Math.PI)"
+        self.map(f"{{0}}*(0.5*H.erfc(-{{1}}*Math.SQRT1_2)+{{1}}*{density})", [grad, x], node.out[0])
 
     def op_log_sigmoid_forward(self, node: Node, x: View) -> None:
         self.map(_MAPS["log_sigmoid_forward"], [x], node.out[0])
@@ -384,6 +418,10 @@ class _Lowering:
             raise Refused("index_add with alpha is not known to the page; multiply first")
         self.map("{0}", [x], node.out[0])
         self._written(node.out[0], [*[None] * (dim % len(x.shape)), index], source, True)
+
+    def op_index_copy(self, node: Node, x: View, dim: int, index: View, source: View) -> None:
+        self.map("{0}", [x], node.out[0])
+        self._written(node.out[0], [*[None] * (dim % len(x.shape)), index], source, False)
 
     def op_scatter_add(self, node: Node, x: View, dim: int, index: View, source: View) -> None:
         out = node.out[0]
@@ -544,6 +582,16 @@ class _Lowering:
 
     def op_linalg_inv_ex(self, node: Node, x: View, check_errors: bool = False) -> None:
         self.call("inverse", [x], node.out[:1], [x.shape[-1]])
+
+    def op_linalg_solve_triangular(
+        self, node: Node, a: View, b: View, upper: bool, left: bool = True, unitriangular: bool = False
+    ) -> None:
+        if not left or unitriangular:
+            raise Refused("linalg_solve_triangular from the right, or of a unit diagonal, is not known to the page")
+        band = self.fresh(a.shape, a.dtype, self.buffers[node.out[0].buffer].mask)
+        kept = self.constant((torch.triu if upper else torch.tril)(torch.ones(a.shape[-2:], dtype=torch.bool)))
+        self.map("({0}?{1}:0)", [kept, a], band)
+        self.call("solve", [band, b], node.out[:1], [a.shape[-1], b.shape[-1]])
 
     def op_linalg_solve_ex(self, node: Node, a: View, b: View, left: bool = True, check_errors: bool = False) -> None:
         vector = len(b.shape) == len(a.shape) - 1

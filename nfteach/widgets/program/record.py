@@ -147,7 +147,10 @@ def views_in(tree: Any) -> Iterator[View]:
 
 
 def record(
-    function: Callable[..., Any], inputs: Mapping[str, Tensor], find: Callable[[Any, Callable], Any]
+    function: Callable[..., Any],
+    inputs: Mapping[str, Tensor],
+    find: Callable[[Any, Callable], Any] = lambda result, view: view(result),
+    is_known: Callable[[str], bool] = lambda op: True,
 ) -> Recording:
     """Record ``function(**inputs)``.
 
@@ -155,12 +158,13 @@ def record(
         function: what is recorded; it runs once.
         inputs: name -> tensor (); they stand for any values.
         find: ``find(result, view)`` returns the result with ``view(tensor)`` in place of each tensor.
+        is_known: whether the page has an operation of torch.
 
     Raises:
         Refused: the function reads a number that depends on the inputs, has a shape that depends on them, or calls what
             is not known here; the message names the line.
     """
-    recorder = _Recorder(inputs)
+    recorder = _Recorder(inputs, is_known)
     given = {name: tensor.clone() for name, tensor in inputs.items()}
     for k, tensor in enumerate(given.values()):
         recorder.bind(tensor, recorder.buffer(1, tensor.dtype, 1 << k))
@@ -179,8 +183,9 @@ class _Recorder(TorchDispatchMode):
     def _should_skip_dynamo(cls) -> bool:
         return False  # else the first operation imports torch._dynamo, for more than a second
 
-    def __init__(self, inputs: Mapping[str, Tensor]) -> None:
+    def __init__(self, inputs: Mapping[str, Tensor], is_known: Callable[[str], bool]) -> None:
         super().__init__()
+        self._is_known = is_known
         self.recording = Recording(list(inputs))
         self._where: dict[int, int] = {}  # address of a storage -> its buffer
         self._kept: list[Tensor] = []  # so that no address is used twice
@@ -295,6 +300,10 @@ class _Recorder(TorchDispatchMode):
 
     def _made(self, op: str, args: Any, kwargs: Any, looks: Sequence[tuple[Any, Any, torch.dtype]]) -> tuple[View, ...]:
         """Return what an operation writes: fresh buffers, or those of the same operation before."""
+        if not self._is_known(op):
+            raise Refused(
+                f"the operation {op} is not known to the page (docs/widgets.md lists those that are){_line()}"
+            )
         given = (
             self._referred(list(args)),
             {k: self._referred(v) for k, v in kwargs.items() if k not in _WITHOUT_EFFECT},

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from nfteach.widgets.parts import Number, flatten
 from nfteach.widgets.program.emit import ARRAYS, emitted
+from nfteach.widgets.program.lower import is_known
 from nfteach.widgets.program.record import View, record
 from nfteach.widgets.program.words import pieces
 from nfteach.widgets.stage.packing import rows_of
@@ -96,7 +97,7 @@ def recorded(
     def find(result: Any, view: Callable[[Tensor], Any]) -> Any:
         return _mapped(shape(result, view), lambda leaf: view(leaf) if isinstance(leaf, Tensor) else leaf)
 
-    recording = record(function, given, find)
+    recording = record(function, given, find, is_known)
     outputs: dict[View, int] = {}
 
     def refer(view: View) -> dict[str, int]:
