@@ -11,7 +11,18 @@ import ipywidgets
 
 from nfteach.widgets.echo import QuietSlider
 
-__all__ = ["Hidden", "checked_value", "choice", "hidden", "integer", "nearest_value", "slider", "switch"]
+__all__ = [
+    "Hidden",
+    "checked_value",
+    "choice",
+    "hidden",
+    "integer",
+    "kind_of",
+    "nearest_value",
+    "options_of",
+    "slider",
+    "switch",
+]
 
 
 def slider(
@@ -58,12 +69,28 @@ def hidden(value: str, check: Callable[[str, Any], str]) -> Hidden:
     return made
 
 
+def kind_of(control: ipywidgets.Widget) -> str:
+    """Return "slider" (real numbers), "integer", "choice", "switch" or "hidden"."""
+    if isinstance(control, Hidden):
+        return "hidden"
+    if hasattr(control, "options"):
+        return "choice"
+    if isinstance(control.value, bool):
+        return "switch"
+    return "slider" if isinstance(control.value, float) else "integer"
+
+
+def options_of(control: ipywidgets.Widget) -> list[tuple[str, Any]]:
+    """Return label and value of each option of a choice."""
+    return [option if isinstance(option, tuple) else (str(option), option) for option in control.options]
+
+
 def checked_value(name: str, control: ipywidgets.Widget, value: Any) -> Any:
     """``value`` as the control takes it. Raises ValueError with the control's name and what it takes."""
     if isinstance(control, Hidden):
         return control.check(name, value)
     if hasattr(control, "options"):
-        pairs = [option if isinstance(option, tuple) else (str(option), option) for option in control.options]
+        pairs = options_of(control)
         for label, option in pairs:
             if (type(value) is type(option) and value == option) or value == label:
                 return option

@@ -16,8 +16,9 @@ import torch
 from torch import Tensor
 
 from nfteach.widgets.cells import close_all_of, keep_track
-from nfteach.widgets.controls import Hidden, checked_value, nearest_value
+from nfteach.widgets.controls import Hidden, checked_value, kind_of, nearest_value, options_of
 from nfteach.widgets.parts import Handle, Part
+from nfteach.widgets.program.ahead import programs_ahead
 from nfteach.widgets.program.record import Refused
 from nfteach.widgets.program.wiring import drag_of, program_of
 from nfteach.widgets.stage.figure import LiveFigure
@@ -246,7 +247,7 @@ class Explorer(ipywidgets.VBox):
         """Return the state as ``picture`` takes it."""
         return SimpleNamespace(
             **{
-                name: torch.tensor(value, dtype=torch.float64) if _is_real_slider(self.controls[name]) else value
+                name: torch.tensor(value, dtype=torch.float64) if kind_of(self.controls[name]) == "slider" else value
                 for name, value in self.state.items()
             }
         )
@@ -301,7 +302,7 @@ class Explorer(ipywidgets.VBox):
             ValueError: what ``picture`` raises, or a state that is none.
         """
         state = {**self.state, **self._checked(state)}
-        sliders = {name: value for name, value in state.items() if _is_real_slider(self.controls[name])}
+        sliders = {name: value for name, value in state.items() if kind_of(self.controls[name]) == "slider"}
         choices = {name: value for name, value in state.items() if name not in sliders}
         with self._lock, _one_thread():
             if drag:
@@ -312,39 +313,48 @@ class Explorer(ipywidgets.VBox):
                 told = program_of(self.picture, sliders, choices)
         return told | {"hidden": [name for name, one in self.controls.items() if one.layout.display == "none"]}
 
+    def prepare(self) -> None:
+        """Record programs for a page without a kernel, and keep them in the widget's state."""
+        self.live.store_programs(programs_ahead(self))
+
     def _wiring(self) -> dict[str, Any]:
         """Return what the browser has to know of the controls to run programs."""
-        kinds = {name: _kind(control) for name, control in self.controls.items()}
+        kinds = {name: kind_of(control) for name, control in self.controls.items()}
         known = {
-            name: {"model": one.model_id, "kind": kinds[name], "layout": one.layout.model_id}
+            name: {"model": f"IPY_MODEL_{one.model_id}", "kind": kinds[name], "layout": one.layout.model_id}
             for name, one in self.controls.items()
         }
 
         def told(state: Any) -> dict[str, Any] | None:
             try:
-                return {name: self._index(name, value) for name, value in self._checked(dict(state)).items()}
+                return {name: self.browser_value(name, value) for name, value in self._checked(dict(state)).items()}
             except (TypeError, ValueError):  # a function of the state, or one that the kernel will explain
                 return None
 
         return {
             "controls": known,
             "step": self.step,
-            "drags": type(self).drag is not Explorer.drag,
+            "drags": self.has_own_drag,
             "presets": {name: told(state) for name, state in self.presets.items()},
             "reset": told(self._initial),
         }
 
-    def _index(self, name: str, value: Any) -> Any:
+    @property
+    def has_own_drag(self) -> bool:
+        """Whether a gesture does more than to move the controls that a handle names."""
+        return type(self).drag is not Explorer.drag
+
+    def browser_value(self, name: str, value: Any) -> Any:
         """Return a value as the browser has it: of a choice, its place among the options."""
-        if _kind(self.controls[name]) != "choice":
+        if kind_of(self.controls[name]) != "choice":
             return value
-        return [option for _, option in _options(self.controls[name])].index(value)
+        return [option for _, option in options_of(self.controls[name])].index(value)
 
     def _wanted(self, wanted: Mapping[str, Any]) -> dict[str, Any]:
         state = {}
         for name, value in wanted["state"].items():
             control = self.controls[name]
-            state[name] = _options(control)[value][1] if _kind(control) == "choice" else value
+            state[name] = options_of(control)[value][1] if kind_of(control) == "choice" else value
         try:
             return self.program(wanted["drag"], wanted["values"], **state)
         except Refused as error:
@@ -402,22 +412,6 @@ def _one_thread() -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(threads)
-
-
-def _kind(control: ipywidgets.Widget) -> str:
-    if isinstance(control, Hidden):
-        return "hidden"
-    if hasattr(control, "options"):
-        return "choice"
-    return "switch" if isinstance(control.value, bool) else "slider" if _is_real_slider(control) else "integer"
-
-
-def _options(control: ipywidgets.Widget) -> list[tuple[str, Any]]:
-    return [option if isinstance(option, tuple) else (str(option), option) for option in control.options]
-
-
-def _is_real_slider(control: ipywidgets.Widget) -> bool:
-    return isinstance(control.value, float) and hasattr(control, "step")
 
 
 def _rounded(value: Any) -> str:

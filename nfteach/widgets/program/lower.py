@@ -108,7 +108,9 @@ _MAPS = {
     "logical_xor": "(!{0}!==!{1}?1:0)", "copysign": "H.copysign({0},{1})",
     "where": "({0}?{1}:{2})", "lerp": "({0}+{2}*({1}-{0}))", "addcmul": "{0}+{1}*{2}", "addcdiv": "{0}+{1}/{2}",
     "masked_fill": "({1}?{2}:{0})", "clamp_min": "H.max({0},{1})", "clamp_max": "H.min({0},{1})",
-    "silu_backward": "{0}*H.siluSlope({1})", "tanh_backward": "{0}*(1-{1}*{1})", "sigmoid_backward": "{0}*(1-{1})*{1}", "threshold_backward": "({1}>{2}?{0}:0)",
+    "silu_backward": "{0}*H.siluSlope({1})",
+    "tanh_backward": "{0}*(1-{1}*{1})", "sigmoid_backward": "{0}*(1-{1})*{1}",
+    "threshold_backward": "({1}>{2}?{0}:0)",
     "log_sigmoid_backward": "{0}/(1+Math.exp({1}))", "angle": "({0}<0?Math.PI:0)",
 }  # fmt: skip
 

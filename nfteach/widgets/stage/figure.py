@@ -253,7 +253,7 @@ class LiveFigure(anywidget.AnyWidget):
 
     def store_programs(self, programs: Mapping[str, Mapping[str, Any]]) -> None:
         """Keep programs, key -> program, for a page without a kernel."""
-        self._programs = packed([{"key": key, "program": program} for key, program in programs.items()])
+        self._programs = packed([{"key": key, "program": program} for key, program in programs.items()], share=True)
 
     # ---- what the browser says -----------------------------------------------------------------------------------
 

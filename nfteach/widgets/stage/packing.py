@@ -16,16 +16,26 @@ from nfteach.widgets.parts import Number
 __all__ = ["in_words", "packed", "rows_of", "written"]
 
 
-def packed(tree: Any) -> dict[str, Any]:
-    """Return a tree of values and arrays as JSON and buffers; an array becomes ``{"$": [number, dtype, shape]}``."""
+def packed(tree: Any, share: bool = False) -> dict[str, Any]:
+    """Return a tree of values and arrays as JSON and buffers; an array becomes ``{"$": [number, dtype, shape]}``.
+
+    Args:
+        tree: nested dictionaries, lists and tuples.
+        share: whether arrays of the same bytes have one buffer.
+    """
     buffers: list[bytes] = []
+    known: dict[bytes, int] = {}
 
     def pack(node: Any) -> Any:
         if isinstance(node, str | float | int) or node is None:
             return node
         if isinstance(node, np.ndarray):
-            buffers.append(node.tobytes())
-            return {"$": [len(buffers) - 1, node.dtype.name, list(node.shape)]}
+            data = node.tobytes()
+            number = known.get(data, len(buffers)) if share else len(buffers)
+            if number == len(buffers):
+                buffers.append(data)
+                known[data] = number
+            return {"$": [number, node.dtype.name, list(node.shape)]}
         if isinstance(node, dict):
             return {key: pack(value) for key, value in node.items()}
         return [pack(value) for value in node]

@@ -33,7 +33,7 @@ export class Here {
   async start() {
     const { model } = this.store;
     for (const [name, { model: id }] of Object.entries(this.wiring.controls)) {
-      const control = (this.controls[name] = await model.widget_manager.get_model(id));
+      const control = (this.controls[name] = await model.widget_manager.get_model(id.slice("IPY_MODEL_".length)));
       const tell = control.save_changes.bind(control);
       control.save_changes = (/** @type {any[]} */ ...all) => {
         if (this.active) this.later(control, () => tell(...all));
