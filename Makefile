@@ -48,9 +48,12 @@ BENCH_VENV ?= $(VENV)-bench
 BENCH_BIN := $(BENCH_VENV)/bin
 BENCH_READY := $(BENCH_VENV)/.bench-ready
 
+# What the book is made with, from npm.
+BOOK_READY := tools/book/node_modules/.ready
+
 .DEFAULT_GOAL := help
-.PHONY: help lab test test-quick test-unit test-registry test-widgets test-notebooks test-lessons test-explorers test-peers $(QUICK) \
-	setup browser bench bench-quick bench-widgets results lint format notebooks constraints clean
+.PHONY: help lab test test-quick test-unit test-registry test-widgets test-notebooks test-lessons test-explorers test-book test-peers $(QUICK) \
+	setup browser bench bench-quick bench-widgets results lint format notebooks site constraints clean
 
 help: ## this list
 	@awk -F ':[^#]*## ' '/^[a-z-]+:.*## / { printf "  make %-14s  %s\n", $$1, $$2 }' Makefile
@@ -83,7 +86,10 @@ test-lessons: $(TEST_READY) browser ## run every learner's notebook in JupyterLa
 	$(PYTEST) $(call only,tests/browser/test_lessons.py)
 
 test-explorers: $(TEST_READY) browser ## move every explorer in JupyterLab and Notebook 7 in Chromium, by keyboard and by mouse
-	$(PYTEST) $(call only,--ignore tests/browser/test_lessons.py tests/browser)
+	$(PYTEST) $(call only,--ignore tests/browser/test_lessons.py --ignore tests/browser/test_book.py tests/browser)
+
+test-book: $(TEST_READY) site browser ## build the book and read it in Chromium, from files and without a network
+	$(PYTEST) $(call only,tests/browser/test_book.py)
 
 test-quick-maths: $(TEST_READY)
 	$(PYTEST) $(WITHOUT_NBVAL) -m "not slow" $(call only,tests/unit/flows tests/unit/test_targets.py)
@@ -133,6 +139,9 @@ format: $(TEST_READY) ## let ruff repair what it can
 notebooks: $(LAB_READY) ## build the notebooks whose source changed (LESSON=02_nade: that one; FORCE=1: also unchanged ones)
 	$(BIN)/python tools/build_notebooks.py $(if $(FORCE),--force) $(if $(STRICT),--strict) $(LESSON)
 
+site: $(LAB_READY) $(BOOK_READY) ## build the book: static pages with all lessons, in build/site (LESSON=04_planar_flows: widgets in that one only)
+	$(BIN)/python tools/build_site.py $(LESSON)
+
 constraints: $(TEST_READY) ## write constraints.txt from what is installed now
 	$(BIN)/python tools/pin.py > $(VENV)/constraints.new
 	mv $(VENV)/constraints.new constraints.txt
@@ -158,6 +167,11 @@ $(TEST_READY): pyproject.toml constraints.txt | $(BIN)/python
 	$(PIP_INSTALL) -e ".[test]"
 	@$(if $(CPU_ONLY),$(BIN)/python tools/check_torch.py)
 	@touch $(LAB_READY) $@
+
+$(BOOK_READY): tools/book/package.json tools/book/package-lock.json
+	@command -v npm > /dev/null || { echo "make site needs Node.js 18 or newer with npm, for formulas and the scripts beside the pages; install it (on Debian and Ubuntu: apt install npm)"; exit 1; }
+	npm ci --prefix tools/book --ignore-scripts --no-audit --no-fund
+	@touch $@
 
 # On top of the course's environment, whose packages are seen here through a .pth file; it never sees those installed
 # here. --no-deps: the rest is there, but for TensorBoard and UMNN, for which nflows has no use in these tests. nflows and

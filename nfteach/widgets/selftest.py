@@ -12,7 +12,10 @@ _NOT_RUN = "The widget self-test has not run in this view. Run the cell; if this
 
 
 class SelfTest(anywidget.AnyWidget):
-    """One line that says whether the browser shows widgets and whether the kernel answers them."""
+    """One line that says whether the browser shows widgets and whether the kernel answers them.
+
+    A page that says ``data-kernel="none"`` of itself, as those of the book do, is not asked for one.
+    """
 
     _esm = """
     function render({ model, el }) {
@@ -22,6 +25,10 @@ class SelfTest(anywidget.AnyWidget):
       line.style.cssText = "padding: 4px 0; font-size: 14px";
       line.textContent = "The browser shows widgets. Asking the kernel ...";
       el.append(line);
+      if (document.documentElement.dataset.kernel === "none") {
+        line.textContent = "✓ Widgets work. This page has no kernel: what moves here is computed by the browser.";
+        return;
+      }
       const answered = () => {
         line.textContent = "✓ Widgets work: the browser asked, and the kernel answered.";
         clearTimeout(late);

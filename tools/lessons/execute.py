@@ -3,6 +3,7 @@
 import os
 import tempfile
 import time
+from collections.abc import Awaitable, Callable
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
@@ -27,8 +28,19 @@ class Timing(NamedTuple):
     slowest: float
 
 
-def execute(notebook: NotebookNode, folder: Path, title: str) -> Timing:
+def execute(
+    notebook: NotebookNode,
+    folder: Path,
+    title: str,
+    after: Callable[[NotebookClient, NotebookNode], Awaitable[None]] | None = None,
+) -> Timing:
     """Execute `notebook` in place, with `folder` as the kernel's working directory.
+
+    Args:
+        notebook: the notebook; its outputs are replaced.
+        folder: the working directory.
+        title: the name of the notebook in error messages.
+        after: awaited after each code cell, with the client and the cell.
 
     Raises:
         LessonError: if a cell fails, hangs or kills its kernel; the message holds the cell and the traceback.
@@ -39,8 +51,10 @@ def execute(notebook: NotebookNode, folder: Path, title: str) -> Timing:
     def start(cell: NotebookNode, cell_index: int) -> None:
         began[cell_index] = time.perf_counter()
 
-    def stop(cell: NotebookNode, cell_index: int, execute_reply: dict) -> None:
+    async def stop(cell: NotebookNode, cell_index: int, execute_reply: dict) -> None:
         took[cell_index] = time.perf_counter() - began[cell_index]
+        if after is not None:
+            await after(client, cell)
 
     client = NotebookClient(
         notebook,

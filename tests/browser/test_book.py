@@ -1,0 +1,270 @@
+"""The book in Chromium, from files and without a network. `make site` builds it, `make test-book` does both."""
+
+import json
+import re
+import time
+from collections.abc import Iterator
+from html import unescape
+from importlib import import_module
+from urllib.parse import unquote
+
+import pytest
+from bs4 import BeautifulSoup
+from playwright.sync_api import Browser, Locator, Page, expect
+
+from nfteach.exercises.table import exercises_of
+from tests.browser.conftest import fresh_page
+from tests.browser.explorers import EXCUSE, FRAMES
+from tests.browser.lab import ROOT
+
+BOOK = ROOT / "build" / "site"
+LESSONS = [f"{path.stem}.html" for path in sorted((ROOT / "notebooks" / "source").glob("*.md"))]
+DOCUMENTS = ["glossary.html", "equations.html", "inspector.html", "results.html", "widgets.html", "teaching.html"]
+PAGES = ["index.html", *LESSONS, *DOCUMENTS]
+WIDTHS = (390, 1024, 1280)
+USABLE = 3.0  # seconds until the first lesson's first explorer is there, on two cores
+
+WAITING = "[...document.querySelectorAll('.widget')].filter((one) => !('live' in one.dataset)).length"
+SIDEWAYS = "document.documentElement.scrollWidth - innerWidth"
+
+
+@pytest.fixture(scope="module")
+def book(browser: Browser) -> Iterator[Page]:
+    """A page in a browser without a network; `complaints` also holds what could not be loaded."""
+    assert (BOOK / "index.html").exists(), "the book must be built first; run `make site`"
+    with fresh_page(browser, offline=True, reduced_motion="reduce") as page:
+        page.on("requestfailed", lambda request: page.complaints.append(f"{request.failure}: {request.url}"))
+        yield page
+
+
+@pytest.fixture
+def read(book: Page):
+    """Open a page of the book; at the end of the test nothing may have gone wrong in it."""
+
+    def opened(name: str, width: int = 1280) -> Page:
+        book.set_viewport_size({"width": width, "height": 900})
+        book.goto((BOOK / name).as_uri())
+        return book
+
+    book.complaints.clear()
+    yield opened
+    assert [one for one in book.complaints if "ERR_ABORTED" not in one] == []  # the reader went on
+
+
+def soup(name: str) -> BeautifulSoup:
+    return BeautifulSoup((BOOK / name).read_text(encoding="utf-8"), "html.parser")
+
+
+def models(name: str) -> dict:
+    return json.loads(soup(name).find(id="models").string)
+
+
+def scroll_through(page: Page) -> None:
+    """Bring every part of the page into view, until all widgets are there."""
+    for widget in page.locator(".widget").all():
+        widget.scroll_into_view_if_needed()
+    page.wait_for_function(f"{WAITING} === 0")
+
+
+# ---- every page ----
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_page_opens_with_all_its_widgets_and_fits_every_width(read, name):
+    page = read(name)
+    scroll_through(page)
+    assert not EXCUSE.search(page.inner_text("main"))
+    assert (page.locator(".widget").count() > 0) == (name in ["index.html", *LESSONS])
+    assert page.locator(".nfteach-error:visible").count() == 0
+    for width in WIDTHS:
+        page.set_viewport_size({"width": width, "height": 900})
+        assert page.evaluate(SIDEWAYS) == 0, f"{name} scrolls sideways at {width} pixels"
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_links_lead_somewhere_and_pictures_are_described(name):
+    page = soup(name)
+    for link in page.select("a[href]"):
+        if re.match(r"https?://", address := link["href"]):
+            continue
+        path, _, anchor = address.partition("#")
+        assert (BOOK / path).is_file() or not path, f"{name} links to {address}"
+        if anchor:
+            assert soup(path or name).find(id=unquote(anchor)), f"{name} links to {address}"
+    for image in page.select("img"):
+        assert image["alt"].strip(), f"{name} does not describe {image['src']}"
+        assert (BOOK / image["src"]).is_file()
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_nothing_comes_from_elsewhere(name):
+    for element in soup(name).select("[src], link[href]"):
+        assert not re.match(r"(https?:)?//", element.get("src") or element["href"]), element
+    assert not re.search(r"url\(\s*['\"]?https?:", (BOOK / "assets" / "book.css").read_text())
+
+
+# ---- lessons ----
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("name", LESSONS)
+def test_predictions_are_judged(read, name):
+    specs = [model["state"]["_spec"] for model in models(name).values() if "_spec" in model["state"]]
+    page = read(name)
+    scroll_through(page)
+    roots = page.locator(".nfteach-prediction").all()
+    assert len(roots) == len(specs) > 0
+    for spec in specs:
+        [root] = [
+            one for one in roots if plain(one.locator(".nfteach-question").first) == in_page(page, spec["question"])
+        ]
+        wrong, right = answers(spec)
+        commit(root, wrong)
+        expect(root).to_have_attribute("data-state", "again")
+        commit(root, right)
+        expect(root).to_have_attribute("data-state", "right")
+        places = root.locator(".nfteach-tex")
+        expect(places.locator("mjx-container")).to_have_count(places.count())
+
+
+def plain(question: Locator) -> str:
+    """The words of a question, without its formulas."""
+    return question.evaluate(
+        "(one) => { const copy = one.cloneNode(true); copy.querySelectorAll('.nfteach-tex, .nfteach-tag').forEach((tex) => tex.remove());"
+        " return copy.textContent.replace(/\\s+/g, ''); }"
+    )
+
+
+def in_page(page: Page, text: str) -> str:
+    """The words of a text of a prediction, as the page shows them, without its formulas."""
+    text = re.sub(r"\$\$.*?\$\$|\$(?:\\.|[^$\\])+\$", "", text, flags=re.DOTALL)
+    text = re.sub(r"\*\*(\S.*?\S)\*\*|\*(\S.*?\S|\S)\*|`(.*?)`", lambda found: next(filter(None, found.groups())), text)
+    return re.sub(r"\s+", "", re.sub(r"\\([\\`*$])", r"\1", text))
+
+
+def answers(spec: dict) -> tuple[int | str, int | str]:
+    """A wrong and a right answer."""
+    if "choices" in spec:
+        return (spec["right"] + 1) % len(spec["choices"]), spec["right"]
+    return str(round(2 * spec["number"]["value"] + 7)), spec["number"]["shown"]
+
+
+def commit(root: Locator, answer: int | str) -> None:
+    if isinstance(answer, int):
+        root.get_by_role("radio").nth(answer).check()
+    else:
+        root.get_by_role("textbox").fill(answer)
+    root.get_by_role("button", name="Commit").click()
+
+
+@pytest.mark.parametrize("name", LESSONS)
+def test_frames_are_stepped_through(read, name):
+    page = read(name)
+    scroll_through(page)
+    for slider in page.locator(f".nfteach-frames:visible {FRAMES}").all():
+        slider.scroll_into_view_if_needed()
+        label = slider.locator("xpath=../*[contains(@class, 'nfteach-frame-label')]")
+        slider.press("Home")
+        first = label.inner_text()
+        slider.press("ArrowRight")
+        expect(label).not_to_have_text(first)
+
+
+def test_some_lessons_have_frames():
+    found = [name for name in LESSONS if any(model["state"].get("_frames") for model in models(name).values())]
+    assert {"00_start_here.html", "04_planar_flows.html"} <= set(found)
+
+
+@pytest.mark.parametrize("name", LESSONS)
+def test_every_exercise_has_its_hints_and_its_solution(name):
+    page = soup(name)
+    numbers = [exercise.number for exercise in exercises_of(import_module(f"nfteach.exercises.lesson_{name[:2]}"))]
+    found = {aside.strong.text.removeprefix("Exercise "): aside for aside in page.select("aside.exercise")}
+    assert list(found) == numbers
+    for aside in found.values():
+        titles = [summary.text for summary in aside.select("summary")]
+        assert titles[-1] == "Solution"
+        assert titles[0] == "Hint 1"
+        assert aside.select("details:last-of-type .code")
+
+
+# ---- the page around the text ----
+
+
+def test_search_finds_a_section_and_leads_to_it(read):
+    page = read("index.html")
+    page.keyboard.press("/")
+    page.keyboard.type("matrix determinant lemma")
+    results = page.locator("#found [role=option]")
+    expect(results.first).to_be_visible()
+    page.keyboard.press("ArrowDown")
+    expect(results.first).to_have_attribute("aria-selected", "true")
+    wanted = results.first.locator("a").get_attribute("href")
+    page.keyboard.press("Enter")
+    page.wait_for_url(f"**/{wanted}")
+    assert "determinant" in page.inner_text("main").lower()
+
+
+def test_search_forgives_a_slip_and_admits_defeat(read):
+    page = read("glossary.html")
+    field = page.get_by_role("combobox", name="Search the book")
+    field.fill("jacobain")
+    expect(page.locator("#found [role=option]").first).to_be_visible()
+    field.fill("zzzzqqqq")
+    expect(page.locator("#found")).to_contain_text("Nothing found")
+    field.press("Escape")
+    expect(page.locator("#found")).to_be_hidden()
+
+
+def test_theme_is_that_of_the_system_until_another_is_chosen(read):
+    page = read("index.html")
+    page.emulate_media(color_scheme="light")
+    scroll_through(page)
+    body, picture = page.locator("body"), page.locator(".nfteach-live").first
+    expect(body).to_have_css("background-color", "rgb(255, 255, 255)")
+    ink = picture.evaluate("(one) => getComputedStyle(one).color")
+    page.emulate_media(color_scheme="dark")
+    expect(body).to_have_css("background-color", "rgb(17, 17, 17)")
+    expect(picture).not_to_have_css("color", ink)
+    page.get_by_role("button", name="Switch between light and dark").click()
+    expect(body).to_have_css("background-color", "rgb(255, 255, 255)")
+    expect(picture).to_have_css("color", ink)
+    page = read("glossary.html")  # what was chosen stays, whatever the system has
+    expect(page.locator("body")).to_have_css("background-color", "rgb(255, 255, 255)")
+    page.evaluate("localStorage.clear()")
+    page.emulate_media(color_scheme="light")
+
+
+def test_contents_open_on_a_telephone(read):
+    page = read("04_planar_flows.html", width=390)
+    contents = page.get_by_role("navigation", name="Contents")
+    expect(contents).to_be_hidden()
+    page.get_by_role("button", name="Contents").click()
+    contents.get_by_role("link", name="Repairing u").click()
+    expect(contents).to_be_hidden()
+    expect(page.get_by_role("heading", name="Repairing u")).to_be_in_viewport()
+
+
+def test_pages_are_turned_from_first_to_last(read):
+    page = read(PAGES[0])
+    for name in PAGES[1:]:
+        page.locator("a[rel=next]").click()
+        page.wait_for_url(f"**/{name}")
+    assert page.locator("a[rel=next]").count() == 0
+
+
+def test_first_lesson_is_usable_soon(read):
+    took = []
+    for _ in range(3):  # what else runs on the machine may slow one of them
+        began = time.perf_counter()
+        page = read("00_start_here.html")
+        page.wait_for_selector(".widget[data-live] canvas")
+        took.append(time.perf_counter() - began)
+    print(f"the first explorer was there after {', '.join(f'{one:.1f}' for one in took)} s")
+    assert min(took) < USABLE
+
+
+def test_licences_lie_beside_the_pages():
+    text = unescape((BOOK / "assets" / "LICENSES.txt").read_text(encoding="utf-8"))
+    for name in ("nfteach", "anywidget", "@jupyter-widgets/html-manager", "mathjax-full", "minisearch", "requirejs"):
+        assert re.search(rf"(^|, ){re.escape(name)} ?", text, re.MULTILINE), name
