@@ -4,7 +4,6 @@ import argparse
 import gzip
 import json
 import os
-import re
 import shutil
 import subprocess
 import sys
@@ -21,8 +20,9 @@ from book.page import REPOSITORY, Page, Site, binder
 from book.vendor import copy_scripts
 from jupyterlab_pygments import JupyterStyle
 from lessons.source import NOTEBOOKS, LessonError, discover, read_lesson
-from nfteach.exercises import Exercise
 from pygments.formatters import HtmlFormatter
+
+from nfteach.exercises import Exercise
 
 BOOK = Path(__file__).parent / "book"
 DOCUMENTS = ["glossary", "equations", "inspector", "results", "widgets", "teaching"]
@@ -35,7 +35,7 @@ def build(folder: Path, fresh: list[str]) -> list[str]:
     Args:
         folder: is replaced.
         fresh: the lessons that are executed for the book. Others are shown as they are stored in notebooks/, with
-            pictures in place of what moves.
+            pictures in place of widgets.
     """
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
@@ -68,7 +68,7 @@ def exercises_of(lesson: str) -> dict[str, Exercise]:
 
 
 def write(pages: list[Page], folder: Path) -> None:
-    """Write all pages, and beside them what they share."""
+    """Write all pages, and the files that they share."""
     assets = folder / "assets"
     assets.mkdir()
     formulas = {page.name: page.formulas + [(tex, False) for tex in page.asked] for page in pages}

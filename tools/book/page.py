@@ -12,15 +12,16 @@ from pathlib import Path, PurePosixPath
 from struct import unpack
 from typing import Any
 
-from book.executed import ROOT, Executed
 from nbconvert.filters.markdown_mistune import IPythonRenderer, MarkdownWithMath
 from nbformat import NotebookNode
-from nfteach.exercises.exercise import Exercise
-from nfteach.jacobian.views.tex import plain_tex
 from pygments import highlight
 from pygments.formatters import HtmlFormatter
 from pygments.lexers import get_lexer_by_name
 from pygments.util import ClassNotFound
+
+from book.executed import ROOT, Executed
+from nfteach.exercises.exercise import Exercise
+from nfteach.jacobian.views.tex import plain_tex
 
 __all__ = ["REPOSITORY", "Page", "Section", "Site", "binder"]
 
@@ -35,7 +36,7 @@ CODE = HtmlFormatter(cssclass="code")
 
 
 class Site:
-    """What the pages share: the names of all pages, and the files that lie beside them."""
+    """The names of all pages, and the files that the pages show."""
 
     def __init__(self, folder: Path, names: dict[str, str]) -> None:
         self.folder = folder
@@ -49,7 +50,7 @@ class Site:
         return f"files/{name}"
 
     def resolve(self, address: str, source: str) -> str | None:
-        """Return where `address`, in the file `source` of the repository, leads in the book; None if it leads nowhere."""
+        """Return the book's address for an address in the file `source` of the repository; None if there is none."""
         if re.match(r"[a-z]+:", address) or address.startswith("#"):
             return address
         path, _, anchor = address.partition("#")
@@ -145,7 +146,7 @@ class Page:
             shown = self.markdown(data["text/markdown"])
         else:
             shown = f'<pre class="output" tabindex="0">{escape(data["text/plain"])}</pre>'
-        if model := output.metadata.get("model"):  # what stands in it is shown until the widget is
+        if model := output.metadata.get("model"):  # its stored picture or text is shown until the widget is
             return f'<div class="widget" data-model="{model}">{shown}</div>'
         return f'<div class="figure">{shown}</div>' if "image/png" in data else shown
 
@@ -163,8 +164,8 @@ class Page:
         if REPOSITORY:
             where += f', <a href="{binder(self.source)}">Binder</a> runs it in the browser'
         return (
-            f'<aside class="exercise"><p><strong>Exercise {exercise.number}</strong> is judged where code runs: {where}. '
-            f"A wrong answer is told which mistake it holds.</p>{folded}</aside>"
+            f'<aside class="exercise"><p><strong>Exercise {exercise.number}</strong> is judged where code runs: '
+            f"{where}. A wrong answer is told which mistake it holds.</p>{folded}</aside>"
         )
 
     def _ask(self, value: Any) -> None:
@@ -249,7 +250,8 @@ class _Renderer(IPythonRenderer):
         lesson = self.page.source.endswith(".ipynb")
         anchor = plain.replace(" ", "-") if lesson else re.sub(r"[^\w\- ]", "", plain.lower()).replace(" ", "-")
         anchor = escape(anchor)
-        return f'<h{level} id="{anchor}">{text}<a class="anchor" href="#{anchor}" aria-label="Link to this section">#</a></h{level}>'
+        link = f'<a class="anchor" href="#{anchor}" aria-label="Link to this section">#</a>'
+        return f'<h{level} id="{anchor}">{text}{link}</h{level}>'
 
     def link(self, text: str, url: str, title: str | None = None) -> str:
         address = self.page.site.resolve(url, self.page.source)

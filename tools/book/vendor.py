@@ -1,4 +1,4 @@
-"""The scripts that lie beside the pages, and their licences."""
+"""The scripts of the pages, and their licences."""
 
 import importlib.metadata
 import json
@@ -6,6 +6,7 @@ import shutil
 from pathlib import Path
 
 import anywidget
+
 from book.executed import ROOT
 
 __all__ = ["copy_scripts"]
@@ -16,7 +17,7 @@ MANAGER = MODULES / "@jupyter-widgets" / "html-manager" / "dist"
 
 def copy_scripts(assets: Path) -> None:
     """Copy the widget manager, its module loader and the search to the folder `assets`, with all licences."""
-    # The manager finds its fonts beside the file that requirejs takes a module for.
+    # The manager looks for its fonts where requirejs says that its modules come from.
     names = ("base", "controls", "html-manager", "html-manager/dist/libembed-amd")
     paths = {f"@jupyter-widgets/{name}": f"assets/{name.rpartition('/')[2]}" for name in names}
     loader = (MODULES / "requirejs" / "require.js").read_text("utf-8")
@@ -36,7 +37,7 @@ def copy_scripts(assets: Path) -> None:
 
 
 def licences() -> list[str]:
-    """Return the licence of the course and of every package whose code is beside the pages."""
+    """Return the licence of the course and of every package whose code the pages have."""
     texts = {(ROOT / "LICENSE").read_text("utf-8"): ["nfteach"]}
     distribution = importlib.metadata.distribution("anywidget")
     for path in distribution.files or []:
