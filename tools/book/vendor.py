@@ -17,7 +17,7 @@ MANAGER = MODULES / "@jupyter-widgets" / "html-manager" / "dist"
 
 def copy_scripts(assets: Path) -> None:
     """Copy the widget manager, its module loader and the search to the folder `assets`, with all licences."""
-    # The manager looks for its fonts where requirejs says that its modules come from.
+    # The manager looks for its fonts at the place that requirejs knows for its modules.
     names = ("base", "controls", "html-manager", "html-manager/dist/libembed-amd")
     paths = {f"@jupyter-widgets/{name}": f"assets/{name.rpartition('/')[2]}" for name in names}
     loader = (MODULES / "requirejs" / "require.js").read_text("utf-8")
