@@ -16,7 +16,7 @@ os.environ["NFTEACH_PROGRESS"] = tempfile.mkdtemp()  # solutions are looked up h
 import jinja2
 import nbformat
 from book.executed import ROOT, Executed, executed
-from book.page import REPOSITORY, Page, Site, binder
+from book.page import Page, Site
 from book.vendor import copy_scripts
 from jupyterlab_pygments import JupyterStyle
 from lessons.source import NOTEBOOKS, LessonError, discover, read_lesson
@@ -90,8 +90,6 @@ def write(pages: list[Page], folder: Path) -> None:
             formulas=in_script(dict(zip(page.asked, html[len(page.formulas) :], strict=True))),
             before=pages[number - 1] if number else None,
             after=pages[number + 1] if number + 1 < len(pages) else None,
-            repository=REPOSITORY,
-            binder=binder(page.source),
         )
         (folder / page.name).write_text(text, encoding="utf-8")
         index += [[number, one.anchor, one.title, one.text] for one in sections]

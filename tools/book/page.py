@@ -23,9 +23,10 @@ from book.executed import ROOT, Executed
 from nfteach.exercises.exercise import Exercise
 from nfteach.jacobian.views.tex import plain_tex
 
-__all__ = ["REPOSITORY", "Page", "Section", "Site", "binder"]
+__all__ = ["Page", "Section", "Site"]
 
 REPOSITORY = os.environ.get("SITE_REPOSITORY", "")  # such as "owner/name", for links to GitHub and Binder
+LAB = "JupyterLab (<code>make lab</code>)"
 CHECK = re.compile(r"\b\w+\.(\w+)\.check\(")
 TOKEN = re.compile("\ue000(\\d+)\ue001([.,;:!?)]*)")
 CELL = re.compile("<!--cell-->.*?<!--/cell-->", re.DOTALL)
@@ -160,13 +161,18 @@ class Page:
         notes = [(f"Hint {k}", hint) for k, hint in enumerate(exercise.hints, start=1)]
         notes.append(("Solution", exercise.solution().body))
         folded = "".join(f"<details><summary>{title}</summary>{self.markdown(text)}</details>" for title, text in notes)
-        where = "<code>make lab</code> opens the course in JupyterLab"
-        if REPOSITORY:
-            where += f', <a href="{binder(self.source)}">Binder</a> runs it in the browser'
         return (
-            f'<aside class="exercise"><p><strong>Exercise {exercise.number}</strong> is judged where code runs: '
-            f"{where}. A wrong answer is told which mistake it holds.</p>{folded}</aside>"
+            f'<aside class="exercise"><p><strong>Exercise {exercise.number}</strong> is judged where code runs: in '
+            f"{LAB}{self._binder(' or on ')}. A wrong answer is told which mistake it holds.</p>{folded}</aside>"
         )
+
+    def where(self) -> str:
+        """Return the sentence about running the code of the lesson, as HTML."""
+        return f"To run and change the code, open this lesson in {LAB}{self._binder(', or on ')}."
+
+    def _binder(self, before: str) -> str:
+        address = f"https://mybinder.org/v2/gh/{REPOSITORY}/HEAD?urlpath=lab/tree/{self.source}"
+        return f'{before}<a href="{address}">Binder</a>' if REPOSITORY else ""
 
     def _ask(self, value: Any) -> None:
         """Note the formulas in the texts of a prediction."""
@@ -245,7 +251,8 @@ class _Renderer(IPythonRenderer):
         plain = self.page.plain(text)
         if level == 1:
             self.page.title = plain
-            return f"<h1>{text}</h1>"
+            note = f'<p class="note">{self.page.where()}</p>' if self.page.source.endswith(".ipynb") else ""
+            return f"<h1>{text}</h1>{note}"
         # Links in lessons are written for JupyterLab's anchors, links in documents for GitHub's.
         lesson = self.page.source.endswith(".ipynb")
         anchor = plain.replace(" ", "-") if lesson else re.sub(r"[^\w\- ]", "", plain.lower()).replace(" ", "-")
@@ -283,8 +290,3 @@ def code_html(code: str, language: str) -> str:
     except ClassNotFound:
         lexer = get_lexer_by_name("text")
     return highlight(code, lexer, CODE).replace("<pre>", '<pre tabindex="0">', 1)
-
-
-def binder(source: str) -> str:
-    """Return the address at which Binder opens a notebook."""
-    return f"https://mybinder.org/v2/gh/{REPOSITORY}/HEAD?urlpath=lab/tree/{source}"
