@@ -33,6 +33,7 @@ CELL = re.compile("<!--cell-->.*?<!--/cell-->", re.DOTALL)
 HEADING = re.compile(r'<h([23]) id="([^"]*)">(.*?)<a class="anchor".*?</h\1>', re.DOTALL)
 FORMULA = re.compile(r"`[^`]*`|\$\$((?:\\.|[^$\\])+)\$\$|\$((?:\\.|[^$\\])+)\$", re.DOTALL)  # as in prediction.js
 NARROW = 38.0  # ex, the width of a telephone
+INLINE = re.compile(r"(?<=>)\$((?:\\.|[^$\\<])+)\$(?=<)")  # in HTML, where it is all that stands in its element
 CODE = HtmlFormatter(cssclass="code")
 
 
@@ -98,7 +99,8 @@ class Page:
         """Return Markdown as HTML; formulas stand in it as tokens."""
         text = re.sub(r"<!--.*?-->", "", text, flags=re.DOTALL)
         html = MarkdownWithMath(_Renderer(self)).render(text)
-        return html.replace("<table>", '<div class="scroll"><table>').replace("</table>", "</table></div>")
+        html = html.replace("<table>", '<div class="table scroll"><table>').replace("</table>", "</table></div>")
+        return re.sub(r"<p>\s*(\ue000\d+\ue001)\s*</p>", r"\1", html)
 
     def formula(self, tex: str, display: bool) -> str:
         """Return the token of a formula."""
@@ -142,7 +144,8 @@ class Page:
                 base64.b64decode(data["image/png"]), output.metadata.get("image/png", {}).get("alt", "")
             )
         elif "text/html" in data:
-            shown = f'<div class="html scroll">{data["text/html"]}</div>'
+            html = INLINE.sub(lambda match: self.formula(unescape(match[1]), False), data["text/html"])
+            shown = f'<div class="html scroll">{html}</div>'
         elif "text/markdown" in data:
             shown = self.markdown(data["text/markdown"])
         else:
