@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import nbformat
-from lessons.execute import execute
+from lessons.execute import CELL_TIMEOUT, execute
 from lessons.normalise import normalise
 from lessons.source import Lesson
 from nbclient import NotebookClient
@@ -25,8 +25,12 @@ def _store(models, path):
     import json, pathlib
     from ipywidgets.embed import embed_data
     from ipywidgets.widgets.widget import _instances
-    views = [_instances[model] for model in models]
-    state = embed_data(views=views, drop_defaults=False)["manager_state"]["state"]  # _esm is a default
+    shown = [_instances[model] for model in models]
+    for widget in shown:
+        if hasattr(widget, "prepare"):  # an explorer records its programs
+            widget.prepare()
+    controls = [control for widget in shown for control in getattr(widget, "controls", {{}}).values()]  # also hidden
+    state = embed_data(views=[*shown, *controls], drop_defaults=False)["manager_state"]["state"]  # _esm is a default
     pathlib.Path(path).write_text(json.dumps(state))
 _store({models!r}, {path!r})
 del _store
@@ -72,7 +76,7 @@ def _run(lesson: Lesson) -> Executed:
         with tempfile.TemporaryDirectory() as folder:
             state = Path(folder) / "state.json"
             code = STORE.format(models=shown, path=str(state))
-            await client.kc.execute_interactive(code, silent=True, store_history=False, timeout=60)
+            await client.kc.execute_interactive(code, silent=True, store_history=False, timeout=CELL_TIMEOUT)
             models.update(json.loads(state.read_text()))
 
     timing = execute(notebook, ROOT / "notebooks", lesson.name, after=store)

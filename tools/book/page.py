@@ -282,7 +282,8 @@ def _reached(model: str, models: dict[str, Any]) -> dict[str, Any]:
     while wanted:
         name = wanted.pop()
         found[name] = {**models[name], "state": dict(models[name]["state"])}
-        wanted |= set(re.findall(r"IPY_MODEL_(\w+)", str(models[name]["state"]))) - set(found)
+        named = set(re.findall(r"'(?:IPY_MODEL_)?([0-9a-f]{32})'", str(models[name]["state"])))
+        wanted |= named & set(models) - set(found)
     return found
 
 

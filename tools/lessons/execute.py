@@ -15,7 +15,7 @@ from nbformat import NotebookNode
 
 from lessons.source import LessonError
 
-__all__ = ["Timing", "execute"]
+__all__ = ["CELL_TIMEOUT", "Timing", "execute"]
 
 CELL_TIMEOUT = 300  # seconds, after which a cell is assumed to hang
 

@@ -152,7 +152,7 @@ function offerFormulas() {
 function reach(id, models, reached = {}) {
   if (reached[id]) return reached;
   const model = (reached[id] = models[id]);
-  for (const [, other] of JSON.stringify(model.state).matchAll(/"IPY_MODEL_([^"]+)"/g)) reach(other, models, reached);
+  for (const [, other] of JSON.stringify(model.state).matchAll(/"(?:IPY_MODEL_)?([0-9a-f]{32})"/g)) if (models[other]) reach(other, models, reached);
   return reached;
 }
 
