@@ -42,6 +42,7 @@ IDLE = {
     "TriangularExplorer": ["point: row of the data"],
 }
 FAR = {"NADEStepper": (-70, -70)}  # how far a handle is dragged where it moves by whole rows of pixels
+TALLER = [("MapExplorer2D", "two maps"), ("TriangularExplorer", "far out")]  # presets that show more parts
 SIDE_BY_SIDE = {"RoutesExplorer"}  # three pictures of one size
 # Scroll the picture to the upper edge of the notebook; return where it then begins.
 TO_THE_TOP = """(root) => {
@@ -213,11 +214,13 @@ def test_picture_and_essential_controls_are_in_view_together(gallery, artefacts,
     began = gallery.viewport_size
     gallery.set_viewport_size({"width": width, "height": height})
     short = {}
-    for name in NAMES:
+    for name, preset in [*((name, "") for name in NAMES), *TALLER]:
         root = explorer(gallery, name)
+        if preset:
+            root.get_by_role("button", name=preset).click()
         settled(root)
         top = root.evaluate(TO_THE_TOP)
-        root.page.screenshot(path=artefacts / f"{name}.png")
+        root.page.screenshot(path=artefacts / f"{name}{preset}.png")
         controls = root.locator(":scope > .nfteach-controls")
         below = controls.bounding_box() if controls.count() else root.bounding_box()
         main = root.locator(".nfteach-main .nfteach-part").first.bounding_box()
@@ -226,6 +229,8 @@ def test_picture_and_essential_controls_are_in_view_together(gallery, artefacts,
             short[name] = f"the controls end {below['y'] + below['height'] - height:.0f} px below the window"
         if width == 1280 and main["width"] < 360 and name not in SIDE_BY_SIDE:
             short[name] = f"the picture is {main['width']:.0f} px wide"
+        if preset:
+            root.locator(".nfteach-reset").click()
     gallery.set_viewport_size(began)
     assert short == {}
 

@@ -7,6 +7,7 @@ from torch.distributions import Normal
 
 from nfteach.flows import FlowDistribution
 from nfteach.targets import make
+from nfteach.widgets import HeroExplorer
 from nfteach.widgets.hero import WEIGHTS, hero_flow
 
 # tools/train_hero.py measured 0.023 nats below the truth, and squared motions of 0.005 to 0.046, 0.18 together.
@@ -69,3 +70,24 @@ def test_every_layer_moves_the_points_in_one_coordinate_and_none_moves_them_far(
         motions.append(float(moving.square().mean()))
     assert min(motions) > 0.002
     assert sum(motions) < MOST_TOGETHER
+
+
+def test_show_J_leaves_picture_and_numbers_where_they_are():
+    explorer = HeroExplorer()
+    before = explorer.live.frames[5]
+    explorer.set(show_J=True)
+    after = explorer.live.frames[5]
+    for name in set(before) - {"strip", "readout"}:
+        assert (after[name].width, after[name].height) == (before[name].width, before[name].height)
+    assert [(name, number.more) for name, number in after["readout"].items()] == [
+        (name, number.more) for name, number in before["readout"].items()
+    ]
+    row = [after[name] for name in ("strip", "J", "product")]
+    assert {part.place for part in row} == {"main"}
+    assert sum(part.width for part in row) + 2 * 24 <= before["strip"].width, "in one row, with gaps of 24 pixels"
+    assert max(part.height for part in row) <= before["strip"].height
+
+
+def test_two_numbers_are_seen_at_first_sight():
+    numbers = HeroExplorer().live.frames[3]["readout"]
+    assert [name for name, number in numbers.items() if not number.more] == ["layer", "running log|det|"]
