@@ -47,7 +47,7 @@ def choice(label: str, options: Sequence[Any] | Mapping[str, Any], value: Any) -
     made = kind(options=pairs, value=value, description=label)
     if short:
         made.style.button_width = "auto"
-        made.layout = {"display": "flex", "align_items": "center"}  # its label beside the buttons, not above them
+        made.layout.display, made.layout.align_items = "flex", "center"  # its label beside the buttons, not above them
     return made
 
 
