@@ -304,7 +304,7 @@ class Explorer(ipywidgets.VBox):
         state = {**self.state, **self._checked(state)}
         sliders = {name: value for name, value in state.items() if kind_of(self.controls[name]) == "slider"}
         choices = {name: value for name, value in state.items() if name not in sliders}
-        with self._lock, _one_thread():
+        with _one_thread():
             if drag:
                 told = drag_of(functools.partial(self.drag, drag), sliders, choices, values)
             elif self.step:

@@ -12,8 +12,8 @@ from nfteach.flows.planar import ACTIVATIONS
 __all__ = ["folded_density", "preimages", "turning_point"]
 
 _LINE = 4096  # nodes of the line on which a picture looks its values up
-_HALVINGS = 24
-_NEWTON = 3
+_HALVINGS = 14
+_NEWTON = 4
 
 
 def turning_point(wu: Tensor) -> Tensor:

@@ -270,10 +270,14 @@ class LiveFigure(anywidget.AnyWidget):
             with self._lock:
                 self.send_state(["_frames", "_state"])
         if content.get("type") == "program" and self._program is not None:
-            message = packed({"key": content["key"], "program": self._program(content)})
-            self.send(message["content"], message["buffers"])
+            # Beside what moves meanwhile: a recording takes from a tenth of a second to two.
+            threading.Thread(target=self._send_program, args=(content,), daemon=True).start()
         if content.get("type") == "gesture":
             self._gesture(content["name"], content["values"], content["number"])
+
+    def _send_program(self, content: Mapping[str, Any]) -> None:
+        message = packed({"key": content["key"], "program": self._program(content)})
+        self.send(message["content"], message["buffers"])
 
     def _gesture(self, name: str, values: Sequence[float], number: int) -> None:
         # No lock around the callbacks: an explorer's callback takes its own lock first, then this one.
