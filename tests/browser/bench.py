@@ -13,6 +13,7 @@ from PIL import Image
 import nfteach.widgets.stage
 from nfteach.widgets import LiveFigure
 from nfteach.widgets.parts import Curves, Dots, Handle, Plane
+from nfteach.widgets.stage.modules import joined
 
 __all__ = ["Bench", "as_json", "benches", "centre", "cloud", "route", "seq", "spot", "walk"]
 
@@ -84,7 +85,11 @@ class Bench:
         page.on("console", lambda message: self.errors.append(message.text) if message.type == "error" else None)
         css = (SOURCES / "stage.css").read_text()
         self.serve("http://bench/", PAGE % css, "text/html")
-        self.serve("http://bench/stage.js", LiveFigure._esm, "text/javascript")
+        self.serve(
+            "http://bench/stage.js",
+            joined(pathlib.Path(nfteach.widgets.stage.__file__).parent / "page" / "main.js"),
+            "text/javascript",
+        )
         page.route("http://bench/favicon.ico", lambda route: route.fulfill(status=204))
         page.goto("http://bench/")
         page.wait_for_function("window.ready")

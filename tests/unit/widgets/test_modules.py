@@ -1,10 +1,11 @@
 """The modules of the page, joined into one text."""
 
+import pathlib
 import re
 
 import pytest
 
-from nfteach.widgets import LiveFigure
+from nfteach.widgets import stage
 from nfteach.widgets.stage.modules import joined
 
 
@@ -49,6 +50,6 @@ def test_a_module_that_cannot_be_joined_is_named(folder, texts, words):
 
 
 def test_a_live_figure_brings_one_module():
-    text = LiveFigure._esm
+    text = joined(pathlib.Path(stage.__file__).parent / "page" / "main.js")
     assert not re.search(r"^(import|export (?!default))", text, re.MULTILINE)
     assert text.count("\nexport default ") == 1
