@@ -1,7 +1,8 @@
 """The time from a slider's event to its pixels, in a real JupyterLab: `make bench-widgets`.
 
-Every explorer of the gallery has a page of its own, with three references for comparison:
+Every explorer of the gallery has a page of its own, with four references for comparison:
 
+- kernel: the same explorer without programs, each move travelling to the kernel and back;
 - label: a slider whose value the kernel writes into a label, the minimum for any round trip;
 - interact: the same picture, printed by matplotlib and shown inline by `interact`;
 - ipympl: the same picture, printed on the canvas of matplotlib's own widget.
@@ -56,7 +57,7 @@ def measure(lab: Lab, browser: Browser, name: str, rounds: int, presses: int, dr
             for key, cell in cells.items():
                 cell.begin()
                 times[key].drags.append(cell.drag(drag))
-                if key == ("explorer", "slider"):
+                if key in (("explorer", "slider"), ("kernel", "slider")):
                     cell.begin()
                     times[key].sweeps.append(cell.sweep(drag))
         return times, labels

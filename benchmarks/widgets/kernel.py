@@ -14,7 +14,18 @@ from matplotlib.figure import Figure
 from nfteach.widgets import LiveFigure
 from nfteach.widgets.controls import Hidden
 
-__all__ = ["first_slider", "floor", "interact", "ipympl", "peer", "printed", "shown_by", "silent", "stamped"]
+__all__ = [
+    "first_slider",
+    "floor",
+    "interact",
+    "ipympl",
+    "over_the_kernel",
+    "peer",
+    "printed",
+    "shown_by",
+    "silent",
+    "stamped",
+]
 
 
 def floor() -> None:
@@ -23,6 +34,18 @@ def floor() -> None:
     label = ipywidgets.Label("0")
     slider.observe(lambda change: setattr(label, "value", str(change["new"])), "value")
     display(ipywidgets.VBox([slider, label]))
+
+
+def over_the_kernel(source: str) -> Any:
+    """Return the explorer of a cell without programs: each move travels to the kernel and back.
+
+    None if it has no slider.
+    """
+    widget = shown_by(source)
+    if first_slider(widget) is None:
+        return None
+    widget.live.connect(None, None)
+    return widget
 
 
 def interact(source: str, kind: str) -> None:

@@ -31,6 +31,7 @@ SOURCE = {source!r}
 CELLS = [
     ("label", "slider", "kernel.floor()"),
     ("explorer", "", ""),
+    ("kernel", "slider", "kernel.over_the_kernel(SOURCE)"),
     ("interact", "slider", "kernel.interact(SOURCE, 'slider')"),
     ("ipympl", "slider", "kernel.ipympl(SOURCE, 'slider')"),
     ("interact", "frames", "kernel.interact(SOURCE, 'frames')"),
@@ -142,7 +143,8 @@ class Cell:
     Args:
         page: the page with the notebook.
         index: the index of the cell.
-        drawn: the variant that draws the answer: "label", "explorer", "interact" or "ipympl".
+        drawn: the variant that draws the answer: "label", "explorer", "kernel" (the explorer, over the kernel),
+            "interact" or "ipympl".
         kind: the kind of slider: the first "slider" of an explorer, or its "frames".
     """
 
@@ -177,6 +179,9 @@ class Cell:
         self.cell.scroll_into_view_if_needed()
         self.handle.focus()
         self.page.wait_for_timeout(300)
+        if (self.drawn, self.kind) == ("explorer", "slider"):
+            with suppress(Error):  # it may stay with the kernel
+                self.cell.locator("[data-by=page]").first.wait_for(timeout=5000)
         self.cell.evaluate("(cell, kind) => window.bench.watch(cell, kind)", self.drawn)
 
     def press(self, number: int) -> list[Answer]:

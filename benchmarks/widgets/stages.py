@@ -32,9 +32,9 @@ def split(lab: Lab, browser: Browser, name: str, presses: int) -> Iterator[str]:
     """Yield a line for the first slider of an explorer, and one for its frames."""
     source = GALLERY[name].strip()
     code = "from benchmarks.widgets import kernel\nstamps = kernel.stamped(_) if kernel.first_slider(_) else []"
-    with notebook_page(lab, browser, name, setup(source), source, code) as page:
+    with notebook_page(lab, browser, name, setup(source), "kernel.over_the_kernel(SOURCE)", code) as page:
         for kind in ("slider", "frames"):
-            cell = Cell(page, 1, "explorer", kind)
+            cell = Cell(page, 1, "explorer" if kind == "frames" else "kernel", kind)
             if not cell.handle.count():
                 continue
             cell.begin()

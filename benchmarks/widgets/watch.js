@@ -64,6 +64,7 @@ window.bench = (() => {
     // A live figure renumbers its canvas after each painting.
     explorer: (cell) => [cell, { subtree: true, attributes: true, attributeFilter: ["data-seq"] }, note],
   };
+  watchers.kernel = watchers.explorer;
   let observer = null;
   let canvases = null; // the cell of ipympl
   bench.watch = async (cell, kind) => {

@@ -241,15 +241,17 @@ class LiveFigure(anywidget.AnyWidget):
 
     # ---- what the browser computes -------------------------------------------------------------------------------
 
-    def connect(self, wiring: Mapping[str, Any], program: Callable[[Mapping[str, Any]], dict[str, Any]]) -> None:
-        """Let the browser compute the picture from controls.
+    def connect(
+        self, wiring: Mapping[str, Any] | None, program: Callable[[Mapping[str, Any]], dict[str, Any]] | None
+    ) -> None:
+        """Let the browser compute the picture from controls; None and None leave it to the kernel.
 
         Args:
             wiring: what it has to know of the controls, see ``Wiring`` in ``page/types.d.ts``.
             program: ``program(wanted)`` returns a recorded program (:mod:`nfteach.widgets.program`) for what the
                 browser asks for: ``state``, ``drag``, ``values``; or ``{"refused": why}``.
         """
-        self._wiring, self._program = dict(wiring), program
+        self._wiring, self._program = wiring, program
 
     def store_programs(self, programs: Mapping[str, Mapping[str, Any]]) -> None:
         """Keep programs, key -> program, for a page without a kernel."""
