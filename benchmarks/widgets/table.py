@@ -55,8 +55,8 @@ class Row:
     def __str__(self) -> str:
         return (
             f"{self.name:36.36} {self.median:7.1f} {self.p95:6.1f} {self.kernel:6.1f} {self.label:6.1f}"
-            f" {self.median / self.label:7.2f} {self.interact:8.1f} {self.interact / self.median:8.1f} {self.ipympl:7.1f}"
-            f" {self.ipympl / self.median:8.1f} {self.rate:8.1f} {self.label_rate:6.1f}"
+            f" {self.median / self.label:7.2f} {self.interact:8.1f} {self.interact / self.median:8.1f}"
+            f" {self.ipympl:7.1f} {self.ipympl / self.median:8.1f} {self.rate:8.1f} {self.label_rate:6.1f}"
             f" {self.set_rate:6.1f} {self.kernel_set_rate:6.1f} {self.lag:5.0f}"
         )
 
