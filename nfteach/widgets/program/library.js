@@ -3,21 +3,26 @@
 
 const ROOT_PI = Math.sqrt(Math.PI);
 
-/** exp(x²) erfc(x): by its series near zero, else by Laplace's continued fraction. @param {number} x @returns {number} */
+/** exp(x²) erf(x), by its series. @param {number} x */
+function series(x) {
+  let term = x;
+  let sum = x;
+  for (let n = 1; Math.abs(term) > 1e-17 * Math.abs(sum); n++) sum += term *= (2 * x * x) / (2 * n + 1);
+  return (2 / ROOT_PI) * sum;
+}
+/** exp(x²) erfc(x): by a series near zero, else by Laplace's continued fraction. @param {number} x @returns {number} */
 function erfcx(x) {
   if (x < 0) return 2 * Math.exp(x * x) - erfcx(-x);
-  if (x < 2.2) {
-    let term = x;
-    let sum = x;
-    for (let n = 1; Math.abs(term) > 1e-17 * sum; n++) sum += term *= (2 * x * x) / (2 * n + 1);
-    return Math.exp(x * x) - (2 / ROOT_PI) * sum;
-  }
+  if (x < 2.2) return Math.exp(x * x) - series(x);
   let fraction = 0;
   for (let n = x < 4 ? 130 : 50; n > 0; n--) fraction = n / 2 / (x + fraction);
   return 1 / (ROOT_PI * (x + fraction));
 }
 /** @param {number} x @returns {number} */
 const erfc = (x) => (x < 0 ? 2 - erfc(-x) : x > 27.3 ? 0 : Math.exp(-x * x) * erfcx(x));
+
+/** @param {number} x */
+const erf = (x) => (Math.abs(x) < 1 ? Math.exp(-x * x) * series(x) : 1 - erfc(x));
 
 /** The inverse of the standard normal's distribution function: a rational guess, then Halley's steps on the tail. @param {number} p */
 function ndtri(p) {
@@ -54,10 +59,8 @@ function extreme(x, from, to, sign) {
   for (let k = from; k < to; k++) if (sign * x[k] > sign * x[at] || (x[k] !== x[k] && x[at] === x[at])) at = k;
   return at;
 }
-/** @param {Numbers} x @param {number} from @param {number} to */
-function logsumexp(x, from, to) {
-  const top = x[extreme(x, from, to, 1)];
-  if (!Number.isFinite(top)) return top;
+/** @param {Numbers} x @param {number} from @param {number} to @param {number} top */
+function logsumexp(x, from, to, top = x[extreme(x, from, to, 1)]) {
   let sum = 0;
   for (let k = from; k < to; k++) sum += Math.exp(x[k] - top);
   return top + Math.log(sum);
@@ -133,10 +136,14 @@ function solve(a, b, out, n, m) {
 }
 
 export const H = {
-  erfc, erfcx, ndtri, solve,
+  erf, erfc, erfcx, ndtri, solve,
   max: (/** @type {number} */ a, /** @type {number} */ b) => (a > b || a !== a ? a : b),
   min: (/** @type {number} */ a, /** @type {number} */ b) => (a < b || a !== a ? a : b),
-  mod: (/** @type {number} */ a, /** @type {number} */ b) => a - b * Math.floor(a / b),
+  mod(/** @type {number} */ a, /** @type {number} */ b) {
+    const rest = a % b;
+    return rest && rest < 0 !== b < 0 ? rest + b : rest;
+  },
+  floorDiv: (/** @type {number} */ a, /** @type {number} */ b) => (b ? Math.round((a - H.mod(a, b)) / b) : a / b),
   at: (/** @type {number} */ k, /** @type {number} */ n) => (k < 0 ? k + n : k),
   square: (/** @type {number} */ x) => x * x,
   softplus: (/** @type {number} */ x) => (x > 36 ? x : Math.log1p(Math.exp(x))),
@@ -163,7 +170,7 @@ export const H = {
   amin: fold((x, from, to) => x[extreme(x, from, to, -1)]),
   argmax: fold((x, from, to) => extreme(x, from, to, 1) - from),
   argmin: fold((x, from, to) => extreme(x, from, to, -1) - from),
-  logsumexp: fold(logsumexp),
+  logsumexp: fold((x, from, to) => { const top = x[extreme(x, from, to, 1)]; return Number.isFinite(top) ? logsumexp(x, from, to, top) : top; }),
   variance: fold(variance),
   std: fold((x, from, to, correction) => Math.sqrt(variance(x, from, to, correction))),
   amaxWith: extremeWith(1),

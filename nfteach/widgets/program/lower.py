@@ -87,20 +87,19 @@ _MAPS = {
     "abs": "Math.abs({0})", "neg": "-{0}", "exp": "Math.exp({0})", "exp2": "Math.pow(2,{0})",
     "expm1": "Math.expm1({0})",
     "log": "Math.log({0})", "log1p": "Math.log1p({0})", "log2": "Math.log2({0})", "log10": "Math.log10({0})",
-    "sqrt": "Math.sqrt({0})", "rsqrt": "1/Math.sqrt({0})", "reciprocal": "1/{0}", "square": "H.square({0})",
+    "sqrt": "Math.sqrt({0})", "rsqrt": "1/Math.sqrt({0})", "reciprocal": "1/{0}",
     "sin": "Math.sin({0})", "cos": "Math.cos({0})", "tan": "Math.tan({0})", "tanh": "Math.tanh({0})",
     "sinh": "Math.sinh({0})", "cosh": "Math.cosh({0})", "asin": "Math.asin({0})", "acos": "Math.acos({0})",
     "atan": "Math.atan({0})", "asinh": "Math.asinh({0})", "acosh": "Math.acosh({0})", "atanh": "Math.atanh({0})",
     "sigmoid": "1/(1+Math.exp(-{0}))", "relu": "H.max({0},0)", "sign": "Math.sign({0})", "sgn": "Math.sign({0})",
-    "floor": "Math.floor({0})", "ceil": "Math.ceil({0})", "trunc": "Math.trunc({0})", "round": "H.round({0})",
+    "floor": "Math.floor({0})", "ceil": "Math.ceil({0})", "trunc": "Math.trunc({0})",
     "logical_not": "({0}?0:1)", "isnan": "({0}!=={0}?1:0)", "isinf": "(Math.abs({0})===Infinity?1:0)",
-    "erf": "1-H.erfc({0})", "erfc": "H.erfc({0})", "special_erfcx": "H.erfcx({0})", "special_ndtri": "H.ndtri({0})",
-    "log_sigmoid_forward": "-H.softplus(-{0})", "silu": "{0}/(1+Math.exp(-{0}))", "deg2rad": "{0}*Math.PI/180",
-    "rad2deg": "{0}*180/Math.PI", "copy": "{1}", "fill": "{1}", "zero": "0", "_to_copy": "{0}",
-    "clone": "{0}", "lift_fresh_copy": "{0}",
-    "mul": "{0}*{1}", "div": "{0}/{1}", "maximum": "H.max({0},{1})", "minimum": "H.min({0},{1})",
+    "erf": "H.erf({0})", "erfc": "H.erfc({0})", "special_erfcx": "H.erfcx({0})", "special_ndtri": "H.ndtri({0})",
+    "silu": "{0}/(1+Math.exp(-{0}))", "deg2rad": "{0}*Math.PI/180",
+    "rad2deg": "{0}*180/Math.PI", "fill": "{1}", "zero": "0", "clone": "{0}",
+    "mul": "{0}*{1}", "maximum": "H.max({0},{1})", "minimum": "H.min({0},{1})",
     "atan2": "Math.atan2({0},{1})", "hypot": "Math.hypot({0},{1})", "logaddexp": "H.logaddexp({0},{1})",
-    "remainder": "H.mod({0},{1})", "fmod": "{0}%{1}", "floor_divide": "Math.floor({0}/{1})",
+    "remainder": "H.mod({0},{1})", "fmod": "{0}%{1}", "floor_divide": "H.floorDiv({0},{1})",
     "xlogy": "H.xlogy({0},{1})",
     "gt": "({0}>{1}?1:0)", "lt": "({0}<{1}?1:0)", "ge": "({0}>={1}?1:0)", "le": "({0}<={1}?1:0)",
     "eq": "({0}==={1}?1:0)", "ne": "({0}!=={1}?1:0)", "bitwise_and": "({0}&{1})", "bitwise_or": "({0}|{1})",
@@ -116,7 +115,7 @@ _MAPS = {
 
 #: torch's name -> that of the page's library: of each row one number or, for the second kind, as many.
 _FOLDS = {"sum": "sum", "mean": "mean", "prod": "prod", "amax": "amax", "amin": "amin", "max": "amax", "min": "amin",
-          "any": "any", "all": "all", "logsumexp": "logsumexp", "linalg_vector_norm": "norm", "norm": "norm",
+          "any": "any", "all": "all", "logsumexp": "logsumexp", "linalg_vector_norm": "norm",
           "std": "std",
           "var": "variance", "argmax": "argmax", "argmin": "argmin", "count_nonzero": "count"}  # fmt: skip
 _SCANS = {"cumsum": "cumsum", "cumprod": "cumprod", "logcumsumexp": "logcumsumexp", "_softmax": "softmax",
@@ -213,16 +212,17 @@ class _Lowering:
             raise Refused(f"{node.op} is not known to the page")
 
     def op_add(self, node: Node, a: Any, b: Any, alpha: float = 1) -> None:
-        self.map("{0}+{1}" if alpha == 1 else f"{{0}}+{alpha!r}*{{1}}", [a, b], node.out[0])
+        code = "({0}||{1}?1:0)" if node.out[0].dtype == "bool" else "{0}+{1}"
+        self.map(code if alpha == 1 else f"{{0}}+{alpha!r}*{{1}}", [a, b], node.out[0])
 
     def op_sub(self, node: Node, a: Any, b: Any, alpha: float = 1) -> None:
-        self.map("{0}-{1}" if alpha == 1 else f"{{0}}-{alpha!r}*{{1}}", [a, b], node.out[0])
+        self.map("{0}-{1}" if alpha == 1 else f"{{0}}-({alpha!r})*{{1}}", [a, b], node.out[0])
 
     def op_rsub(self, node: Node, a: Any, b: Any, alpha: float = 1) -> None:
         self.op_sub(node, b, a, alpha)
 
     def op_div(self, node: Node, a: Any, b: Any, rounding_mode: str | None = None) -> None:
-        code = {None: "{0}/{1}", "floor": "Math.floor({0}/{1})", "trunc": "Math.trunc({0}/{1})"}[rounding_mode]
+        code = {None: "{0}/{1}", "floor": "H.floorDiv({0},{1})", "trunc": "Math.trunc({0}/{1})"}[rounding_mode]
         self.map(code, [a, b], node.out[0])
 
     def op_pow(self, node: Node, a: Any, b: Any) -> None:
@@ -241,9 +241,13 @@ class _Lowering:
         self.map("({0}?0:1)" if x.dtype == "bool" else "~{0}", [x], node.out[0])
 
     def op_to_copy(self, node: Node, x: View, dtype: str | None = None) -> None:
-        whole, was_whole = (not one.startswith("float") for one in (node.out[0].dtype, x.dtype))
-        code = "({0}?1:0)" if dtype == "bool" else "Math.trunc({0})" if whole and not was_whole else "{0}"
-        self.map(code, [x], node.out[0])
+        out = node.out[0]
+        whole, was_whole = (not one.startswith("float") for one in (out.dtype, x.dtype))
+        code = "({0}?1:0)" if out.dtype == "bool" else "Math.trunc({0})" if whole and not was_whole else "{0}"
+        self.map(code, [x], out)
+
+    def op_copy(self, node: Node, _: View, value: View) -> None:
+        self.op_to_copy(node, value)
 
     def op_round(self, node: Node, x: View, decimals: int = 0) -> None:
         self.map(f"H.round({{0}}*1e{decimals})/1e{decimals}" if decimals else "H.round({0})", [x], node.out[0])
@@ -281,7 +285,7 @@ class _Lowering:
         self.map(f"{{0}}*(0.5*H.erfc(-{{1}}*Math.SQRT1_2)+{{1}}*{density})", [grad, x], node.out[0])
 
     def op_log_sigmoid_forward(self, node: Node, x: View) -> None:
-        self.map(_MAPS["log_sigmoid_forward"], [x], node.out[0])
+        self.map("-H.softplus(-{0})", [x], node.out[0])
 
     def op_logit(self, node: Node, x: View, eps: float | None = None) -> None:
         inside = "{0}" if eps is None else f"H.min(H.max({{0}},{eps!r}),{1 - eps!r})"
@@ -295,8 +299,9 @@ class _Lowering:
         code = "({0}!=={0}?{1}:{0}===Infinity?{2}:{0}===-Infinity?{3}:{0})"
         self.map(code, [x, nan or 0.0, *ends], node.out[0])
 
-    def op_isfinite(self, node: Node, x: View) -> None:
-        self.map("(Number.isFinite({0})?1:0)", [x], node.out[0])
+    def op_logit_backward(self, node: Node, grad: View, x: View, eps: float | None = None) -> None:
+        code = "{0}/({1}*(1-{1}))"
+        self.map(code if eps is None else f"({{1}}<{eps!r}||{{1}}>{1 - eps!r}?0:{code})", [grad, x], node.out[0])
 
     # copies into parts
 
@@ -322,15 +327,20 @@ class _Lowering:
     def op_roll(self, node: Node, x: View, shifts: Sequence[int], dims: Sequence[int] = ()) -> None:
         out = node.out[0]
         if not dims:
-            x, out = (View(v.buffer, (v.size,), (1,), v.offset, v.dtype) for v in (x, out))
+            x, out = (View(self.whole(v), (v.size,), (1,), 0, v.dtype) for v in (x, out))
             dims = (0,)
-        if len(dims) != 1 or not x.contiguous:
-            raise Refused("roll over several dimensions is not known to the page; roll one after another")
-        dim, n = dims[0] % len(x.shape), x.shape[dims[0]]
-        by = shifts[0] % n
-        for source, target, count in ((0, by, n - by), (n - by, 0, by)):
-            if count:
-                self.map("{0}", [_narrowed(x, dim, source, count)], _narrowed(out, dim, target, count))
+        parts = [(x, out)]
+        for dim, shift in zip((d % len(x.shape) for d in dims), shifts, strict=True):
+            n = x.shape[dim]
+            by = shift % n
+            parts = [
+                (_narrowed(source, dim, begin, count), _narrowed(target, dim, end, count))
+                for source, target in parts
+                for begin, end, count in ((0, by, n - by), (n - by, 0, by))
+                if count
+            ]
+        for source, target in parts:
+            self.map("{0}", [source], target)
 
     def op_repeat(self, node: Node, x: View, times: Sequence[int]) -> None:
         out, pad = node.out[0], len(times) - len(x.shape)
@@ -375,12 +385,16 @@ class _Lowering:
     def op_diag_embed(self, node: Node, x: View, offset: int = 0, one: int = -2, two: int = -1) -> None:
         self._placed(node, x, lambda out: _diagonal(out, offset, one, two))
 
+    def op_diagonal_copy(self, node: Node, x: View, offset: int = 0, one: int = 0, two: int = 1) -> None:
+        self.map("{0}", [_diagonal(x, offset, one, two)], node.out[0])
+
     def op_constant_pad_nd(self, node: Node, x: View, pad: Sequence[int], value: float = 0) -> None:
         out = node.out[0]
         self.fill(out, value)
         inner = out
-        for dim, before in zip(reversed(range(len(x.shape))), pad[::2], strict=False):
-            inner = _narrowed(inner, dim, before, x.shape[dim])
+        for dim, before, after in zip(reversed(range(len(x.shape))), pad[::2], pad[1::2], strict=False):
+            x = _narrowed(x, dim, max(-before, 0), x.shape[dim] + min(before, 0) + min(after, 0))  # below 0, it is cut
+            inner = _narrowed(inner, dim, max(before, 0), x.shape[dim])
         self.map("{0}", [x], inner, after=(out.buffer,))
 
     def _band(self, node: Node, x: View, k: int, make: Callable[..., torch.Tensor]) -> None:
@@ -478,7 +492,9 @@ class _Lowering:
 
     def _rows(self, x: View, dims: Sequence[int]) -> tuple[View, int]:
         """Return x with some dimensions at the end, and the size of these."""
-        dims = [d % max(len(x.shape), 1) for d in dims]
+        if not x.shape:
+            return x, 1
+        dims = [d % len(x.shape) for d in dims]
         order = [d for d in range(len(x.shape)) if d not in dims] + dims
         moved = View(x.buffer, tuple(x.shape[d] for d in order), tuple(x.strides[d] for d in order), x.offset, x.dtype)
         return moved, math.prod(x.shape[d] for d in dims)
@@ -486,11 +502,10 @@ class _Lowering:
     def _fold(self, node: Node) -> None:
         x, *rest = node.args
         details: list[Any] = []
-        if node.op in ("linalg_vector_norm", "norm"):
-            details, rest = [rest[0] if rest else 2], rest[1:]
-            if details != [2] and details != [2.0]:
+        if node.op == "linalg_vector_norm":
+            if rest and rest[0] != 2:
                 raise Refused("norms other than the Euclidean are not known to the page")
-            details = []
+            rest = rest[1:]
         if node.op in ("std", "var"):
             details = [node.kwargs.get("correction", 1)]
         dims = rest[0] if rest else node.kwargs.get("dim")
@@ -596,8 +611,14 @@ class _Lowering:
         self.call("solve", [band, b], node.out[:1], [a.shape[-1], b.shape[-1]])
 
     def op_linalg_solve_ex(self, node: Node, a: View, b: View, left: bool = True, check_errors: bool = False) -> None:
-        vector = len(b.shape) == len(a.shape) - 1
-        self.call("solve", [a, b], node.out[:1], [a.shape[-1], 1 if vector else b.shape[-1]])
+        out = node.out[0]
+        if len(out.shape) < len(a.shape):
+            b, out = _appended(b), _appended(out)
+        a = _expanded(a, (*out.shape[:-2], *a.shape[-2:]))
+        b = _expanded(b, out.shape)
+        if not left:
+            a, b, out = map(_transposed, (a, b, out))
+        self.call("solve", [a, b], [out], [a.shape[-1], b.shape[-1]])
 
     def _unread(self, node: Node, kept: int) -> None:
         """The factors of a decomposition are not computed: gradients of it cannot be recorded."""
@@ -622,9 +643,6 @@ class _Lowering:
         made = self.fresh(view.shape, view.dtype, self.buffers[view.buffer].mask)
         self.map("{0}", [view], made)
         return made
-
-    def op_full_like(self, node: Node, x: View, value: float) -> None:
-        self.map("{0}", [value], node.out[0])
 
 
 def accesses_of(step: Map) -> Iterator[Access]:
@@ -697,6 +715,15 @@ def _diagonal(view: View, offset: int, one: int, two: int) -> View:
     shape = (*(view.shape[d] for d in rest), n)
     strides = (*(view.strides[d] for d in rest), view.strides[one] + view.strides[two])
     return View(view.buffer, shape, strides, start, view.dtype)
+
+
+def _expanded(view: View, shape: Sequence[int]) -> View:
+    return View(view.buffer, tuple(shape), _spread(view, shape).strides, view.offset, view.dtype)
+
+
+def _transposed(view: View) -> View:
+    shape, strides = ((*each[:-2], each[-1], each[-2]) for each in (view.shape, view.strides))
+    return View(view.buffer, shape, strides, view.offset, view.dtype)
 
 
 def _appended(view: View) -> View:

@@ -252,6 +252,9 @@ class _Recorder(TorchDispatchMode):
         self.recording.nodes, self._known = [], dict(known)
         with Words(self.recording.texts, self.known, {repeat: self.loop}), self:
             more, ends = body(*inner)
+            looks = [[(one.shape, one.dtype) for one in each] for each in (inner, ends)]
+            if looks[0] != looks[1]:
+                raise Refused(f"what is repeated must keep the shapes and dtypes of its state{_line()}")
             ends, more = [self.view(one) for one in ends], self.view(more)
         nodes, self.recording.nodes, self._known = self.recording.nodes, outer, known
         for view in views_in([node.args for node in nodes] + [node.kwargs for node in nodes] + ends):
@@ -275,6 +278,8 @@ class _Recorder(TorchDispatchMode):
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
         tensors = [leaf for leaf in tree_leaves((args, kwargs)) if isinstance(leaf, Tensor)]
+        if any(tensor._is_zerotensor() for tensor in tensors):
+            raise Refused(f"derivatives in forward mode cannot run in the page; use torch.func.jacrev{_line()}")
         moving = [tensor for tensor in tensors if self.moves(tensor)]
         if not moving:
             return func(*args, **kwargs)

@@ -6,6 +6,7 @@ const isTie = (digits, after) => /^50*$/.test(digits.slice(after));
 
 /** @param {number} x @param {number} digits */
 function decimal(x, digits) {
+  if (Math.abs(x) >= 1e21) return `${BigInt(x)}${digits ? `.${"0".repeat(digits)}` : ""}`;
   const text = x.toFixed(digits);
   const scaled = Math.abs(x) * 10 ** digits * 2;
   if (!(scaled < 1e12 && Math.abs(scaled - Math.round(scaled)) < 1e-6)) return text;
@@ -27,7 +28,7 @@ function power(x, digits) {
   return text.replace(/e([+-])(\d)$/, "e$10$2");
 }
 /** @param {string} text */
-const withoutZeros = (text) => (text.includes(".") ? text.replace(/\.?0+(?=e|$)/, "") : text);
+const withoutZeros = (text) => text.replace(/\.(\d*?)0+(?=e|$)/, (_, kept) => kept && `.${kept}`);
 
 /** f"{x:spec}". @param {number} x @param {string} spec @returns {string} */
 export function format(x, spec) {
