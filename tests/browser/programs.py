@@ -20,8 +20,9 @@ __all__ = ["Runner", "runner"]
 # Arrays travel as one text, each once; a number that JSON does not know travels as {"#": text}.
 SCRIPT = """
 window.TEXTS = TEXTS;
+const bytes = (text) => Uint8Array.from(atob(text), (c) => c.charCodeAt(0)).buffer;
 window.load = async ({ content, buffers }) => {
-  window.program = await Program.load(unpack(content, buffers.map((text) => Uint8Array.from(atob(text), (c) => c.charCodeAt(0)).buffer)));
+  window.program = await Program.load(unpack(content, buffers.map(bytes)));
 };
 const reader = (blob) => new Promise((done) => {
   const file = new FileReader();

@@ -12,18 +12,18 @@ import pytest
 import torch
 
 from nfteach.widgets import Explorer
-from nfteach.widgets.explorer import _is_real_slider
-from nfteach.widgets.parts import flatten
-from nfteach.widgets.program.record import Refused
+from nfteach.widgets.controls import kind_of
 from nfteach.widgets.stage.figure import _checked
 from nfteach.widgets.stage.packing import rows_of
 from tests.browser.programs import runner
+from tests.explorers.cells import GALLERY
 from tests.explorers.registry import EXPLORERS
 
-STATES = 50
+STATES = {True: 50, False: 12}  # of an explorer of the gallery, and of a variant of one
+OTHER = 6  # where a preset makes other choices
+#: Explorer -> an array whose end hangs on a rounding error: where a probability next to 1 is 1, its curve stops.
+EDGES = {"TriangularExplorer": "/solve/density/points"}
 VARIANTS = 8  # programs that the page keeps for one choice
-#: Explorers whose pictures cannot be recorded -> a part of the reason that they give.
-REFUSED = {}
 NUMBER = re.compile(r"[-−+]?\d+(?:\.\d+)?(?:e[-−+]\d+)?")
 
 
@@ -34,7 +34,7 @@ def page(browser):
 
 
 def sliders_of(explorer: Explorer) -> list[str]:
-    return [name for name, control in explorer.controls.items() if _is_real_slider(control)]
+    return [name for name, control in explorer.controls.items() if kind_of(control) == "slider"]
 
 
 def starts(explorer: Explorer) -> Iterator[list[dict[str, Any]]]:
@@ -56,7 +56,9 @@ def walk(explorer: Explorer, start: dict[str, Any], count: int) -> list[dict[str
     for k in range(count):
         moved = sliders if k % 2 else [sliders[rng.integers(len(sliders))]]
         ends = {name: (explorer.controls[name].min, explorer.controls[name].max) for name in moved}
-        anywhere = {name: float(rng.choice(end) if rng.random() < 0.2 else rng.uniform(*end)) for name, end in ends.items()}
+        anywhere = {
+            name: float(rng.choice(end) if rng.random() < 0.2 else rng.uniform(*end)) for name, end in ends.items()
+        }
         states.append({**states[-1], **anywhere})
     return states
 
@@ -64,7 +66,9 @@ def walk(explorer: Explorer, start: dict[str, Any], count: int) -> list[dict[str
 def wanted(explorer: Explorer, state: dict[str, Any]) -> dict[str, Any]:
     """Return what the kernel shows for a state."""
     sliders = sliders_of(explorer)
-    given = SimpleNamespace(**{k: torch.tensor(v, dtype=torch.float64) if k in sliders else v for k, v in state.items()})
+    given = SimpleNamespace(
+        **{k: torch.tensor(v, dtype=torch.float64) if k in sliders else v for k, v in state.items()}
+    )
 
     def shown(picture: Any) -> dict[str, Any]:
         flat, readout = _checked(picture)
@@ -140,10 +144,7 @@ def _close(one: str, other: str) -> bool:
     return abs(value - near) <= 1.001 * scale * 10.0**-decimals
 
 
-NAMES = [name for name, entry in EXPLORERS.items() if name not in REFUSED]
-
-
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", EXPLORERS)
 def test_the_page_shows_what_the_kernel_shows(page, name):
     explorer = EXPLORERS[name].make()
     if not sliders_of(explorer):
@@ -151,8 +152,7 @@ def test_the_page_shows_what_the_kernel_shows(page, name):
     seen = Comparison()
     total = declined = 0
     for number, (start, *others) in enumerate(starts(explorer)):
-        count = STATES if number == 0 else 10
-        states = [*walk(explorer, start, count), *others]
+        states = [*walk(explorer, start, OTHER if number else STATES[name in GALLERY]), *others]
         total += len(states)
         for _ in range(VARIANTS):
             told = explorer.program(**states[0])
@@ -167,6 +167,12 @@ def test_the_page_shows_what_the_kernel_shows(page, name):
         else:
             seen.wrong.append((f"no program for {states}",))
     explorer.close()
-    print(f"{name}: {total} states, declined {declined}, texts {seen.ties} of {seen.texts}, levels {seen.off} of {seen.levels}, wrong {len(seen.wrong)}")
-    wrong = {one[0]: one for one in seen.wrong}
-    assert list(wrong.values())[:5] == []
+    edge = EDGES.get(name.split(",")[0], "nowhere")
+    edges = sum(one[0].endswith(edge) for one in seen.wrong)
+    assert edges <= 0.02 * total
+    assert [one for one in seen.wrong if not one[0].endswith(edge)][:5] == []
+    assert declined <= 0.2 * total, "most moves stay within what was recorded first"
+    assert seen.ties <= 0.002 * seen.texts, (
+        "texts differ where the last digit hangs on a rounding error, and nowhere else"
+    )
+    assert seen.off <= 1e-4 * seen.levels, "so do the levels of a density"

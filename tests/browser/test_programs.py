@@ -89,7 +89,9 @@ def test_where_a_guard_fails_the_program_declines_and_is_right_again_after_it(pa
 
     told = recorded(function, {"x": 0.1, "y": 1.0})
     assert [guard[1] for guard in told["guards"]] == [1, 2]
-    states = [{"x": x, "y": y} for x, y in ((0.1, 1), (0.2, 1), (0.2, 3), (0.7, 3), (0.3, 3), (-2, 3), (-2, 4), (-0.2, 5))]
+    states = [
+        {"x": x, "y": y} for x, y in ((0.1, 1), (0.2, 1), (0.2, 3), (0.7, 3), (0.3, 3), (-2, 3), (-2, 4), (-0.2, 5))
+    ]
     results = page.results(told, states)
     assert [result is not None for result in results] == [True, True, True, False, True, False, False, True]
     for state, result in zip(states, results, strict=True):
@@ -97,9 +99,44 @@ def test_where_a_guard_fails_the_program_declines_and_is_right_again_after_it(pa
             np.testing.assert_allclose(result[name], want, 1e-6)
 
 
-FORMATS = [f"{sign}.{digits}{kind}" for sign in ("", "+") for kind, most in (("f", 4), ("e", 3), ("g", 5)) for digits in range(most)]
-AWKWARD = [0.0, -0.0, 0.125, -0.125, 0.375, 2.5, 3.5, -0.5, 0.05, 0.15, 1e5, 99999.5, 123456.5, 0.5e-2, 0.005, 1e-9, 9.995, 9.5e-10,
-           1e22, 1e21, 1.5e300, -1e-300, 0.1, 1 / 3, 999.995, 0.0001, 0.00001, 100.0, 99.95, 99.995]  # fmt: skip
+FORMATS = [
+    f"{sign}.{digits}{kind}"
+    for sign in ("", "+")
+    for kind, most in (("f", 4), ("e", 3), ("g", 5))
+    for digits in range(most)
+]
+AWKWARD = [
+    0.0,
+    -0.0,
+    0.125,
+    -0.125,
+    0.375,
+    2.5,
+    3.5,
+    -0.5,
+    0.05,
+    0.15,
+    1e5,
+    99999.5,
+    123456.5,
+    0.5e-2,
+    0.005,
+    1e-9,
+    9.995,
+    9.5e-10,
+    1e22,
+    1e21,
+    1.5e300,
+    -1e-300,
+    0.1,
+    1 / 3,
+    999.995,
+    0.0001,
+    0.00001,
+    100.0,
+    99.95,
+    99.995,
+]
 
 
 def numbers() -> list[float]:
@@ -118,15 +155,26 @@ def test_texts_of_numbers_are_those_of_python(page):
     }  # fmt: skip
     given = [*numbers(), math.inf, -math.inf, math.nan]
     script = "([kinds, numbers]) => kinds.map(([kind, detail]) => numbers.map((x) => TEXTS[kind](x, detail)))"
-    for (kind, got) in zip(kinds, page.page.evaluate(script, [list(kinds), given]), strict=True):
+    for kind, got in zip(kinds, page.page.evaluate(script, [list(kinds), given]), strict=True):
         wrong = [(x, text, want) for x, text in zip(given, got, strict=True) if text != (want := kinds[kind](x))]
         assert wrong == [], kind
 
 
 def test_texts_within_a_program(page):
     def function(x, y):
-        words = [f"{x:.2f} of {y:+.1e}", fixed(x), f"w{added(y, 1)}{bracketed(-x, decimals=3)}", written(y), written((3 * x).long())]
-        return [*words, pick(x > y, "less", f"more than {fixed(x)}"), pick((x > y).long() + 1, "a", "b", "c"), f"{(x > y)}"[:0]]
+        words = [
+            f"{x:.2f} of {y:+.1e}",
+            fixed(x),
+            f"w{added(y, 1)}{bracketed(-x, decimals=3)}",
+            written(y),
+            written((3 * x).long()),
+        ]
+        return [
+            *words,
+            pick(x > y, "less", f"more than {fixed(x)}"),
+            pick((x > y).long() + 1, "a", "b", "c"),
+            f"{(x > y)}"[:0],
+        ]
 
     told = recorded(function, {"x": 0.5, "y": 0.25})
     states = walk(40)

@@ -278,6 +278,8 @@ class _Lowering:
         self.map(f"({{1}}>0?{{0}}*{scale!r}:{{0}}*{below})", [grad, x], node.out[0])
 
     def op_gelu(self, node: Node, x: View, approximate: str = "none") -> None:
+        if approximate != "none":
+            raise Refused("gelu by tanh is not known to the page")
         self.map("0.5*{0}*H.erfc(-{0}*Math.SQRT1_2)", [x], node.out[0])
 
     def op_gelu_backward(self, node: Node, grad: View, x: View, approximate: str = "none") -> None:
@@ -603,12 +605,12 @@ class _Lowering:
     def op_linalg_solve_triangular(
         self, node: Node, a: View, b: View, upper: bool, left: bool = True, unitriangular: bool = False
     ) -> None:
-        if not left or unitriangular:
-            raise Refused("linalg_solve_triangular from the right, or of a unit diagonal, is not known to the page")
+        if unitriangular:
+            raise Refused("linalg_solve_triangular of a unit diagonal is not known to the page")
         band = self.fresh(a.shape, a.dtype, self.buffers[node.out[0].buffer].mask)
         kept = self.constant((torch.triu if upper else torch.tril)(torch.ones(a.shape[-2:], dtype=torch.bool)))
         self.map("({0}?{1}:0)", [kept, a], band)
-        self.call("solve", [band, b], node.out[:1], [a.shape[-1], b.shape[-1]])
+        self.op_linalg_solve_ex(node, band, b, left)
 
     def op_linalg_solve_ex(self, node: Node, a: View, b: View, left: bool = True, check_errors: bool = False) -> None:
         out = node.out[0]
