@@ -21,6 +21,7 @@ from tests.explorers.registry import EXPLORERS
 
 STATES = {True: 50, False: 12}  # of an explorer of the gallery, and of a variant of one
 OTHER = 6  # where a preset makes other choices
+WITHOUT_SLIDERS = {"MaskExplorer", "NADEStepper", "PosteriorReplay", "TrainingReplay"}
 #: Explorer -> an array whose end hangs on a rounding error: where a probability next to 1 is 1, its curve stops.
 EDGES = {"TriangularExplorer": "/solve/density/points"}
 VARIANTS = 8  # programs that the page keeps for one choice
@@ -144,11 +145,9 @@ def _close(one: str, other: str) -> bool:
     return abs(value - near) <= 1.001 * scale * 10.0**-decimals
 
 
-@pytest.mark.parametrize("name", EXPLORERS)
+@pytest.mark.parametrize("name", [name for name in EXPLORERS if name.split(",")[0] not in WITHOUT_SLIDERS])
 def test_the_page_shows_what_the_kernel_shows(page, name):
     explorer = EXPLORERS[name].make()
-    if not sliders_of(explorer):
-        pytest.skip("it has no sliders")
     seen = Comparison()
     total = declined = 0
     for number, (start, *others) in enumerate(starts(explorer)):
@@ -172,7 +171,5 @@ def test_the_page_shows_what_the_kernel_shows(page, name):
     assert edges <= 0.02 * total
     assert [one for one in seen.wrong if not one[0].endswith(edge)][:5] == []
     assert declined <= 0.2 * total, "most moves stay within what was recorded first"
-    assert seen.ties <= 0.002 * seen.texts, (
-        "texts differ where the last digit hangs on a rounding error, and nowhere else"
-    )
-    assert seen.off <= 1e-4 * seen.levels, "so do the levels of a density"
+    assert seen.ties <= 1 + 0.001 * seen.texts, "a last digit may hang on a rounding error, seldom"
+    assert seen.off <= 1 + 1e-4 * seen.levels, "and so may a level of a density"
