@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from nfteach.widgets.program.record import Buffer, Node, Recording, Refused, View, steps_of
+from nfteach.widgets.program.record import Buffer, Node, Recording, Refused, View, line_of, steps_of
 
 __all__ = [
     "Access",
@@ -131,7 +131,7 @@ def lowered(recording: Recording) -> tuple[list[Buffer], list[Step]]:
     """Return the buffers of a recording, with those that are needed on the way, and its steps in a possible order.
 
     Raises:
-        Refused: an operation that is not known; the message names it.
+        Refused: an operation that is not known; the message names it, and its line.
     """
     lowering = _Lowering(recording)
     for node in recording.nodes:
@@ -196,7 +196,11 @@ class _Lowering:
 
     # ---- operations ----------------------------------------------------------------------------------------------
 
+    def _refused(self, why: str) -> Refused:
+        return Refused(why + line_of(self.node.place))
+
     def add(self, node: Node) -> None:
+        self.node = node
         special = getattr(self, f"op_{node.op.lstrip('_')}", None)
         if special is not None:
             special(node, *node.args, **node.kwargs)
@@ -209,7 +213,7 @@ class _Lowering:
             code = _MAPS[node.op] if alpha == 1 else _MAPS[node.op].replace("+", f"+{alpha!r}*")
             self.map(code, node.args, node.out[0])
         else:
-            raise Refused(f"{node.op} is not known to the page")
+            raise self._refused(f"{node.op} is not known to the page")
 
     def op_add(self, node: Node, a: Any, b: Any, alpha: float = 1) -> None:
         code = "({0}||{1}?1:0)" if node.out[0].dtype == "bool" else "{0}+{1}"
@@ -279,7 +283,7 @@ class _Lowering:
 
     def op_gelu(self, node: Node, x: View, approximate: str = "none") -> None:
         if approximate != "none":
-            raise Refused("gelu by tanh is not known to the page")
+            raise self._refused("gelu by tanh is not known to the page")
         self.map("0.5*{0}*H.erfc(-{0}*Math.SQRT1_2)", [x], node.out[0])
 
     def op_gelu_backward(self, node: Node, grad: View, x: View, approximate: str = "none") -> None:
@@ -433,7 +437,7 @@ class _Lowering:
 
     def op_index_add(self, node: Node, x: View, dim: int, index: View, source: View, alpha: float = 1) -> None:
         if alpha != 1:
-            raise Refused("index_add with alpha is not known to the page; multiply first")
+            raise self._refused("index_add with alpha is not known to the page; multiply first")
         self.map("{0}", [x], node.out[0])
         self._written(node.out[0], [*[None] * (dim % len(x.shape)), index], source, True)
 
@@ -458,18 +462,17 @@ class _Lowering:
             if index is not None and index.dtype in ("bool", "uint8"):
                 data = self.buffers[index.buffer].data
                 if data is None:
-                    raise Refused("rows that are chosen by a mask are as many as the mask says; use torch.where")
+                    raise self._refused("rows that are chosen by a mask are as many as the mask says; use torch.where")
                 found += [self.constant(one.clone()) for one in data.reshape(index.shape).nonzero(as_tuple=True)]
             else:
                 found.append(index)
         return found
 
-    @staticmethod
-    def _place(x: View, indices: Sequence[View | None]) -> tuple[tuple[int, ...], Access]:
+    def _place(self, x: View, indices: Sequence[View | None]) -> tuple[tuple[int, ...], Access]:
         """Return the domain of x[indices] and where its numbers stand."""
         used = [k for k, index in enumerate(indices) if index is not None]
         if used != list(range(used[0], used[-1] + 1)):
-            raise Refused("indices with a whole dimension between them are not known to the page")
+            raise self._refused("indices with a whole dimension between them are not known to the page")
         spread = torch.broadcast_shapes(*(indices[k].shape for k in used))
         first, last = used[0], used[-1] + 1
         domain = (*x.shape[:first], *spread, *x.shape[last:])
@@ -506,7 +509,7 @@ class _Lowering:
         details: list[Any] = []
         if node.op == "linalg_vector_norm":
             if rest and rest[0] != 2:
-                raise Refused("norms other than the Euclidean are not known to the page")
+                raise self._refused("norms other than the Euclidean are not known to the page")
             rest = rest[1:]
         if node.op in ("std", "var"):
             details = [node.kwargs.get("correction", 1)]
@@ -606,7 +609,7 @@ class _Lowering:
         self, node: Node, a: View, b: View, upper: bool, left: bool = True, unitriangular: bool = False
     ) -> None:
         if unitriangular:
-            raise Refused("linalg_solve_triangular of a unit diagonal is not known to the page")
+            raise self._refused("linalg_solve_triangular of a unit diagonal is not known to the page")
         band = self.fresh(a.shape, a.dtype, self.buffers[node.out[0].buffer].mask)
         kept = self.constant((torch.triu if upper else torch.tril)(torch.ones(a.shape[-2:], dtype=torch.bool)))
         self.map("({0}?{1}:0)", [kept, a], band)

@@ -7,6 +7,7 @@ buffer, as it does in torch: views are shapes and strides over a buffer, and nee
 from __future__ import annotations
 
 import dataclasses
+import functools
 import linecache
 import math
 import pathlib
@@ -23,8 +24,9 @@ from torch.utils._pytree import tree_leaves
 from nfteach.flows.roots import repeat
 from nfteach.widgets.program.words import Words
 
-__all__ = ["Node", "Recording", "Refused", "View", "record"]
+__all__ = ["Node", "Recording", "Refused", "View", "line_of", "record"]
 
+_LOOKED_AT = "the numbers of a tensor that depends on the sliders are looked at"
 _HERE = pathlib.Path(__file__).parent
 _LOOKS = {
     "_local_scalar_dense",
@@ -36,6 +38,8 @@ _LOOKS = {
     "unique",
     "_unique2",
 }
+_UNSEEN = (Tensor.tolist, Tensor.numpy, Tensor.__array__, Tensor.data_ptr, Tensor.__deepcopy__, Tensor.__reduce_ex__)
+_MAKERS = (torch.tensor, torch.as_tensor, torch.asarray)
 _SHAPES_ONLY = {"empty_like", "zeros_like", "ones_like", "full_like", "new_zeros", "new_ones", "new_full", "new_empty",
                 "new_empty_strided", "empty_strided", "rand_like", "randn_like"}  # fmt: skip
 _LOOK_OTHERWISE = {"squeeze_", "unsqueeze_", "transpose_", "t_", "detach_", "as_strided_", "swapaxes_"}
@@ -87,12 +91,16 @@ class Buffer:
 
 @dataclass(frozen=True)
 class Node:
-    """One operation: its arguments are views, numbers, None and lists of these; it writes one view or several."""
+    """One operation: its arguments are views, numbers, None and lists of these; it writes one view or several.
+
+    ``place`` is the file and the line of the source that calls it.
+    """
 
     op: str
     args: tuple[Any, ...]
     kwargs: dict[str, Any]
     out: tuple[View, ...]
+    place: tuple[str, int] = ("", 0)
 
     def operands(self) -> Iterator[View]:
         """Yield the views that are read."""
@@ -168,7 +176,7 @@ def record(
     given = {name: tensor.clone() for name, tensor in inputs.items()}
     for k, tensor in enumerate(given.values()):
         recorder.bind(tensor, recorder.buffer(1, tensor.dtype, 1 << k))
-    with torch.no_grad(), Words(recorder.recording.texts, recorder.known, {repeat: recorder.loop}), recorder:
+    with torch.no_grad(), Words(recorder.recording.texts, recorder.known, recorder.handlers), recorder:
         result = function(**given)
         recorder.recording.outputs = find(result, recorder.known)
     recording = recorder.recording
@@ -190,6 +198,10 @@ class _Recorder(TorchDispatchMode):
         self._where: dict[int, int] = {}  # address of a storage -> its buffer
         self._kept: list[Tensor] = []  # so that no address is used twice
         self._known: dict[Any, tuple[View, ...]] = {}
+        # What torch does without an operation that could be recorded.
+        self.handlers = {repeat: self.loop} | {
+            one: functools.partial(self._unseen, one) for one in (*_UNSEEN, *_MAKERS)
+        }
 
     # ---- buffers and views ---------------------------------------------------------------------------------------
 
@@ -250,11 +262,12 @@ class _Recorder(TorchDispatchMode):
             self.bind(one, buffer)
         outer, known = self.recording.nodes, self._known
         self.recording.nodes, self._known = [], dict(known)
-        with Words(self.recording.texts, self.known, {repeat: self.loop}), self:
+        with Words(self.recording.texts, self.known, self.handlers), self:
             more, ends = body(*inner)
             looks = [[(one.shape, one.dtype) for one in each] for each in (inner, ends)]
             if looks[0] != looks[1]:
-                raise Refused(f"what is repeated must keep the shapes and dtypes of its state{_line()}")
+                place = body.__code__.co_filename, body.__code__.co_firstlineno
+                raise Refused(f"what is repeated must keep the shapes and dtypes of its state{line_of(place)}")
             ends, more = [self.view(one) for one in ends], self.view(more)
         nodes, self.recording.nodes, self._known = self.recording.nodes, outer, known
         for view in views_in([node.args for node in nodes] + [node.kwargs for node in nodes] + ends):
@@ -322,7 +335,7 @@ class _Recorder(TorchDispatchMode):
                 View(self.buffer(math.prod(shape), dtype, mask), shape, tuple(strides), 0, _name(dtype))
                 for shape, strides, dtype in looks
             )
-            self.recording.nodes.append(Node(op, tuple(given[0]), given[1], out))
+            self.recording.nodes.append(Node(op, tuple(given[0]), given[1], out, _place()))
             self._known[key] = out
         return self._known[key]
 
@@ -364,7 +377,14 @@ class _Recorder(TorchDispatchMode):
         if op == "_local_scalar_dense" and not tensor.is_floating_point():
             self.recording.guards.append((self.view(tensor), int(out)))
             return out
-        raise Refused(f"the numbers of a tensor that depends on the sliders are looked at{_line()}")
+        raise Refused(f"{_LOOKED_AT}{_line()}")
+
+    def _unseen(self, function: Callable[..., Any], given: Any, *args: Any, **kwargs: Any) -> Any:
+        if function not in _MAKERS or not isinstance(given, Tensor):
+            if any(isinstance(one, Tensor) and self.moves(one) for one in tree_leaves(given)):
+                stack = "; use torch.stack" if function in _MAKERS else ""
+                raise Refused(f"{_LOOKED_AT}{stack}{_line()}")
+        return function(given, *args, **kwargs)
 
 
 def _closed_over(function: Any) -> list[Any]:
@@ -376,16 +396,30 @@ def _name(dtype: torch.dtype) -> str:
     return str(dtype).removeprefix("torch.")
 
 
-def _line() -> str:
-    """Return the place nearest to here that is neither of torch nor of this room: file, line and text."""
+def line_of(place: tuple[str, int]) -> str:
+    """Return a place in a source in words: file, line and text."""
+    path, line = place
+    return f", in {pathlib.Path(path).name}, line {line}: {linecache.getline(path, line).strip()}" if path else ""
+
+
+def _place() -> tuple[str, int]:
+    """Return the file and the line nearest to here that are neither of torch nor of this room."""
     frame = sys._getframe(1)
     while frame is not None:
-        path = pathlib.Path(frame.f_code.co_filename)
-        if "torch" not in path.parts and path.parent != _HERE and not path.name.startswith("<"):
-            text = linecache.getline(str(path), frame.f_lineno).strip()
-            return f", in {path.name}, line {frame.f_lineno}: {text}"
+        if _is_outside(frame.f_code.co_filename):
+            return frame.f_code.co_filename, frame.f_lineno
         frame = frame.f_back
-    return ""
+    return "", 0
+
+
+@functools.cache
+def _is_outside(path: str) -> bool:
+    where = pathlib.Path(path)
+    return "torch" not in where.parts and where.parent != _HERE and not where.name.startswith("<")
+
+
+def _line() -> str:
+    return line_of(_place())
 
 
 def _pruned(recording: Recording) -> Recording:
