@@ -199,9 +199,8 @@ class _Recorder(TorchDispatchMode):
         self._kept: list[Tensor] = []  # so that no address is used twice
         self._known: dict[Any, tuple[View, ...]] = {}
         # What torch does without an operation that could be recorded.
-        self.handlers = {repeat: self.loop} | {
-            one: functools.partial(self._unseen, one) for one in (*_UNSEEN, *_MAKERS)
-        }
+        unseen = {one: functools.partial(self._unseen, one) for one in (*_UNSEEN, *_MAKERS)}
+        self.handlers = {repeat: self.loop, **unseen}
 
     # ---- buffers and views ---------------------------------------------------------------------------------------
 
@@ -380,10 +379,10 @@ class _Recorder(TorchDispatchMode):
         raise Refused(f"{_LOOKED_AT}{_line()}")
 
     def _unseen(self, function: Callable[..., Any], given: Any, *args: Any, **kwargs: Any) -> Any:
-        if function not in _MAKERS or not isinstance(given, Tensor):
-            if any(isinstance(one, Tensor) and self.moves(one) for one in tree_leaves(given)):
-                stack = "; use torch.stack" if function in _MAKERS else ""
-                raise Refused(f"{_LOOKED_AT}{stack}{_line()}")
+        makes = function in _MAKERS
+        leaves = () if makes and isinstance(given, Tensor) else tree_leaves(given)
+        if any(isinstance(one, Tensor) and self.moves(one) for one in leaves):
+            raise Refused(f"{_LOOKED_AT}{'; use torch.stack' if makes else ''}{_line()}")
         return function(given, *args, **kwargs)
 
 
