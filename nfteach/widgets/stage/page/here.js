@@ -9,6 +9,11 @@ const REST = 120; // milliseconds after which a control has come to rest
 const PATIENCE = 3000; // until the kernel is taken to be gone
 const VARIANTS = 8; // programs for one choice: what is computed may depend on where one is
 
+/** Let what waits to be sent be what is there now: the kernel may have moved the control meanwhile. @param {Control} control */
+function renew({ _buffered_state_diff: waiting = {}, attributes }) {
+  for (const trait of Object.keys(waiting)) waiting[trait] = attributes[trait];
+}
+
 /**
  * What runs in the page in place of the kernel. Programs are asked for when a choice is first made, or lie in the model
  * (`_programs`) where there is no kernel. What cannot be computed here takes the way over the kernel.
@@ -36,7 +41,7 @@ export class Here {
       const control = (this.controls[name] = await model.widget_manager.get_model(id.slice("IPY_MODEL_".length)));
       const tell = control.save_changes.bind(control);
       control.save_changes = (/** @type {any[]} */ ...all) => {
-        if (this.active) this.later(control, () => tell(...all));
+        if (this.active) this.later(control, () => { renew(control); tell(...all); });
         else tell(...all);
       };
       control.on(this.isChoice(name) ? "change:index" : "change:value", (/** @type {any} */ _model, /** @type {any} */ _value, /** @type {any} */ by) => {
@@ -97,6 +102,11 @@ export class Here {
       this.flush();
       this.want(key, "", []);
     }
+    const { refused } = this.entry(key);
+    if (refused !== this.store.refused) {
+      this.store.refused = refused;
+      this.store.tell();
+    }
   }
   /** @param {string} key  @param {string} drag  @param {number[]} values */
   want(key, drag, values) {
@@ -118,10 +128,7 @@ export class Here {
       const [drag] = JSON.parse(key);
       if (drag) this.refused.add(drag);
     } else await this.add(key, program);
-    if (key === this.key()) {
-      this.store.refused = entry.refused;
-      this.run(0);
-    }
+    if (key === this.key()) this.run(0);
   }
   /** @param {string} key  @param {any} program */
   async add(key, program) { this.entry(key).programs.unshift(await Program.load(program)); }

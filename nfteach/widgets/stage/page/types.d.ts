@@ -42,7 +42,11 @@ export interface Content {
 }
 
 /** A control of ipywidgets. */
-export interface Control extends Model { save_changes(...all: any[]): void }
+export interface Control extends Model {
+  save_changes(...all: any[]): void;
+  attributes: Record<string, any>;
+  _buffered_state_diff?: Record<string, any>; // what waits to be sent
+}
 /** An explorer's controls, as the page computes with them. */
 export interface Wiring {
   controls: Record<string, { model: string; layout?: string; kind: "slider" | "integer" | "choice" | "switch" | "hidden" }>;
