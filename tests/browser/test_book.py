@@ -16,7 +16,7 @@ from playwright.sync_api import Browser, Locator, Page, expect
 
 from nfteach.exercises.table import exercises_of
 from tests.browser.conftest import fresh_page
-from tests.browser.explorers import EXCUSE, FRAMES
+from tests.browser.explorers import EXCUSE, FRAMES, settled, sweep
 from tests.browser.lab import ROOT
 
 BOOK = ROOT / "build" / "site"
@@ -168,6 +168,20 @@ def test_frames_are_stepped_through(read, name):
         first = label.inner_text()
         slider.press("ArrowRight")
         expect(label).not_to_have_text(first)
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("name", LESSONS)
+def test_explorers_are_moved_without_a_kernel(read, name):
+    page = read(name)
+    scroll_through(page)
+    roots = page.locator(".nfteach-explorer").all()
+    assert roots
+    for root in roots:
+        sweep(root)
+        for preset in root.locator(".nfteach-preset").all():
+            preset.click()
+            assert not settled(root)["error"], preset.inner_text()
 
 
 def test_some_lessons_have_frames():

@@ -137,7 +137,7 @@ class Page:
 
     def _output(self, output: NotebookNode) -> str:
         if output.output_type == "stream":
-            return f'<pre class="output" tabindex="0">{escape(output.text)}</pre>'
+            return f'<pre class="output">{escape(output.text)}</pre>'
         data = output.data
         if "image/png" in data:
             shown = self._image(
@@ -149,7 +149,7 @@ class Page:
         elif "text/markdown" in data:
             shown = self.markdown(data["text/markdown"])
         else:
-            shown = f'<pre class="output" tabindex="0">{escape(data["text/plain"])}</pre>'
+            shown = f'<pre class="output">{escape(data["text/plain"])}</pre>'
         if model := output.metadata.get("model"):  # its stored picture or text is shown until the widget is
             return f'<div class="widget" data-model="{model}">{shown}</div>'
         return f'<div class="figure">{shown}</div>' if "image/png" in data else shown
@@ -218,7 +218,7 @@ class Page:
         def put(match: re.Match[str]) -> str:
             (_, display), html = self.formulas[int(match[1])], typeset[int(match[1])]
             if display:
-                return f'<span class="equation" tabindex="0">{html}</span>{match[2]}'
+                return f'<span class="equation">{html}</span>{match[2]}'
             width = float(re.search(r'<svg[^>]* width="([\d.]+)ex"', html)[1])
             kind = "long" if width > NARROW else "nowrap" if match[2] else ""  # punctuation begins no line
             return f'<span class="{kind}">{html}{match[2]}</span>' if kind else html
@@ -293,4 +293,4 @@ def code_html(code: str, language: str) -> str:
         lexer = get_lexer_by_name(language.split()[0])
     except ClassNotFound:
         lexer = get_lexer_by_name("text")
-    return highlight(code, lexer, CODE).replace("<pre>", '<pre tabindex="0">', 1)
+    return highlight(code, lexer, CODE)

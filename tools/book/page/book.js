@@ -34,6 +34,13 @@ matchMedia("(prefers-color-scheme: dark)").addEventListener("change", ({ matches
   setTheme(matches);
 });
 
+// Paper is white.
+let screen = null;
+matchMedia("print").addEventListener("change", ({ matches }) => {
+  if (matches) screen = root.dataset.jpThemeLight;
+  setTheme(!matches && screen === "false");
+});
+
 // ---- contents ----
 
 const contents = byId("contents");
