@@ -8,6 +8,8 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from collections import Counter
+from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
 
@@ -26,6 +28,8 @@ from nfteach.exercises import Exercise
 
 BOOK = Path(__file__).parent / "book"
 DOCUMENTS = ["glossary", "equations", "inspector", "results", "widgets", "teaching"]
+LONG = 400  # characters, from which a text is stored once
+REFERENCE = "\ue000"  # before the number of such a text
 LIMITS = {"first": 3000.0, "further": 1500.0}  # kB, compressed
 
 
@@ -86,7 +90,7 @@ def write(pages: list[Page], folder: Path) -> None:
             sections=sections,
             body=page.body(html),
             glyphs=typeset[page.name]["glyphs"],
-            models=in_script(page.models) if page.models else "",
+            models=in_script(told_once(page.models)) if page.models else "",
             formulas=in_script(dict(zip(page.asked, html[len(page.formulas) :], strict=True))),
             before=pages[number - 1] if number else None,
             after=pages[number + 1] if number + 1 < len(pages) else None,
@@ -122,6 +126,30 @@ def share(pages: list[Page]) -> dict[str, str]:
                 if text := model["state"].get(key):
                     model["state"][key] = names.setdefault(text, f"{key}{len(names)}")
     return {name: text for text, name in names.items()}
+
+
+def told_once(models: dict) -> dict:
+    """Return models with the long texts that occur in them again: programs and arrays of explorers of the same kind."""
+    counts = Counter(text for text in texts(models) if len(text) > LONG)
+    numbers = {text: f"{REFERENCE}{number}" for number, text in enumerate(t for t in counts if counts[t] > 1)}
+
+    def referred(value: object) -> object:
+        if isinstance(value, str):
+            return numbers.get(value, value)
+        if isinstance(value, dict):
+            return {key: referred(one) for key, one in value.items()}
+        return [referred(one) for one in value] if isinstance(value, list) else value
+
+    return {"texts": list(numbers), "models": referred(models)}
+
+
+def texts(value: object) -> Iterator[str]:
+    """Yield all texts in a tree of dictionaries and lists."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict | list):
+        for one in value.values() if isinstance(value, dict) else value:
+            yield from texts(one)
 
 
 def in_script(value: object) -> str:

@@ -65,7 +65,7 @@ def soup(name: str) -> BeautifulSoup:
 
 
 def models(name: str) -> dict:
-    return json.loads(soup(name).find(id="models").string)
+    return json.loads(soup(name).find(id="models").string)["models"]
 
 
 def scroll_through(page: Page) -> None:

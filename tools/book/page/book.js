@@ -144,7 +144,18 @@ document.addEventListener("keydown", (event) => {
 
 // ---- widgets ----
 
-const content = (id) => JSON.parse(byId(id)?.textContent ?? "{}");
+const content = (id) => JSON.parse(byId(id).textContent);
+
+// The state of all models; long texts that occur in it again are stored once.
+function readModels() {
+  const { texts, models } = content("models");
+  const whole = (value) => {
+    if (typeof value === "string") return value[0] === "\ue000" ? texts[value.slice(1)] : value;
+    if (Array.isArray(value)) return value.map(whole);
+    return value && typeof value === "object" ? Object.fromEntries(Object.entries(value).map(([key, one]) => [key, whole(one)])) : value;
+  };
+  return whole(models);
+}
 
 // Predictions have their formulas set as those of the page are: by MathJax, when the book was built.
 function offerFormulas() {
@@ -190,5 +201,5 @@ function makeWidgets(manager, models) {
 if (window.require && byId("models")) {
   offerFormulas();
   const loader = (name) => new Promise((resolve, reject) => { window.require([name], resolve, reject); });
-  window.require(["@jupyter-widgets/html-manager"], ({ HTMLManager }) => makeWidgets(new HTMLManager({ loader }), content("models")));
+  window.require(["@jupyter-widgets/html-manager"], ({ HTMLManager }) => makeWidgets(new HTMLManager({ loader }), readModels()));
 }
