@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from functools import cache
 from html import unescape
 from importlib import import_module
-from itertools import pairwise
+from itertools import chain, pairwise
 from urllib.parse import unquote
 
 import pytest
@@ -16,7 +16,7 @@ from playwright.sync_api import Browser, Locator, Page, expect
 
 from nfteach.exercises.table import exercises_of
 from tests.browser.conftest import fresh_page
-from tests.browser.explorers import EXCUSE, FRAMES, settled, sweep
+from tests.browser.explorers import EXCUSE, FRAMES, PRESSES, open_more, reset, settled, slider_values
 from tests.browser.lab import ROOT
 
 BOOK = ROOT / "build" / "site"
@@ -178,10 +178,21 @@ def test_explorers_are_moved_without_a_kernel(read, name):
     roots = page.locator(".nfteach-explorer").all()
     assert roots
     for root in roots:
-        sweep(root)
-        for preset in root.locator(".nfteach-preset").all():
-            preset.click()
-            assert not settled(root)["error"], preset.inner_text()
+        open_more(root)
+        began, before = slider_values(root), settled(root)
+        moves = [press(root) for press in (*PRESSES, press_presets)]
+        for moved in chain(*moves):  # each from where the explorer began
+            now = settled(root)
+            assert not now["error"], f"{moved}: {now['error']}"
+            assert moved.startswith(("preset", "buttons")) or now != before, f"{moved}: nothing has changed"
+            reset(root, began)
+
+
+def press_presets(root: Locator) -> Iterator[str]:
+    """Click each preset."""
+    for preset in root.locator(".nfteach-preset").all():
+        preset.click()
+        yield f"preset {preset.inner_text()!r}"
 
 
 def test_some_lessons_have_frames():
