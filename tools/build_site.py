@@ -21,7 +21,7 @@ from book.executed import ROOT, Executed, executed
 from book.page import Page, Site
 from book.vendor import copy_scripts
 from jupyterlab_pygments import JupyterStyle
-from lessons.source import NOTEBOOKS, LessonError, discover, read_lesson
+from lessons.source import NOTEBOOKS, Lesson, LessonError, discover, read_lesson
 from pygments.formatters import HtmlFormatter
 
 from nfteach.exercises import Exercise
@@ -41,18 +41,18 @@ def build(folder: Path, fresh: list[str]) -> list[str]:
         fresh: the lessons that are executed for the book. Others are shown as they are stored in notebooks/, with
             pictures in place of widgets.
     """
+    lessons = [read_lesson(path) for path in discover(NOTEBOOKS)]
+    notebooks = [executed(lesson) if lesson.name in fresh else stored(lesson) for lesson in lessons]
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
-    lessons = [read_lesson(path) for path in discover(NOTEBOOKS)]
     sources = {f"notebooks/{lesson.name}.ipynb": f"{lesson.name}.html" for lesson in lessons}
     documents = {f"docs/{name}.md": f"{name}.html" for name in DOCUMENTS}
     site = Site(folder, {**sources, **documents, "README.md": "index.html"})
 
     pages = []
-    for lesson, source in zip(lessons, sources, strict=True):
+    for lesson, source, notebook in zip(lessons, sources, notebooks, strict=True):
         page = Page(site, source)
-        stored = nbformat.read(lesson.target(NOTEBOOKS, "learner"), as_version=4)
-        page.lesson(executed(lesson) if lesson.name in fresh else Executed(stored, {}), exercises_of(lesson.name))
+        page.lesson(notebook, exercises_of(lesson.name))
         pages.append(page)
     for source in documents:
         page = Page(site, source)
@@ -63,6 +63,11 @@ def build(folder: Path, fresh: list[str]) -> list[str]:
 
     write([cover, *pages], folder)
     return sizes(pages, folder)
+
+
+def stored(lesson: Lesson) -> Executed:
+    """Return the learner's notebook of `lesson` as it lies in notebooks/, without widgets."""
+    return Executed(nbformat.read(lesson.target(NOTEBOOKS, "learner"), as_version=4), {})
 
 
 def exercises_of(lesson: str) -> dict[str, Exercise]:
