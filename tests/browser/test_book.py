@@ -30,6 +30,10 @@ USABLE = 3.0  # seconds until the first lesson's first explorer is there, on two
 
 # Controls that need another state, and presets: they may be what is shown already.
 WAITING_FOR_MORE = ["preset", "buttons", *chain.from_iterable(IDLE.values())]
+# Explorers that only the kernel computes, and whole numbers of which not all are recorded: they tell where they work.
+ALONE = "This combination is computed by Python: open the lesson in JupyterLab to see it."
+LEFT_TO_PYTHON = {"08_realnvp_images.html": 1}  # LatentExplorer, which runs a network of convolutions
+NOT_EVERY_VALUE = ("step", "D, for the cost")
 WAITING = "[...document.querySelectorAll('.widget')].filter((one) => !('live' in one.dataset)).length"
 # The words of a question, without its formulas.
 WORDS = """(one) => {
@@ -88,7 +92,7 @@ def test_page_opens_with_all_its_widgets_and_fits_every_width(read, name):
     scroll_through(page)
     assert not [text for text in page.locator(".widget").all_inner_texts() if EXCUSE.search(text)]
     assert (page.locator(".widget").count() > 0) == (name in ["index.html", *LESSONS])
-    assert page.locator(".nfteach-error:visible").count() == 0
+    assert set(page.locator(".nfteach-error:visible").all_inner_texts()) <= {ALONE}
     for width in WIDTHS:
         page.set_viewport_size({"width": width, "height": 900})
         assert page.evaluate(SIDEWAYS) == 0, f"{name} scrolls sideways at {width} pixels"
@@ -180,23 +184,30 @@ def test_explorers_are_moved_without_a_kernel(read, name):
     page = read(name)
     scroll_through(page)
     roots = page.locator(".nfteach-explorer").all()
-    assert roots
+    left = 0
     for root in roots:
         open_more(root)
         began, before = slider_values(root), settled(root)
+        if before["error"] == ALONE:
+            left += 1
+            continue
         moves = [press(root) for press in (*PRESSES, drag_handles, press_presets)]
         for moved in chain(*moves):  # each from where the explorer began
             now = settled(root)
-            assert not now["error"], f"{moved}: {now['error']}"
+            if now["error"]:
+                assert now["error"] == ALONE, f"{moved}: {now['error']}"
+                assert any(repr(label) in moved for label in NOT_EVERY_VALUE), f"{moved}: {now['error']}"
             assert now != before or any(label in moved for label in WAITING_FOR_MORE), f"{moved}: nothing has changed"
             reset(root, began)
+    assert left == LEFT_TO_PYTHON.get(name, 0) < len(roots)
 
 
 def drag_handles(root: Locator) -> Iterator[str]:
     """Drag each handle in the picture."""
     for number, handle in enumerate(root.locator(HANDLE).all()):
         if handle.is_visible():
-            handle.evaluate("(one) => one.scrollIntoView({ block: 'center' })")
+            root.locator(".nfteach-pic").first.evaluate("(one) => one.scrollIntoView({ block: 'center' })")
+            settled(root)
             drag(handle, 26, -22)
             yield f"handle {number}"
 

@@ -27,7 +27,7 @@ const pages = {};
 for (const [page, formulas] of Object.entries(JSON.parse(readFileSync(0, "utf8")))) {
   const svg = new SVG({ fontCache: "global" });
   const document = mathjax.document("", {
-    InputJax: new TeX({ packages: ["base", "ams", "newcommand", "boldsymbol"], formatError: fail }),
+    InputJax: new TeX({ packages: ["base", "ams", "newcommand", "boldsymbol", "textmacros"], formatError: fail }),
     OutputJax: svg,
   });
   const set = formulas.map(([tex, display]) => {
