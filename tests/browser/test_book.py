@@ -28,8 +28,8 @@ PAGES = ["index.html", *LESSONS, *DOCUMENTS]
 WIDTHS = (390, 1024, 1280)
 USABLE = 3.0  # seconds until the first lesson's first explorer is there, on two cores
 
-# Controls that need another state, and presets: they may be what is shown already.
-WAITING_FOR_MORE = ["preset", "buttons", *chain.from_iterable(IDLE.values())]
+# Controls that need another state; presets, which may be what is shown already; a slider that moves others in Python.
+WAITING_FOR_MORE = ["preset", "buttons", "begin with image", *chain.from_iterable(IDLE.values())]
 # Explorers that only the kernel computes, and whole numbers of which not all are recorded: they tell where they work.
 ALONE = "This combination is computed by Python: open the lesson in JupyterLab to see it."
 LEFT_TO_PYTHON = {"08_realnvp_images.html": 1}  # LatentExplorer, which runs a network of convolutions

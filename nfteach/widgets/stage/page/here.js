@@ -161,7 +161,7 @@ export class Here {
   /** @param {string} name */
   preset(name) {
     const wanted = name === "reset" ? this.wiring.reset : this.wiring.presets[name];
-    if (!this.active || !wanted) return false;
+    if (!(this.active || this.alone) || !wanted) return false;
     const before = this.state();
     this.quiet = true;
     this.put(wanted);
