@@ -208,7 +208,7 @@ def drag_handles(root: Locator) -> Iterator[str]:
         if handle.is_visible():
             root.locator(".nfteach-pic").first.evaluate("(one) => one.scrollIntoView({ block: 'center' })")
             settled(root)
-            drag(handle, 26, -22)
+            drag(handle, 26, -60)  # more than half a row of pixels
             yield f"handle {number}"
 
 
