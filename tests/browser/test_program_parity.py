@@ -19,8 +19,8 @@ from tests.browser.programs import runner
 from tests.explorers.cells import GALLERY
 from tests.explorers.registry import EXPLORERS
 
-STATES = {True: 50, False: 12}  # of an explorer of the gallery, and of a variant of one
-OTHER = 6  # where a preset makes other choices
+STATES = {True: 50, False: 5}  # of an explorer of the gallery, and of a variant of one
+OTHER = 3  # where a preset makes other choices
 WITHOUT_SLIDERS = {"MaskExplorer", "NADEStepper", "PosteriorReplay", "TrainingReplay"}
 #: Explorer -> an array whose end hangs on a rounding error: where a probability next to 1 is 1, its curve stops.
 EDGES = {"TriangularExplorer": "/solve/density/points"}
@@ -168,7 +168,7 @@ def test_the_page_shows_what_the_kernel_shows(page, name):
     explorer.close()
     edge = EDGES.get(name.split(",")[0], "nowhere")
     edges = sum(one[0].endswith(edge) for one in seen.wrong)
-    assert edges <= 0.02 * total
+    assert edges <= max(1, 0.02 * total)
     assert [one for one in seen.wrong if not one[0].endswith(edge)][:5] == []
     assert declined <= 0.2 * total, "most moves stay within what was recorded first"
     assert seen.ties <= 1 + 0.001 * seen.texts, "a last digit may hang on a rounding error, seldom"
