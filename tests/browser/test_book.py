@@ -192,8 +192,8 @@ def test_explorers_are_moved_without_a_kernel(read, name):
         if before["error"] == ALONE:
             left += 1
             continue
-        moves = [press(root) for press in (*PRESSES, *([] if name in DRAGGED_BY_PYTHON else [drag_handles]), press_presets)]
-        for moved in chain(*moves):  # each from where the explorer began
+        drags = [] if name in DRAGGED_BY_PYTHON else [drag_handles]
+        for moved in chain(*(press(root) for press in (*PRESSES, *drags, press_presets))):  # each from where the explorer began
             now = settled(root)
             if now["error"]:
                 assert now["error"] == ALONE, f"{moved}: {now['error']}"
