@@ -193,7 +193,8 @@ def test_explorers_are_moved_without_a_kernel(read, name):
             left += 1
             continue
         drags = [] if name in DRAGGED_BY_PYTHON else [drag_handles]
-        for moved in chain(*(press(root) for press in (*PRESSES, *drags, press_presets))):  # each from where the explorer began
+        # Each from where the explorer began.
+        for moved in chain(*(press(root) for press in (*PRESSES, *drags, press_presets))):
             now = settled(root)
             if now["error"]:
                 assert now["error"] == ALONE, f"{moved}: {now['error']}"
