@@ -159,15 +159,6 @@ export const H = {
     const whole = Math.round(x);
     return Math.abs(x % 1) === 0.5 && whole % 2 ? whole - 1 : whole;
   },
-  sum: fold((x, from, to) => { let sum = 0; for (let k = from; k < to; k++) sum += x[k]; return sum; }),
-  mean: fold((x, from, to) => { let sum = 0; for (let k = from; k < to; k++) sum += x[k]; return sum / (to - from); }),
-  prod: fold((x, from, to) => { let product = 1; for (let k = from; k < to; k++) product *= x[k]; return product; }),
-  norm: fold((x, from, to) => { let sum = 0; for (let k = from; k < to; k++) sum += x[k] * x[k]; return Math.sqrt(sum); }),
-  any: fold((x, from, to) => { for (let k = from; k < to; k++) if (x[k]) return 1; return 0; }),
-  all: fold((x, from, to) => { for (let k = from; k < to; k++) if (!x[k]) return 0; return 1; }),
-  count: fold((x, from, to) => { let count = 0; for (let k = from; k < to; k++) count += Number(x[k] !== 0); return count; }),
-  amax: fold((x, from, to) => x[extreme(x, from, to, 1)]),
-  amin: fold((x, from, to) => x[extreme(x, from, to, -1)]),
   argmax: fold((x, from, to) => extreme(x, from, to, 1) - from),
   argmin: fold((x, from, to) => extreme(x, from, to, -1) - from),
   logsumexp: fold((x, from, to) => { const top = x[extreme(x, from, to, 1)]; return Number.isFinite(top) ? logsumexp(x, from, to, top) : top; }),
@@ -201,20 +192,6 @@ export const H = {
         else high = middle;
       }
       out[k] = low;
-    }
-  },
-  /** The products of `batch` matrices (n, k) and (k, m). @param {Numbers} a @param {Numbers} b @param {Numbers} out @param {number} batch @param {number} n @param {number} inner @param {number} m */
-  product(a, b, out, batch, n, inner, m) {
-    const row = new Float64Array(m);
-    for (let r = 0; r < batch * n; r++) {
-      const other = Math.floor(r / n) * inner * m;
-      row.fill(0);
-      for (let k = 0; k < inner; k++) {
-        const value = a[r * inner + k];
-        const from = other + k * m;
-        if (value) for (let c = 0; c < m; c++) row[c] += value * b[from + c];
-      }
-      for (let c = 0; c < m; c++) out[r * m + c] = row[c];
     }
   },
   /** @param {Numbers} a @param {Numbers} b @param {Numbers} out */
