@@ -88,7 +88,8 @@ test-lessons: $(TEST_READY) browser ## run every learner's notebook in JupyterLa
 test-explorers: $(TEST_READY) browser ## move every explorer in JupyterLab and Notebook 7 in Chromium, by keyboard and by mouse
 	$(PYTEST) $(call only,--ignore tests/browser/test_lessons.py --ignore tests/browser/test_book.py tests/browser)
 
-test-book: $(TEST_READY) site browser ## build the book and read it in Chromium, from files and without a network
+test-book: $(TEST_READY) site browser ## check the page's types, build the book, and read it in Chromium, from files and without a network
+	tools/book/node_modules/.bin/tsc -p nfteach/widgets/stage/jsconfig.json
 	$(PYTEST) $(call only,tests/browser/test_book.py)
 
 test-quick-maths: $(TEST_READY)

@@ -13,7 +13,7 @@ import torch
 
 from nfteach.widgets import Explorer
 from nfteach.widgets.controls import kind_of
-from nfteach.widgets.stage.figure import _checked
+from nfteach.widgets.stage.figure import flat_picture
 from nfteach.widgets.stage.packing import rows_of
 from tests.browser.programs import runner
 from tests.explorers.cells import GALLERY
@@ -72,7 +72,7 @@ def wanted(explorer: Explorer, state: dict[str, Any]) -> dict[str, Any]:
     )
 
     def shown(picture: Any) -> dict[str, Any]:
-        flat, readout = _checked(picture)
+        flat, readout = flat_picture(picture)
         return {"nodes": flat, "order": list(flat), "rows": rows_of(readout)}
 
     with torch.no_grad():

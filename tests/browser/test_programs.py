@@ -67,17 +67,17 @@ def test_a_function_is_precise_far_out(page, name):
 
 def test_every_operation_is_in_the_table(monkeypatch):
     lowered = set()
-    add = lower._Lowering.add
+    add = lower.Lowering.add
 
     def seen(self, node):
         lowered.add(node.op.lstrip("_"))
         return add(self, node)
 
-    monkeypatch.setattr(lower._Lowering, "add", seen)
+    monkeypatch.setattr(lower.Lowering, "add", seen)
     for name in OPERATIONS:
         recorded(lambda name=name, **numbers: run(name, torch.float64, **numbers), {"x": 0.7, "y": -0.4})
-    special = {name.removeprefix("op_") for name in vars(lower._Lowering) if name.startswith("op_")}
-    tables = [{name.lstrip("_") for name in table} for table in (lower._MAPS, lower._FOLDS, lower._SCANS, special)]
+    special = {name.removeprefix("op_") for name in vars(lower.Lowering) if name.startswith("op_")}
+    tables = [{name.lstrip("_") for name in table} for table in (lower.MAPS, lower.FOLDS, lower.SCANS, special)]
     assert set().union(*tables) - lowered == set()
     assert sum(map(len, tables)) == len(set().union(*tables)), "no operation stands in two tables"
 

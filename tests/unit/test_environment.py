@@ -206,13 +206,15 @@ def suites_of_ci() -> list[str]:
 
 def test_continuous_integration_runs_every_suite_and_style(tmp_path):
     (ordinary,) = re.findall(r"run_tests\.py (.*)", plan(tmp_path, target="test"))
-    assert set(suites_of_ci()) == {*ordinary.split(), "lint", "test-peers", "bench-quick"}
+    assert set(suites_of_ci()) == {*ordinary.split(), "lint", "test-book", "test-peers", "bench-quick"}
 
 
 def test_every_browser_test_is_in_one_suite(tmp_path):
-    lessons, explorers = (plan(tmp_path, target=target) for target in ("test-lessons", "test-explorers"))
+    lessons, book, explorers = (plan(tmp_path, target=f"test-{name}") for name in ("lessons", "book", "explorers"))
     assert re.search(r"-m pytest tests/browser/test_lessons\.py$", lessons, re.MULTILINE)
-    assert re.search(r"-m pytest --ignore tests/browser/test_lessons\.py tests/browser$", explorers, re.MULTILINE)
+    assert re.search(r"-m pytest tests/browser/test_book\.py$", book, re.MULTILINE)
+    others = r"-m pytest --ignore tests/browser/test_lessons\.py --ignore tests/browser/test_book\.py tests/browser$"
+    assert re.search(others, explorers, re.MULTILINE)
 
 
 def test_every_unit_test_is_in_one_suite(tmp_path):
@@ -230,7 +232,7 @@ def test_one_test_of_a_suite_can_be_run_alone(tmp_path):
 def test_the_workflow_starts_from_a_debian_with_what_the_readme_names():
     steps = WORKFLOW["jobs"]["fresh-debian"]["steps"]
     assert WORKFLOW["jobs"]["fresh-debian"]["container"] == "debian:12"
-    assert steps[0]["run"].endswith("git make python3 python3-venv")
+    assert steps[0]["run"].endswith("git make python3 python3-venv npm")
     assert [step["run"] for step in steps[1:] if "run" in step] == ["bash .ci/run"]
 
 

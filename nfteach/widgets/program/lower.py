@@ -12,9 +12,13 @@ import torch
 from nfteach.widgets.program.record import Buffer, Node, Recording, Refused, View, line_of, steps_of
 
 __all__ = [
+    "FOLDS",
+    "MAPS",
+    "SCANS",
     "Access",
     "Call",
     "Loop",
+    "Lowering",
     "Map",
     "Step",
     "accesses_of",
@@ -83,7 +87,7 @@ class Loop:
 
 Step = Map | Call | Loop
 
-_MAPS = {
+MAPS = {
     "abs": "Math.abs({0})", "neg": "-{0}", "exp": "Math.exp({0})", "exp2": "Math.pow(2,{0})",
     "expm1": "Math.expm1({0})",
     "log": "Math.log({0})", "log1p": "Math.log1p({0})", "log2": "Math.log2({0})", "log10": "Math.log10({0})",
@@ -114,17 +118,17 @@ _MAPS = {
 }  # fmt: skip
 
 #: torch's name -> that of the page's library: of each row one number or, for the second kind, as many.
-_FOLDS = {"sum": "sum", "mean": "mean", "prod": "prod", "amax": "amax", "amin": "amin", "max": "amax", "min": "amin",
+FOLDS = {"sum": "sum", "mean": "mean", "prod": "prod", "amax": "amax", "amin": "amin", "max": "amax", "min": "amin",
           "any": "any", "all": "all", "logsumexp": "logsumexp", "linalg_vector_norm": "norm",
           "std": "std",
           "var": "variance", "argmax": "argmax", "argmin": "argmin", "count_nonzero": "count"}  # fmt: skip
-_SCANS = {"cumsum": "cumsum", "cumprod": "cumprod", "logcumsumexp": "logcumsumexp", "_softmax": "softmax",
+SCANS = {"cumsum": "cumsum", "cumprod": "cumprod", "logcumsumexp": "logcumsumexp", "_softmax": "softmax",
           "_log_softmax": "logSoftmax", "cummax": "cummax", "cummin": "cummin", "sort": "sort"}  # fmt: skip
 
 
 def is_known(op: str) -> bool:
     """Return whether the page can run an operation of torch."""
-    return op in _MAPS or op in _FOLDS or op in _SCANS or hasattr(_Lowering, f"op_{op.lstrip('_')}")
+    return op in MAPS or op in FOLDS or op in SCANS or hasattr(Lowering, f"op_{op.lstrip('_')}")
 
 
 def lowered(recording: Recording) -> tuple[list[Buffer], list[Step]]:
@@ -133,13 +137,15 @@ def lowered(recording: Recording) -> tuple[list[Buffer], list[Step]]:
     Raises:
         Refused: an operation that is not known; the message names it, and its line.
     """
-    lowering = _Lowering(recording)
+    lowering = Lowering(recording)
     for node in recording.nodes:
         lowering.add(node)
     return lowering.buffers, lowering.steps
 
 
-class _Lowering:
+class Lowering:
+    """Turns recorded operations into steps; ``op_NAME`` is for what no table has."""
+
     def __init__(self, recording: Recording) -> None:
         self.buffers = list(recording.buffers)
         self.steps: list[Step] = []
@@ -204,13 +210,13 @@ class _Lowering:
         special = getattr(self, f"op_{node.op.lstrip('_')}", None)
         if special is not None:
             special(node, *node.args, **node.kwargs)
-        elif node.op in _FOLDS:
+        elif node.op in FOLDS:
             self._fold(node)
-        elif node.op in _SCANS:
+        elif node.op in SCANS:
             self._scan(node)
-        elif node.op in _MAPS:
+        elif node.op in MAPS:
             alpha = node.kwargs.get("value", 1)
-            code = _MAPS[node.op] if alpha == 1 else _MAPS[node.op].replace("+", f"+{alpha!r}*")
+            code = MAPS[node.op] if alpha == 1 else MAPS[node.op].replace("+", f"+{alpha!r}*")
             self.map(code, node.args, node.out[0])
         else:
             raise self._refused(f"{node.op} is not known to the page")
@@ -520,9 +526,9 @@ class _Lowering:
         rows, n = self._rows(x, dims)
         outs = [View(o.buffer, o.shape, o.strides, o.offset, o.dtype) for o in node.out]
         if node.op in ("max", "min") and len(outs) == 2:
-            self.call(f"{_FOLDS[node.op]}With", [rows], outs, [n])
+            self.call(f"{FOLDS[node.op]}With", [rows], outs, [n])
         else:
-            self.call(_FOLDS[node.op], [rows], outs[:1], [n, *details])
+            self.call(FOLDS[node.op], [rows], outs[:1], [n, *details])
 
     def _scan(self, node: Node) -> None:
         x, *rest = node.args
@@ -532,7 +538,7 @@ class _Lowering:
         )
         rows, n = self._rows(x, [dim])
         outs = [self._rows(out, [dim])[0] for out in node.out]
-        self.call(_SCANS[node.op], [rows], outs, [n, *details])
+        self.call(SCANS[node.op], [rows], outs, [n, *details])
 
     def op_log_softmax_backward_data(self, node: Node, grad: View, y: View, dim: int, _: Any) -> None:
         self.map("{0}-Math.exp({1})*{2}", [grad, y, self._total(grad, dim)], node.out[0])

@@ -21,7 +21,7 @@ from nfteach.widgets.stage.modules import joined
 from nfteach.widgets.stage.packing import in_words, packed, rows_of
 from nfteach.widgets.stage.printed import figure_of, to_png
 
-__all__ = ["LiveFigure"]
+__all__ = ["LiveFigure", "flat_picture"]
 
 _HERE = pathlib.Path(__file__).parent
 Flat = dict[str, dict[str, Any]]
@@ -110,7 +110,7 @@ class LiveFigure(anywidget.AnyWidget):
         Raises:
             ValueError: a part that cannot be drawn; nothing has changed then.
         """
-        flat, readout = _checked(picture)
+        flat, readout = flat_picture(picture)
         with self._lock:
             content = self._news(flat, readout, again=bool(self._pictures))
             if self._pictures:
@@ -134,7 +134,7 @@ class LiveFigure(anywidget.AnyWidget):
         checked = []
         for index, picture in enumerate(frames):
             try:
-                checked.append(_checked(picture))
+                checked.append(flat_picture(picture))
             except ValueError as error:
                 raise ValueError(f"frame {index}: {error}") from error
         with self._lock:
@@ -348,7 +348,7 @@ class LiveFigure(anywidget.AnyWidget):
         return data, {**metadata, "image/png": {"alt": self.alt}}
 
 
-def _checked(picture: Mapping[str, Any]) -> tuple[Flat, dict[str, Number]]:
+def flat_picture(picture: Mapping[str, Any]) -> tuple[Flat, dict[str, Number]]:
     """Return the flat picture and its readout."""
     given = dict(picture)
     readout = {

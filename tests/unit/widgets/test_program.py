@@ -1,4 +1,4 @@
-"""What cannot be recorded for the page is refused, with the line that does it."""
+"""Computations that cannot be recorded for the page are refused, with the line that is to blame."""
 
 from __future__ import annotations
 
@@ -18,11 +18,12 @@ from nfteach.widgets.controls import choice, slider
 from nfteach.widgets.parts import Dots, Plane
 from nfteach.widgets.program.record import Refused
 from nfteach.widgets.program.wiring import recorded
+from tests.explorers.front_end import say
 
 POINTS = torch.arange(6.0).reshape(3, 2)
 LOOKS = "the numbers of a tensor that depends on the sliders are looked at"
 
-#: what a function of x does -> (the function, what the refusal says).
+#: name -> (a function of x, a part of its refusal).
 REFUSALS: dict[str, tuple[Callable[[Tensor], Any], str]] = {
     "item": (lambda x: (POINTS * x).sum().item(), LOOKS),
     "float": (lambda x: float(x), LOOKS),
@@ -53,7 +54,7 @@ REFUSALS: dict[str, tuple[Callable[[Tensor], Any], str]] = {
 
 
 @pytest.mark.parametrize("name", REFUSALS)
-def test_what_cannot_be_recorded_is_refused_with_its_line(name):
+def test_an_impossible_recording_is_refused_with_its_line(name):
     function, words = REFUSALS[name]
     line = inspect.getsourcelines(function)[1]
     text = inspect.getsource(function).splitlines()[0].strip()
@@ -77,7 +78,7 @@ def test_a_bool_and_a_whole_number_may_be_looked_at_and_are_guarded(look, values
     assert [value for _, value in recorded(lambda x: {"result": look(x)}, {"x": 0.5})["guards"]] == values
 
 
-def test_what_does_not_depend_on_the_sliders_may_be_looked_at():
+def test_numbers_that_depend_on_no_slider_may_be_looked_at():
     told = recorded(lambda x: {"result": x * POINTS.sum().item(), "n": int(POINTS[POINTS > 2].numel())}, {"x": 0.5})
     assert told["tree"]["n"] == 3
     assert told["guards"] == []
@@ -105,17 +106,17 @@ def turned():
     explorer.close()
 
 
-def ask(explorer: Explorer, **state: Any) -> None:
-    """Ask for a program, as the page does."""
+def request(explorer: Explorer, **state: Any) -> None:
+    """Request a program, as the page does."""
     now = {name: explorer.browser_value(name, value) for name, value in {**explorer.state, **state}.items()}
-    explorer.live._hear(explorer.live, {"type": "program", "key": "k", "drag": "", "values": [], "state": now}, [])
+    say(explorer.live, type="program", key="k", drag="", values=[], state=now)
 
 
 def test_the_page_is_sent_a_program_or_why_there_is_none(turned):
     explorer, answers = turned
-    ask(explorer)
+    request(explorer)
     assert {"code", "tree", "inputs", "hidden"} <= set(answers.get(timeout=30))
-    ask(explorer, way="by hand")
+    request(explorer, way="by hand")
     refused = answers.get(timeout=30)
     assert list(refused) == ["refused"]
     assert re.fullmatch(rf"{LOOKS}, in test_program\.py, line \d+: turn = .*item.*", refused["refused"])

@@ -33,6 +33,7 @@ export class Here {
     /** @type {Map<Control, { timer: number, tell: () => void }>} */
     this.untold = new Map();
     this.alone = false; // no kernel
+    this.moved = false; // whether anything has been: until then, what was stored is shown
     this.travel = { ms: 0, until: 0 };
   }
   async start() {
@@ -45,6 +46,7 @@ export class Here {
         else tell(...all);
       };
       control.on(this.isChoice(name) ? "change:index" : "change:value", (/** @type {any} */ _model, /** @type {any} */ _value, /** @type {any} */ by) => {
+        this.moved = true;
         if (!this.quiet) this.run(!by?.updated_view && performance.now() < this.travel.until ? this.travel.ms : 0);
       });
     }
@@ -113,7 +115,7 @@ export class Here {
     const entry = this.entry(key);
     if (!this.alone && !Object.values(this.wiring.controls).some(({ kind }) => kind === "slider")) return;
     if (entry.waiting || entry.refused || this.refused.has(drag) || entry.programs.length >= VARIANTS) return;
-    if (this.alone) { if (!drag) this.store.miss(); return; }
+    if (this.alone) { if (!drag && this.moved) this.store.miss(); return; }
     entry.waiting = true;
     try { this.store.model.send({ type: "program", key, drag, values, state: this.state() }); } catch { this.alone = true; return; }
     setTimeout(() => { entry.waiting = false; }, PATIENCE);
