@@ -37,6 +37,7 @@ __all__ = [
     "Pixels",
     "Plane",
     "Strip",
+    "finite",
     "flatten",
 ]
 
@@ -450,7 +451,7 @@ def flatten(
             if each.name != "marks":
                 value = getattr(node, each.name)
                 if isinstance(node, Density) and each.name == "values":
-                    value = _levels(value if plain else _finite(f"{path}.values", value), node.scale)
+                    value = _levels(value if plain else finite(f"{path}.values", value), node.scale)
                 kept[each.name] = _plain(f"{path}.{each.name}", value, plain or _numbers)
         kept.pop("scale", None)
         if kept.get("color", "ink") not in COLORS:
@@ -516,14 +517,15 @@ def _numbers(where: str, tensor: Tensor) -> Any:
         raise ValueError(f"{where} must hold real numbers, but is of type {array.dtype}")
     if array.dtype == bool:
         return bool(array) if array.ndim == 0 else array.astype(np.uint8)
-    _finite(where, tensor)
+    finite(where, tensor)
     # A copy: what is done to the tensor later changes nothing that is shown.
     if array.ndim == 0:
         return float(array)
     return np.array(array, dtype=np.uint8 if array.dtype == np.uint8 else np.float32, order="C")
 
 
-def _finite(where: str, values: Any) -> Any:
+def finite(where: str, values: Any) -> Any:
+    """Return values, which are named in the ValueError if they are a tensor with NaN or infinity."""
     if isinstance(values, Tensor) and (bad := values.numel() - int(values.isfinite().sum())):
         raise ValueError(f"{where} has {bad} of {values.numel()} numbers that are NaN or infinite; give finite ones")
     return values

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from nfteach.widgets.parts import Number, flatten
+from nfteach.widgets.parts import Number, finite, flatten
 from nfteach.widgets.program.emit import ARRAYS, emitted
 from nfteach.widgets.program.lower import is_known
 from nfteach.widgets.program.record import View, record
@@ -38,7 +38,9 @@ def program_of(
     """
 
     def flat(result: Mapping[str, Any], view: Callable[[Tensor], Any]) -> Any:
-        def plain(_: str, tensor: Tensor) -> Any:
+        def plain(where: str, tensor: Tensor) -> Any:
+            if isinstance(view(tensor), Tensor):  # a constant; what moves is looked at by the page
+                finite(where, tensor)
             if tensor.dim() == 0:
                 return tensor
             if tensor.dtype in (torch.bool, torch.uint8):

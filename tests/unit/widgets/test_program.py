@@ -112,6 +112,17 @@ def request(explorer: Explorer, **state: Any) -> None:
     say(explorer.live, type="program", key="k", drag="", values=[], state=now)
 
 
+def test_a_constant_that_cannot_be_drawn_is_no_program():
+    class Broken(Turned):
+        def picture(self, s):
+            return {"plane": Plane({"dots": Dots(torch.full((3, 2), torch.nan))}), "readout": {"cos": s.angle.cos()}}
+
+    explorer = Broken()
+    with pytest.raises(ValueError, match=r"plane/dots.points has 6 of 6 numbers that are NaN"):
+        explorer.program()
+    explorer.close()
+
+
 def test_the_page_is_sent_a_program_or_why_there_is_none(turned):
     explorer, answers = turned
     request(explorer)

@@ -33,6 +33,8 @@ export class Here {
     /** @type {Map<Control, { timer: number, tell: () => void }>} */
     this.untold = new Map();
     this.alone = false; // no kernel
+    /** @type {Map<string, () => any>} */
+    this.stored = new Map(); // programs that lie in the model, by key, until they are needed
     this.moved = false; // whether anything has been: until then, what was stored is shown
     this.travel = { ms: 0, until: 0 };
   }
@@ -53,7 +55,7 @@ export class Here {
     const stored = model.get("_programs");
     if (stored) {
       this.alone = true;
-      for (const { key, program } of unpack(stored.content, stored.buffers)) await this.add(key, program);
+      for (const { key, program } of stored.content) this.stored.set(key, () => unpack(program, stored.buffers));
     }
     this.run();
   }
@@ -102,7 +104,7 @@ export class Here {
       this.store.show(result, travel);
     } else {
       this.flush();
-      this.want(key, "", []);
+      this.want(key, "", [], travel);
     }
     const { refused } = this.entry(key);
     if (refused !== this.store.refused) {
@@ -111,14 +113,27 @@ export class Here {
     }
   }
   /** @param {string} key  @param {string} drag  @param {number[]} values */
-  want(key, drag, values) {
+  want(key, drag, values, travel = 0) {
     const entry = this.entry(key);
     if (!this.alone && !Object.values(this.wiring.controls).some(({ kind }) => kind === "slider")) return;
     if (entry.waiting || entry.refused || this.refused.has(drag) || entry.programs.length >= VARIANTS) return;
-    if (this.alone) { if (!drag && this.moved) this.store.miss(); return; }
+    if (this.alone) {
+      if (this.stored.has(key)) this.load(key).then(() => { if (!drag) this.run(travel); });
+      else if (!drag && this.moved) this.store.miss();
+      return;
+    }
     entry.waiting = true;
     try { this.store.model.send({ type: "program", key, drag, values, state: this.state() }); } catch { this.alone = true; return; }
     setTimeout(() => { entry.waiting = false; }, PATIENCE);
+  }
+  // A stored program and, with a picture, the drags in it.
+  /** @param {string} key */
+  async load(key) {
+    const choices = key.slice(key.indexOf(","));
+    const keys = [...this.stored.keys()].filter((one) => one === key || (key.startsWith('["",') && (this.wiring.step || one.endsWith(choices)) && !one.startsWith('["",')));
+    const found = keys.map((one) => [one, /** @type {() => any} */ (this.stored.get(one))()]);
+    for (const one of keys) this.stored.delete(one);
+    await Promise.all(found.map(([one, program]) => this.add(one, program)));
   }
   /** @param {any} content */
   async take({ key, program }) {
