@@ -2,8 +2,8 @@
 // screen frame that shows it has been painted, and its picture.
 //
 // The clock is the same for all variants: an answer counts once the browser has painted it. requestAnimationFrame runs
-// just before a frame is painted, and a message posted there arrives just after, or later during a burst of events. The
-// picture is captured once per frame, however often it was drawn since the last one.
+// just before a frame is painted, and a message posted there arrives just after, or later during a burst of events. Of
+// several pictures in one frame the last counts.
 
 window.bench = (() => {
   const draw = CanvasRenderingContext2D.prototype.drawImage;
@@ -44,13 +44,12 @@ window.bench = (() => {
   let last = null;
   let open = null; // the answer that the next frame will show
   const note = () => {
-    if (open) return;
-    const one = { answered: performance.now(), framed: null, painted: null, shot: null };
+    const frame = document.timeline.currentTime; // the same until the next frame begins
+    if (open?.frame === frame) { open.shot = shoot(); return; }
+    const one = { answered: performance.now(), framed: null, painted: null, frame, shot: shoot() };
     bench.notes.push((open = one));
     requestAnimationFrame(() => {
-      if (open === one) open = null;
       one.framed = performance.now();
-      one.shot = shoot();
       waiting.push(one);
       channel.port2.postMessage(0);
     });
@@ -88,15 +87,15 @@ window.bench = (() => {
     last = await digest(shoot());
   };
   CanvasRenderingContext2D.prototype.drawImage = function (...args) {
+    draw.apply(this, args);
     if (canvases?.contains(this.canvas)) note();
-    return draw.apply(this, args);
   };
 
   // All changes of the picture since the last call, or since the key: the times of answering and of painting.
   bench.changes = async () => {
     const found = [];
     for (const { answered, framed, painted, shot } of bench.notes.splice(0)) {
-      if (shot === null) continue; // not shown by any frame yet
+      if (framed === null) continue; // not shown by any frame yet
       const now = await digest(shot);
       if (now !== last) found.push({ answered, framed, painted: painted ?? framed });
       last = now;
