@@ -112,7 +112,7 @@ def request(explorer: Explorer, **state: Any) -> None:
     say(explorer.live, type="program", key="k", drag="", values=[], state=now)
 
 
-def test_a_constant_that_cannot_be_drawn_is_no_program():
+def test_a_constant_that_cannot_be_drawn_is_refused():
     class Broken(Turned):
         def picture(self, s):
             return {"plane": Plane({"dots": Dots(torch.full((3, 2), torch.nan))}), "readout": {"cos": s.angle.cos()}}
