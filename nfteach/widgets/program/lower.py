@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from nfteach.widgets.program.record import Buffer, Node, Recording, Refused, View, line_of, steps_of
+from nfteach.widgets.program.record import Buffer, Node, Recording, Refused, View, line_of, steps_of, views_in
 
 __all__ = [
     "FOLDS",
@@ -135,11 +135,18 @@ def lowered(recording: Recording) -> tuple[list[Buffer], list[Step]]:
     """Return the buffers of a recording, with those that are needed on the way, and its steps in a possible order.
 
     Raises:
-        Refused: an operation that is not known; the message names it, and its line.
+        Refused: an operation that is not known, or a result of one that the page does not compute, such as the factors
+            of a determinant; the message names it, and its line.
     """
     lowering = Lowering(recording)
     for node in recording.nodes:
         lowering.add(node)
+    read = {view.buffer for view in views_in([recording.outputs, recording.texts, recording.guards])}
+    read |= {buffer for step in lowering.steps for buffer in read_by(step)}
+    written = {buffer for step in lowering.steps for buffer in written_by(step)}
+    for node in recording.nodes:
+        if any(out.buffer in read - written for out in node.out):
+            raise Refused(f"a result of {node.op} that is used is not computed by the page{line_of(node.place)}")
     return lowering.buffers, lowering.steps
 
 
@@ -153,7 +160,9 @@ class Lowering:
     # ---- what steps are made of ----------------------------------------------------------------------------------
 
     def map(self, code: str, reads: Sequence[Any], out: View, **details: Any) -> None:
-        """Add a map over the shape of ``out``; what is read is spread to it."""
+        """Add a map over the shape of ``out``; what is read is spread to it. Arguments that ``code`` lacks are not read."""
+        while reads and f"{{{len(reads) - 1}}}" not in code:
+            reads = reads[:-1]
         self.steps.append(
             Map(
                 out.shape,
@@ -601,11 +610,9 @@ class Lowering:
         self.call("product", [a, b], [out], [batch, n, k, m])
 
     def op_linalg_slogdet(self, node: Node, x: View) -> None:
-        self._unread(node, 2)
         self.call("slogdet", [x], node.out[:2], [x.shape[-1]])
 
     def op_linalg_det(self, node: Node, x: View) -> None:
-        self._unread(node, 1)
         self.call("det", [x], node.out[:1], [x.shape[-1]])
 
     def op_linalg_inv_ex(self, node: Node, x: View, check_errors: bool = False) -> None:
@@ -630,9 +637,6 @@ class Lowering:
         if not left:
             a, b, out = map(_transposed, (a, b, out))
         self.call("solve", [a, b], [out], [a.shape[-1], b.shape[-1]])
-
-    def _unread(self, node: Node, kept: int) -> None:
-        """The factors of a decomposition are not computed: gradients of it cannot be recorded."""
 
     def op_loop(self, node: Node, starts: Any, ends: Any, more: View, most: int, body: tuple[Node, ...]) -> None:
         for start, state in zip(starts, node.out, strict=True):

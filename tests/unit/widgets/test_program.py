@@ -38,6 +38,10 @@ REFUSALS: dict[str, tuple[Callable[[Tensor], Any], str]] = {
     "equal": (lambda x: torch.equal(POINTS, POINTS * x), LOOKS),
     "complex": (lambda x: torch.fft.rfft(POINTS * x), "fft"),
     "complex product": (lambda x: (POINTS * x * 1j).real, "complex"),
+    "not computed": (
+        lambda x: torch.linalg.inv_ex(x * torch.eye(2)).info * x,
+        "a result of linalg_inv_ex that is used",
+    ),
     "unknown": (lambda x: torch.linalg.svdvals(POINTS * x), "svd is not known to the page"),
     "unknown function": (
         lambda x: torch.special.bessel_j0(x),
