@@ -160,7 +160,7 @@ class Lowering:
     # ---- what steps are made of ----------------------------------------------------------------------------------
 
     def map(self, code: str, reads: Sequence[Any], out: View, **details: Any) -> None:
-        """Add a map over the shape of ``out``; what is read is spread to it. Arguments that ``code`` lacks are not read."""
+        """Add a map over the shape of ``out``, to which all that ``code`` names is spread."""
         while reads and f"{{{len(reads) - 1}}}" not in code:
             reads = reads[:-1]
         self.steps.append(

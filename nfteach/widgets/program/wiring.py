@@ -87,12 +87,20 @@ def recorded(
 ) -> dict[str, Any]:
     """Record a function of numbers for the page.
 
+    Args:
+        function: a function of tensors float64 (), by their names.
+        inputs: name -> number, those with which it runs once.
+        shape: ``shape(result, view)`` returns the result as nested dictionaries and lists.
+
     Returns:
         ``code``, the text of a module (:func:`~nfteach.widgets.program.emit.emitted`); ``constants``, the number of a
         buffer -> its array; ``inputs``, the names; ``masks``, one for each output; ``tree``, the result with
         ``{"=": output}`` for what is computed, ``{"@": k}`` for what stands in ``arrays`` and ``{"~": pieces}`` for
         texts with numbers; ``texts``, (kind, number, details) for the places in these; ``guards``, (output, value):
         where it differs, the function would do something else.
+
+    Raises:
+        Refused: the function cannot be recorded; the message names the line.
     """
     given = {name: torch.tensor(value, dtype=torch.float64) for name, value in inputs.items()}
 
