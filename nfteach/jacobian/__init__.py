@@ -1,7 +1,6 @@
 """The Jacobian microscope: what a map does near a point, and whether it says so correctly."""
 
 from .any_map import AnyMap
-from .compare import Comparison
 from .finding import ERRORS, NOTES, Finding
 from .inspection import inspect_jacobian
 from .layers import LayersReport, inspect_layers
@@ -13,7 +12,6 @@ __all__ = [
     "NAMES",
     "NOTES",
     "AnyMap",
-    "Comparison",
     "Finding",
     "JacobianReport",
     "LayersReport",

@@ -38,6 +38,9 @@ class Finding:
         code: such as ``log-det-sign``.
         message: the same in words.
         evidence: where, and how large.
+        about: what it concerns: "forward", "log-det", "gradient", "inverse" or "behaviour".
+        gap: how far off, in nats or in coordinates; None where no number says it.
+        size: the size of what is off, so that gap / size is relative.
 
     Raises:
         ValueError: if the code is in neither ``ERRORS`` nor ``NOTES``.
@@ -46,6 +49,9 @@ class Finding:
     code: str
     message: str
     evidence: dict[str, Any] = field(default_factory=dict)
+    about: str = "behaviour"
+    gap: float | None = None
+    size: float = 0.0
 
     def __post_init__(self) -> None:
         if self.code not in ERRORS | NOTES:
@@ -61,12 +67,12 @@ class Finding:
 
 
 def counted(number: int, one: str, more: str) -> str:
-    """1 entry is, 2 entries are."""
+    """Return "1 entry is", "2 entries are"."""
     return f"{number} {one if number == 1 else more}"
 
 
 def at_points(where: Tensor) -> str:
-    """Where (B,) something holds, in words: at the point, at both points, at all 6 points, at 2 of 6 points."""
+    """Return where (B,) something holds: at the point, at both points, at all 6 points, at 2 of 6 points."""
     hits, B = int(where.sum()), len(where)
     if hits < B:
         return f"at {hits} of {B} points"

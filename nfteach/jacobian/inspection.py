@@ -13,8 +13,9 @@ from .adapt import Map, adapt, as_points
 from .autograd import jacobian
 from .borrowed import on_its_own
 from .calls import first_that_runs, moved_by_others, neighbours, noticeable, repeats
+from .facts import Behaviour
 from .measure import Claim, InOwnDtype, Inverse, in_own_dtype, read_claim, try_inverse
-from .report import Behaviour, JacobianReport
+from .report import JacobianReport
 from .rng import seeded
 from .structure import Structure, recognise
 from .twin import changes, own_dtype, state, with_parameters_moved

@@ -4,31 +4,29 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 
+from .facts import Facts
 from .finding import Finding, at_points, counted
-from .tolerances import conditioning, inverse_tolerance, tolerance, worst
+from .tolerances import conditioning, inverse_tolerance, missed, tolerance, worst
 from .witnesses import FORWARD, REVERSE
-
-if TYPE_CHECKING:
-    from .report import JacobianReport
 
 __all__ = ["MISBEHAVIOUR"]
 
 
-def _coupled(report: JacobianReport) -> Iterator[Finding]:
-    if report.samples_coupled:
+def _coupled(facts: Facts) -> Iterator[Finding]:
+    if facts.samples_coupled:
         message = (
             "A sample's output changes when only the other samples of its batch change (batch statistics do this): "
             "the map acts on whole batches, and no log-det of a single sample describes it. In a module, try .eval()."
         )
-        yield Finding("samples-coupled", message, {"moved by": float(report.behaviour.moved_by_others.max())})
+        yield Finding("samples-coupled", message, {"moved by": float(facts.behaviour.moved_by_others.max())})
 
 
-def _non_deterministic(report: JacobianReport) -> Iterator[Finding]:
-    behaviour = report.behaviour
+def _non_deterministic(facts: Facts) -> Iterator[Finding]:
+    behaviour = facts.behaviour
     if behaviour.again > behaviour.noticeable:
         message = (
             "Called a second time with the same x, the map gives another y: it keeps a state that its calls change, "
@@ -44,7 +42,7 @@ def _non_deterministic(report: JacobianReport) -> Iterator[Finding]:
             "this), so it has no one Jacobian. In a module, try .eval()."
         )
         yield Finding("non-deterministic", message, {"moved by": behaviour.noise})
-    elif report.log_det_drawn:
+    elif facts.log_det_drawn:
         message = (
             "The same x gives the same y, but another log-det from call to call: it is a random estimate (of a trace, "
             "for instance), and was not held against the Jacobian."
@@ -52,8 +50,8 @@ def _non_deterministic(report: JacobianReport) -> Iterator[Finding]:
         yield Finding("non-deterministic", message, {"log-det moved by": behaviour.log_det_moved})
 
 
-def _changes_state(report: JacobianReport) -> Iterator[Finding]:
-    behaviour = report.behaviour
+def _changes_state(facts: Facts) -> Iterator[Finding]:
+    behaviour = facts.behaviour
     if behaviour.state_changed and behaviour.again <= behaviour.noticeable:
         message = (
             "A call changes what the map keeps (running statistics and a first call that sets parameters from the data "
@@ -62,8 +60,8 @@ def _changes_state(report: JacobianReport) -> Iterator[Finding]:
         yield Finding("changes-state", message, {"changed": ", ".join(behaviour.state_changed[:6])})
 
 
-def _gradient_cut(report: JacobianReport) -> Iterator[Finding]:
-    heard = report.witnesses
+def _gradient_cut(facts: Facts) -> Iterator[Finding]:
+    heard = facts.witnesses
     if heard is None:
         return
     if REVERSE in heard.unheard:
@@ -71,9 +69,9 @@ def _gradient_cut(report: JacobianReport) -> Iterator[Finding]:
             f"Reverse mode cannot go through the map, so nothing that stands before it can be trained; J here is by "
             f"{heard.trusted}. Asked for a gradient it raises: {heard.unheard[REVERSE]}"
         )
-        yield Finding("gradient-cut", message)
+        yield Finding("gradient-cut", message, about="gradient")
     elif REVERSE in heard.wrong:
-        told, true = report.jacobian_autograd, report.jacobian
+        told, true = facts.jacobian_autograd, facts.jacobian
         # The entry that is furthest off beside what stands in its row.
         gap = (told - true).abs() / torch.maximum(told.abs(), true.abs()).amax(2, keepdim=True).clamp(min=1e-300)
         gap = gap.nan_to_num(nan=math.inf)
@@ -96,57 +94,56 @@ def _gradient_cut(report: JacobianReport) -> Iterator[Finding]:
             f"dy{i + 1}/dx{j + 1} by autograd": told[b, i, j].item(),
             f"by {heard.trusted}": true[b, i, j].item(),
         }
-        yield Finding("gradient-cut", message, evidence | worst(report, gap.amax((1, 2))))
+        yield Finding("gradient-cut", message, evidence | worst(facts, gap.amax((1, 2))), about="gradient")
     elif FORWARD in heard.wrong:
         message = (
             f"Forward mode is wrong {at_points(heard.at)}, while reverse mode and differences agree: "
             "a jvp that was written by hand is wrong."
         )
-        yield Finding("gradient-cut", message, {"off by, relatively": heard.gap[FORWARD]})
+        yield Finding("gradient-cut", message, {"off by, relatively": heard.gap[FORWARD]}, about="gradient")
 
 
-def _precision(report: JacobianReport) -> Iterator[Finding]:
-    if report.behaviour.low_precision:
+def _precision(facts: Facts) -> Iterator[Finding]:
+    if facts.behaviour.low_precision:
         message = (
             "The map does not run in float64, so everything here was measured in the precision of x and the smaller "
             "differences mean nothing."
         )
-        yield Finding("low-precision", message, {"in float64": report.behaviour.low_precision})
-    elif report.inverse.low_precision:
+        yield Finding("low-precision", message, {"in float64": facts.behaviour.low_precision})
+    elif facts.inverse.low_precision:
         message = (
             "The map runs in float64 and its inverse does not, so x -> y -> x was tried in the layer's own precision."
         )
-        yield Finding("low-precision", message, {"in float64": report.inverse.low_precision})
+        yield Finding("low-precision", message, {"in float64": facts.inverse.low_precision})
 
 
-def _own_dtype(report: JacobianReport) -> Iterator[Finding]:
-    own = report.behaviour.in_own_dtype
+def _own_dtype(facts: Facts) -> Iterator[Finding]:
+    own = facts.behaviour.in_own_dtype
     if own is None:
         return
     name, eps = str(own.dtype).removeprefix("torch."), torch.finfo(own.dtype).eps
-    sound = report.finite & ~report.singular
-    missed = own.inverse.error
-    if missed is not None and report.inverse_error is not None and not report.inverse.low_precision:
-        allowed = inverse_tolerance(report, eps)
+    sound = facts.finite & ~facts.singular
+    error = own.inverse.error
+    if error is not None and facts.inverse_error is not None and not facts.inverse.low_precision:
+        allowed = inverse_tolerance(facts, eps)
         # Where conditioning alone may cost every digit, a miss is nobody's fault; where float64 misses, it is known.
-        explained = (allowed > 0.1) | (report.inverse_error > inverse_tolerance(report, report.eps))
-        bad = (missed > allowed) & ~explained & sound & ~own.lost
+        explained = (allowed > 0.1) | (facts.inverse_error > inverse_tolerance(facts, facts.eps))
+        bad = (error > allowed) & ~explained & sound & ~own.lost
         if bad.any():
             message = (
                 f"In {name}, as the layer is used, the inverse does not lead back {at_points(bad)}, "
                 "though in float64 it does and J is well enough conditioned: the formula cancels."
             )
-            miss = missed.where(bad, torch.zeros_like(missed))
-            yield Finding("inverse-wrong", message, {"largest miss": miss.max().item()} | worst(report, miss))
+            yield missed(facts, message, error.where(bad, torch.zeros_like(error)))
     if (own.lost & sound).any():
         message = f"In {name}, as the layer is used, NaN or infinity comes out where float64 gives a number."
-        yield Finding("low-precision", message, worst(report, (own.lost & sound).double()))
-    elif own.log_det_gap is not None and not report.log_det_drawn:
-        far = (own.log_det_gap > 10 * tolerance(report) + 1e-2 + 1000 * eps * (1 + conditioning(report))) & sound
+        yield Finding("low-precision", message, worst(facts, (own.lost & sound).double()))
+    elif own.log_det_gap is not None and not facts.log_det_drawn:
+        far = (own.log_det_gap > 10 * tolerance(facts) + 1e-2 + 1000 * eps * (1 + conditioning(facts))) & sound
         if far.any():
             gap = own.log_det_gap.where(far, torch.zeros_like(own.log_det_gap))
             message = f"In {name}, as the layer is used, its log-det loses digits that float64 keeps."
-            yield Finding("low-precision", message, {"off by": gap.max().item()} | worst(report, gap))
+            yield Finding("low-precision", message, {"off by": gap.max().item()} | worst(facts, gap))
 
 
 MISBEHAVIOUR = (_coupled, _non_deterministic, _changes_state, _gradient_cut, _precision, _own_dtype)

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor
 
+from .facts import Facts
+from .finding import Finding
 from .numbers import short_vector
 from .witnesses import CENTRAL
 
-if TYPE_CHECKING:
-    from .report import JacobianReport
-
-__all__ = ["apart", "conditioning", "disagrees", "inverse_tolerance", "tolerance", "worst"]
+__all__ = ["apart", "conditioning", "disagrees", "inverse_tolerance", "missed", "tolerance", "worst"]
 
 # What an entry by central differences is good to.
 _EPS_OF_DIFFERENCES = 1e-9
@@ -26,42 +25,50 @@ def apart(a: Tensor, b: Tensor) -> Tensor:
     return (a - b).abs().nan_to_num(nan=math.inf).where(~same, torch.zeros_like(a))
 
 
-def conditioning(report: JacobianReport) -> Tensor:
+def conditioning(facts: Facts) -> Tensor:
     """Return by how much rounding may grow: the condition numbers (B,), at most 1e12, and 1 where unknown."""
-    return report.condition_number.nan_to_num(nan=1.0, posinf=1e12).clamp(max=1e12)
+    return facts.condition_number.nan_to_num(nan=1.0, posinf=1e12).clamp(max=1e12)
 
 
-def tolerance(report: JacobianReport, eps: float = 0.0) -> Tensor:
+def tolerance(facts: Facts, eps: float = 0.0) -> Tensor:
     """(B,) how far two log-dets in nats may lie apart: rounding, as the condition number enlarges it.
 
     Args:
-        report: tells the arithmetic of J.
+        facts: tells the arithmetic of J.
         eps: the rounding unit of what is held against it, where that is coarser.
     """
-    eps = max(eps, report.eps, _EPS_OF_DIFFERENCES if report.witness == CENTRAL else 0.0)
-    size = report.log_det_jacobian.abs().nan_to_num(nan=0.0, posinf=0.0)
-    return (1e-6 if eps < 1e-12 else 1e-5 if eps < 1e-8 else 1e-3) * (1 + size) + 100 * eps * conditioning(report)
+    eps = max(eps, facts.eps, _EPS_OF_DIFFERENCES if facts.witness == CENTRAL else 0.0)
+    size = facts.log_det_jacobian.abs().nan_to_num(nan=0.0, posinf=0.0)
+    return (1e-6 if eps < 1e-12 else 1e-5 if eps < 1e-8 else 1e-3) * (1 + size) + 100 * eps * conditioning(facts)
 
 
-def disagrees(report: JacobianReport, claimed: Tensor, eps: float = 0.0) -> Tensor:
+def disagrees(facts: Facts, claimed: Tensor, eps: float = 0.0) -> Tensor:
     """(B,) bool: where a log-det is not that of the Jacobian."""
-    gap = (claimed - report.log_det_jacobian).abs()
-    both_infinite = claimed == report.log_det_jacobian
-    return ~((gap <= tolerance(report, eps)) | both_infinite)
+    gap = (claimed - facts.log_det_jacobian).abs()
+    both_infinite = claimed == facts.log_det_jacobian
+    return ~((gap <= tolerance(facts, eps)) | both_infinite)
 
 
-def worst(report: JacobianReport, size: Tensor) -> dict[str, Any]:
+def worst(facts: Facts, size: Tensor) -> dict[str, Any]:
+    """Return the point where ``size`` (B,) is largest, as evidence."""
     at = int(size.nan_to_num(nan=math.inf).argmax())
-    return {"point": at + 1, "x": short_vector(report.x[at])}
+    return {"point": at + 1, "x": short_vector(facts.x[at])}
 
 
-def inverse_tolerance(report: JacobianReport, eps: float) -> Tensor:
+def inverse_tolerance(facts: Facts, eps: float) -> Tensor:
     """(B,) how far x -> y -> x may miss in an arithmetic of rounding unit ``eps``.
 
     Rounding in y comes back enlarged by 1 / (the smallest stretch of J), and by the condition number where the layer
     works in several steps.
     """
-    x, y = (values.double().abs().amax(1).nan_to_num(nan=0.0, posinf=0.0) for values in (report.x, report.y))
+    x, y = (values.double().abs().amax(1).nan_to_num(nan=0.0, posinf=0.0) for values in (facts.x, facts.y))
     size = 1 + x + y
-    back = y / report.smallest_stretch.nan_to_num(nan=1.0).clamp(min=torch.finfo(torch.float64).tiny)
-    return (1e-6 if eps < 1e-12 else 1e-2) * size + 1000 * eps * (conditioning(report) * size + back)
+    back = y / facts.smallest_stretch.nan_to_num(nan=1.0).clamp(min=torch.finfo(torch.float64).tiny)
+    return (1e-6 if eps < 1e-12 else 1e-2) * size + 1000 * eps * (conditioning(facts) * size + back)
+
+
+def missed(facts: Facts, message: str, error: Tensor) -> Finding:
+    """Return the finding that x -> y -> x misses by ``error`` (B,), in coordinates."""
+    gap = error.max().item()
+    evidence = {"largest miss": gap} | worst(facts, error)
+    return Finding("inverse-wrong", message, evidence, about="inverse", gap=gap, size=facts.x.abs().max().item())

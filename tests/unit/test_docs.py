@@ -86,7 +86,7 @@ def test_no_section_is_about_a_code_that_is_gone():
 def test_every_attribute_of_a_report_is_in_the_table():
     listed = [name.partition("(")[0] for row in table("What it gives") for name in in_backticks(row[0])]
     fields = {field.name for field in dataclasses.fields(JacobianReport)}
-    others = {name for name in vars(JacobianReport) if not name.startswith("_")}
+    others = {name for name in dir(JacobianReport) if not name.startswith("_")}
     assert len(listed) == len(set(listed))
     assert set(listed) == fields | others
 

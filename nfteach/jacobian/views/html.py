@@ -4,16 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from html import escape
-from typing import TYPE_CHECKING
 
+from ..diagnosis import Diagnosis
 from ..numbers import value_at
 from . import words
 from .heatmap import heat_map, legend
 from .tables import badge, finding_card, html_table
 from .tex import plain_tex
-
-if TYPE_CHECKING:
-    from ..report import JacobianReport
 
 __all__ = ["STYLE", "render_html"]
 
@@ -52,14 +49,14 @@ border-bottom:1px solid var(--jp-border-color2,#8886)}
 </style>"""
 
 
-def render_html(report: JacobianReport) -> str:
+def render_html(report: Diagnosis) -> str:
     """The verbose report with the heat map, one ``<div class="nfteach-report">``."""
     parts = (_header, _findings, _pictures, _structure, _formula, _determinant, _inverse, _behaviour)
     body = "".join(section for part in (parts[:2] if report.behaviour.raised else parts) for section in part(report))
     return f'{STYLE}<div class="nfteach-report">{body}</div>'
 
 
-def _header(report: JacobianReport) -> Iterator[str]:
+def _header(report: Diagnosis) -> Iterator[str]:
     errors = sum(finding.severity == "error" for finding in report.findings)
     name = report.structure.name if report.structure is not None else "no structure: J is nowhere finite"
     yield (
@@ -68,12 +65,12 @@ def _header(report: JacobianReport) -> Iterator[str]:
     )
 
 
-def _findings(report: JacobianReport) -> Iterator[str]:
+def _findings(report: Diagnosis) -> Iterator[str]:
     yield f"<p>{escape(words.verdict(report))}</p>"
     yield from map(finding_card, report.findings)
 
 
-def _pictures(report: JacobianReport) -> Iterator[str]:
+def _pictures(report: Diagnosis) -> Iterator[str]:
     s, J = report.structure, report.jacobian[0]
     if s is None:
         return
@@ -88,14 +85,14 @@ def _pictures(report: JacobianReport) -> Iterator[str]:
     yield f'<div class="maps">{figures}</div>{legend(J, s)}'
 
 
-def _structure(report: JacobianReport) -> Iterator[str]:
+def _structure(report: Diagnosis) -> Iterator[str]:
     name = report.structure.name if report.structure is not None else "unknown"
     yield "".join(f'<p class="quiet">{escape(line)}</p>' for line in words.witness_lines(report))
     yield f"<h4>Structure: {escape(name)}</h4>"
     yield "".join(f"<p>{escape(line)}</p>" for line in words.structure_lines(report))
 
 
-def _formula(report: JacobianReport) -> Iterator[str]:
+def _formula(report: Diagnosis) -> Iterator[str]:
     if not report.formula and not report.terms:
         return
     yield "<h4>The map's own formula</h4>"
@@ -108,16 +105,16 @@ def _formula(report: JacobianReport) -> Iterator[str]:
         yield html_table(rows, classes="terms", head=False)
 
 
-def _determinant(report: JacobianReport) -> Iterator[str]:
+def _determinant(report: Diagnosis) -> Iterator[str]:
     yield "<h4>Determinant, by every route</h4>"
     yield html_table(words.determinant_table(report, POINTS_SHOWN), classes="routes")
     yield "".join(f"<p>{escape(line)}</p>" for line in words.determinant_lines(report, POINTS_SHOWN))
 
 
-def _inverse(report: JacobianReport) -> Iterator[str]:
+def _inverse(report: Diagnosis) -> Iterator[str]:
     yield f"<h4>Inverse</h4><p>{escape(words.inverse_line(report))}</p>"
 
 
-def _behaviour(report: JacobianReport) -> Iterator[str]:
+def _behaviour(report: Diagnosis) -> Iterator[str]:
     lines = "".join(f"<p>{escape(line)}</p>" for line in words.behaviour_lines(report))
     yield f"<h4>When it is called again, and moved</h4>{lines}"

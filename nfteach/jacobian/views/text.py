@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
+from ..diagnosis import Diagnosis
 from ..numbers import coordinate, number, value_at
 from . import words
 from .tables import text_table
 from .tex import plain_tex
-
-if TYPE_CHECKING:
-    from ..report import JacobianReport
 
 __all__ = ["WIDTH", "render_text", "wrap"]
 
@@ -26,7 +23,7 @@ CELLS = 24
 POINTS_SHOWN = 4
 
 
-def render_text(report: JacobianReport) -> str:
+def render_text(report: Diagnosis) -> str:
     """The verbose report."""
     lines = [words.headline(report), "=" * WIDTH, words.points_line(report)]
     if report.behaviour.raised:
@@ -51,7 +48,7 @@ def wrap(text: str, indent: str = "", width: int = WIDTH - 2) -> list[str]:
     return textwrap.wrap(text, width, subsequent_indent=indent)
 
 
-def _formula(report: JacobianReport) -> Iterator[str]:
+def _formula(report: Diagnosis) -> Iterator[str]:
     if report.formula:
         yield from wrap(plain_tex(report.formula), "    ")
     if report.terms:
@@ -60,7 +57,7 @@ def _formula(report: JacobianReport) -> Iterator[str]:
         yield from (f"  {line}" for line in text_table(rows, left=2, gap=1))
 
 
-def _entries(report: JacobianReport) -> Iterator[str]:
+def _entries(report: Diagnosis) -> Iterator[str]:
     s = report.structure
     if s is None:
         yield "J is nowhere finite."
@@ -83,7 +80,7 @@ def _entries(report: JacobianReport) -> Iterator[str]:
         yield from wrap(line)
 
 
-def _picture(report: JacobianReport, rows: tuple[int, ...], columns: tuple[int, ...]) -> Iterator[str]:
+def _picture(report: Diagnosis, rows: tuple[int, ...], columns: tuple[int, ...]) -> Iterator[str]:
     s = report.structure
     at = torch.tensor(rows)[:, None], torch.tensor(columns)
     J, zero, one = report.jacobian[0][at], s.zero[at], s.one[at]
@@ -128,20 +125,20 @@ def _cells(zero: Tensor, one: Tensor) -> Iterator[str]:
         yield "  " + " ".join(line)
 
 
-def _structure(report: JacobianReport) -> Iterator[str]:
+def _structure(report: Diagnosis) -> Iterator[str]:
     if report.structure is not None:
         yield report.structure.name.upper()
     for line in words.structure_lines(report):
         yield from wrap(line)
 
 
-def _determinant(report: JacobianReport) -> Iterator[str]:
+def _determinant(report: Diagnosis) -> Iterator[str]:
     yield from text_table(words.determinant_table(report, POINTS_SHOWN))
     for line in words.determinant_lines(report, POINTS_SHOWN):
         yield from wrap(line)
 
 
-def _verdict(report: JacobianReport) -> Iterator[str]:
+def _verdict(report: Diagnosis) -> Iterator[str]:
     yield from wrap(words.verdict(report))
     for finding in report.findings:
         mark = "✗" if finding.severity == "error" else "note"

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
+from ..diagnosis import Diagnosis
 from ..finding import at_points, counted
 from ..numbers import ROUNDING, condition, coordinate, gap, number
 from ..witnesses import FORWARD, REVERSE
-
-if TYPE_CHECKING:
-    from ..report import JacobianReport
 
 __all__ = [
     "Route",
@@ -40,12 +38,12 @@ class Route(NamedTuple):
     gap: float | None
 
 
-def headline(report: JacobianReport) -> str:
+def headline(report: Diagnosis) -> str:
     kind = "torch Transform" if report.kind == "transform" else report.kind
     return f"{report.name}: a {kind} of D = {report.dim} dimension{'s' if report.dim > 1 else ''}"
 
 
-def points_line(report: JacobianReport) -> str:
+def points_line(report: Diagnosis) -> str:
     if report.behaviour.raised:
         return f"None of the {len(report.x)} points could be looked at."
     given = len(report.x)
@@ -60,7 +58,7 @@ def points_line(report: JacobianReport) -> str:
     return f"Looked at {given} point{'s' if given > 1 else ''}{near}, on a copy in {precision}.{manner}"
 
 
-def witness_lines(report: JacobianReport) -> list[str]:
+def witness_lines(report: Diagnosis) -> list[str]:
     """Who told J, who agrees, and who is wrong."""
     heard = report.witnesses
     if heard is None:
@@ -84,7 +82,7 @@ def witness_lines(report: JacobianReport) -> list[str]:
     return [f"Told by {heard.trusted}. {said[:1].upper()}{said[1:]}." if lines else f"Told by {heard.trusted}."]
 
 
-def behaviour_lines(report: JacobianReport) -> list[str]:
+def behaviour_lines(report: Diagnosis) -> list[str]:
     """What happens when the map is called again, and when its parameters are moved."""
     behaviour = report.behaviour
     if behaviour.raised:
@@ -116,7 +114,7 @@ def behaviour_lines(report: JacobianReport) -> list[str]:
     return [line for line in lines if line]
 
 
-def routes(report: JacobianReport) -> list[Route]:
+def routes(report: Diagnosis) -> list[Route]:
     """Every way to log|det J| that there is, the claim first."""
     true = report.log_det_jacobian
 
@@ -136,7 +134,7 @@ def routes(report: JacobianReport) -> list[Route]:
     return found
 
 
-def determinant_table(report: JacobianReport, points: int) -> list[list[str]]:
+def determinant_table(report: Diagnosis, points: int) -> list[list[str]]:
     """A heading, then each route to log|det J|, then sign and condition number: at the first ``points`` points."""
     shown = min(len(report.x), points)
     table = [["log|det J| in nats", *(f"point {b + 1}" for b in range(shown)), "apart by"]]
@@ -148,7 +146,7 @@ def determinant_table(report: JacobianReport, points: int) -> list[list[str]]:
     return table
 
 
-def determinant_lines(report: JacobianReport, points: int) -> list[str]:
+def determinant_lines(report: Diagnosis, points: int) -> list[str]:
     """How to read that table, and what it says."""
     B = len(report.x)
     first = f" The first {points} of {B} points are shown." if points < B else ""
@@ -159,13 +157,13 @@ def determinant_lines(report: JacobianReport, points: int) -> list[str]:
     return [*lines, claim] if (claim := claim_line(report)) else lines
 
 
-def shown_reordered(report: JacobianReport) -> bool:
+def shown_reordered(report: Diagnosis) -> bool:
     """Whether J deserves a second picture, in the order found."""
     s = report.structure
     return s.reordered and s.name not in {"upper triangular", "permutation"}
 
 
-def claim_line(report: JacobianReport) -> str:
+def claim_line(report: Diagnosis) -> str:
     """What the claim came as, where that deserves a word."""
     claim, B = report.claim, len(report.x)
     if claim.layout == "none":
@@ -183,7 +181,7 @@ def claim_line(report: JacobianReport) -> str:
     )
 
 
-def sign_line(report: JacobianReport) -> str:
+def sign_line(report: Diagnosis) -> str:
     up, down = int((report.sign > 0).sum()), int((report.sign < 0).sum())
     if up and down:
         return f"positive at {up} points, negative at {down}: the map folds"
@@ -194,7 +192,7 @@ def sign_line(report: JacobianReport) -> str:
     return f"positive at {up}, negative at {down}, zero or unknown at {len(report.sign) - up - down}"
 
 
-def structure_lines(report: JacobianReport) -> list[str]:
+def structure_lines(report: Diagnosis) -> list[str]:
     """How the structure was recognised, and what else is true of it."""
     s = report.structure
     if s is None:
@@ -219,7 +217,7 @@ def structure_lines(report: JacobianReport) -> list[str]:
     return lines
 
 
-def _cost_line(report: JacobianReport) -> str:
+def _cost_line(report: Diagnosis) -> str:
     s, D = report.structure, report.dim
     elimination = max(1, D**3 // 3)  # multiply-adds of an LU decomposition
     if s.name == "dense":
@@ -233,7 +231,7 @@ def _cost_line(report: JacobianReport) -> str:
     return f"Cost of the determinant: {s.cost} instead of O(D³){numbers}."
 
 
-def inverse_line(report: JacobianReport) -> str:
+def inverse_line(report: Diagnosis) -> str:
     inverse = report.inverse
     if inverse.failure:
         return f"asked for, it answers: {inverse.failure}"
@@ -245,7 +243,7 @@ def inverse_line(report: JacobianReport) -> str:
     return f"x → y → x comes back within {'1e-9' if worst < ROUNDING else gap(worst)} at every point"
 
 
-def verdict(report: JacobianReport) -> str:
+def verdict(report: Diagnosis) -> str:
     errors = sum(finding.severity == "error" for finding in report.findings)
     if errors:
         return f"{errors} errors." if errors > 1 else "One error."

@@ -1,0 +1,162 @@
+"""Facts: everything that was measured of a map at some points, and what follows from it by arithmetic."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import torch
+from torch import Tensor
+
+from .measure import Claim, InOwnDtype, Inverse
+from .structure import Structure
+from .witnesses import REVERSE, Witnesses
+
+__all__ = ["Behaviour", "Facts"]
+
+
+@dataclass(frozen=True)
+class Behaviour:
+    """How a map behaves when it is called.
+
+    Attributes:
+        moved_by_others: (B,) how far y moves when only other samples change.
+        manner: in which it takes its points: "all at once", "one by one" or "never alone".
+        low_precision: "" or why it would not run in float64.
+        raised: "" or what it raised, in every dtype and manner.
+        noise: how far y moves when only the random state is another one.
+        again: how far y moves when it is called a second time just so; infinity if it then raises.
+        log_det_moved: how far the claimed log-det moves in either case, in nats.
+        noticeable: what is more than rounding in these three.
+        state_changed: the parameters, buffers and flags that a call changes.
+        in_own_dtype: the same in the layer's own dtype, where that is not float64.
+    """
+
+    moved_by_others: Tensor
+    manner: str = "all at once"
+    low_precision: str = ""
+    raised: str = ""
+    noise: float = 0.0
+    again: float = 0.0
+    log_det_moved: float = 0.0
+    noticeable: float = 0.0
+    state_changed: tuple[str, ...] = ()
+    in_own_dtype: InOwnDtype | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Facts:
+    """What was measured of a map at B points of D dimensions.
+
+    Attributes:
+        name, kind: of the map: "flow", "transform", "module" or "function".
+        x, y: (B, D) the points and their images, flattened.
+        jacobian: (B, D, D) float64; entry [b, i, j] is dy_i/dx_j at point b, as told by ``witness``.
+        jacobian_autograd: the same by reverse mode: it differs only where autograd is wrong about the map.
+        log_det: (B,) nats, as the map claims it; None if it claims none.
+        log_det_jacobian: (B,) nats, log|det J| of ``jacobian`` by elimination.
+        log_det_autograd: (B,) nats, the same of ``jacobian_autograd``.
+        sign: (B,) the sign of det J: +1, -1, or 0.
+        condition_number: (B,) the largest stretch over the smallest.
+        smallest_stretch: (B,) the smallest singular value of J.
+        structure: the :class:`Structure` that J has at every point looked at; None where J is nowhere finite.
+        witnesses: what reverse mode, forward mode and central differences say; None if they could not be compared.
+        claim, inverse: what the map says, and what came of x -> y -> x.
+        formula, terms: the map's own formula (TeX) and its quantities at x, where it tells them.
+        terms_per_point: the names of those terms that have a value at each point; the others are parameters.
+        eps: the rounding unit of the arithmetic.
+        behaviour: what happens when it is called again, with other samples, with another random state.
+    """
+
+    name: str
+    kind: str
+    x: Tensor
+    y: Tensor
+    jacobian: Tensor
+    jacobian_autograd: Tensor
+    log_det_autograd: Tensor
+    log_det_jacobian: Tensor
+    sign: Tensor
+    condition_number: Tensor
+    smallest_stretch: Tensor
+    claim: Claim
+    inverse: Inverse
+    witnesses: Witnesses | None
+    structure: Structure | None
+    log_det_by: str
+    per_dimension_by_design: bool
+    formula: str
+    terms: dict[str, Tensor]
+    terms_per_point: frozenset[str]
+    eps: float
+    behaviour: Behaviour
+
+    @property
+    def dim(self) -> int:
+        """D."""
+        return self.x.shape[1]
+
+    @property
+    def log_det(self) -> Tensor | None:
+        return self.claim.values
+
+    @property
+    def inverse_error(self) -> Tensor | None:
+        """(B,) the largest coordinate of |x - inverse(forward(x))|; None if there is no inverse."""
+        return self.inverse.error
+
+    @property
+    def witness(self) -> str:
+        """Who told ``jacobian``: "reverse mode", "forward mode" or "central differences"."""
+        return self.witnesses.trusted if self.witnesses is not None else REVERSE
+
+    @property
+    def log_det_structure(self) -> Tensor:
+        """(B,) nats, log|det J| at x by the structure's own short cut; NaN where J is not finite."""
+        values = torch.full_like(self.log_det_jacobian, torch.nan)
+        usable = self.jacobian.flatten(1).isfinite().all(1)
+        if self.structure is not None:
+            values[usable] = self.structure.log_det[: int(usable.sum())]
+        return values
+
+    @property
+    def first_terms(self) -> dict[str, Tensor]:
+        """The terms at the first point."""
+        return {name: value[0] if name in self.terms_per_point else value for name, value in self.terms.items()}
+
+    @property
+    def steady(self) -> bool:
+        """Whether the same x gives the same y, call after call and whatever the random state."""
+        return max(self.behaviour.again, self.behaviour.noise) <= self.behaviour.noticeable
+
+    @property
+    def log_det_drawn(self) -> bool:
+        """Whether the same x gets another log-det from call to call, such as a random estimate of a trace."""
+        size = 1 + (
+            self.log_det.abs().nan_to_num(nan=0.0, posinf=0.0, neginf=0.0).max() if self.log_det is not None else 0
+        )
+        return self.behaviour.log_det_moved > max(1e-6, 1e4 * self.eps) * float(size)
+
+    @property
+    def samples_coupled(self) -> bool:
+        return bool((self.behaviour.moved_by_others > self.behaviour.noticeable).any())
+
+    @property
+    def finite(self) -> Tensor:
+        """(B,) bool: where y, J and the claimed log-det are all finite."""
+        finite = self.y.isfinite().all(1) & self.jacobian.flatten(1).isfinite().all(1)
+        return finite & self.log_det.isfinite() if self.log_det is not None else finite
+
+    @cached_property
+    def singular(self) -> Tensor:
+        """(B,) bool: where det J is zero up to rounding."""
+        if self.structure is not None and "triangular" in self.structure.name:
+            # A product of the diagonal stays exact however badly conditioned the triangle is.
+            return (self.log_det_structure == -torch.inf) & self.finite
+        # Rows and columns of very different size are no loss of rank: bring the largest entry of each to 1 first.
+        J = self.jacobian.nan_to_num(nan=0.0, posinf=0.0, neginf=0.0)
+        for axis in (2, 1):
+            largest = J.abs().amax(axis, keepdim=True)
+            J = J / largest.where(largest > 0, torch.ones_like(largest))
+        values = torch.linalg.svdvals(J)
+        return (values[:, -1] <= self.dim * self.eps * values[:, 0]) & self.finite
