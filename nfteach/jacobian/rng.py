@@ -1,15 +1,15 @@
-"""Fixed seeds that leave the global random generators as they were."""
+"""Fixed seeds and modes of torch, which leave the global generators and the caller's modes as they were."""
 
 from __future__ import annotations
 
 import random
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 
 import numpy as np
 import torch
 
-__all__ = ["seeded"]
+__all__ = ["modes_at_rest", "seeded"]
 
 _SPARES: list[np.random.MT19937] = []  # those in use are not here, so that blocks may be nested
 
@@ -36,3 +36,19 @@ def seeded(seed: int) -> Iterator[None]:
             np.random.set_bit_generator(of_numpy)
             _SPARES.append(spare)
             random.setstate(of_python)
+
+
+@contextmanager
+def modes_at_rest() -> Iterator[None]:
+    """Run the block in torch's own modes, whatever the caller's are: gradients on, autocast and inference mode off.
+
+    The caller's modes are restored after the block. Deterministic algorithms and the detection of anomalies are left as
+    the caller has set them.
+    """
+    with ExitStack() as modes:
+        modes.enter_context(torch.inference_mode(False))
+        modes.enter_context(torch.enable_grad())
+        for device in ("cpu", "cuda"):
+            if torch.is_autocast_enabled(device):
+                modes.enter_context(torch.autocast(device, enabled=False))
+        yield

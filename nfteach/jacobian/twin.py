@@ -8,7 +8,7 @@ import types
 import weakref
 from collections import deque
 from collections.abc import Iterable, Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -16,14 +16,16 @@ from torch.distributions import Distribution
 from torch.distributions.transforms import Transform
 from torch.distributions.transforms import _InverseTransform as InverseTransform
 
-from .reach import attributes_of, slots, storage_of
+from .reach import Reach, attributes_of, slots, storage_of
 
 __all__ = [
+    "Account",
     "InverseTransform",
     "changes",
     "copied",
     "own_device",
     "own_dtype",
+    "parameters_account",
     "state",
     "twins",
     "twins_at_rest",
@@ -111,10 +113,43 @@ def _tie(pairs: Iterable[tuple[Tensor, Tensor]], dtype: torch.dtype | None = Non
                 double.data = whole.as_strided(tensor.shape, tensor.stride(), tensor.storage_offset())
 
 
-def with_parameters_moved(*originals: Any, by: float, seed: int) -> tuple[Any, ...] | None:
-    """Twins whose parameters are moved by Gaussian noise; None if there is nothing to move.
+class Account(NamedTuple):
+    """The parameters that ``with_parameters_moved`` finds, by the paths to them, such as ``Scale.net.0.weight``.
 
-    Parameters are ``nn.Parameter`` and what else requires a gradient. The noise has ``by`` times the standard deviation
+    Attributes:
+        moved: those that it moves.
+        frozen: parameters with ``requires_grad=False``, which are left alone.
+        unmoved: (path, reason) of those that cannot be moved.
+    """
+
+    moved: tuple[str, ...]
+    frozen: tuple[str, ...]
+    unmoved: tuple[tuple[str, str], ...]
+
+
+def parameters_account(*originals: Any) -> Account:
+    """Return an account of the parameters of ``originals``: which are moved, which are frozen, which cannot be moved."""
+    memo, reach = copied(*originals)[1], Reach(*originals)
+    moved, frozen, unmoved = [], [], []
+    for thing in reach.things.values():
+        if not isinstance(thing, Tensor):
+            continue
+        if not thing.requires_grad:
+            if isinstance(thing, nn.Parameter):
+                frozen.append(reach.path(thing))
+        elif thing.is_leaf:
+            if memo.get(id(thing), thing) is thing:
+                unmoved.append((reach.path(thing), "a copy of the map shares it with the original"))
+            else:
+                moved.append(reach.path(thing))
+    return Account(tuple(moved), tuple(frozen), tuple(unmoved))
+
+
+def with_parameters_moved(*originals: Any, by: float, seed: int) -> tuple[Any, ...] | None:
+    """Return twins whose parameters are moved by Gaussian noise; None if there is nothing to move.
+
+    Parameters are all leaves that require a gradient. Those with ``requires_grad=False`` are left alone:
+    ``parameters_account`` lists them. The noise has ``by`` times the standard deviation
     max(rms of the parameter, 1 / sqrt(fan-in)); the fan-in of a matrix is the length of its rows, of a vector 1.
 
     Args:
@@ -125,15 +160,17 @@ def with_parameters_moved(*originals: Any, by: float, seed: int) -> tuple[Any, .
     generator = torch.Generator().manual_seed(seed)
     moved = False
     for tensor in _own(copies, originals):
-        if not isinstance(tensor, Tensor):
-            continue
-        if tensor.is_floating_point() and tensor.is_leaf and (tensor.requires_grad or isinstance(tensor, nn.Parameter)):
-            fan_in = tensor[0].numel() if tensor.dim() > 1 and len(tensor) else 1
-            size = max(float(tensor.detach().double().square().mean().sqrt()), fan_in**-0.5)
-            noise = torch.randn(tensor.shape, generator=generator, dtype=torch.float64)
-            tensor.data += (by * size * noise).to(tensor.data)
+        if isinstance(tensor, Tensor) and tensor.is_leaf and tensor.requires_grad:
+            tensor.data += _noise(tensor.detach(), generator, by)
             moved = True
     return copies if moved else None
+
+
+def _noise(tensor: Tensor, generator: torch.Generator, by: float) -> Tensor:
+    fan_in = tensor[0].numel() if tensor.dim() > 1 and len(tensor) else 1
+    size = max(float(tensor.abs().double().square().mean().sqrt()), fan_in**-0.5)
+    dtype = torch.complex128 if tensor.is_complex() else torch.float64
+    return (by * size * torch.randn(tensor.shape, generator=generator, dtype=dtype, device="cpu")).to(tensor)
 
 
 def own_dtype(*things: Any, otherwise: torch.dtype) -> torch.dtype:
@@ -306,6 +343,8 @@ def _reachable(roots: Any) -> Iterator[Any]:
             queue.append(thing.__self__)
         elif isinstance(thing, functools.partial):
             queue.extend((thing.func, thing.args, thing.keywords))
+        elif isinstance(thing, torch.jit.ScriptModule):
+            queue.extend((*thing.parameters(), *thing.buffers()))
         elif not isinstance(thing, Tensor):
             queue.extend(getattr(thing, "__dict__", {}).values())
             queue.extend(slot.__get__(thing) for _, slot in slots(thing))

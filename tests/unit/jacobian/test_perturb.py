@@ -96,7 +96,7 @@ def test_the_size_of_the_noise():
     assert moved.wide.std().item() == pytest.approx(0.5 / math.sqrt(900), rel=0.02)  # fan-in 900
     assert moved.large.std().item() == pytest.approx(0.5 * 10, rel=0.02)  # its own size
     assert moved.large.mean().item() == pytest.approx(10, abs=0.1)
-    assert not torch.equal(moved.fixed, torch.ones(5))
+    assert torch.equal(moved.fixed, torch.ones(5))
     assert torch.equal(moved.buffer, torch.ones(5))
     assert torch.equal(moved.order, torch.arange(5))
 
