@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.autograd import forward_ad
 from torch.distributions.transforms import Transform
 
 from .rng import seeded
@@ -43,6 +44,8 @@ class Map:
         terms: x (B, *event) -> the named quantities of the formula; None if the map does not say.
         manner: one of ``MANNERS``.
         image_shape: the shape of one y, once one was seen: a squeeze makes (4 C, H/2, W/2) of (C, H, W).
+        with_gradient: whether it runs on points that require a gradient. Where it does it always gets such points,
+            since it may take a gradient inside, as a leapfrog step does.
     """
 
     name: str
@@ -57,13 +60,17 @@ class Map:
     terms: Callable[[Tensor], dict[str, Tensor]] | None = None
     manner: str = "all at once"
     image_shape: torch.Size | None = None
+    with_gradient: bool = True
 
     @property
     def dim(self) -> int:
         return self.event_shape.numel()
 
     def __call__(self, x: Tensor, *, seed: int = 0) -> Pair:
-        """x (B, D) -> y (B, D) and the claimed log-det as it came. Each call starts from the same random state."""
+        """Return y (B, D) and the claimed log-det as it came, at x (B, D).
+
+        Each call starts from the same random state. Only if x requires a gradient do the results have a history.
+        """
         y, log_det = self._run(self.forward, x, seed)
         if not isinstance(y, Tensor):
             raise NoMap(f"transform: {self.name} must return a tensor y, but returned a {type(y).__name__}")
@@ -81,11 +88,17 @@ class Map:
         return x.reshape(len(y), -1), log_det
 
     def _run(self, call: Callable[[Tensor], Pair], x: Tensor, seed: int = 0, shape: torch.Size | None = None) -> Pair:
-        with seeded(seed):
+        kept = x.requires_grad or _is_dual(x)
+        with seeded(seed), torch.set_grad_enabled(kept or self.with_gradient), watched():
+            start = x if kept or not self.with_gradient else x.detach().requires_grad_()
             # Cloned: a layer may write into what it is given.
-            points = x.clone().reshape(len(x), *(self.event_shape if shape is None else shape))
-            with watched():
-                return call(points)
+            out = call(start.clone().reshape(len(x), *(self.event_shape if shape is None else shape)))
+        return out if kept else tuple(part.detach() if isinstance(part, Tensor) else part for part in out)
+
+
+def _is_dual(x: Tensor) -> bool:
+    """Return True in forward mode, where x has a tangent that ``detach`` would remove."""
+    return forward_ad._current_level >= 0 and forward_ad.unpack_dual(x).tangent is not None
 
 
 def as_points(x: Any) -> Tensor:

@@ -58,6 +58,12 @@ def _gradients(y: Tensor, x: Tensor) -> Tensor:
     def pull_back(cotangent: Tensor) -> Tensor:
         return torch.autograd.grad(y, x, cotangent, retain_graph=True, materialize_grads=True)[0]
 
+    def accumulated(cotangent: Tensor) -> Tensor:
+        x.grad = None
+        y.backward(cotangent, retain_graph=True)
+        gradient, x.grad = x.grad, None
+        return torch.zeros_like(x) if gradient is None else gradient
+
     # vmap is here for the backward pass alone. A forward pass under vmap would refuse boolean indexing, branches that
     # look at the data, and some writing in place.
     every = torch.vmap(pull_back, out_dims=1)
@@ -65,7 +71,11 @@ def _gradients(y: Tensor, x: Tensor) -> Tensor:
     units = torch.eye(D, dtype=y.dtype, device=y.device).unsqueeze(1).expand(D, *y.shape)
 
     def one_by_one(some: Tensor) -> Tensor:
-        return torch.stack([pull_back(unit.clone()) for unit in some], 1)
+        try:
+            return torch.stack([pull_back(unit.clone()) for unit in some], 1)
+        except RuntimeError:
+            # Some layers can be trained by ``backward`` alone: a reentrant checkpoint refuses ``autograd.grad``.
+            return torch.stack([accumulated(unit.clone()) for unit in some], 1)
 
     if D <= _FEW:
         return one_by_one(units)

@@ -72,8 +72,7 @@ def first_that_runs(given: tuple[Any, ...], x: Tensor) -> tuple[FirstCall | None
                     raise
                 except Exception as error:
                     # What has no gradient may have values all the same.
-                    with torch.no_grad():
-                        J, (y, raw) = None, f(points)
+                    J, (y, raw) = None, _values(f, points)
                     no_reverse_mode = in_words(error)
             except NoMap as error:
                 no_map = no_map or error
@@ -85,6 +84,15 @@ def first_that_runs(given: tuple[Any, ...], x: Tensor) -> tuple[FirstCall | None
     if no_map is not None:
         raise no_map
     return None, refusals
+
+
+def _values(f: Map, points: Tensor) -> tuple[Tensor, Any]:
+    """Return y and the log-det, on points without a gradient if the map refuses others."""
+    try:
+        return f(points)
+    except Exception:
+        f.with_gradient = False
+        return f(points)
 
 
 def _manners(transform: Any, x: Tensor) -> list[str]:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from .facts import Facts
 from .finding import Finding, counted
 from .numbers import ROUNDING, gap
+from .signal import UNDECIDED
 
 __all__ = ["AGREES", "DIFFERS", "NAMES", "UNCHECKED", "Compared", "compared"]
+
+Judge = Callable[[Facts], tuple[str, str]]
 
 AGREES, DIFFERS, UNCHECKED = "agrees", "differs", "not compared"
 
@@ -35,12 +38,12 @@ def compared(facts: Facts, findings: Sequence[Finding]) -> tuple[Compared, ...]:
     errors = [finding for finding in findings if finding.severity == "error"]
     return tuple(
         Compared(name, result, words)
-        for name, (about, judge) in _JUDGES.items()
-        for result, words in [_result(facts, [f for f in errors if f.about == about], judge)]
+        for name, judge in _JUDGES.items()
+        for result, words in [_result(facts, [f for f in errors if f.about == name], judge)]
     )
 
 
-def _result(facts: Facts, errors: list[Finding], judge) -> tuple[str, str]:
+def _result(facts: Facts, errors: list[Finding], judge: Judge) -> tuple[str, str]:
     if errors:
         return DIFFERS, ", ".join(dict.fromkeys(finding.code for finding in errors))
     why_not, words = judge(facts)
@@ -77,16 +80,30 @@ def _log_det(facts: Facts) -> tuple[str, str]:
     )
 
 
+def _signal(*which: tuple[str, str]) -> Judge:
+    def judge(facts: Facts) -> tuple[str, str]:
+        found = [gradient for gradient in facts.signal if (gradient.of, gradient.by) in which]
+        if not found:
+            return "there is nothing to compare" if facts.signal else "there is no gradient to compare", ""
+        if all(gradient.result == UNDECIDED for gradient in found):
+            return "differences decide nothing", ""
+        return "", "autograd and central differences, along random directions"
+
+    return judge
+
+
 def _inverse(facts: Facts) -> tuple[str, str]:
     if facts.inverse.error is None:
         return facts.inverse.failure or "no inverse is known (pass inverse=)", ""
     return "", f"x -> y -> x {_within(float(facts.inverse.error.max()))}, {_points(facts)}"
 
 
-# Name -> what its errors are about, and (why it was not compared, how closely it agrees) from the facts.
+# Name, which its findings are about -> why it was not compared, and how closely it agrees.
 _JUDGES = {
-    "derivative": ("gradient", _derivative),
-    "log-det": ("log-det", _log_det),
-    "inverse": ("inverse", _inverse),
+    "derivative": _derivative,
+    "log-det": _log_det,
+    "log-det gradient": _signal(("log-det", "x")),
+    "parameter gradients": _signal(("log-det", "parameters"), ("y", "parameters")),
+    "inverse": _inverse,
 }
 NAMES = tuple(_JUDGES)

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from .measure import Claim, InOwnDtype, Inverse
+from .signal import Gradient
 from .structure import Structure
 from .witnesses import REVERSE, Witnesses
 
@@ -66,6 +67,7 @@ class Facts:
         terms_per_point: the names of those terms that have a value at each point; the others are parameters.
         eps: the rounding unit of the arithmetic.
         behaviour: what happens when it is called again, with other samples, with another random state.
+        signal: gradients of the log-det and of y beside differences; empty where they could not be compared.
     """
 
     name: str
@@ -90,6 +92,7 @@ class Facts:
     terms_per_point: frozenset[str]
     eps: float
     behaviour: Behaviour
+    signal: tuple[Gradient, ...] = ()
 
     @property
     def dim(self) -> int:

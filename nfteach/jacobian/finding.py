@@ -15,6 +15,7 @@ ERRORS = frozenset(
     {
         "determinant-changes-sign",
         "gradient-cut",
+        "gradient-wrong",
         "inverse-wrong",
         "log-det-per-dimension",
         "log-det-sign",
@@ -38,7 +39,7 @@ class Finding:
         code: such as ``log-det-sign``.
         message: the same in words.
         evidence: where, and how large.
-        about: what it concerns: "forward", "log-det", "gradient", "inverse" or "behaviour".
+        about: what it concerns: the name of a comparison, such as "log-det" or "inverse", or "forward" or "behaviour".
         gap: how far off, in nats or in coordinates; None where no number says it.
         size: the size of what is off, so that gap / size is relative.
 

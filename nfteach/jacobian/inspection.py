@@ -17,8 +17,9 @@ from .facts import Behaviour
 from .measure import Claim, InOwnDtype, Inverse, in_own_dtype, read_claim, try_inverse
 from .report import JacobianReport
 from .rng import seeded
+from .signal import training_signal
 from .structure import Structure, recognise
-from .twin import changes, own_dtype, state, with_parameters_moved
+from .twin import changes, own_dtype, state, trained, with_parameters_moved
 from .unharmed import unharmed
 from .witnesses import CENTRAL, REVERSE, hear, whole_jacobian
 
@@ -148,6 +149,12 @@ def _look(transform: Any, x: Tensor, log_det: Callable | None, inverse: Callable
     if inverse.failure and own is not None and own.inverse.error is not None:
         inverse = replace(own.inverse, low_precision=inverse.failure)
     terms, per_point = _terms(f, points)
+    claim = read_claim(first.raw, points, f.event_shape)
+    signal = ()
+    if steady and first.J is not None:
+        claimed = claim.values is not None and repeated.log_det <= noticeable(y)
+        parameters = trained(f.subject, f.forward)
+        signal = tuple(training_signal(f, points, parameters, claimed=claimed))
     facts = dict(
         name=f.name,
         kind=f.kind,
@@ -160,7 +167,7 @@ def _look(transform: Any, x: Tensor, log_det: Callable | None, inverse: Callable
         sign=_where(finite, sign),
         condition_number=_where(finite, stretches[:, 0] / stretches[:, -1]),
         smallest_stretch=_where(finite, stretches[:, -1]),
-        claim=read_claim(first.raw, points, f.event_shape),
+        claim=claim,
         inverse=inverse,
         witnesses=witnesses,
         log_det_by=f.log_det_by,
@@ -181,6 +188,7 @@ def _look(transform: Any, x: Tensor, log_det: Callable | None, inverse: Callable
             noticeable=noticeable(y),
             in_own_dtype=own,
         ),
+        signal=signal,
     )
     return facts, torch.cat([J[finite], extra_J])
 

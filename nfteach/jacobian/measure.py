@@ -78,7 +78,7 @@ class InOwnDtype:
 
 
 def read_claim(raw: Any, x: Tensor, event_shape: torch.Size) -> Claim:
-    """Make (B,), (B, 1), (B, D), (D,), a 0-dim tensor or a plain number into one value per sample.
+    """Make (B,), (B, 1), (B, D), (D,), a 0-dim tensor or a plain number into one value per sample, with its history.
 
     Args:
         raw: the log-det as it came.
@@ -89,7 +89,7 @@ def read_claim(raw: Any, x: Tensor, event_shape: torch.Size) -> Claim:
         return Claim(None, "none")
     came_as = _kind(raw)
     try:
-        raw = torch.as_tensor(raw).detach().double().cpu()
+        raw = torch.as_tensor(raw).double().cpu()
     except (TypeError, ValueError, RuntimeError):
         return Claim(None, "unknown", None, came_as)
     shape, (B, D) = tuple(raw.shape), x.shape

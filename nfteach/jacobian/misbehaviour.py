@@ -10,6 +10,7 @@ import torch
 
 from .facts import Facts
 from .finding import Finding, at_points, counted
+from .signal import CUT, NOT_FINITE, WRONG
 from .tolerances import conditioning, inverse_tolerance, missed, tolerance, worst
 from .witnesses import FORWARD, REVERSE
 
@@ -69,7 +70,7 @@ def _gradient_cut(facts: Facts) -> Iterator[Finding]:
             f"Reverse mode cannot go through the map, so nothing that stands before it can be trained; J here is by "
             f"{heard.trusted}. Asked for a gradient it raises: {heard.unheard[REVERSE]}"
         )
-        yield Finding("gradient-cut", message, about="gradient")
+        yield Finding("gradient-cut", message, about="derivative")
     elif REVERSE in heard.wrong:
         told, true = facts.jacobian_autograd, facts.jacobian
         # The entry that is furthest off beside what stands in its row.
@@ -94,13 +95,41 @@ def _gradient_cut(facts: Facts) -> Iterator[Finding]:
             f"dy{i + 1}/dx{j + 1} by autograd": told[b, i, j].item(),
             f"by {heard.trusted}": true[b, i, j].item(),
         }
-        yield Finding("gradient-cut", message, evidence | worst(facts, gap.amax((1, 2))), about="gradient")
+        yield Finding("gradient-cut", message, evidence | worst(facts, gap.amax((1, 2))), about="derivative")
     elif FORWARD in heard.wrong:
         message = (
             f"Forward mode is wrong {at_points(heard.at)}, while reverse mode and differences agree: "
             "a jvp that was written by hand is wrong."
         )
-        yield Finding("gradient-cut", message, {"off by, relatively": heard.gap[FORWARD]}, about="gradient")
+        yield Finding("gradient-cut", message, {"off by, relatively": heard.gap[FORWARD]}, about="derivative")
+
+
+def _training_signal(facts: Facts) -> Iterator[Finding]:
+    for gradient in facts.signal:
+        whose = (
+            f"The gradient of {'the log-det' if gradient.of == 'log-det' else 'y'} with respect to {_BY[gradient.by]}"
+        )
+        evidence = {"by autograd": gradient.told, "by central differences": gradient.true}
+        about = "log-det gradient" if (gradient.of, gradient.by) == ("log-det", "x") else "parameter gradients"
+        gap, size = abs(gradient.told - gradient.true), abs(gradient.true)
+        if gradient.result == CUT:
+            message = (
+                f"{whose} is zero by autograd, but differences of its values are not: something on the way cuts it "
+                "(detach, item, no_grad, .data), so training does not see it."
+            )
+            yield Finding("gradient-cut", message, evidence, about=about, gap=gap, size=size)
+        elif gradient.result == NOT_FINITE:
+            message = (
+                f"{whose} is NaN or infinite by autograd, while the values themselves are finite: often a branch of "
+                "torch.where that is not taken, or a square root or a norm at 0."
+            )
+            yield Finding("gradient-wrong", message, evidence, about=about)
+        elif gradient.result == WRONG:
+            message = (
+                f"{whose} is not that of its values: a part of it is cut (detach) or counted twice, or a derivative "
+                "that was written by hand is wrong."
+            )
+            yield Finding("gradient-wrong", message, evidence, about=about, gap=gap, size=size)
 
 
 def _precision(facts: Facts) -> Iterator[Finding]:
@@ -146,4 +175,6 @@ def _own_dtype(facts: Facts) -> Iterator[Finding]:
             yield Finding("low-precision", message, {"off by": gap.max().item()} | worst(facts, gap))
 
 
-MISBEHAVIOUR = (_coupled, _non_deterministic, _changes_state, _gradient_cut, _precision, _own_dtype)
+_BY = {"x": "x", "parameters": "the parameters"}
+
+MISBEHAVIOUR = (_coupled, _non_deterministic, _changes_state, _gradient_cut, _training_signal, _precision, _own_dtype)

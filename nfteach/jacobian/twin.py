@@ -27,6 +27,7 @@ __all__ = [
     "own_dtype",
     "parameters_account",
     "state",
+    "trained",
     "twins",
     "twins_at_rest",
     "with_parameters_moved",
@@ -171,6 +172,11 @@ def _noise(tensor: Tensor, generator: torch.Generator, by: float) -> Tensor:
     size = max(float(tensor.abs().double().square().mean().sqrt()), fan_in**-0.5)
     dtype = torch.complex128 if tensor.is_complex() else torch.float64
     return (by * size * torch.randn(tensor.shape, generator=generator, dtype=dtype, device="cpu")).to(tensor)
+
+
+def trained(*things: Any) -> list[Tensor]:
+    """Return the floating tensors in the things that are leaves and require a gradient."""
+    return [tensor for tensor in _tensors(things) if tensor.is_leaf and tensor.requires_grad]
 
 
 def own_dtype(*things: Any, otherwise: torch.dtype) -> torch.dtype:

@@ -10,6 +10,7 @@ by the one that is right.
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -18,7 +19,7 @@ from torch.autograd import forward_ad
 
 from .adapt import Map
 
-__all__ = ["CENTRAL", "FORWARD", "REVERSE", "Witnesses", "hear", "whole_jacobian"]
+__all__ = ["CENTRAL", "FORWARD", "REVERSE", "Witnesses", "directions", "hear", "slopes", "whole_jacobian"]
 
 REVERSE, FORWARD, CENTRAL = "reverse mode", "forward mode", "central differences"
 
@@ -63,9 +64,9 @@ def hear(f: Map, x: Tensor, y: Tensor, J: Tensor | None, why_not: str = "") -> W
         J: (B, D, D) by reverse mode; None if that raised.
         why_not: what it raised.
     """
-    directions, unheard = _directions(x), {}
+    along, unheard = directions(x), {}
     try:
-        told = [_differences(f, x, v, y) for v in directions]
+        told = [_differences(f, x, v, y) for v in along]
     except Exception as raised:  # a map of binary numbers, for instance, has no values near by
         unheard[CENTRAL] = _first_line(raised)
         told = [(torch.zeros_like(x, dtype=torch.float64, device="cpu"), torch.full(x.shape, torch.inf).double())] * 2
@@ -73,7 +74,7 @@ def hear(f: Map, x: Tensor, y: Tensor, J: Tensor | None, why_not: str = "") -> W
     tolerance = _TOLERANCE if y.dtype == torch.float64 else _COARSE_TOLERANCE
     size = truths.abs()
     if J is not None:
-        v = torch.stack(directions).double().cpu()
+        v = torch.stack(along).double().cpu()
         # Where terms cancel in J v, their size before the sum is what rounding follows.
         size = torch.maximum(size, torch.einsum("bij,nbj->nbi", J.abs(), v.abs()))
     size = size.clamp(min=1e-300)
@@ -97,7 +98,7 @@ def hear(f: Map, x: Tensor, y: Tensor, J: Tensor | None, why_not: str = "") -> W
         said[REVERSE] = torch.einsum("bij,nbj->nbi", J, v)
     if J is None or wrong_at(said[REVERSE]).any() or undecided.any() or _written_by_hand(f, x):
         try:
-            said[FORWARD] = torch.stack([_forward(f, x, v) for v in directions])
+            said[FORWARD] = torch.stack([_forward(f, x, v) for v in along])
         except Exception as raised:
             unheard[FORWARD] = _first_line(raised)
     else:
@@ -165,7 +166,7 @@ def _reach(x: Tensor) -> Tensor:
     return x.abs().clamp(min=0.1 * float(usual) if usual > 0 else 1.0)
 
 
-def _directions(x: Tensor) -> list[Tensor]:
+def directions(x: Tensor) -> list[Tensor]:
     """Random v (B, D), always the same, that move each coordinate in proportion to its reach."""
     generator = torch.Generator().manual_seed(0)
     noise = torch.randn(DIRECTIONS, *x.shape, generator=generator, dtype=torch.float64)
@@ -174,19 +175,33 @@ def _directions(x: Tensor) -> list[Tensor]:
 
 def _forward(f: Map, x: Tensor, v: Tensor) -> Tensor:
     """(B, D) J v by forward mode."""
-    # The first use of forward mode loads rules of torch's own that warn of their own deprecation.
-    with warnings.catch_warnings(action="ignore", category=DeprecationWarning), forward_ad.dual_level():
+    # The first use of forward mode loads rules of torch's own that warn of their own deprecation; a checkpoint warns
+    # that nothing requires a gradient.
+    with warnings.catch_warnings(action="ignore"), forward_ad.dual_level():
         y, _ = f(forward_ad.make_dual(x.detach(), v))
         tangent = forward_ad.unpack_dual(y).tangent
     return torch.zeros_like(x, dtype=torch.float64).cpu() if tangent is None else tangent.detach().double().cpu()
 
 
 def _differences(f: Map, x: Tensor, v: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
-    """(B, D) J v by central differences, and (B, D) how far off they may be; infinity where they say nothing."""
-    eps = torch.finfo(y.dtype).eps
+    """Return J v (B, D) by central differences, and how far off it may be (B, D); infinity where it says nothing."""
+    return slopes(lambda step: f(x + step * v)[0].double(), y.double(), torch.finfo(y.dtype).eps)
+
+
+def slopes(at: Callable[[float], Tensor], here: Tensor, eps: float) -> tuple[Tensor, Tensor]:
+    """Return the derivative of ``at`` at 0 by central differences, and how far off it may be.
+
+    Args:
+        at: step -> values (B, M) in float64; steps of order 1 are large.
+        here: (B, M), ``at(0)``.
+        eps: the rounding unit of the arithmetic in ``at``.
+
+    Returns:
+        Two tensors (B, M) on the CPU; the error is infinite where differences say nothing.
+    """
     best = error = None
     for factor in _STEPS:
-        value, this_error = _richardson(f, x, v, y.double(), factor * eps ** (1 / 3), eps)
+        value, this_error = _richardson(at, here, factor * eps ** (1 / 3), eps)
         if best is None:
             best, error = value, this_error
         else:
@@ -194,30 +209,28 @@ def _differences(f: Map, x: Tensor, v: Tensor, y: Tensor) -> tuple[Tensor, Tenso
         if (error <= 1e-7 * best.abs().amax(1, keepdim=True)).all():
             break
     if eps < 1e-12:
-        error = error.where(~_rough(f, x, v, y.double(), best, eps), torch.inf)
+        error = error.where(~_rough(at, here, best, eps), torch.inf)
     return best.cpu(), error.cpu()
 
 
-def _rough(f: Map, x: Tensor, v: Tensor, y: Tensor, slope: Tensor, eps: float) -> Tensor:
-    """(B, D) bool, where a step too small for any bend is not answered as the slope says.
+def _rough(at: Callable[[float], Tensor], here: Tensor, slope: Tensor, eps: float) -> Tensor:
+    """Return where (B, M) a step too small for any bend is not answered as the slope says.
 
     Such a map rounds inside, to float32 for instance, or stops an iteration early: its values lie on a staircase.
     """
-    with torch.no_grad():
-        moved, expected = f(x + _TINY * v)[0].double() - y, _TINY * slope
-    return ((moved - expected).abs() > 0.5 * expected.abs()) & (expected.abs() > 300 * eps * (1 + y.abs()))
+    moved, expected = at(_TINY) - here, _TINY * slope
+    return ((moved - expected).abs() > 0.5 * expected.abs()) & (expected.abs() > 300 * eps * (1 + here.abs()))
 
 
-def _richardson(f: Map, x: Tensor, v: Tensor, y: Tensor, h: float, eps: float) -> tuple[Tensor, Tensor]:
-    """The slope along v from steps h and h / 2, extrapolated, and how far off it may be."""
-    with torch.no_grad():
-        ahead, behind = zip(*((f(x + s * v)[0].double(), f(x - s * v)[0].double()) for s in (h, h / 2)), strict=True)
+def _richardson(at: Callable[[float], Tensor], here: Tensor, h: float, eps: float) -> tuple[Tensor, Tensor]:
+    """Return the slope from steps h and h / 2, extrapolated, and how far off it may be."""
+    ahead, behind = zip(*((at(step), at(-step)) for step in (h, h / 2)), strict=True)
     coarse, fine = ((a - b) / (2 * s) for a, b, s in zip(ahead, behind, (h, h / 2), strict=True))
     value = (4 * fine - coarse) / 3
     # The slopes ahead and behind come together as the step is halved where the map is smooth; at a kink they do not.
-    bends = [(a - 2 * y + b).abs() / s for a, b, s in zip(ahead, behind, (h, h / 2), strict=True)]
+    bends = [(a - 2 * here + b).abs() / s for a, b, s in zip(ahead, behind, (h, h / 2), strict=True)]
     # Numbers about 1 are on the way even where y is small, as in log(1 + exp(x)), and leave steps in it.
-    rounding = eps * (8 * torch.maximum(ahead[0].abs(), y.abs())).clamp(min=2) / h
+    rounding = eps * (8 * torch.maximum(ahead[0].abs(), here.abs())).clamp(min=2) / h
     kink = (bends[1] > 0.75 * bends[0]) & (bends[1] > 1e-3 * fine.abs() + 10 * rounding)
     error = (coarse - fine).abs() + rounding
     return value, error.where(~kink, torch.inf).nan_to_num(nan=torch.inf)

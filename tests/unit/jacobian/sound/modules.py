@@ -22,6 +22,8 @@ class Matrix(nn.Module):
         self.parts, self.layout = parts, layout
         self.A, self.stretch = nn.Parameter(A), nn.Parameter(stretch)
         self.register_buffer("order", order)
+        if layout == "number":  # which has no gradient, and so cannot be trained
+            self.stretch.requires_grad_(False)
 
     def matrix(self) -> Tensor:
         strict = self.A.tril(-1) / len(self.A) ** 0.5

@@ -1,0 +1,163 @@
+"""The training signal: gradients of y and of the log-det by autograd, beside differences of the map's own values."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from .adapt import Map
+from .measure import read_claim
+from .witnesses import directions, slopes
+
+__all__ = ["CUT", "NOT_FINITE", "RIGHT", "UNDECIDED", "WRONG", "Gradient", "training_signal"]
+
+RIGHT, CUT, WRONG, NOT_FINITE, UNDECIDED = "right", "cut", "wrong", "not finite", "undecided"
+
+# Relative distances that are accepted: implicit and adjoint gradients are as precise as their solver.
+_TOLERANCE, _COARSE_TOLERANCE = 1e-3, 5e-2
+
+
+class Gradient(NamedTuple):
+    """A gradient, summed over the points with random weights, along random directions.
+
+    Attributes:
+        of: "log-det" or "y".
+        by: "x" or "parameters".
+        result: "right", "cut" (zero, and in truth it is not), "wrong", "not finite" or "undecided".
+        told: what autograd says along one direction.
+        true: what central differences say.
+    """
+
+    of: str
+    by: str
+    result: str
+    told: float
+    true: float
+
+
+def training_signal(f: Map, x: Tensor, parameters: Sequence[Tensor], *, claimed: bool) -> Iterator[Gradient]:
+    """Compare the gradient of the log-det by x, and those of the log-det and of y by the parameters.
+
+    The gradient of y by x is the Jacobian, which ``hear`` judges.
+
+    Args:
+        f: a map that gives the same values in every call.
+        x: (B, D).
+        parameters: leaves that require a gradient, of the copy that ``f`` calls.
+        claimed: whether to look at the log-det.
+    """
+    generator = torch.Generator().manual_seed(0)
+
+    def noise(like: Tensor) -> Tensor:
+        return torch.randn(like.shape, generator=generator, dtype=torch.float64).to(like.device, like.dtype)
+
+    names = ("y", "log-det") if claimed else ("y",)
+    weights = {"log-det": noise(x[:, 0]).double().cpu(), "y": noise(x).double().cpu()}
+
+    def totals(points: Tensor) -> dict[str, Tensor]:
+        y, raw = f(points)
+        values = {"y": y.double().cpu()}
+        if claimed:
+            values["log-det"] = read_claim(raw, x, f.event_shape).values
+        return {name: (weights[name] * values[name]).sum() for name in names}
+
+    def with_x_moved(step: float, along: list[Tensor]) -> Tensor:
+        return _row(totals(x + step * along[0]))
+
+    def with_parameters_moved(step: float, along: list[Tensor]) -> Tensor:
+        with _moved(parameters, step, along):
+            return _row(totals(x))
+
+    leaf = x.detach().requires_grad_()
+    for by, inputs, after, moves in (
+        ("x", [leaf], with_x_moved, [[v] for v in directions(x)]),
+        ("parameters", parameters, with_parameters_moved, [[noise(p) * _size(p) for p in parameters] for _ in "ab"]),
+    ):
+        judged = [name for name in names if (name, by) != ("y", "x")]
+        if not inputs or not judged:
+            continue
+        here = totals(leaf)
+        gradients = {name: _gradients(here[name], inputs) for name in judged}
+        there = [
+            _differences(lambda step, along=along, after=after: after(step, along), _row(here), x.dtype)
+            for along in moves
+        ]
+        for name in judged:
+            products = torch.stack([_products(gradients[name], along) for along in moves])
+            true, error = (torch.stack([each[part][0, names.index(name)] for each in there]) for part in (0, 1))
+            yield _judge(name, by, products, true, error, x.dtype)
+
+
+def _row(totals: dict[str, Tensor]) -> Tensor:
+    return torch.stack([total.detach() for total in totals.values()]).unsqueeze(0)
+
+
+def _products(gradients: Sequence[Tensor], along: Sequence[Tensor]) -> Tensor:
+    """Return the terms whose sum is the derivative along a direction, in float64."""
+    terms = [(g.conj() * move).real.double().cpu().flatten() for g, move in zip(gradients, along, strict=True)]
+    return torch.cat(terms)
+
+
+def _differences(at: Callable[[float], Tensor], here: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+    """Return slopes as ``slopes`` does; from larger steps where the values are rounded to less than ``dtype``."""
+    slope, error = slopes(at, here, torch.finfo(dtype).eps)
+    if dtype != torch.float64 or error.isfinite().all():
+        return slope, error
+    coarse, its_error = slopes(at, here, torch.finfo(torch.float32).eps)
+    fine = error.isfinite()
+    return slope.where(fine, coarse), error.where(fine, torch.maximum(its_error, 0.01 * coarse.abs()))
+
+
+def _size(parameter: Tensor) -> float:
+    """Return the scale of a move: the parameter's root mean square, or 0.1 where it is zero."""
+    return float(parameter.detach().abs().double().square().mean().sqrt()) or 0.1
+
+
+@contextmanager
+def _moved(parameters: Sequence[Tensor], step: float, along: Sequence[Tensor]) -> Iterator[None]:
+    before = [parameter.detach().clone() for parameter in parameters]
+    try:
+        for parameter, move in zip(parameters, along, strict=True):
+            parameter.data.add_(move, alpha=step)
+        yield
+    finally:
+        for parameter, values in zip(parameters, before, strict=True):
+            parameter.data.copy_(values)
+
+
+def _gradients(total: Tensor, inputs: Sequence[Tensor]) -> list[Tensor]:
+    """Return the gradients of a number; zeros where it does not depend on an input."""
+    for each in inputs:
+        each.grad = None
+    if total.requires_grad:
+        # As in training; ``autograd.grad`` does not see what a reentrant checkpoint computes with.
+        total.backward(retain_graph=True)
+    found = [torch.zeros_like(each) if each.grad is None else each.grad for each in inputs]
+    for each in inputs:
+        each.grad = None
+    return found
+
+
+def _judge(of: str, by: str, products: Tensor, true: Tensor, error: Tensor, dtype: torch.dtype) -> Gradient:
+    """Judge derivatives by autograd, in terms (directions, N), beside differences and how far these may be off."""
+    tolerance = _TOLERANCE if dtype == torch.float64 else _COARSE_TOLERANCE
+    told = products.sum(1)
+    size = torch.maximum(products.abs().sum(1).nan_to_num(nan=0.0), true.abs()).clamp(min=1e-300)
+    decided = (error < 0.02 * size) & true.isfinite()
+    gap = ((told - true).abs() / size).nan_to_num(nan=torch.inf)
+    # What is only rounding has a slope that is only rounding.
+    wrong = (gap > tolerance + 20 * error / size) & (true.abs() + told.abs() > 1e-7)
+    if not decided.any():
+        result = UNDECIDED
+    elif not told[decided].isfinite().all():
+        result = NOT_FINITE
+    elif not wrong[decided].all():  # along a single direction, a kink may be crossed that the error does not show
+        result = RIGHT
+    else:
+        result = CUT if (products == 0).all() else WRONG
+    at = int(decided.int().argmax())
+    return Gradient(of, by, result, float(told[at]), float(true[at]))
