@@ -4,18 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
+from .diagnosis import Diagnosis
 from .numbers import number
 from .tolerances import apart, tolerance
 from .witnesses import CENTRAL
-
-if TYPE_CHECKING:
-    from .layers import LayersReport
-    from .report import JacobianReport
 
 __all__ = ["Check", "blame", "checks", "claimed", "meaning"]
 
@@ -37,13 +33,13 @@ class Check:
     message: str
 
 
-def claimed(report: JacobianReport) -> Tensor:
+def claimed(report: Diagnosis) -> Tensor:
     """(B,) nats, the log-det as the map claims it; that of its Jacobian if it claims none."""
     return report.log_det if report.log_det is not None else report.log_det_jacobian
 
 
 def checks(
-    layers: Sequence[JacobianReport], composition: JacobianReport | None, explain: Callable[[Tensor], str]
+    layers: Sequence[Diagnosis], composition: Diagnosis | None, explain: Callable[[Tensor], str]
 ) -> tuple[Check, ...]:
     """Compare the image, the log-det and the Jacobian of the composition with what its layers make of them.
 
@@ -81,7 +77,7 @@ def _image(ours: Tensor, its: Tensor, precision: float, explain: Callable[[Tenso
     return Check("image", gap, False, f"{message} {explain(its)}".rstrip())
 
 
-def _log_det(layers: Sequence[JacobianReport], composition: JacobianReport) -> Check:
+def _log_det(layers: Sequence[Diagnosis], composition: Diagnosis) -> Check:
     each = torch.stack([claimed(layer) for layer in layers])
     total, its = each.sum(0), claimed(composition)
     gap = apart(total, its)
@@ -126,7 +122,7 @@ def _guess(each: Tensor, its: Tensor, allowed: Tensor) -> str:
     return ""
 
 
-def _jacobian(layers: Sequence[JacobianReport], composition: JacobianReport, precision: float) -> Check:
+def _jacobian(layers: Sequence[Diagnosis], composition: Diagnosis, precision: float) -> Check:
     product, reach = layers[0].jacobian, layers[0].jacobian.flatten(1).norm(dim=1)
     for layer in layers[1:]:
         product = layer.jacobian @ product
@@ -148,21 +144,21 @@ def _jacobian(layers: Sequence[JacobianReport], composition: JacobianReport, pre
     return Check("Jacobian", gap, ok, message)
 
 
-def blame(report: LayersReport) -> Iterator[str]:
-    """Whose fault each error of the composition is, and which layers are innocent of it."""
-    if report.composition is None:
+def blame(layers: Sequence[Diagnosis | None], composition: Diagnosis | None, checks: Sequence[Check]) -> Iterator[str]:
+    """Yield which layers each error of the composition comes from, and which do not have it."""
+    if composition is None:
         return
     kinds: dict[str, list[str]] = {}
-    for finding in report.composition.findings:
+    for finding in composition.findings:
         if finding.severity == "error":
             whose = "of the inverse" if "of the inverse" in finding.message else ""
             family = "log-det" if finding.code.startswith("log-det") else finding.code
             kinds.setdefault(f"{family} {whose}".strip(), []).append(finding.code)
-    sums = {check.name: check.ok for check in report.checks}
+    sums = {check.name: check.ok for check in checks}
     for kind, codes in kinds.items():
         family = kind.removesuffix(" of the inverse")
-        guilty = [k for k, layer in enumerate(report.layers) if layer is not None and _shares(layer, kind, family)]
-        innocent = [k for k, layer in enumerate(report.layers) if layer is not None and k not in guilty]
+        guilty = [k for k, layer in enumerate(layers) if layer is not None and _shares(layer, kind, family)]
+        innocent = [k for k, layer in enumerate(layers) if layer is not None and k not in guilty]
         shown = f"{codes[0]}{' of the inverse' if kind.endswith('of the inverse') else ''} of the composition"
         if guilty:
             rest = f"; {_numbers(innocent)} {'is' if len(innocent) == 1 else 'are'} innocent of it" if innocent else ""
@@ -171,11 +167,11 @@ def blame(report: LayersReport) -> Iterator[str]:
             yield f"{shown}: every layer's own log-det is right; the fault is in how they are summed."
         elif family == "inverse-wrong":
             yield f"{shown}: each layer's own inverse leads back; are they undone from the last to the first?"
-        elif None not in report.layers:
+        elif None not in layers:
             yield f"{shown}: no layer shows it by itself."
 
 
-def _shares(layer: JacobianReport, kind: str, family: str) -> bool:
+def _shares(layer: Diagnosis, kind: str, family: str) -> bool:
     of_inverse = kind != family
     return any(
         finding.code.startswith(family)
@@ -195,10 +191,10 @@ def _numbers(indices: Sequence[int]) -> str:
     return f"layers {', '.join(map(str, ks[:-1]))} and {ks[-1]}"
 
 
-def meaning(report: LayersReport) -> Iterator[str]:
-    """What the table says: what each layer's structure makes cheap, and what becomes of it in the composition."""
-    together = report.composition.structure if report.composition is not None else None
-    structures = [layer.structure if layer is not None else None for layer in report.layers]
+def meaning(layers: Sequence[Diagnosis | None], composition: Diagnosis | None) -> Iterator[str]:
+    """Yield what each layer's structure makes cheap, and what the structure of the composition is."""
+    together = composition.structure if composition is not None else None
+    structures = [layer.structure if layer is not None else None for layer in layers]
     if together is None or None in structures:
         return
     kinds = list(dict.fromkeys(f"{s.name}, {s.cost}" for s in structures))

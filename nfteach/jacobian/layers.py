@@ -3,91 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
-from functools import cached_property
+from dataclasses import replace
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from .adapt import NoMap, as_points, name_of
 from .chain import is_a_map, layers_of
-from .composition import Check, checks, claimed
-from .finding import Finding
+from .composition import checks
 from .inspection import inspect_jacobian
 from .report import JacobianReport
+from .shown import Shown
+from .stack import StackDiagnosis
 from .unharmed import unharmed
-from .views.layers import layers_html, layers_text
+from .views.document import Document
+from .views.layers import layers_document
 from .walk import walk_through
 
 __all__ = ["LayersReport", "inspect_layers"]
 
 
-@dataclass(frozen=True, eq=False)
-class LayersReport:
-    """What :func:`inspect_layers` found. ``print`` shows it as a table; a notebook shows it with a picture of each J.
+class LayersReport(Shown, StackDiagnosis):
+    """What :func:`inspect_layers` found: the attributes of :class:`StackDiagnosis`, each layer a ``JacobianReport``.
 
-    ``len(report)`` is the number of layers K, and ``report[k]`` the report of layer k, counted from 0.
-
-    Attributes:
-        name: of the stack.
-        names: of its layers, K.
-        x: (B, D) the points, flattened.
-        layers: the report of each layer at its own input, the images of x under the layers before it; None for a layer
-            that was not reached or has no Jacobian with a determinant.
-        composition: the report of all layers together at x; None if they cannot run one after the other.
-        own_map: whether that is the stack itself, called as a map; if not, it is its layers put one after the other.
-        remark: "" or why it is not the stack itself though that can be called.
-        stopped_at: the layer that stopped the walk, counted from 0; None if all were reached.
-        stopped_by: what it said or did.
-        checks: whether the composition is what its layers make of it: its image, its log-det, its Jacobian.
+    ``print`` shows it as a table; a notebook shows it with a picture of each J. ``bool(report)`` is ``report.ok``.
     """
-
-    name: str
-    names: tuple[str, ...]
-    x: Tensor
-    layers: tuple[JacobianReport | None, ...]
-    composition: JacobianReport | None
-    own_map: bool
-    remark: str
-    stopped_at: int | None
-    stopped_by: str
-    checks: tuple[Check, ...]
-
-    def __len__(self) -> int:
-        return len(self.layers)
-
-    def __getitem__(self, index: int) -> JacobianReport | None:
-        return self.layers[index]
-
-    def __iter__(self) -> Iterator[JacobianReport | None]:
-        return iter(self.layers)
-
-    @cached_property
-    def running_log_det(self) -> Tensor:
-        """(K, B) nats, the log-dets of the layers summed up to and with each; NaN for layers that were not reached.
-
-        Of a layer that claims none, that of its Jacobian is taken.
-        """
-        unknown = torch.full((len(self.x),), torch.nan, dtype=torch.float64)
-        return torch.stack([unknown if layer is None else claimed(layer) for layer in self.layers]).cumsum(0)
-
-    @cached_property
-    def findings(self) -> tuple[tuple[str, Finding], ...]:
-        """(where, finding) of each layer and of the composition, such as ``("layer 2, Planar", ...)``."""
-        found = []
-        for k, layer in enumerate(self.layers):
-            found += [(self.where(k), finding) for finding in (layer.findings if layer is not None else ())]
-            if k == self.stopped_at and layer is None:
-                found.append((self.where(k), Finding("raises", self.stopped_by)))
-        if self.composition is not None:
-            found += [("composition", finding) for finding in self.composition.findings]
-        return tuple(found)
-
-    @property
-    def ok(self) -> bool:
-        """True if nothing is wrong with any layer, nor with the composition, nor between them; notes do not count."""
-        return not any(finding.severity == "error" for _, finding in self.findings) and all(c.ok for c in self.checks)
 
     def check(self) -> LayersReport:
         """Return the report if it is ``ok``, for use in tests.
@@ -101,20 +41,16 @@ class LayersReport:
             raise AssertionError(f"{self.name}, {len(self)} layers: " + "\n".join(errors))
         return self
 
-    def where(self, index: int) -> str:
-        """A layer by its number, counted from 1, and its name."""
-        return f"layer {index + 1}, {self.names[index]}"
+    def document(self) -> Document:
+        """Return what is shown."""
+        return layers_document(self)
 
-    def __repr__(self) -> str:
-        structure = getattr(self.composition and self.composition.structure, "name", "unknown")
-        verdict = "ok" if self.ok else "not ok"
-        return f"LayersReport({self.name}, layers={len(self)}, D={self.x.shape[1]}, together={structure!r}, {verdict})"
-
-    def __str__(self) -> str:
-        return layers_text(self)
-
-    def _repr_html_(self) -> str:
-        return layers_html(self)
+    def __rich_repr__(self) -> Iterator[Any]:
+        yield self.name
+        yield "layers", len(self)
+        yield "D", self.x.shape[1]
+        yield "together", getattr(self.composition and self.composition.structure, "name", "unknown")
+        yield "ok", self.ok
 
 
 def inspect_layers(stack: Any, x: Any, *, perturb: float | None = None) -> LayersReport:

@@ -14,6 +14,7 @@ from torch.overrides import handle_torch_function, has_torch_function
 __all__ = [
     "ROUNDING",
     "added",
+    "bound",
     "bracketed",
     "brief",
     "cell",
@@ -56,6 +57,11 @@ def gap(value: float | None) -> str:
     if value < ROUNDING:
         return "< 1e-9"
     return f"{value:.2g}" if 1e-2 <= value < 1e4 else f"{value:.1e}"
+
+
+def bound(value: float, rounding: float = ROUNDING) -> str:
+    """Format what a difference is below or equal to: "1e-9" where it is rounding, else two digits."""
+    return f"{rounding:.0e}".replace("e-0", "e-") if value < rounding else gap(value)
 
 
 def condition(value: float) -> str:

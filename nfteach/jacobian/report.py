@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
+from typing import Any
 
 from .compared import NAMES, UNCHECKED
 from .diagnosis import Diagnosis
 from .finding import ERRORS, NOTES
-from .views.html import render_html
-from .views.text import render_text
+from .shown import Shown
+from .views.document import Document
+from .views.words import jacobian_document
 
 __all__ = ["JacobianReport"]
 
 
-class JacobianReport(Diagnosis):
+class JacobianReport(Shown, Diagnosis):
     """What :func:`inspect_jacobian` found: the attributes of :class:`Facts`, and findings.
 
     ``print(report)`` shows it in words; a notebook shows it with a picture. ``bool(report)`` is ``report.ok``.
@@ -56,13 +58,15 @@ class JacobianReport(Diagnosis):
             raise AssertionError(f"{self.name}, D = {self.dim}: " + "\n".join(wrong))
         return self
 
-    def __repr__(self) -> str:
-        structure = self.structure.name if self.structure is not None else "unknown"
-        verdict = "ok" if self.ok else ", ".join(f.code for f in self.findings if f.severity == "error")
-        return f"JacobianReport({self.name}, D={self.dim}, points={len(self.x)}, structure={structure!r}, {verdict})"
+    def document(self) -> Document:
+        """Return what is shown."""
+        return jacobian_document(self)
 
-    def __str__(self) -> str:
-        return render_text(self)
-
-    def _repr_html_(self) -> str:
-        return render_html(self)
+    def __rich_repr__(self) -> Iterator[Any]:
+        yield self.name
+        yield "D", self.dim
+        yield "points", len(self.x)
+        yield "structure", self.structure.name if self.structure is not None else "unknown"
+        yield "ok", self.ok
+        if not self.ok:
+            yield "errors", [finding.code for finding in self.findings if finding.severity == "error"]

@@ -27,7 +27,7 @@ INK, MUTED = "var(--jp-ui-font-color1, currentColor)", "var(--jp-ui-font-color2,
 
 
 def heat_map(J: Tensor, structure: Structure, rows: tuple[int, ...], columns: tuple[int, ...], *, blocks: bool) -> str:
-    """An SVG picture of J (D, D) with its rows and columns in the given order.
+    """Return an SVG picture of J (D, D) with its rows and columns in the given order.
 
     Structural zeros are a dot and ones a bold 1 (a bar where cells are small), both without a fill; free entries are
     purple below zero and green above, and carry their number where D is small.
@@ -43,44 +43,38 @@ def heat_map(J: Tensor, structure: Structure, rows: tuple[int, ...], columns: tu
     n = len(J)
     size = 52 if n <= 4 else 44 if n <= NUMBERS_UP_TO else max(6, 352 // n)
     left, top = (34, 22) if structure.dim <= LABELS_UP_TO else (4, 4)
-    parts = [_colours(J, zero, one, size), _zeros(zero, size), _ones(one & ~zero, size)]
+    body = _cells(J, zero, one, size)
     if structure.dim <= NUMBERS_UP_TO:
-        parts.append(_numbers(J, zero, one, size))
+        body += _numbers(J, zero, one, size)
     if blocks:
-        parts.append(_outlines(structure, size / side))
-    frame = f'<rect width="{n * size}" height="{n * size}" fill="none" stroke="{MUTED}"/>'
-    labels = _labels(rows, columns, size) if structure.dim <= LABELS_UP_TO else ""
+        body += _outlines(structure, size / side)
+    if structure.dim <= LABELS_UP_TO:
+        body += _labels(rows, columns, size)
     width, height = left + n * size + 4, top + n * size + 4
     label = f"Heat map of the {structure.dim} by {structure.dim} Jacobian, {structure.name}"
     return (
         f'<svg role="img" aria-label="{label}" width="{width}" height="{height}" viewBox="0 0 {width} {height}">'
-        f'<g transform="translate({left} {top})">{"".join(parts)}{frame}{labels}</g></svg>'
+        f'<g transform="translate({left} {top})">{body}</g></svg>'
     )
 
 
 def thumbnail(J: Tensor, structure: Structure) -> str:
-    """An SVG of J (D, D), D up to ``CELLS_UP_TO``: the heat map's colours, dots and ones, without numbers and labels.
-
-    Args:
-        J: the Jacobian at one point.
-        structure: what is zero and one at every point.
-    """
+    """Return an SVG of J (D, D), D up to ``CELLS_UP_TO``: the heat map's cells without numbers and labels."""
     n = structure.dim
-    if n > CELLS_UP_TO:
-        raise ValueError(f"J: a thumbnail shows up to {CELLS_UP_TO} dimensions, but this Jacobian has {n}")
     side = 72 if n <= 8 else 96 if n <= 16 else 120
     size = max(side // n, 6) if n > 2 else 28  # below 6 units a cell cannot hold its marks: drawn large, then scaled
-    parts = [
-        _colours(J, structure.zero, structure.one, size),
-        _zeros(structure.zero, size) if n <= DOTS_UP_TO else "",
-        _ones(structure.one & ~structure.zero, size),
-        f'<rect width="{n * size}" height="{n * size}" fill="none" stroke="{MUTED}"/>',
-    ]
     shown, whole = min(n * size, side), n * size + 2
     return (
         f'<svg role="img" aria-label="Heat map, {structure.name}" width="{shown}" height="{shown}" '
-        f'viewBox="-1 -1 {whole} {whole}">{"".join(parts)}</svg>'
+        f'viewBox="-1 -1 {whole} {whole}">{_cells(J, structure.zero, structure.one, size, DOTS_UP_TO)}</svg>'
     )
+
+
+def _cells(J: Tensor, zero: Tensor, one: Tensor, size: int, dots_up_to: int = CELLS_UP_TO) -> str:
+    n = len(J)
+    dots = _zeros(zero, size) if n <= dots_up_to else ""
+    frame = f'<rect width="{n * size}" height="{n * size}" fill="none" stroke="{MUTED}"/>'
+    return _colours(J, zero, one, size) + dots + _ones(one & ~zero, size) + frame
 
 
 def legend(J: Tensor, structure: Structure) -> str:

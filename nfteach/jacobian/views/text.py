@@ -1,145 +1,175 @@
-"""The report in words, for print."""
+"""Documents as text, as wide as the terminal, in plain ASCII where that is all the output can encode."""
 
 from __future__ import annotations
 
+import os
+import shutil
+import sys
 import textwrap
+import unicodedata
 from collections.abc import Iterator
+from itertools import pairwise
 
 import torch
-from torch import Tensor
 
-from ..diagnosis import Diagnosis
-from ..numbers import coordinate, number, value_at
-from . import words
+from ..numbers import coordinate, number
+from .document import Card, Document, Formula, Matrix, Order, Section, Table, translated
 from .tables import text_table
 from .tex import plain_tex
 
-__all__ = ["WIDTH", "render_text", "wrap"]
+__all__ = ["plain_ascii", "render_text"]
 
-WIDTH = 96
+NARROWEST, WIDEST = 60, 96
 NUMBERS_UP_TO = 8  # entries are printed as numbers up to this D,
-SYMBOLS_UP_TO = 24  # as one symbol each up to this, and gathered into cells above
-CELLS = 24
-POINTS_SHOWN = 4
+SYMBOLS_UP_TO = 24  # as one symbol each up to this, and gathered into this many cells above
+MARKS = {"✗": "x", "✓": "+", "–": "-", "·": ".", "░": "-", "▒": "+", "▓": "*", "█": "#"}
+SIGNS = MARKS | {
+    **{"→": "->", "−": "-", "×": "x", "≤": "<=", "≥": ">=", "≠": "!=", "²": "^2", "³": "^3", "ᵀ": "^T", "⁻": "^-"},
+    **{"Σ": "sum", "Π": "prod", "∂": "d", "∈": " in ", "∉": " not in ", "∞": "inf", "⊙": "*", "‖": "||"},
+}
 
 
-def render_text(report: Diagnosis) -> str:
-    """The verbose report."""
-    lines = [words.headline(report), "=" * WIDTH, words.points_line(report)]
-    if report.behaviour.raised:
-        return "\n".join([*lines, "", "VERDICT", *(f"  {line}" for line in _verdict(report))])
-    for title, body in (
-        ("Formula", _formula(report)),
-        ("Jacobian", _entries(report)),
-        ("Structure", _structure(report)),
-        ("Determinant", _determinant(report)),
-        ("Inverse", wrap(words.inverse_line(report))),
-        ("Called again, and moved", (line for each in words.behaviour_lines(report) for line in wrap(each))),
-        ("Verdict", _verdict(report)),
-    ):
-        body = list(body)
-        if body:
-            lines += ["", title.upper(), *(f"  {line}".rstrip() for line in body)]
-    return "\n".join(lines)
+def render_text(document: Document, width: int | None = None, ascii: bool = False) -> str:
+    """Format a document as text.
+
+    Args:
+        document: of a report.
+        width: the number of characters in a line; by default that of the terminal, at least 60 and at most 96.
+        ascii: whether to write plain ASCII: "x1" for "x₁". It is done in any case if ``sys.stdout`` cannot encode the
+            signs.
+
+    Raises:
+        ValueError: if ``width`` is not a whole number from 60 up.
+    """
+    if width is None:
+        width = _width_of_output()
+    elif not (isinstance(width, int) and width >= NARROWEST):
+        raise ValueError(f"width must be a whole number from {NARROWEST} up, but is {width!r}; try width=80")
+    text = "\n".join(_lines(translated(document, plain_ascii) if ascii else document, width))
+    if ascii:
+        return plain_ascii(text)
+    try:
+        text.encode(getattr(sys.stdout, "encoding", None) or "utf-8")
+    except (UnicodeEncodeError, LookupError):
+        return render_text(document, width, ascii=True)
+    return text
 
 
-def wrap(text: str, indent: str = "", width: int = WIDTH - 2) -> list[str]:
-    """Return the lines of a paragraph; all but the first begin with ``indent``."""
-    return textwrap.wrap(text, width, subsequent_indent=indent)
+def _width_of_output() -> int:
+    # What a notebook or a file stores must not depend on the terminal behind it.
+    if "COLUMNS" not in os.environ and not sys.stdout.isatty():
+        return WIDEST
+    return min(WIDEST, max(NARROWEST, shutil.get_terminal_size((WIDEST, 24)).columns))
 
 
-def _formula(report: Diagnosis) -> Iterator[str]:
-    if report.formula:
-        yield from wrap(plain_tex(report.formula), "    ")
-    if report.terms:
-        yield f"Its terms at point 1, x = {value_at(report.x[0])}:"
-        rows = [[name, f"= {value_at(value)}"] for name, value in report.first_terms.items()]
-        yield from (f"  {line}" for line in text_table(rows, left=2, gap=1))
+def plain_ascii(text: str) -> str:
+    """Spell a text in ASCII: x₁ as x1, α as alpha, → as ->.
+
+    Example:
+        >>> plain_ascii("|x₁ − μ| ≤ 3, O(D³), Müller")
+        '|x1 - mu| <= 3, O(D^3), Muller'
+    """
+    if text.isascii():
+        return text
+    return "".join(sign if sign.isascii() else SIGNS.get(sign) or _spelt(sign) for sign in text)
 
 
-def _entries(report: Diagnosis) -> Iterator[str]:
-    s = report.structure
-    if s is None:
-        yield "J is nowhere finite."
-        return
-    natural = tuple(range(s.dim))
-    yield "Row i, column j: how fast output yᵢ moves with input xⱼ. At point 1:"
-    yield from _picture(report, natural, natural)
-    if s.dim <= NUMBERS_UP_TO:
-        yield "(· is 0 at every point, a bare 1 is 1 at every point)"
-    elif s.dim <= SYMBOLS_UP_TO:
-        yield "(· always 0, 1 always 1, + and - by sign here, o free but 0 here)"
-    else:
-        n = _cell(s.dim)
-        yield f"(each cell gathers {n} x {n} entries: · all 0, 1 ones among zeros, ░ ▒ ▓ █ ever more free ones)"
-    if words.shown_reordered(report):
+def _spelt(sign: str) -> str:
+    name = unicodedata.name(sign, "").split()
+    if name[:1] == ["GREEK"]:
+        letter = name[-1].lower()
+        return letter.capitalize() if "CAPITAL" in name else letter
+    if unicodedata.combining(sign):
+        return {"\u0302": "^", "\u0303": "~"}.get(sign, "")
+    return unicodedata.normalize("NFKD", sign).encode("ascii", "ignore").decode() or "?"
+
+
+def _lines(document: Document, width: int) -> Iterator[str]:
+    yield from textwrap.wrap(document.title, width)
+    yield "=" * width
+    yield from textwrap.wrap(document.about, width)
+    verdict = Section("Verdict", (f"{document.verdict[:1].upper()}{document.verdict[1:]}.",))
+    for section in (*document.sections, verdict):
         yield ""
-        yield "The same in the order found:"
-        yield from _picture(report, s.row_ordering, s.ordering)
-    for line in words.witness_lines(report):
-        yield from wrap(line)
+        yield from textwrap.wrap(section.title.upper(), width)
+        for part in section.parts:
+            yield from (f"  {line}".rstrip() for line in _part(part, width - 2))
+    for card in document.cards:
+        yield from textwrap.wrap(_card(card), width, initial_indent="  ", subsequent_indent="      ")
 
 
-def _picture(report: Diagnosis, rows: tuple[int, ...], columns: tuple[int, ...]) -> Iterator[str]:
-    s = report.structure
-    at = torch.tensor(rows)[:, None], torch.tensor(columns)
-    J, zero, one = report.jacobian[0][at], s.zero[at], s.one[at]
-    if s.dim <= NUMBERS_UP_TO:
-        yield from _numbers(J, zero, one, rows, columns)
-    elif s.dim <= SYMBOLS_UP_TO:
-        for i in range(s.dim):
-            yield "  " + " ".join(_symbol(float(J[i, j]), bool(zero[i, j]), bool(one[i, j])) for j in range(s.dim))
+def _card(card: Card) -> str:
+    where, facts = (f"{card.where}: " if card.where else ""), (f" ({card.facts})" if card.facts else "")
+    return f"{'✗' if card.error else 'note'} {where}[{card.code}] {card.message}{facts}"
+
+
+def _part(part: str | Formula | Table | Matrix, width: int) -> Iterator[str]:
+    if isinstance(part, Matrix):
+        yield from _matrix(part, width)
+    elif isinstance(part, Table):
+        yield from _table(part, width)
     else:
-        yield from _cells(zero, one)
+        yield from textwrap.wrap(plain_tex(part.tex) if isinstance(part, Formula) else part, width)
 
 
-def _numbers(J: Tensor, zero: Tensor, one: Tensor, rows: tuple, columns: tuple) -> Iterator[str]:
-    cells = [["", *(coordinate("x", column) for column in columns)]]
-    for i, row in enumerate(rows):
-        entries = ["·" if zero[i, j] else "1" if one[i, j] else number(float(J[i, j])) for j in range(len(columns))]
-        cells.append([coordinate("y", row), *entries])
-    yield from (f"  {line}" for line in text_table(cells, left=0, gap=3))
+def _table(table: Table, width: int) -> list[str]:
+    """Leave out spare columns until the others fit in broken lines, then break no more than is needed."""
+    kept, spare = list(range(len(table.rows[0]))), list(table.spare)
+    natural = [max(len(row[j]) for row in table.rows) for j in kept]
+
+    def room(least: int) -> int:
+        taken = (min(natural[j], least) if j in table.wrap else natural[j] for j in kept)
+        return width - sum(taken) - 2 * (len(kept) - 1)
+
+    while room(24) < 0 and spare:
+        kept.remove(spare.pop())
+    least = next((size for size in range(24, 8, -1) if room(size) >= 0), 8)
+    left_over, most = max(0, room(least)), []
+    for j in kept:
+        wide = min(natural[j], least + left_over) if j in table.wrap else natural[j]
+        left_over -= max(0, wide - least) if j in table.wrap else 0
+        most.append(wide)
+    rows = [[row[j] for j in kept] for row in table.rows]
+    return text_table(rows, left=sum(j < table.left for j in kept), most=most)
 
 
-def _symbol(value: float, zero: bool, one: bool) -> str:
-    if zero:
-        return "·"
-    if one:
-        return "1"
-    return "+" if value > 0 else "-" if value < 0 else "o"
+def _matrix(matrix: Matrix, width: int) -> Iterator[str]:
+    dim = matrix.structure.dim
+    side = -(-dim // SYMBOLS_UP_TO)
+    for order, following in pairwise((*matrix.orders, None)):
+        yield from textwrap.wrap(f"{order.caption}:", width)
+        lines = _numbers(matrix, order) if dim <= NUMBERS_UP_TO else []
+        key = "(· is 0 at every point, a bare 1 is 1 at every point)"
+        if not lines or max(map(len, lines)) > width - 2:
+            lines = list(_symbols(matrix, order, side))
+            key = "(· is always 0, 1 always 1, + and - by sign here, o free but 0 here)"
+        yield from (f"  {line}" for line in lines)
+        if following is not None:
+            yield ""
+    if side > 1:
+        key = f"(a cell holds {side} x {side} entries: · all 0, 1 ones among zeros, ░ ▒ ▓ █ by the share of free ones)"
+    yield from textwrap.wrap(key, width)
 
 
-def _cell(dim: int) -> int:
-    """Entries along the side of one cell of the gathered picture."""
-    return -(-dim // CELLS)
+def _numbers(matrix: Matrix, order: Order) -> list[str]:
+    J, zero, one = matrix.J, matrix.structure.zero, matrix.structure.one
+    rows = [["", *(coordinate("x", j) for j in order.columns)]]
+    for i in order.rows:
+        entries = ["·" if zero[i, j] else "1" if one[i, j] else number(float(J[i, j])) for j in order.columns]
+        rows.append([coordinate("y", i), *entries])
+    return text_table(rows, left=0, gap=3)
 
 
-def _cells(zero: Tensor, one: Tensor) -> Iterator[str]:
-    side = _cell(len(zero))
-    free = ~zero & ~one
-    for some_free, some_one in zip(free.split(side), one.split(side), strict=True):
+def _symbols(matrix: Matrix, order: Order, side: int) -> Iterator[str]:
+    """Yield lines with a symbol for each side x side entries: the sign of one, the share of free ones among more."""
+    at = torch.tensor(order.rows)[:, None], torch.tensor(order.columns)
+    zero, one = matrix.structure.zero[at], matrix.structure.one[at]
+    masks = (~zero & ~one, one, matrix.J[at])
+    for free, ones, J in zip(*(mask.split(side) for mask in masks), strict=True):
         line = []
-        for f, o in zip(some_free.split(side, 1), some_one.split(side, 1), strict=True):
+        for f, o, value in zip(*(mask.split(side, 1) for mask in (free, ones, J)), strict=True):
             share = float(f.float().mean())
-            line.append("░▒▓█"[min(3, int(4 * share))] if share else "1" if o.any() else "·")
-        yield "  " + " ".join(line)
-
-
-def _structure(report: Diagnosis) -> Iterator[str]:
-    if report.structure is not None:
-        yield report.structure.name.upper()
-    for line in words.structure_lines(report):
-        yield from wrap(line)
-
-
-def _determinant(report: Diagnosis) -> Iterator[str]:
-    yield from text_table(words.determinant_table(report, POINTS_SHOWN))
-    for line in words.determinant_lines(report, POINTS_SHOWN):
-        yield from wrap(line)
-
-
-def _verdict(report: Diagnosis) -> Iterator[str]:
-    yield from wrap(words.verdict(report))
-    for finding in report.findings:
-        mark = "✗" if finding.severity == "error" else "note"
-        yield from wrap(f"{mark} {finding}", "    ")
+            sign = "+" if value.sum() > 0 else "-" if value.sum() < 0 else "o"
+            shown = sign if side == 1 else "░▒▓█"[min(3, int(4 * share))]
+            line.append(shown if share else "1" if o.any() else "·")
+        yield " ".join(line)

@@ -1,223 +1,156 @@
-"""What the text and the HTML report say alike: numbers, formulas, routes to the determinant, the verdict."""
+"""The document of one map's report, and its sentences."""
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Iterator, Sequence
 
 import torch
 from torch import Tensor
 
+from ..compared import AGREES, DIFFERS, UNCHECKED, Compared
 from ..diagnosis import Diagnosis
 from ..finding import at_points, counted
-from ..numbers import ROUNDING, condition, coordinate, gap, number
-from ..witnesses import FORWARD, REVERSE
+from ..numbers import bound, condition, coordinate, gap, number, value_at
+from ..witnesses import CENTRAL, FORWARD, REVERSE
+from .document import Card, Document, Formula, Matrix, Order, Section, Table
 
-__all__ = [
-    "Route",
-    "behaviour_lines",
-    "claim_line",
-    "determinant_lines",
-    "determinant_table",
-    "headline",
-    "inverse_line",
-    "points_line",
-    "routes",
-    "shown_reordered",
-    "sign_line",
-    "structure_lines",
-    "verdict",
-    "witness_lines",
-]
+__all__ = ["compared_table", "jacobian_document", "verdict"]
+
+POINTS_SHOWN = 4
+BY = {REVERSE: "reverse-mode autodiff", FORWARD: "forward-mode autodiff", CENTRAL: "central differences"}
+MARKS = {AGREES: "✓", DIFFERS: "✗", UNCHECKED: "–"}
 
 
-class Route(NamedTuple):
-    """One way to log|det J|: its name, its values (B,) in nats, the largest distance from the autograd route."""
-
-    name: str
-    values: Tensor
-    gap: float | None
-
-
-def headline(report: Diagnosis) -> str:
+def jacobian_document(report: Diagnosis) -> Document:
+    """Return what is shown of one map."""
+    s = report.structure
     kind = "torch Transform" if report.kind == "transform" else report.kind
-    return f"{report.name}: a {kind} of D = {report.dim} dimension{'s' if report.dim > 1 else ''}"
+    errors = sum(finding.severity == "error" for finding in report.findings)
+    words, state = verdict(errors, [each.result for each in report.compared])
+    sections: tuple[Section, ...] = ()
+    if not report.behaviour.raised:
+        sections = (
+            *_formula(report),
+            *_jacobian(report),
+            Section(f"Structure: {s.name if s else 'unknown'}", tuple(_structure(report))),
+            Section("Determinant", (_routes(report), *_determinant(report))),
+            Section("Derivative, inverse, behaviour", (_derivative(report), _inverse(report), *_behaviour(report))),
+            Section("Compared", (compared_table(report.compared),), open=True),
+        )
+    return Document(
+        title=f"{report.name}: a {kind} of D = {counted(report.dim, 'dimension', 'dimensions')}",
+        tag=s.name if s else "",
+        about=_about(report),
+        verdict=words,
+        state=state,
+        cards=tuple(map(Card.of, report.findings)),
+        sections=sections,
+    )
 
 
-def points_line(report: Diagnosis) -> str:
-    if report.behaviour.raised:
-        return f"None of the {len(report.x)} points could be looked at."
+def verdict(errors: int, results: Sequence[str]) -> tuple[str, str]:
+    """Return how many comparisons were made and came out right, and "good", "bad" or "part"."""
+    made = sum(result != UNCHECKED for result in results)
+    of = f"{made} of {counted(len(results), 'comparison', 'comparisons')} made"
+    if errors:
+        return f"{counted(errors, 'error', 'errors')}; {of}", "bad"
+    if not made:
+        return "nothing was compared", "part"
+    return f"nothing is wrong; {of}", "good" if made == len(results) else "part"
+
+
+def compared_table(compared: Sequence[Compared]) -> Table:
+    """Return what agrees, what differs, and what was not compared and why."""
+    rows = tuple((each.name, f"{MARKS[each.result]} {each.result}", each.words) for each in compared)
+    return Table(rows, head=False, left=3, wrap=(2,))
+
+
+def _about(report: Diagnosis) -> str:
     given = len(report.x)
-    looked = report.structure.points if report.structure else given
-    looked -= sum(copy.structure.points for copy in report.moved if copy.structure)
-    near = f", and {looked - given} near by to tell structure from accident" if looked > given else ""
+    if report.behaviour.raised:
+        return f"The map could not be evaluated at any of {counted(given, 'point', 'points')}."
+    evaluated = report.structure.points if report.structure else given
+    evaluated -= sum(copy.structure.points for copy in report.moved if copy.structure)
+    nearby = counted(evaluated - given, "point", "points")
+    near = f", and at {nearby} nearby to tell structure from accident" if evaluated > given else ""
     precision = "float64" if report.eps < 1e-12 else "the precision of x"
     manner = {
         "one by one": " The map takes one point at a time.",
-        "never alone": " The map refuses a batch of one, so a lone point was given a neighbour.",
+        "never alone": " The map refuses a batch of one, so a single point was evaluated beside another one.",
     }.get(report.behaviour.manner, "")
-    return f"Looked at {given} point{'s' if given > 1 else ''}{near}, on a copy in {precision}.{manner}"
+    return f"Evaluated at {counted(given, 'point', 'points')}{near}, on a copy in {precision}.{manner}"
 
 
-def witness_lines(report: Diagnosis) -> list[str]:
-    """Who told J, who agrees, and who is wrong."""
-    heard = report.witnesses
-    if heard is None:
-        return ["Told by reverse mode alone: what the map gives cannot be compared from call to call."]
-    others = [witness for witness in (REVERSE, FORWARD) if witness in heard.gap and witness not in heard.wrong]
-    apart = max((heard.gap[witness] for witness in others), default=0.0)
-    lines = []
-    if others and not heard.undecided.all():
-        within = "1e-6" if apart < 1e-6 else gap(apart)
-        lines.append(
-            f"{' and '.join(others)} agree{'s' if len(others) == 1 else ''} with differences of the map's own "
-            f"values, within {within} of their size"
-        )
-    if heard.wrong:
-        plural = "are" if len(heard.wrong) > 1 else "is"
-        lines.append(f"{' and '.join(heard.wrong)} {plural} wrong {at_points(heard.at)}")
-    lines += [f"{w} could not be asked ({why})" for w, why in heard.unheard.items() if "not asked" not in why]
-    if kinks := int(heard.undecided.sum()):
-        lines.append(f"at {kinks} of {len(report.x)} points differences decide nothing (a kink, or a rough map)")
-    said = "; ".join(lines)
-    return [f"Told by {heard.trusted}. {said[:1].upper()}{said[1:]}." if lines else f"Told by {heard.trusted}."]
+def _formula(report: Diagnosis) -> Iterator[Section]:
+    parts = (Formula(report.formula),) if report.formula else ()
+    if report.terms:
+        rows = tuple((name, f"= {value_at(value)}") for name, value in report.first_terms.items())
+        terms = Table(rows, head=False, left=2, wrap=(1,))
+        parts = (*parts, f"Its terms at point 1, x = {value_at(report.x[0])}:", terms)
+    if parts:
+        yield Section("Formula", parts)
 
 
-def behaviour_lines(report: Diagnosis) -> list[str]:
-    """What happens when the map is called again, and when its parameters are moved."""
-    behaviour = report.behaviour
-    if behaviour.raised:
-        return [f"It raised: {behaviour.raised}"]
-    asked = (
-        (behaviour.again, "called again"),
-        (behaviour.noise, "with another random state"),
-        (float(behaviour.moved_by_others.max()), "beside other samples"),
-    )
-    same = [how for moved, how in asked if moved <= behaviour.noticeable]
-    other = [f"{how} y moves by {number(moved)}" for moved, how in asked if moved > behaviour.noticeable]
-    lines = [
-        f"The same x gives the same y {', '.join(same)}." if same else "",
-        f"But {'; '.join(other)}." if other else "",
-    ]
-    if behaviour.state_changed:
-        lines.append(f"A call changes {', '.join(behaviour.state_changed[:6])} (in the copy).")
-    if report.moved:
-        structures = " / ".join(
-            dict.fromkeys(copy.structure.name if copy.structure else "none" for copy in report.moved)
-        )
-        sound = sum(copy.ok for copy in report.moved)
-        lines.append(
-            f"With parameters moved by {report.perturb:g} of their size: {sound} of {len(report.moved)} copies are "
-            f"sound; structure {structures}."
-        )
-    elif report.perturb:
-        lines.append("It has no parameters to move.")
-    return [line for line in lines if line]
-
-
-def routes(report: Diagnosis) -> list[Route]:
-    """Every way to log|det J| that there is, the claim first."""
-    true = report.log_det_jacobian
-
-    def route(name: str, values: Tensor) -> Route:
-        apart = (values - true).abs().where(values != true, torch.zeros_like(true))
-        apart = apart[report.finite]
-        return Route(name, values, float(apart.max()) if len(apart) else None)
-
-    found = []
-    if report.log_det is not None:
-        found.append(route(f"the map's claim, {report.log_det_by}", report.log_det))
-    found.append(Route(f"J by {report.witness}, by elimination, O(D³)", true, None))
-    if report.structure is not None and report.structure.name != "dense":
-        found.append(route(f"J's structure alone, {report.structure.cost}", report.log_det_structure))
-    if report.inverse.log_det is not None:
-        found.append(route("minus the inverse's claim, at y", -report.inverse.log_det))
-    return found
-
-
-def determinant_table(report: Diagnosis, points: int) -> list[list[str]]:
-    """A heading, then each route to log|det J|, then sign and condition number: at the first ``points`` points."""
-    shown = min(len(report.x), points)
-    table = [["log|det J| in nats", *(f"point {b + 1}" for b in range(shown)), "apart by"]]
-    for route in routes(report):
-        table.append([route.name, *(number(float(v)) for v in route.values[:shown]), gap(route.gap)])
-    signs = ({1.0: "+", -1.0: "-", 0.0: "0"}.get(float(v), "?") for v in report.sign[:shown])
-    table.append(["sign of det J", *signs, ""])
-    table.append(["condition number", *(condition(float(v)) for v in report.condition_number[:shown]), ""])
-    return table
-
-
-def determinant_lines(report: Diagnosis, points: int) -> list[str]:
-    """How to read that table, and what it says."""
-    B = len(report.x)
-    first = f" The first {points} of {B} points are shown." if points < B else ""
-    lines = [
-        f"Apart by: the largest distance from that of J, over all points.{first}",
-        f"det J is {sign_line(report)}.",
-    ]
-    return [*lines, claim] if (claim := claim_line(report)) else lines
-
-
-def shown_reordered(report: Diagnosis) -> bool:
-    """Whether J deserves a second picture, in the order found."""
-    s = report.structure
-    return s.reordered and s.name not in {"upper triangular", "permutation"}
-
-
-def claim_line(report: Diagnosis) -> str:
-    """What the claim came as, where that deserves a word."""
-    claim, B = report.claim, len(report.x)
-    if claim.layout == "none":
-        return "The map claims no log-det; that of J stands alone."
-    shape = f" of shape {claim.shape}" if claim.shape else ""
-    came = f"The claim came as {claim.came_as}{shape}"
-    if claim.layout == "per dimension" and report.per_dimension_by_design:
-        return f"{came}: per dimension, as an elementwise Transform's does; summed over D here."
-    if claim.layout == "one number" and B > 1:
-        return f"{came}: one number, taken for all {B} points."
-    return (
-        ""
-        if claim.layout in {"per sample", "one number"} and claim.shape in {(B,), ()}
-        else f"{came} ({claim.layout})."
-    )
-
-
-def sign_line(report: Diagnosis) -> str:
-    up, down = int((report.sign > 0).sum()), int((report.sign < 0).sum())
-    if up and down:
-        return f"positive at {up} points, negative at {down}: the map folds"
-    if up == len(report.sign):
-        return "positive everywhere: orientation is kept"
-    if down == len(report.sign):
-        return "negative everywhere: the map mirrors, and that is allowed"
-    return f"positive at {up}, negative at {down}, zero or unknown at {len(report.sign) - up - down}"
-
-
-def structure_lines(report: Diagnosis) -> list[str]:
-    """How the structure was recognised, and what else is true of it."""
+def _jacobian(report: Diagnosis) -> Iterator[Section]:
     s = report.structure
     if s is None:
-        return ["J is nowhere finite, so nothing can be said."]
-    free = s.dim**2 - int(s.zero.sum()) - int((s.one & ~s.zero).sum())
-    looked_at = "At the one point" if s.points == 1 else f"Over all {s.points} points"
-    lines = [
-        f"{looked_at}: {counted(int(s.zero.sum()), 'entry is', 'entries are')} always 0, "
-        f"{counted(int(s.one.sum()), 'is', 'are')} always 1, {counted(free, 'is', 'are')} free.",
-        s.how,
-    ]
+        return
+    natural = tuple(range(s.dim))
+    orders = (Order("dyᵢ/dxⱼ in row i, column j, at point 1", natural, natural, not s.reordered),)
+    if s.reordered and s.name not in {"upper triangular", "permutation"}:
+        orders += (Order("In the order found", s.row_ordering, s.ordering, True),)
+    yield Section("Jacobian", (Matrix(report.jacobian[0], s, orders),), open=True)
+
+
+def _derivative(report: Diagnosis) -> str:
+    """Say how J was computed, and which ways to compute it agree."""
+    heard = report.witnesses
+    if heard is None:
+        return f"Computed with {BY[REVERSE]}. Not compared: y changes from call to call, or with the other samples."
+    agree = [witness for witness in (REVERSE, FORWARD) if witness in heard.gap and witness not in heard.wrong]
+    lines = [f"Computed with {BY[heard.trusted]}."]
+    if agree and not heard.undecided.all():
+        apart = max(heard.gap[witness] for witness in agree)
+        names = " and ".join(agree).capitalize()
+        verb = "agrees" if len(agree) == 1 else "agree"
+        lines.append(f"{names} {verb} with central differences within {bound(apart, 1e-6)}.")
+    if heard.wrong:
+        names = " and ".join(heard.wrong).capitalize()
+        lines.append(f"{names} {'is' if len(heard.wrong) == 1 else 'are'} wrong {at_points(heard.at)}.")
+    lines += [f"{w.capitalize()} failed ({why})." for w, why in heard.unheard.items() if "not asked" not in why]
+    if kinks := int(heard.undecided.sum()):
+        lines.append(f"At {kinks} of {len(report.x)} points differences decide nothing (a kink, or a rough map).")
+    return " ".join(lines)
+
+
+def _structure(report: Diagnosis) -> Iterator[str]:
+    """Yield how the structure was recognised, and what else holds."""
+    s = report.structure
+    if s is None:
+        yield "J is not finite at any point."
+        return
+    zero, one = int(s.zero.sum()), int((s.one & ~s.zero).sum())
+    at = "At the one point" if s.points == 1 else f"At all {s.points} points"
+    yield f"{at} {counted(zero, 'entry is', 'entries are')} 0 and {one} {'is' if one == 1 else 'are'} 1; " + (
+        f"{s.dim**2 - zero - one} of {s.dim**2} are free."
+    )
+    yield s.how
     if s.name in {"triangular up to a permutation", "dense", "block diagonal", "coupling"} and s.reordered:
-        few = s.ordering[:12]
-        more = f", ... {s.dim} in all" if s.dim > len(few) else ""
-        line = f"The order found: inputs {', '.join(coordinate('x', j) for j in few)}{more}"
+        orders = [f"inputs {_first(s.ordering, 'x')}"]
         if s.row_ordering != s.ordering:
-            line += f"; outputs {', '.join(coordinate('y', i) for i in s.row_ordering[:12])}{more}"
-        lines.append(line + ".")
-    lines.append(_cost_line(report))
+            orders.append(f"outputs {_first(s.row_ordering, 'y')}")
+        yield f"The order found: {'; '.join(orders)}."
+    yield _cost(report)
     if s.also:
-        lines.append(f"It is also: {', '.join(s.also)}.")
-    return lines
+        yield f"It is also: {', '.join(s.also)}."
 
 
-def _cost_line(report: Diagnosis) -> str:
+def _first(order: Sequence[int], letter: str) -> str:
+    more = f", ... {len(order)} in all" if len(order) > 12 else ""
+    return ", ".join(coordinate(letter, index) for index in order[:12]) + more
+
+
+def _cost(report: Diagnosis) -> str:
     s, D = report.structure, report.dim
     elimination = max(1, D**3 // 3)  # multiply-adds of an LU decomposition
     if s.name == "dense":
@@ -231,27 +164,88 @@ def _cost_line(report: Diagnosis) -> str:
     return f"Cost of the determinant: {s.cost} instead of O(D³){numbers}."
 
 
-def inverse_line(report: Diagnosis) -> str:
+def _routes(report: Diagnosis) -> Table:
+    """Return log|det J| by every route that there is, the claim first; then the sign and the condition number."""
+    shown, true = range(min(len(report.x), POINTS_SHOWN)), report.log_det_jacobian
+    rows = [("log|det J| in nats", *(f"point {b + 1}" for b in shown), "off by")]
+
+    def route(name: str, values: Tensor) -> None:
+        apart = (values - true).abs().where(values != true, torch.zeros_like(true))[report.finite]
+        largest = gap(float(apart.max()) if len(apart) and values is not true else None)
+        rows.append((name, *(number(float(values[b])) for b in shown), largest))
+
+    if report.log_det is not None:
+        route(f"claimed: {report.log_det_by}", report.log_det)
+    route(f"J by {report.witness}, elimination, O(D³)", true)
+    if report.structure is not None and report.structure.name != "dense":
+        route(f"the structure of J, {report.structure.cost}", report.log_det_structure)
+    if report.inverse.log_det is not None:
+        route("claimed by the inverse at y, times -1", -report.inverse.log_det)
+    signs = {1.0: "+", -1.0: "-", 0.0: "0"}
+    rows.append(("sign of det J", *(signs.get(float(report.sign[b]), "?") for b in shown), ""))
+    rows.append(("condition number", *(condition(float(report.condition_number[b])) for b in shown), ""))
+    return Table(tuple(rows), spare=tuple(b + 1 for b in shown[1:]))
+
+
+def _determinant(report: Diagnosis) -> Iterator[str]:
+    """Yield how to read that table, and what it says."""
+    yield "Off by: the largest difference from J by elimination, over all points."
+    up, down, B = int((report.sign > 0).sum()), int((report.sign < 0).sum()), len(report.x)
+    if up and down:
+        yield f"det J is positive at {counted(up, 'point', 'points')} and negative at {down}: the map folds."
+    elif B in (up, down):
+        what = (
+            "positive everywhere: orientation is kept" if up else "negative everywhere: the map mirrors, a valid flow"
+        )
+        yield f"det J is {what}."
+    else:
+        yield f"det J is positive at {up}, negative at {down} and zero or unknown at {B - up - down} of {B} points."
+    claim = report.claim
+    shape = f" of shape {claim.shape}" if claim.shape else ""
+    if claim.layout == "none":
+        yield "The map claims no log-det."
+    elif claim.layout == "per dimension" and report.per_dimension_by_design:
+        yield f"The claim is {claim.came_as}{shape}: per dimension, as for an elementwise Transform; summed here."
+    elif claim.layout == "one number" and B > 1:
+        yield f"The claim is {claim.came_as}{shape}: one number, used for all {B} points."
+    elif claim.layout not in {"per sample", "one number"} or claim.shape not in {(B,), ()}:
+        yield f"The claim is {claim.came_as}{shape} ({claim.layout})."
+
+
+def _inverse(report: Diagnosis) -> str:
     inverse = report.inverse
     if inverse.failure:
-        return f"asked for, it answers: {inverse.failure}"
+        return f"The inverse failed: {inverse.failure}"
     if inverse.error is None:
-        return "none known (give inverse=... to have it tried)" if report.kind == "function" else "the map offers none"
+        return "No inverse is known; pass inverse=... to have it tested."
     worst, at = float(inverse.error.max()), int(inverse.error.argmax())
     if any(finding.code == "inverse-wrong" for finding in report.findings):
-        return f"x → y → x misses by up to {gap(worst)}, most at point {at + 1}"
-    return f"x → y → x comes back within {'1e-9' if worst < ROUNDING else gap(worst)} at every point"
+        return f"x → y → x misses by up to {gap(worst)}, most at point {at + 1}."
+    return f"x → y → x returns to x within {bound(worst)} at every point."
 
 
-def verdict(report: Diagnosis) -> str:
-    errors = sum(finding.severity == "error" for finding in report.findings)
-    if errors:
-        return f"{errors} errors." if errors > 1 else "One error."
-    checked = []
-    if report.log_det is not None:
-        checked.append("the log-det is that of the Jacobian")
-    if report.inverse_error is not None:
-        checked.append("the inverse leads back")
-    checked.append("det J keeps its sign" if len(report.x) > 1 else "det J is not zero")
-    text = ", ".join(checked)
-    return f"Sound at {'every point looked at' if len(report.x) > 1 else 'this point'}: {text}."
+def _behaviour(report: Diagnosis) -> Iterator[str]:
+    """Yield what changes y besides x, what a call changes, and what was found at moved parameters."""
+    behaviour = report.behaviour
+    moved = {
+        "repeated calls": behaviour.again,
+        "other seeds": behaviour.noise,
+        "other batches": float(behaviour.moved_by_others.max()),
+    }
+    same = [what for what, by in moved.items() if by <= behaviour.noticeable]
+    listed = f"{', '.join(same[:-1])} and {same[-1]}" if len(same) > 1 else "".join(same)
+    if len(same) == len(moved):
+        yield f"Deterministic: {listed} give the same y."
+    else:
+        changes = (f"with {what} y changes by {number(by)}" for what, by in moved.items() if what not in same)
+        yield f"{'; '.join(changes)}.".capitalize() + (f" {listed.capitalize()} give the same y." if same else "")
+    if behaviour.state_changed:
+        yield f"A call changes {', '.join(behaviour.state_changed[:6])} (in the copy)."
+    if report.moved:
+        names = dict.fromkeys(copy.structure.name if copy.structure else "unknown" for copy in report.moved)
+        yield (
+            f"With parameters moved by {report.perturb:g} of their size: no error in {sum(c.ok for c in report.moved)} "
+            f"of {len(report.moved)} copies; structure {' / '.join(names)}."
+        )
+    elif report.perturb:
+        yield "The map has no parameters to move."

@@ -42,7 +42,7 @@ def test_the_table_has_a_picture_for_each_layer_while_they_are_small(dim):
         ET.fromstring(picture)
     table = ET.fromstring(re.search(r"<table.*?</table>", html, re.S)[0])
     assert len(table.findall("tr")) == len(layers) + 2
-    assert {len(list(row)) for row in table.findall("tr")} == {10}
+    assert {len(list(row)) for row in table.findall("tr")} == {9}
 
 
 def test_html_escapes_names_and_is_the_same_every_time():

@@ -58,7 +58,7 @@ def test_the_structure_is_that_of_the_moved_copies_too():
     # What is shown is still the map that was given.
     np.testing.assert_array_equal(report.jacobian.numpy(), np.broadcast_to(np.eye(4), (5, 4, 4)))
     assert report.log_det_structure.abs().max() == 0
-    assert "8 of 8 copies are sound" in " ".join(str(report).split())
+    assert "no error in 8 of 8 copies" in " ".join(str(report).split())
 
 
 @pytest.mark.parametrize("constrained", [True, False])
