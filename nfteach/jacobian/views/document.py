@@ -19,9 +19,10 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Formula:
-    """A formula in TeX."""
+    """A formula in TeX, and as plain text."""
 
     tex: str
+    plain: str
 
 
 class Order(NamedTuple):

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import base64
+import re
 import struct
 import zlib
-from collections.abc import Iterator
-from itertools import groupby, pairwise
+from itertools import pairwise
 
 import torch
 from torch import Tensor
@@ -92,7 +92,7 @@ def legend(J: Tensor, structure: Structure) -> str:
     bar = f'<span class="bar" style="background:linear-gradient(90deg,{",".join(stops)})"></span>'
     return (
         f'<div class="legend"><span>{zero} 0 at every point</span><span>{one} 1 at every point</span>'
-        f"<span>free: &minus;{largest} {bar} +{largest}</span>{cells}</div>"
+        f"<span>free: −{largest} {bar} +{largest}</span>{cells}</div>"
     )
 
 
@@ -137,9 +137,8 @@ def _colours(J: Tensor, zero: Tensor, one: Tensor, size: int) -> str:
 def _png(pixels: Tensor) -> bytes:
     """(height, width, 4) bytes -> a PNG file."""
     height, width, _ = pixels.shape
-    rows = torch.cat(
-        [pixels.new_zeros(height, 1), pixels.reshape(height, -1)], 1
-    )  # each row begins with its filter, none
+    # Each row begins with its filter, none.
+    rows = torch.cat([pixels.new_zeros(height, 1), pixels.reshape(height, -1)], 1)
 
     def chunk(kind: bytes, body: bytes) -> bytes:
         return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
@@ -149,23 +148,13 @@ def _png(pixels: Tensor) -> bytes:
     return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", body) + chunk(b"IEND", b"")
 
 
-def _runs(row: list[bool]) -> Iterator[tuple[int, int]]:
-    """(start, length) of each run of True."""
-    start = 0
-    for value, group in groupby(row):
-        length = sum(1 for _ in group)
-        if value:
-            yield start, length
-        start += length
-
-
 def _zeros(zero: Tensor, size: int) -> str:
     """A dot in every zero cell. A run of cells is one line of dashes of no length with round ends: dots."""
     half = size / 2
     lines = [
-        f"M{start * size + half:g} {i * size + half:g}h{(length - 1) * size + 0.01:g}"
-        for i, row in enumerate(zero.tolist())
-        for start, length in _runs(row)
+        f"M{run.start() * size + half:g} {i * size + half:g}h{(len(run[0]) - 1) * size + 0.01:g}"
+        for i, row in enumerate(zero.int().tolist())
+        for run in re.finditer("1+", "".join(map(str, row)))
     ]
     width = min(4, max(1.4, size / 7))
     return (

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from html import escape
 
-from .document import Card, Document, Formula, Matrix, Section, Table
+from .document import Card, Document, Formula, Matrix, Table
 from .heatmap import CELLS_UP_TO, heat_map, legend, thumbnail
-from .tex import plain_tex
 
 __all__ = ["render_html"]
 
@@ -29,7 +28,9 @@ letter-spacing:.03em;color:var(--jp-ui-font-color2,currentColor)}
 .nfteach-report figure{margin:0}
 .nfteach-report svg{display:inline-block;vertical-align:middle;max-width:100%;height:auto;
 font-family:var(--jp-ui-font-family,system-ui,sans-serif);font-variant-numeric:tabular-nums}
-.nfteach-report .legend{display:flex;flex-wrap:wrap;gap:2px 18px;margin-top:6px;align-items:center;width:0;min-width:100%}
+.nfteach-report .legend{display:flex;flex-wrap:wrap;gap:2px 18px;margin-top:6px;align-items:center;width:0;
+min-width:100%}
+.nfteach-report .legend span{white-space:nowrap}
 .nfteach-report .bar{display:inline-block;width:90px;height:10px;vertical-align:middle;border-radius:2px}
 .nfteach-report .scroll{overflow-x:auto}
 .nfteach-report table{border-collapse:collapse;margin:2px 0;font-size:13px;font-variant-numeric:tabular-nums}
@@ -38,7 +39,7 @@ font-family:var(--jp-ui-font-family,system-ui,sans-serif);font-variant-numeric:t
 .nfteach-report table td,.nfteach-report table th{padding:3px 10px;text-align:right;background:none;border:0;
 font-weight:400;white-space:nowrap}
 .nfteach-report table th{color:var(--jp-ui-font-color2,currentColor)}
-.nfteach-report table .l{text-align:left}.nfteach-report table .w{white-space:normal;min-width:8em;max-width:26em}
+.nfteach-report table .l{text-align:left}.nfteach-report table .w{white-space:normal;min-width:8em;max-width:32em}
 .nfteach-report table td:first-child,.nfteach-report table th:first-child{padding-left:0}
 .nfteach-report details{border-top:1px solid var(--jp-border-color2,#8884);padding:5px 0}
 .nfteach-report summary{cursor:pointer;margin:0}.nfteach-report details[open] summary{margin-bottom:6px}
@@ -53,26 +54,19 @@ def render_html(document: Document) -> str:
     """Format a document as one ``<div class="nfteach-report">``: findings, open sections, then the folded ones."""
     mark = {"good": "✓ ", "bad": "✗ "}.get(document.state, "")
     tag = f'<span class="badge">{escape(document.tag)}</span>' if document.tag else ""
-    shown = "".join(_section(section) for section in document.sections if section.open)
-    folded = "".join(
-        f"<details><summary>{escape(section.title)}</summary>{_parts(section)}</details>"
-        for section in document.sections
-        if not section.open
-    )
+    shown, folded = "", ""
+    for section in document.sections:
+        title, parts = escape(section.title), "".join(map(_part, section.parts))
+        if section.open:
+            shown += f"<section><h4>{title}</h4>{parts}</section>"
+        else:
+            folded += f"<details><summary>{title}</summary>{parts}</details>"
     return (
         f'{STYLE}<div class="nfteach-report"><header><h3>{escape(document.title)}</h3>{tag}'
         f'<span class="badge {document.state}">{mark}{escape(document.verdict)}</span></header>'
         f'<p class="quiet">{escape(document.about)}</p>{"".join(map(_card, document.cards))}'
         f'<div class="open">{shown}</div>{folded}</div>'
     )
-
-
-def _section(section: Section) -> str:
-    return f"<section><h4>{escape(section.title)}</h4>{_parts(section)}</section>"
-
-
-def _parts(section: Section) -> str:
-    return "".join(map(_part, section.parts))
 
 
 def _part(part: str | Formula | Table | Matrix) -> str:
@@ -88,7 +82,7 @@ def _part(part: str | Formula | Table | Matrix) -> str:
         return f'<div class="maps">{figures}</div>{legend(part.J, s)}'
     if isinstance(part, Formula):
         # JupyterLab typesets what stands between dollars; elsewhere the TeX is there to read.
-        return f'<p title="{escape(plain_tex(part.tex))}">${escape(part.tex)}$</p>'
+        return f'<p title="{escape(part.plain)}">${escape(part.tex)}$</p>'
     return f"<p>{escape(part)}</p>"
 
 

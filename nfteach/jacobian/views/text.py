@@ -15,15 +15,14 @@ import torch
 from ..numbers import coordinate, number
 from .document import Card, Document, Formula, Matrix, Order, Section, Table, translated
 from .tables import text_table
-from .tex import plain_tex
 
 __all__ = ["plain_ascii", "render_text"]
 
 NARROWEST, WIDEST = 60, 96
 NUMBERS_UP_TO = 8  # entries are printed as numbers up to this D,
 SYMBOLS_UP_TO = 24  # as one symbol each up to this, and gathered into this many cells above
-MARKS = {"✗": "x", "✓": "+", "–": "-", "·": ".", "░": "-", "▒": "+", "▓": "*", "█": "#"}
-SIGNS = MARKS | {
+SIGNS = {
+    **{"✗": "x", "✓": "+", "–": "-", "·": ".", "░": "-", "▒": "+", "▓": "*", "█": "#"},
     **{"→": "->", "−": "-", "×": "x", "≤": "<=", "≥": ">=", "≠": "!=", "²": "^2", "³": "^3", "ᵀ": "^T", "⁻": "^-"},
     **{"Σ": "sum", "Π": "prod", "∂": "d", "∈": " in ", "∉": " not in ", "∞": "inf", "⊙": "*", "‖": "||"},
 }
@@ -45,19 +44,20 @@ def render_text(document: Document, width: int | None = None, ascii: bool = Fals
         width = _width_of_output()
     elif not (isinstance(width, int) and width >= NARROWEST):
         raise ValueError(f"width must be a whole number from {NARROWEST} up, but is {width!r}; try width=80")
-    text = "\n".join(_lines(translated(document, plain_ascii) if ascii else document, width))
-    if ascii:
-        return plain_ascii(text)
-    try:
-        text.encode(getattr(sys.stdout, "encoding", None) or "utf-8")
-    except (UnicodeEncodeError, LookupError):
-        return render_text(document, width, ascii=True)
-    return text
+    if not ascii:
+        text = "\n".join(_lines(document, width))
+        try:
+            text.encode(getattr(sys.stdout, "encoding", None) or "utf-8")
+            return text
+        except (UnicodeEncodeError, LookupError):
+            pass
+    # What changes its length is spelt before it is laid out, what a matrix is drawn with afterwards.
+    return plain_ascii("\n".join(_lines(translated(document, plain_ascii), width)))
 
 
 def _width_of_output() -> int:
     # What a notebook or a file stores must not depend on the terminal behind it.
-    if "COLUMNS" not in os.environ and not sys.stdout.isatty():
+    if "COLUMNS" not in os.environ and not getattr(sys.stdout, "isatty", bool)():
         return WIDEST
     return min(WIDEST, max(NARROWEST, shutil.get_terminal_size((WIDEST, 24)).columns))
 
@@ -109,28 +109,25 @@ def _part(part: str | Formula | Table | Matrix, width: int) -> Iterator[str]:
     elif isinstance(part, Table):
         yield from _table(part, width)
     else:
-        yield from textwrap.wrap(plain_tex(part.tex) if isinstance(part, Formula) else part, width)
+        yield from textwrap.wrap(part.plain if isinstance(part, Formula) else part, width)
 
 
 def _table(table: Table, width: int) -> list[str]:
-    """Leave out spare columns until the others fit in broken lines, then break no more than is needed."""
+    """Leave out spare columns until the others fit in the width, with cells broken where they must be."""
     kept, spare = list(range(len(table.rows[0]))), list(table.spare)
     natural = [max(len(row[j]) for row in table.rows) for j in kept]
 
-    def room(least: int) -> int:
-        taken = (min(natural[j], least) if j in table.wrap else natural[j] for j in kept)
+    def room(most: int) -> int:
+        taken = (min(natural[j], most) if j in table.wrap else natural[j] for j in kept)
         return width - sum(taken) - 2 * (len(kept) - 1)
 
     while room(24) < 0 and spare:
         kept.remove(spare.pop())
-    least = next((size for size in range(24, 8, -1) if room(size) >= 0), 8)
-    left_over, most = max(0, room(least)), []
-    for j in kept:
-        wide = min(natural[j], least + left_over) if j in table.wrap else natural[j]
-        left_over -= max(0, wide - least) if j in table.wrap else 0
-        most.append(wide)
+    most = next((size for size in range(width, 8, -1) if room(size) >= 0), 8)
     rows = [[row[j] for j in kept] for row in table.rows]
-    return text_table(rows, left=sum(j < table.left for j in kept), most=most)
+    return text_table(
+        rows, left=sum(j < table.left for j in kept), most=[most if j in table.wrap else None for j in kept]
+    )
 
 
 def _matrix(matrix: Matrix, width: int) -> Iterator[str]:

@@ -13,6 +13,7 @@ from ..finding import at_points, counted
 from ..numbers import bound, condition, coordinate, gap, number, value_at
 from ..witnesses import CENTRAL, FORWARD, REVERSE
 from .document import Card, Document, Formula, Matrix, Order, Section, Table
+from .tex import plain_tex
 
 __all__ = ["compared_table", "jacobian_document", "verdict"]
 
@@ -34,7 +35,7 @@ def jacobian_document(report: Diagnosis) -> Document:
             *_jacobian(report),
             Section(f"Structure: {s.name if s else 'unknown'}", tuple(_structure(report))),
             Section("Determinant", (_routes(report), *_determinant(report))),
-            Section("Derivative, inverse, behaviour", (_derivative(report), _inverse(report), *_behaviour(report))),
+            Section("Derivative and behaviour", (_derivative(report), *_behaviour(report))),
             Section("Compared", (compared_table(report.compared),), open=True),
         )
     return Document(
@@ -82,7 +83,7 @@ def _about(report: Diagnosis) -> str:
 
 
 def _formula(report: Diagnosis) -> Iterator[Section]:
-    parts = (Formula(report.formula),) if report.formula else ()
+    parts = (Formula(report.formula, plain_tex(report.formula)),) if report.formula else ()
     if report.terms:
         rows = tuple((name, f"= {value_at(value)}") for name, value in report.first_terms.items())
         terms = Table(rows, head=False, left=2, wrap=(1,))
@@ -194,34 +195,18 @@ def _determinant(report: Diagnosis) -> Iterator[str]:
     if up and down:
         yield f"det J is positive at {counted(up, 'point', 'points')} and negative at {down}: the map folds."
     elif B in (up, down):
-        what = (
-            "positive everywhere: orientation is kept" if up else "negative everywhere: the map mirrors, a valid flow"
-        )
-        yield f"det J is {what}."
+        kept = "positive everywhere: orientation is kept" if up else "negative everywhere: the map mirrors, as it may"
+        yield f"det J is {kept}."
     else:
         yield f"det J is positive at {up}, negative at {down} and zero or unknown at {B - up - down} of {B} points."
     claim = report.claim
     shape = f" of shape {claim.shape}" if claim.shape else ""
-    if claim.layout == "none":
-        yield "The map claims no log-det."
-    elif claim.layout == "per dimension" and report.per_dimension_by_design:
+    if claim.layout == "per dimension" and report.per_dimension_by_design:
         yield f"The claim is {claim.came_as}{shape}: per dimension, as for an elementwise Transform; summed here."
     elif claim.layout == "one number" and B > 1:
         yield f"The claim is {claim.came_as}{shape}: one number, used for all {B} points."
-    elif claim.layout not in {"per sample", "one number"} or claim.shape not in {(B,), ()}:
+    elif claim.layout not in {"per sample", "one number", "none"} or claim.shape not in {(B,), (), None}:
         yield f"The claim is {claim.came_as}{shape} ({claim.layout})."
-
-
-def _inverse(report: Diagnosis) -> str:
-    inverse = report.inverse
-    if inverse.failure:
-        return f"The inverse failed: {inverse.failure}"
-    if inverse.error is None:
-        return "No inverse is known; pass inverse=... to have it tested."
-    worst, at = float(inverse.error.max()), int(inverse.error.argmax())
-    if any(finding.code == "inverse-wrong" for finding in report.findings):
-        return f"x → y → x misses by up to {gap(worst)}, most at point {at + 1}."
-    return f"x → y → x returns to x within {bound(worst)} at every point."
 
 
 def _behaviour(report: Diagnosis) -> Iterator[str]:

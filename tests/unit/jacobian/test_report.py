@@ -1,17 +1,23 @@
 """What the report says and shows."""
 
 import base64
+import io
+import json
 import re
 import struct
+import sys
 import xml.etree.ElementTree as ET
 import zlib
+from dataclasses import fields
 
 import numpy as np
 import pytest
 import torch
 
-from nfteach.jacobian import inspect_jacobian
+from nfteach.flows import Planar, RealNVP
+from nfteach.jacobian import JacobianReport, inspect_jacobian, inspect_layers
 from nfteach.jacobian.views.tex import plain_tex
+from nfteach.jacobian.views.words import verdict
 
 
 def linear(J, **claims):
@@ -135,3 +141,143 @@ def test_repr_is_one_line():
 )
 def test_formulas_read_without_a_typesetter(tex, text):
     assert plain_tex(tex) == text
+
+
+# Width, ASCII and formats.
+
+
+def sound(**claims):
+    """A map of five dimensions with a log-det and an inverse, whose report has every section."""
+    x = torch.randn(6, 5, generator=torch.Generator().manual_seed(1))
+    claims = {"log_det": lambda x: x.cosh().log().sum(-1), "inverse": torch.asinh} | claims
+    return inspect_jacobian(torch.sinh, x, **claims)
+
+
+def reports():
+    stack = inspect_layers(RealNVP(4, layers=2), torch.randn(3, 4, generator=torch.Generator().manual_seed(2)))
+    planar = inspect_jacobian(Planar(2), torch.ones(2), perturb=0.5)
+    return [sound(), planar, linear(coupling_matrix(30)), sound(log_det=lambda x: 1.0), stack]
+
+
+@pytest.mark.parametrize("number", range(5))
+@pytest.mark.parametrize("width", [60, 77, 96, 140])
+def test_lines_fit_the_width_in_both_alphabets(number, width):
+    for ascii in (False, True):
+        text = reports()[number].text(width=width, ascii=ascii)
+        assert max(map(len, text.splitlines())) <= width
+        assert text.isascii() or not ascii
+
+
+@pytest.mark.parametrize("width", [59, 0, -80, 80.0, "80"])
+def test_a_width_that_is_too_small_or_no_number_is_refused(width):
+    with pytest.raises(ValueError, match=r"width must be a whole number from 60 up, but is .*; try width=80"):
+        sound().text(width=width)
+
+
+def test_the_text_is_as_wide_as_the_terminal(monkeypatch):
+    report = sound()
+    monkeypatch.delenv("COLUMNS", raising=False)
+    assert str(report) == report.text(width=96)  # not a terminal
+    for columns, width in ((72, 72), (40, 60), (200, 96)):
+        monkeypatch.setenv("COLUMNS", str(columns))
+        assert str(report) == report.text(width=width)
+
+
+@pytest.mark.parametrize(
+    ("encoding", "ascii"),
+    [("utf-8", False), ("ascii", True), ("cp1252", True), ("no-such-encoding", True), (None, False)],
+)
+def test_signs_that_the_output_cannot_encode_are_spelt(monkeypatch, encoding, ascii):
+    report = sound()
+    monkeypatch.setattr(sys, "stdout", type("Output", (io.StringIO,), {"encoding": encoding})())
+    assert str(report) == report.text(ascii=ascii)
+
+
+def test_ascii_keeps_columns_under_each_other():
+    lines = linear(coupling_matrix(3)).text(ascii=True).splitlines()
+    heading = next(line for line in lines if line.split() == ["x1", "x2", "x3"])
+    row = next(line for line in lines if line.split()[:1] == ["y2"])
+    assert [m.end() for m in re.finditer(r"\S+", heading)] == [m.end() for m in re.finditer(r"\S+", row)][1:]
+
+
+def test_reports_follow_format_specifications():
+    report = sound()
+    assert f"{report}" == str(report)
+    assert f"{report:>120}" == repr(report).rjust(120)
+    assert f"{report!r:<120}" == repr(report).ljust(120)
+
+
+# What was compared.
+
+
+@pytest.mark.parametrize(
+    ("claims", "words"),
+    [
+        ({}, "Nothing is wrong; 3 of 3 comparisons made."),
+        ({"inverse": None}, "Nothing is wrong; 2 of 3 comparisons made."),
+        ({"inverse": None, "log_det": None}, "Nothing is wrong; 1 of 3 comparisons made."),
+        ({"log_det": lambda x: 1.0}, "1 error; 3 of 3 comparisons made."),
+    ],
+)
+def test_the_verdict_counts_comparisons(claims, words):
+    report = sound(**claims)
+    assert words in str(report)
+    html = report._repr_html_()
+    badge = re.search(r'<span class="badge (\w+)">(?:✓ |✗ )?(.*?)</span></header>', html)
+    assert badge[2] == words[0].lower() + words[1:-1]
+    assert badge[1] == ("bad" if "error" in words else "good" if "3 of 3" in words else "part")
+    assert ("✓ nothing" in html) == ("3 of 3" in words and "error" not in words)
+
+
+def test_a_report_that_compared_nothing_does_not_read_as_right():
+    assert verdict(0, ["not compared"] * 3) == ("nothing was compared", "part")
+
+
+@pytest.mark.parametrize("number", range(5))
+def test_a_notebook_shows_picture_and_comparisons_and_folds_the_rest(number):
+    report = reports()[number]
+    html = report._repr_html_()
+    shown, folded = re.sub(r"<details>.*?</details>", "", html), "".join(re.findall(r"<details>.*?</details>", html))
+    assert "<svg" in shown
+    assert all(f">{name}<" in shown and f">{name}<" not in folded for name in ("derivative", "log-det", "inverse"))
+    if isinstance(report, JacobianReport):
+        assert shown.count("<table") == 1
+        assert "condition number" in folded
+    ET.fromstring(html[html.index("<div") :].replace("<br>", "<br/>"))
+
+
+# As data.
+
+
+@pytest.mark.parametrize("number", range(5))
+def test_data_comes_back_from_json(number):
+    report = reports()[number]
+    data = report.to_dict()
+    assert json.loads(json.dumps(data, allow_nan=False)) == data
+    assert (data["report"], data["version"], data["ok"]) == (type(report).__name__, 1, report.ok)
+    assert data.keys() >= {field.name for field in fields(report)}
+    np.testing.assert_array_equal(data["x"], report.x)
+
+
+def test_data_holds_what_json_has_no_numbers_for():
+    data = inspect_jacobian(lambda x: (x.log(), -x.log().sum(-1)), torch.tensor([[1.0, 2.0], [-1.0, 0.0]])).to_dict()
+    assert not data["ok"]
+    assert np.isnan(float(data["y"][1][0]))
+    assert float(data["y"][1][1]) == -np.inf
+    assert data["claim"]["shape"] == [2]
+    assert data["behaviour"]["in_own_dtype"]["dtype"] == "torch.float32"
+    assert data["findings"][0]["code"] == "non-finite"
+    assert data["findings"][0]["severity"] == "error"
+    assert data["compared"][0]["name"] == "derivative"
+
+
+def test_the_parts_of_the_one_line_form_are_those_of_rich():
+    report = sound(log_det=lambda x: 1.0)
+    name, *pairs = report.__rich_repr__()
+    assert (name, dict(pairs)) == (
+        "sinh",
+        {"D": 5, "points": 6, "structure": "diagonal", "ok": False, "errors": ["log-det-wrong"]},
+    )
+    assert (
+        repr(report) == "JacobianReport(sinh, D=5, points=6, structure='diagonal', ok=False, errors=['log-det-wrong'])"
+    )
