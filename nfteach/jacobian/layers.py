@@ -70,6 +70,7 @@ def inspect_layers(stack: Any, x: Any, *, perturb: float | None = None) -> Layer
         ValueError: if ``stack`` holds no layers, or x is no finite floating tensor of the right shape.
 
     Example:
+        >>> import torch
         >>> below = lambda x: (torch.stack([x[:, 0], x[:, 1] + x[:, 0] ** 2], 1), 0.0)
         >>> above = lambda x: (torch.stack([x[:, 0] + x[:, 1] ** 2, x[:, 1]], 1), 0.0)
         >>> report = inspect_layers([below, above], torch.tensor([[1.0, 2.0], [0.5, -1.0]]))

@@ -16,6 +16,7 @@ import torch
 
 from nfteach.flows import Planar, RealNVP
 from nfteach.jacobian import JacobianReport, inspect_jacobian, inspect_layers
+from nfteach.jacobian.compared import AGREES, DIFFERS, UNCHECKED
 from nfteach.jacobian.views.tex import plain_tex
 from nfteach.jacobian.views.words import verdict
 
@@ -211,26 +212,33 @@ def test_reports_follow_format_specifications():
 
 
 @pytest.mark.parametrize(
-    ("claims", "words"),
+    ("errors", "results", "words", "state"),
     [
-        ({}, "Nothing is wrong; 3 of 3 comparisons made."),
-        ({"inverse": None}, "Nothing is wrong; 2 of 3 comparisons made."),
-        ({"inverse": None, "log_det": None}, "Nothing is wrong; 1 of 3 comparisons made."),
-        ({"log_det": lambda x: 1.0}, "1 error; 3 of 3 comparisons made."),
+        (0, [AGREES, AGREES], "nothing is wrong; 2 of 2 comparisons made", "good"),
+        (0, [AGREES, UNCHECKED], "nothing is wrong; 1 of 2 comparisons made", "part"),
+        (0, [UNCHECKED, UNCHECKED], "nothing was compared", "part"),
+        (1, [DIFFERS, UNCHECKED], "1 error; 1 of 2 comparisons made", "bad"),
+        (2, [DIFFERS], "2 errors; 1 of 1 comparison made", "bad"),
     ],
 )
-def test_the_verdict_counts_comparisons(claims, words):
+def test_the_verdict_counts_comparisons(errors, results, words, state):
+    assert verdict(errors, results) == (words, state)
+
+
+@pytest.mark.parametrize(
+    ("claims", "left_out"), [({}, []), ({"inverse": None, "log_det": None}, ["log-det", "inverse"])]
+)
+def test_what_was_not_compared_is_in_the_text_and_in_the_badge(claims, left_out):
     report = sound(**claims)
-    assert words in str(report)
-    html = report._repr_html_()
-    badge = re.search(r'<span class="badge (\w+)">(?:✓ |✗ )?(.*?)</span></header>', html)
-    assert badge[2] == words[0].lower() + words[1:-1]
-    assert badge[1] == ("bad" if "error" in words else "good" if "3 of 3" in words else "part")
-    assert ("✓ nothing" in html) == ("3 of 3" in words and "error" not in words)
-
-
-def test_a_report_that_compared_nothing_does_not_read_as_right():
-    assert verdict(0, ["not compared"] * 3) == ("nothing was compared", "part")
+    unchecked = [each.name for each in report.compared if each.result == UNCHECKED]
+    assert set(left_out) <= set(unchecked)
+    words = f"nothing is wrong; {len(report.compared) - len(unchecked)} of {len(report.compared)} comparisons made"
+    assert words.capitalize() in str(report)
+    state = "part" if unchecked else "good"
+    assert f'<span class="badge {state}">{"" if unchecked else "✓ "}{words}</span>' in report._repr_html_()
+    rows = [line.split()[:4] for line in str(report).splitlines()]
+    for name in left_out:
+        assert [name, "–", "not", "compared"] in rows
 
 
 @pytest.mark.parametrize("number", range(5))
