@@ -1,9 +1,11 @@
-"""Whatever the inspector is given -> one shape of map: (B, *event) to (B, *event), with what it claims about itself."""
+"""Whatever the inspector is given -> one shape of map: (B, D) to (B, D), with what it claims about itself."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
+from functools import cached_property, partial
 from typing import Any
 
 import torch
@@ -11,11 +13,22 @@ from torch import Tensor, nn
 from torch.autograd import forward_ad
 from torch.distributions.transforms import Transform
 
+from .interface import (
+    Answer,
+    Interface,
+    NoMap,
+    attributes,
+    called,
+    interface_of,
+    left_by_a_call,
+    takes_context,
+    unwrapped,
+)
 from .rng import seeded
 from .twin import InverseTransform, twins
 from .watch import watched
 
-__all__ = ["MANNERS", "Map", "NoMap", "adapt", "as_points", "name_of"]
+__all__ = ["MANNERS", "Map", "NoMap", "adapt", "as_context", "as_points", "name_of"]
 
 Pair = tuple[Any, Any]
 
@@ -23,77 +36,259 @@ Pair = tuple[Any, Any]
 MANNERS = ("all at once", "one by one", "never alone")
 
 
-class NoMap(ValueError):
-    """What came back has no Jacobian with a determinant."""
-
-
-@dataclass
+@dataclass(eq=False)
 class Map:
     """A map of events, in one shape for all that the inspector takes.
 
     Attributes:
         name: as its author would write it, such as ``Planar``.
-        kind: "flow", "transform", "module" or "function".
         subject: the copy that is called, whose state may be looked at.
-        event_shape: the shape of one event; D is its number of elements.
-        forward: x (B, *event) -> y (B, *event) and the claimed log-det as it came (None if none is claimed).
-        backward: y -> x and the inverse's claimed log-det (or None); None if the map has no inverse to ask.
-        log_det_by: whose claim it is, in words.
-        per_dimension: whether one log-det per dimension is this kind's convention, and so no mistake.
+        interface: how it is called.
+        given: (B, D) the points given.
+        context: (B, ...) a row for each of them; None without.
+        manner: one of ``MANNERS``.
+        rectangular: True if y may have another number of elements than x.
+        default_rows: (N,) the rows of ``given`` that points belong to, over and over, if a call does not say; by
+            default all in order.
+        log_det, inverse: x -> log-det and y -> x, or (x, log-det), where they were given.
+        log_det_by: where the log-det came from, in words; known once the map was called.
+        unanswered: which claims raised, and their errors.
         formula: of the log-det, in TeX; "" if the map does not say.
         terms: x (B, *event) -> the named quantities of the formula; None if the map does not say.
-        manner: one of ``MANNERS``.
         image_shape: the shape of one y, once one was seen: a squeeze makes (4 C, H/2, W/2) of (C, H, W).
-        with_gradient: whether it runs on points that require a gradient. Where it does it always gets such points,
-            since it may take a gradient inside, as a leapfrog step does.
+        with_gradient: True if it runs on points that require a gradient. Then it always gets such points, since it may
+            take a gradient inside, as a leapfrog step does.
     """
 
     name: str
-    kind: str
     subject: Any
-    event_shape: torch.Size
-    forward: Callable[[Tensor], Pair]
-    backward: Callable[[Tensor], Pair] | None
-    log_det_by: str
-    per_dimension: bool = False
-    formula: str = ""
-    terms: Callable[[Tensor], dict[str, Tensor]] | None = None
+    interface: Interface
+    given: Tensor
+    context: Tensor | None = None
     manner: str = "all at once"
+    rectangular: bool = False
+    default_rows: Tensor | None = None
+    log_det: Callable | None = None
+    inverse: Callable | None = None
+    log_det_by: str = ""
+    unanswered: dict[str, str] = field(default_factory=dict)
     image_shape: torch.Size | None = None
     with_gradient: bool = True
+
+    def __post_init__(self) -> None:
+        self.log_det_by = self.interface.log_det_by if self.log_det is None else "log_det(x), as given"
+        self.formula = getattr(self.subject, "formula", "")
+        self.terms = getattr(self.subject, "terms", None)
+        if self.default_rows is None:
+            self.default_rows = torch.arange(len(self.given))
+
+    @property
+    def kind(self) -> str:
+        """One of "flow", "transform", "module" and "function"."""
+        return self.interface.kind
+
+    @property
+    def event_shape(self) -> torch.Size:
+        """The shape of one x; D is its number of elements."""
+        return self.interface.event_shape
+
+    @property
+    def per_dimension(self) -> bool:
+        """True if one log-det per dimension is the convention, and so not a mistake."""
+        return self.interface.per_dimension
 
     @property
     def dim(self) -> int:
         return self.event_shape.numel()
 
-    def __call__(self, x: Tensor, *, seed: int = 0) -> Pair:
-        """Return y (B, D) and the claimed log-det as it came, at x (B, D).
+    @cached_property
+    def rows(self) -> int | str:
+        """The one number of points that the map takes, as one with a row of context for each in a closure; or "any"."""
+        B = len(self.given)
+        for count in (B + 1, 2 * B, B - 1) if B > 1 else ():
+            of = torch.arange(count) % B
+            try:
+                y = self._run(self.forward, self.given[of.to(self.given.device)], of)[0]
+                if isinstance(y, Tensor) and y.shape[:1] == (count,):
+                    return "any"
+            except Exception:  # refused
+                continue
+        return B if B > 1 else "any"
+
+    def at(self, rows: Tensor) -> Map:
+        """Return the same map for points that belong to these rows of ``given``, (N,), over and over."""
+        same = replace(self, default_rows=torch.as_tensor(rows).cpu())
+        same.__dict__["rows"] = self.rows
+        return same
+
+    def __call__(self, x: Tensor, *, rows: Tensor | None = None, seed: int = 0) -> Pair:
+        """Return y (N, D) and the claimed log-det as it came, at x (N, D).
 
         Each call starts from the same random state. Only if x requires a gradient do the results have a history.
-        """
-        y, log_det = self._run(self.forward, x, seed)
-        if not isinstance(y, Tensor):
-            raise NoMap(f"transform: {self.name} must return a tensor y, but returned a {type(y).__name__}")
-        if y.shape[:1] != x.shape[:1] or y.numel() != x.numel():
-            raise NoMap(
-                f"transform: {self.name} maps {self.dim} numbers to {y.numel() / len(x):g}, so its Jacobian is not "
-                f"square and has no determinant (x came as {tuple(x.shape)}, y as {tuple(y.shape)})"
-            )
-        self.image_shape = y.shape[1:]
-        return y.flatten(1), log_det
 
-    def invert(self, y: Tensor) -> Pair:
-        """y (B, D) -> x (B, D) and the inverse's claimed log-det as it came (or None)."""
-        x, log_det = self._run(self.backward, y, shape=self.image_shape)
+        Args:
+            x: points.
+            rows: (N,) the given point that each of them belongs to, whose context it is mapped with; by default they
+                belong to all given points in order, over and over.
+            seed: of the random state.
+        """
+        y, log_det = self._in_rows(self.forward, x, rows, seed, lambda: self.given)
+        self._check(x, y)
+        self.image_shape = y.shape[1:]
+        return y.reshape(len(x), -1), log_det
+
+    def invert(self, y: Tensor, *, rows: Tensor | None = None) -> Pair:
+        """Return x (N, D) and the inverse's claimed log-det as it came (or None), at y (N, D).
+
+        Args:
+            y: images.
+            rows: as for a call.
+        """
+        x, log_det = self._in_rows(self.backward, y, rows, 0, self._images)
+        if not isinstance(x, Tensor):
+            raise NoMap(f"transform: the inverse of {self.name} must return a tensor, but returned {_a(x)}")
         return x.reshape(len(y), -1), log_det
 
-    def _run(self, call: Callable[[Tensor], Pair], x: Tensor, seed: int = 0, shape: torch.Size | None = None) -> Pair:
+    @property
+    def other_claims(self) -> dict[str, Callable[..., Any]]:
+        """The log-dets that the map claims besides that of a call, in words -> (x, y, rows=None) -> as it came."""
+        return {words: partial(self._claimed, words) for words in self.interface.claims if words != self.log_det_by}
+
+    @property
+    def other_inverse_claims(self) -> dict[str, Callable[..., Any]]:
+        """The same of the inverse, in words -> (y, x, rows=None) -> as it came."""
+        return {words: partial(self._claimed, words) for words in self.interface.inverse_claims}
+
+    def _claimed(self, words: str, points: Tensor, image: Tensor, *, rows: Tensor | None = None) -> Any:
+        forwards = words in self.interface.claims
+        claim = (self.interface.claims if forwards else self.interface.inverse_claims)[words]
+        there, back = (self.event_shape, self.image_shape) if forwards else (self.image_shape, self.event_shape)
+
+        def call(events: Tensor, context: Tensor | None) -> Pair:
+            images = image.to(events).reshape(len(events), *back)
+            return None, _in_manner(self.manner, claim)(events, images, context)
+
+        return self._run(call, points, self._of(points, rows), shape=there)[1]
+
+    def forward(self, events: Tensor, context: Tensor | None = None) -> Pair:
+        """Return y and the claimed log-det as they came, at events (N, *event) with their rows of context."""
+        interface, before = self.interface, attributes(self.interface.holder)
+        # A layer may write into what it is given.
+        kept = events.clone() if interface.claims or self.log_det is not None else events
+        y, log_det, by = _in_manner(self.manner, interface.forward)(events, context)
+        if self.log_det is not None:
+            return y, _in_manner(self.manner, called(self.log_det))(kept, context)
+        for words, claim in interface.claims.items() if log_det is None else ():
+            try:
+                log_det, by = _in_manner(self.manner, claim)(kept, y, context), words
+            except NotImplementedError:
+                continue
+            except Exception as error:
+                if interface.kind in ("flow", "transform"):
+                    raise
+                self.unanswered[words] = f"{type(error).__name__}: {error}".rstrip(": ")
+            if log_det is not None:
+                break
+        if log_det is None:
+            log_det, by = left_by_a_call(interface.holder, before)
+        self.log_det_by = by or self.log_det_by
+        return y, log_det
+
+    @property
+    def backward(self) -> Callable[..., Pair] | None:
+        """y (N, *image), with rows of context -> x and the inverse's claimed log-det; None if there is no inverse."""
+        return self._backward if self.inverse is not None or self.interface.backward is not None else None
+
+    def _backward(self, images: Tensor, context: Tensor | None = None) -> Pair:
+        if self.inverse is not None:
+            return _in_manner(self.manner, called(self.inverse, reading=True))(images, context)[:2]
+        kept = images.clone() if self.interface.inverse_claims else images
+        x, log_det, _ = _in_manner(self.manner, self.interface.backward)(images, context)
+        for claim in self.interface.inverse_claims.values() if log_det is None else ():
+            try:
+                log_det = _in_manner(self.manner, claim)(kept, x, context)
+                break
+            except Exception:
+                continue
+        return x, log_det
+
+    def _in_rows(
+        self, call: Callable[..., Pair], x: Tensor, rows: Tensor | None, seed: int, padding: Callable[[], Tensor]
+    ) -> Pair:
+        of, B = self._of(x, rows), len(self.given)
+        shape = self.event_shape if call == self.forward else self.image_shape
+        as_given = len(x) == B and bool((of == torch.arange(B)).all())
+        if as_given or self.rows == "any":
+            return self._run(call, x, of, seed, shape)
+        # Row b goes where the map has the context of row b; the places left are filled with the points given.
+        seen: Counter[int] = Counter()
+        turns: dict[int, list[int]] = {}
+        for place, b in enumerate(of.tolist()):
+            turns.setdefault(seen[b], []).append(place)
+            seen[b] += 1
+        ys, log_dets, places = [], [], []
+        for turn in turns.values():
+            at = torch.tensor(turn, device=x.device)
+            places.append(at)
+            here = of.to(x.device)[at]
+            batch = padding().to(x).index_copy(0, here, x[at])
+            y, log_det = self._run(call, batch, torch.arange(B), seed, shape)
+            per_row = isinstance(log_det, Tensor) and log_det.shape[:1] == (B,)
+            ys.append(y[here] if isinstance(y, Tensor) and y.shape[:1] == (B,) else y)
+            log_dets.append(log_det[here.to(log_det.device)] if per_row else log_det)
+        if not all(isinstance(y, Tensor) for y in ys):
+            return ys[0], log_dets[0]
+        order = torch.cat(places).argsort()
+        joined = all(isinstance(log_det, Tensor) and log_det.dim() for log_det in log_dets)
+        return torch.cat(ys)[order], torch.cat(log_dets)[order.to(log_dets[0].device)] if joined else log_dets[0]
+
+    def _of(self, x: Tensor, rows: Tensor | None) -> Tensor:
+        if rows is not None:
+            return torch.as_tensor(rows).cpu()
+        return self.default_rows[torch.arange(len(x)) % len(self.default_rows)]
+
+    def _images(self) -> Tensor:
+        y = self._run(self.forward, self.given, torch.arange(len(self.given)))[0]
+        return y.reshape(len(self.given), -1)
+
+    def _run(
+        self, call: Callable[..., Pair], x: Tensor, rows: Tensor, seed: int = 0, shape: torch.Size | None = None
+    ) -> Pair:
+        context = None if self.context is None else self.context[rows.to(self.context.device)]
         kept = x.requires_grad or _is_dual(x)
         with seeded(seed), torch.set_grad_enabled(kept or self.with_gradient), watched():
             start = x if kept or not self.with_gradient else x.detach().requires_grad_()
             # Cloned: a layer may write into what it is given.
-            out = call(start.clone().reshape(len(x), *(self.event_shape if shape is None else shape)))
+            out = call(start.clone().reshape(len(x), *(self.event_shape if shape is None else shape)), context)
         return out if kept else tuple(part.detach() if isinstance(part, Tensor) else part for part in out)
+
+    def _check(self, x: Tensor, y: Any) -> None:
+        """Raise NoMap if y is not an image of x (N, D) with a Jacobian."""
+        if not isinstance(y, Tensor):
+            raise NoMap(f"transform: {self.name} must return a tensor y, but returned {_a(y)}")
+        if y.is_complex():
+            raise NoMap(
+                f"transform: {self.name} must return real numbers, but returned {y.dtype}; try a function of real "
+                "numbers, lambda x: torch.view_as_real(f(torch.view_as_complex(x)))"
+            )
+        if not y.is_floating_point():
+            raise NoMap(
+                f"transform: {self.name} must return floating-point numbers, but returned {y.dtype}, and a map to "
+                "whole numbers has no Jacobian"
+            )
+        if y.layout != torch.strided:
+            raise NoMap(f"transform: {self.name} must return a dense tensor y, but returned {y.layout}")
+        if y.shape[:1] != x.shape[:1]:
+            raise NoMap(
+                f"transform: {self.name} must return one y for each of {len(x)} points, but returned the shape "
+                f"{tuple(y.shape)} for x of shape {(len(x), *self.event_shape)}"
+            )
+        if y.numel() != x.numel() and not self.rectangular:
+            raise NoMap(
+                f"transform: {self.name} maps {self.dim} numbers to {y.numel() / len(x):g}, so its Jacobian is not "
+                f"square and has no determinant (x came as {(len(x), *self.event_shape)}, y as {tuple(y.shape)}); try "
+                "to drop the coordinate that follows from the others, or pass coordinates=..."
+            )
 
 
 def _is_dual(x: Tensor) -> bool:
@@ -101,18 +296,60 @@ def _is_dual(x: Tensor) -> bool:
     return forward_ad._current_level >= 0 and forward_ad.unpack_dual(x).tangent is not None
 
 
+def _a(value: Any) -> str:
+    return f"a {type(value).__name__}"
+
+
 def as_points(x: Any) -> Tensor:
-    """Check x, the points to look at, before anything else is made of it."""
-    x = x.detach() if isinstance(x, Tensor) else torch.as_tensor(x)
+    """Return x, the points to look at, as a real floating-point tensor that is finite.
+
+    Raises:
+        ValueError: if x is something else.
+    """
+    if not isinstance(x, Tensor):
+        if x is None or callable(x) or isinstance(x, str | dict):
+            swapped = "; try the transform first and x second" if callable(x) else ""
+            raise ValueError(f"x must be a tensor of shape (D,) or (B, D), but is {_a(x)}{swapped}")
+        try:
+            x = torch.as_tensor(x)
+        except (TypeError, ValueError, RuntimeError) as error:
+            raise ValueError(f"x must be a tensor of shape (D,) or (B, D), but is {_a(x)} ({error})") from None
+    if x.layout != torch.strided:
+        raise ValueError(f"x must be a dense tensor, but is {x.layout}; try x.to_dense()")
+    if x.is_meta:
+        raise ValueError("x must have values, but is on the meta device")
     if x.dim() == 0 or x.numel() == 0:
         raise ValueError(f"x must have the shape (D,) or (B, D), but has the shape {tuple(x.shape)}")
+    if x.is_complex():
+        raise ValueError(
+            f"x must be real floating point, but is {x.dtype}; try x = torch.view_as_real(x), and a function of real "
+            "numbers, lambda x: torch.view_as_real(f(torch.view_as_complex(x)))"
+        )
     if not x.is_floating_point():
         raise ValueError(f"x must be real floating point, but is {x.dtype}; try x.float()")
     if not x.isfinite().all():
         raise ValueError(
             f"x must be finite, but {int((~x.isfinite()).sum())} of its {x.numel()} values are NaN or infinite"
         )
-    return x
+    with torch.inference_mode(False):
+        return x.clone() if x.is_inference() else x.detach()
+
+
+def as_context(context: Any) -> Tensor | None:
+    """Return the context as a tensor; None stays None.
+
+    Raises:
+        ValueError: if it is something else.
+    """
+    if context is None:
+        return None
+    try:
+        context = torch.as_tensor(context)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise ValueError(f"context must be a tensor, but is {_a(context)} ({error})") from None
+    if context.layout != torch.strided:
+        raise ValueError(f"context must be a dense tensor, but is {context.layout}; try context.to_dense()")
+    return context.detach()
 
 
 def adapt(
@@ -121,75 +358,114 @@ def adapt(
     log_det: Callable | None = None,
     inverse: Callable | None = None,
     *,
+    context: Tensor | None = None,
     dtype: torch.dtype | None = torch.float64,
     manner: str = "all at once",
+    rectangular: bool = False,
     as_a_copy: bool = True,
 ) -> Map:
-    """A :class:`Map` around a copy of ``transform`` whose floating tensors are ``dtype`` (None: as they are).
+    """Return a :class:`Map` around a copy of ``transform`` whose floating tensors are ``dtype`` (None: as they are).
 
     Args:
-        transform: a flow (``call_and_ladj`` and ``event_shape``), a ``torch.distributions.Transform``, a module that
-            returns ``y`` or ``(y, log_det)``, its inverse found as ``.inverse``, or any function that returns either.
-        x: the points; they tell the event's shape where the transform does not.
-        log_det: x -> log|det J|, if the transform does not tell it or another claim is to be judged.
+        transform: a flow (``call_and_ladj`` and ``event_shape``), a ``torch.distributions.Transform``, a module or
+            function that returns y or (y, log_det), or a model that has one of them inside (see ``interface.py``).
+        x: the points; they define the event's shape where the transform does not.
+        log_det: x -> log|det J|, where the transform does not return it or another claim is to be checked.
         inverse: y -> x or (x, log_det), likewise.
+        context: what a conditional transform takes besides x: one row for each point, (B, ...), or one for all.
         dtype: of the copy.
         manner: one of ``MANNERS``.
+        rectangular: True if y may have another number of elements than x.
         as_a_copy: if False, the map is made of ``transform`` itself.
 
     Raises:
         ValueError: if ``transform`` cannot be called or copied, or takes events of another shape than x has.
     """
-    if not callable(transform):
-        raise ValueError(f"transform must be a flow, a Transform, a module or a function, but is {transform!r}")
+    _check_transform(transform)
+    name = name_of(transform)
+    if context is not None and not takes_context(transform):
+        raise ValueError(f"context must be left out, since {name} takes x alone")
     if as_a_copy:
         transform, log_det, inverse = twins(transform, log_det, inverse, dtype=dtype)
-    if isinstance(transform, Transform) or hasattr(transform, "call_and_ladj"):
-        parts = _from_transform(transform, x)
-    else:
-        parts = _from_callable(transform, x)
-    if log_det is not None:
-        # Only the claim is exchanged; each is called in the same manner.
-        claim, own = _in_manner(manner, log_det), _in_manner(manner, parts["forward"])
-        parts |= {"forward": lambda points: (own(points)[0], claim(points)), "log_det_by": "log_det(x), as given"}
-    else:
-        parts["forward"] = _in_manner(manner, parts["forward"])
-    backward = (lambda points: _pair(inverse(points))) if inverse is not None else parts["backward"]
-    parts["backward"] = None if backward is None else _in_manner(manner, backward)
-    return Map(**parts, subject=transform, manner=manner)
+    if context is not None and dtype is not None and context.is_floating_point():
+        context = context.to(dtype)
+    single = x.dim() == 1
+    interface = interface_of(transform, x, _rows(context, 1 if single else len(x), single))
+    points = x.reshape(-1, interface.event_shape.numel())
+    rows = _rows(context, len(points), single)
+    points = points.detach() if dtype is None else points.detach().to(dtype)
+    return Map(name, transform, interface, points, rows, manner, rectangular, log_det=log_det, inverse=inverse)
 
 
-def _in_manner(manner: str, call: Callable) -> Callable:
-    """``call``, which wants its points in this manner, as a function of any batch of points."""
-    return {"all at once": lambda f: f, "one by one": _each, "never alone": _accompanied}[manner](call)
+def _check_transform(transform: Any) -> None:
+    unwrapped(transform)
+    kinds = "a flow, a Transform, a module or a function"
+    if isinstance(transform, type):
+        raise ValueError(f"transform must be {kinds}, but is the class {transform.__name__}; try an instance of it")
+    if isinstance(transform, Tensor):
+        raise ValueError(f"transform must be {kinds}, but is a Tensor; try the transform first and x second")
+    methods = ("forward", "forward_and_log_det", "condition", "transforms", "transform")
+    if not callable(transform) and not any(hasattr(transform, name) for name in methods):
+        raise ValueError(f"transform must be {kinds}, but is {transform!r}")
 
 
-def _each(call: Callable) -> Callable:
-    """Of a function of one point without a batch dimension."""
+def _rows(context: Any, count: int, single: bool) -> Tensor | None:
+    """Return context as one row for each of ``count`` points.
 
-    def rows(points: Tensor) -> Any:
-        out = [call(point) for point in points]
-        if isinstance(out[0], list):
-            raise NoMap(
-                f"transform: it must return a tensor, or a tensor and a log-det, but returned a list of {len(out[0])}"
+    Raises:
+        ValueError: if it has another number of rows.
+    """
+    if context is None:
+        return None
+    if single or context.shape[:1] != (count,):
+        one = context if not single and context.dim() > 1 and len(context) == 1 else context.unsqueeze(0)
+        if not single and context.dim() > 1 and len(context) != 1:
+            raise ValueError(
+                f"context must have one row for each of the {count} points, or one for all, but has the shape "
+                f"{tuple(context.shape)}"
             )
-        if isinstance(out[0], tuple):
-            return tuple(_stack(parts) for parts in zip(*out, strict=True))
-        return _stack(out)
+        return one.expand(count, *one.shape[1:])
+    return context
+
+
+def _in_manner(manner: str, call: Callable) -> Callable[..., Any]:
+    """Return ``call``, which takes points in this manner and the shape of a batch, as a function of whole batches."""
+    return {"all at once": _whole, "one by one": _each, "never alone": _accompanied}[manner](call)
+
+
+def _whole(call: Callable) -> Callable[..., Any]:
+    return lambda *batches: call(*batches, batches[0].shape[:1])
+
+
+def _each(call: Callable) -> Callable[..., Any]:
+    """Return a function of one point, with what belongs to it, as a function of batches."""
+
+    def rows(*batches: Tensor | None) -> Any:
+        out = [
+            call(*(None if batch is None else batch[row] for batch in batches), torch.Size())
+            for row in range(len(batches[0]))
+        ]
+        if not isinstance(out[0], Answer):
+            return _stack(out)
+        ys, log_dets, by = zip(*out, strict=True)
+        if not isinstance(ys[0], Tensor):
+            raise NoMap(f"transform: it must return a tensor, or a tensor and a log-det, but returned {_a(ys[0])}")
+        return Answer(torch.stack(ys), _stack(log_dets), by[0])
 
     return rows
 
 
-def _accompanied(call: Callable) -> Callable:
-    """Of a function that refuses a batch of one: a lone point is given a neighbour, whose results are dropped."""
+def _accompanied(call: Callable) -> Callable[..., Any]:
+    """Return a function that refuses a batch of one as one that does not: the results of a second point are dropped."""
 
-    def beside(points: Tensor) -> Any:
+    def beside(*batches: Tensor | None) -> Any:
+        points, *rest = batches
         if len(points) > 1:
-            return call(points)
-        out = call(torch.cat([points, points + 0.1 * (1 + points.abs())]))
-        if isinstance(out, tuple):
-            return tuple(_first(part) for part in out)
-        return _first(out)
+            return call(*batches, points.shape[:1])
+        two = [torch.cat([points, points + 0.1 * (1 + points.abs())])]
+        two += [None if batch is None else torch.cat([batch, batch]) for batch in rest]
+        out = call(*two, two[0].shape[:1])
+        return Answer(_first(out.y), _first(out.log_det), out.by) if isinstance(out, Answer) else _first(out)
 
     return beside
 
@@ -198,69 +474,8 @@ def _first(value: Any) -> Any:
     return value[:1] if isinstance(value, Tensor) and value.shape[:1] == (2,) else value
 
 
-def _from_transform(t: Any, x: Tensor) -> dict[str, Any]:
-    is_flow = hasattr(t, "event_shape")
-    if is_flow:
-        event_shape, event_dim = torch.Size(t.event_shape), len(t.event_shape)
-    else:
-        event_dim = t.domain.event_dim
-        event_shape = x.shape[x.dim() - event_dim :] if event_dim else _event_of(x)
-    if x.dim() < event_dim or (is_flow and x.shape[x.dim() - event_dim :] != event_shape):
-        wanted = ", ".join(str(size) for size in event_shape) if is_flow else f"{event_dim} or more dimensions"
-        raise ValueError(f"x: {name_of(t)} takes events of shape ({wanted}), but x has the shape {tuple(x.shape)}")
-
-    def forward(points: Tensor) -> Pair:
-        if hasattr(t, "call_and_ladj"):
-            return t.call_and_ladj(points)
-        y = t(points)
-        try:
-            return y, t.log_abs_det_jacobian(points, y)
-        except NotImplementedError:
-            return y, None
-
-    def backward(points: Tensor) -> Pair:
-        return t.inverse_and_ladj(points) if hasattr(t, "inverse_and_ladj") else (t.inv(points), None)
-
-    return {
-        "name": name_of(t),
-        "kind": "flow" if is_flow else "transform",
-        "event_shape": event_shape,
-        "forward": forward,
-        "backward": backward,
-        "log_det_by": "call_and_ladj(x)" if hasattr(t, "call_and_ladj") else "log_abs_det_jacobian(x, y)",
-        "per_dimension": event_dim == 0,
-        "formula": getattr(t, "formula", ""),
-        "terms": getattr(t, "terms", None),
-    }
-
-
-def _from_callable(f: Callable, x: Tensor) -> dict[str, Any]:
-    parts = {
-        "name": name_of(f),
-        "kind": "module" if isinstance(f, nn.Module) else "function",
-        "event_shape": _event_of(x),
-        "log_det_by": "the second output",
-        "formula": getattr(f, "formula", ""),
-        "terms": getattr(f, "terms", None),
-    }
-    inverse = getattr(f, "inverse", None)
-    parts["forward"] = lambda points: _pair(f(points))
-    parts["backward"] = (lambda points: _pair(inverse(points))) if callable(inverse) else None
-    return parts
-
-
 def _stack(values: tuple | list) -> Tensor | None:
     return None if values[0] is None else torch.stack([torch.as_tensor(value) for value in values])
-
-
-def _pair(out: Any) -> Pair:
-    if isinstance(out, tuple | list) and len(out) >= 2:
-        return out[0], out[1]
-    return out, None
-
-
-def _event_of(x: Tensor) -> torch.Size:
-    return x.shape[1:] if x.dim() > 1 else x.shape
 
 
 def name_of(thing: Any) -> str:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
+from torch.distributions import Distribution, Transform
 
 from .adapt import MANNERS, Map, NoMap, adapt
 from .autograd import jacobian
@@ -51,17 +52,20 @@ class Repeats(NamedTuple):
     log_det: float
 
 
-def first_that_runs(given: tuple[Any, ...], x: Tensor) -> tuple[FirstCall | None, list[str]]:
-    """The first dtype and manner in which the map runs, and what it answered in those before.
+def first_that_runs(
+    given: tuple[Any, ...], x: Tensor, *, context: Tensor | None = None, rectangular: bool = False
+) -> tuple[FirstCall | None, list[str]]:
+    """Return the map in the first dtype and manner in which it runs, and its errors in those before.
 
     Raises:
-        NoMap: if it never gave what has a Jacobian with a determinant.
+        NoMap: if it never returned what has a Jacobian with a determinant.
     """
     transform, log_det, inverse = given
     no_map, refusals = None, []
     for dtype in (torch.float64, None):
+        f = adapt(transform, x, log_det, inverse, context=context, dtype=dtype, rectangular=rectangular)
         for manner in _manners(transform, x):
-            f = adapt(transform, x, log_det, inverse, dtype=dtype, manner=manner)
+            f = replace(f, manner=manner, with_gradient=True)
             before = state(f.subject)
             try:
                 points = (x if dtype is None else x.to(dtype)).reshape(-1, f.dim)
@@ -98,7 +102,7 @@ def _values(f: Map, points: Tensor) -> tuple[Tensor, Any]:
 def _manners(transform: Any, x: Tensor) -> list[str]:
     """How to try to call it, the likeliest first: a function that is given one point may want it as one point."""
     whole, single, never_alone = MANNERS
-    if isinstance(transform, torch.nn.Module | torch.distributions.Transform) or hasattr(transform, "call_and_ladj"):
+    if isinstance(transform, torch.nn.Module | Transform | Distribution) or hasattr(transform, "call_and_ladj"):
         return [whole, never_alone] if x.dim() == 1 or len(x) == 1 else [whole]
     return [single, whole, never_alone] if x.dim() == 1 else [whole, single]
 
@@ -135,10 +139,13 @@ def repeats(f: Map, points: Tensor, y: Tensor, raw: Any) -> Repeats:
     return Repeats(again, noise if again <= noticeable(y) else 0.0, log_det_moved)
 
 
-def neighbours(f: Map, points: Tensor) -> tuple[Tensor, Tensor]:
-    """Neighbours of the points given and the Jacobians there, as many as make enough; only where all is finite."""
+def neighbours(f: Map, points: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Return neighbours of the points given, as many as make enough, the Jacobians there, and which point each is near.
+
+    Those where something is not finite are left out.
+    """
     count = min(ENOUGH_POINTS, _LARGE // f.dim**2) - len(points)
-    none = points[:0], torch.zeros(0, f.dim, f.dim, dtype=torch.float64)
+    none = points[:0], torch.zeros(0, f.dim, f.dim, dtype=torch.float64), torch.arange(0)
     if count < 1:
         return none
     try:
@@ -147,7 +154,8 @@ def neighbours(f: Map, points: Tensor) -> tuple[Tensor, Tensor]:
     except Exception:  # the map may be at home only near the points given; these are a bonus
         return none
     good = J.flatten(1).isfinite().all(1) & y.isfinite().all(1).cpu()
-    return extra[good.to(extra.device)], J[good]
+    rows = torch.arange(len(extra)) % len(points)
+    return extra[good.to(extra.device)], J[good], rows[good]
 
 
 def moved_by_others(f: Map, points: Tensor, extra: Tensor, y: Tensor) -> Tensor:

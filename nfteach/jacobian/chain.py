@@ -7,16 +7,20 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.distributions import Distribution
 from torch.distributions.transforms import Transform
 
-from .adapt import Map
+from .adapt import Map, adapt
+from .interface import takes_context
 from .measure import read_claim
 
 __all__ = ["chain", "is_a_map", "layers_of"]
 
 # Where libraries keep the layers of a composition: torch and Pyro; ours and many a model; zuko and
-# TransformedDistribution; nflows; normflows.
-HOLDERS = ("parts", "layers", "transforms", "_transforms", "flows")
+# TransformedDistribution; nflows; normflows; FrEIA.
+HOLDERS = ("parts", "layers", "transforms", "_transforms", "flows", "module_list")
+# Where a model keeps the map that holds them: nflows; zuko.
+_INSIDE = ("_transform", "transform")
 
 _SEQUENCES = (list, tuple, nn.Sequential, nn.ModuleList)
 
@@ -44,6 +48,13 @@ def layers_of(stack: Any) -> list[Any]:
             held = list(held)
             if held and all(callable(layer) for layer in held):
                 return held
+    for name in _INSIDE:
+        held = getattr(stack, name, None)
+        if callable(held):
+            try:
+                return layers_of(held)
+            except ValueError:
+                return [held]
     raise ValueError(
         f"stack must be a sequence of layers, or hold one as {', '.join('.' + name for name in HOLDERS)}, but is a "
         f"{type(stack).__name__} that holds none; for a single layer use inspect_jacobian"
@@ -51,45 +62,52 @@ def layers_of(stack: Any) -> list[Any]:
 
 
 def is_a_map(stack: Any) -> bool:
-    """Whether the stack can be called as a map itself, and does not just hold its layers or run one after the other."""
-    if isinstance(stack, Transform) or hasattr(stack, "call_and_ladj"):
+    """Return True if the stack can be called as a map, and does not just hold its layers or run one after the other."""
+    if isinstance(stack, Transform | Distribution) or hasattr(stack, "call_and_ladj"):
         return True
     if isinstance(stack, nn.Module):
-        return type(stack).forward not in (nn.Module.forward, nn.Sequential.forward)
+        return getattr(type(stack), "forward", None) not in (nn.Module.forward, nn.Sequential.forward)
     return callable(stack)
 
 
-def chain(maps: Sequence[Map], shapes: Sequence[torch.Size]) -> tuple[Callable, Callable | None]:
-    """The maps one after the other, and their inverses one after the other from the last (None if one has none).
+def chain(layers: Sequence[Any], maps: Sequence[Map], shapes: Sequence[torch.Size]) -> tuple[Callable, Callable | None]:
+    """Return the layers one after the other, and their inverses from the last to the first (None if one has none).
 
-    Both return the image and the sum of the log-dets, one value per sample; None if a map claims none.
+    Both are functions of points and a context, and return the image and the sum of the log-dets, one value per sample;
+    None if a layer claims none.
 
     Args:
-        maps: in the order in which they are applied.
+        layers: in the order in which they are applied.
+        maps: adapted from them.
         shapes: of the event that each of them returns.
     """
     forward = backward = _start
-    for f in maps:
-        forward = _then(forward, f.forward, f.event_shape)
+    for layer, f in zip(layers, maps, strict=True):
+        forward = _then(forward, layer, f.manner, f.event_shape, False)
     forward.__name__ = "one layer" if len(maps) == 1 else f"{len(maps)} layers in a row"
     if any(f.backward is None for f in maps):
         return forward, None
-    for f, shape in zip(reversed(maps), reversed(shapes), strict=True):
-        backward = _then(backward, f.backward, shape)
+    for layer, f, shape in zip(layers[::-1], maps[::-1], shapes[::-1], strict=True):
+        backward = _then(backward, layer, f.manner, shape, True)
     return forward, backward
 
 
-def _start(x: Tensor) -> tuple[Tensor, Tensor]:
+def _start(x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
     return x, x.new_zeros(len(x), dtype=torch.float64)
 
 
-def _then(first: Callable, second: Callable, event_shape: torch.Size) -> Callable:
-    """``second`` after ``first``. Functions within functions, not a list: the inspector copies what functions hold."""
+def _then(first: Callable, layer: Any, manner: str, event_shape: torch.Size, inverse: bool) -> Callable:
+    """Return ``layer`` after ``first``.
 
-    def both(points: Tensor) -> tuple[Tensor, Tensor | None]:
-        x, total = first(points)
+    Functions within functions, not a list: the inspector copies what functions hold, the layer as it was handed in.
+    """
+
+    def both(points: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor | None]:
+        x, total = first(points, context)
         x = x.reshape(-1, *event_shape)
-        y, raw = second(x)
+        own = context if takes_context(layer) else None
+        f = adapt(layer, x, context=own, dtype=None, manner=manner, as_a_copy=False)
+        y, raw = (f.backward if inverse else f.forward)(x, own)
         log_det = read_claim(raw, x.flatten(1), event_shape).values
         return y, None if total is None or log_det is None else total + log_det.to(total.device)
 

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from .adapt import Map, adapt, as_points
+from .adapt import Map, adapt, as_context, as_points
 from .autograd import jacobian
 from .borrowed import on_its_own
 from .calls import first_that_runs, moved_by_others, neighbours, noticeable, repeats
@@ -39,6 +39,7 @@ def inspect_jacobian(
     log_det: Callable[[Tensor], Any] | None = None,
     inverse: Callable[[Tensor], Any] | None = None,
     perturb: float | None = None,
+    context: Any = None,
 ) -> JacobianReport:
     """Look at the Jacobian of any map: its entries, its structure, and whether log-det and inverse are right.
 
@@ -54,6 +55,7 @@ def inspect_jacobian(
         perturb: look also at copies (up to 8) whose parameters are moved at random, by Gaussian noise of this many
             times the size of each (its rms, or 1 / sqrt(fan-in) if that is larger). 0.5 is a good choice: most
             mistakes cannot be seen at initial parameters. The copies' reports are ``report.moved``.
+        context: what a conditional transform takes besides x: one row for each point, (B, ...), or one for all.
 
     Raises:
         ValueError: if x is no finite floating tensor of the right shape, ``perturb`` is not positive, the map does not
@@ -76,21 +78,26 @@ def inspect_jacobian(
         raise ValueError(f"perturb must be a positive number, such as 0.5, or None, but is {perturb!r}")
     given = (transform, log_det, inverse)
     with unharmed(*given) as snapshot, on_its_own(snapshot, given, x):
-        return inspect_copies(*given, x, perturb)
+        return inspect_copies(*given, x, perturb, as_context(context))
 
 
 def inspect_copies(
-    transform: Any, log_det: Callable | None, inverse: Callable | None, x: Tensor, perturb: float | None
+    transform: Any,
+    log_det: Callable | None,
+    inverse: Callable | None,
+    x: Tensor,
+    perturb: float | None,
+    context: Tensor | None = None,
 ) -> JacobianReport:
     """The report of a map that is known to have copies which stand for it."""
-    facts, looked_at = _look(transform, x, log_det, inverse)
+    facts, looked_at = _look(transform, x, log_det, inverse, context)
     moved = []
     copies_to_move = min(MOVED_COPIES, max(2, _LARGE // facts["jacobian"].numel())) if perturb else 0
     for seed in range(copies_to_move):
         copies = with_parameters_moved(transform, log_det, inverse, by=perturb, seed=seed)
         if copies is None:
             break
-        its_facts, its_looked_at = _look(*_in_order(copies, x))
+        its_facts, its_looked_at = _look(*_in_order(copies, x), context)
         moved.append(JacobianReport(**its_facts, structure=_structure(its_looked_at, its_facts)))
         looked_at = torch.cat([looked_at, its_looked_at])
     structure = _structure(looked_at, facts)
@@ -114,17 +121,22 @@ def _structure(looked_at: Tensor, facts: dict[str, Any]) -> Structure | None:
     )
 
 
-def _look(transform: Any, x: Tensor, log_det: Callable | None, inverse: Callable | None) -> tuple[dict, Tensor]:
+def _look(
+    transform: Any, x: Tensor, log_det: Callable | None, inverse: Callable | None, context: Tensor | None
+) -> tuple[dict, Tensor]:
     """The fields of a report, and the Jacobians (P, D, D) that tell the structure: those at x first."""
     given = (transform, log_det, inverse)
-    first, refusals = first_that_runs(given, x)
+    first, refusals = first_that_runs(given, x, context=context)
     if first is None:
-        return _of_a_map_that_raises(adapt(transform, x, log_det, inverse, dtype=None), x, refusals[0])
+        f = adapt(transform, x, log_det, inverse, context=context, dtype=None)
+        return _of_a_map_that_raises(f, x, refusals[0])
     f, points, y, J = first.f, first.points, first.y, first.J
     eps = torch.finfo(y.dtype).eps
     repeated = repeats(f, points, y, first.raw)
     steady = max(repeated.again, repeated.noise) <= noticeable(y)
-    extra, extra_J = neighbours(f, points) if J is not None else (points[:0], points.new_zeros(0, f.dim, f.dim).cpu())
+    extra, extra_J, whose = points[:0], points.new_zeros(0, f.dim, f.dim).cpu(), torch.arange(0)
+    if J is not None:
+        extra, extra_J, whose = neighbours(f, points)
     from_others = moved_by_others(f, points, extra, y) if steady else torch.zeros(len(points))
     coupled = bool((from_others > noticeable(y)).any())
     witnesses = None
@@ -136,7 +148,9 @@ def _look(transform: Any, x: Tensor, log_det: Callable | None, inverse: Callable
     J = by_reverse_mode
     if witnesses is not None and witnesses.trusted != REVERSE:
         J = whole_jacobian(witnesses.trusted, f, points, y, first.J)
-        extra_J = whole_jacobian(witnesses.trusted, f, extra, f(extra)[0].detach(), None) if len(extra) else extra_J
+        if len(extra):
+            near = f.at(whose)
+            extra_J = whole_jacobian(witnesses.trusted, near, extra, near(extra)[0].detach(), None)
         extra_J = extra_J[extra_J.flatten(1).isfinite().all(1)]
     finite = J.flatten(1).isfinite().all(1)
     safe = J.nan_to_num(nan=0.0, posinf=0.0, neginf=0.0)
@@ -145,7 +159,7 @@ def _look(transform: Any, x: Tensor, log_det: Callable | None, inverse: Callable
     before = state(f.subject)
     inverse = try_inverse(f, points, y)
     changed = first.state_changed + tuple(n for n in changes(before, state(f.subject)) if n not in first.state_changed)
-    own = _in_own_dtype(given, f, x, y) if steady and not coupled else None
+    own = _in_own_dtype(given, f, x, y, context) if steady and not coupled else None
     if inverse.failure and own is not None and own.inverse.error is not None:
         inverse = replace(own.inverse, low_precision=inverse.failure)
     terms, per_point = _terms(f, points)
@@ -232,14 +246,16 @@ def _log_abs_det(J: Tensor) -> Tensor:
     return _where(finite, torch.linalg.slogdet(J.nan_to_num(nan=0.0, posinf=0.0, neginf=0.0)).logabsdet)
 
 
-def _in_own_dtype(given: tuple[Any, ...], f: Map, x: Tensor, y: Tensor) -> InOwnDtype | None:
+def _in_own_dtype(given: tuple[Any, ...], f: Map, x: Tensor, y: Tensor, context: Tensor | None) -> InOwnDtype | None:
     """The layer as it is used, where that is not float64."""
     transform, log_det, inverse = given
     dtype = own_dtype(transform, log_det, inverse, otherwise=x.dtype)
     if y.dtype != torch.float64 or dtype == torch.float64:
         return None
     # Both anew: f may have changed its state by now.
-    own, twin = (adapt(transform, x, log_det, inverse, dtype=d, manner=f.manner) for d in (None, torch.float64))
+    own, twin = (
+        adapt(transform, x, log_det, inverse, context=context, dtype=d, manner=f.manner) for d in (None, torch.float64)
+    )
     return in_own_dtype(own, twin, x.reshape(-1, f.dim), dtype)
 
 

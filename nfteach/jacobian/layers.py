@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 from typing import Any
 
 from torch import Tensor
 
-from .adapt import NoMap, as_points, name_of
+from .adapt import NoMap, as_context, as_points, name_of
 from .chain import is_a_map, layers_of
 from .composition import checks
 from .inspection import inspect_jacobian
-from .report import JacobianReport
 from .shown import Shown
 from .stack import StackDiagnosis
 from .unharmed import unharmed
@@ -53,7 +51,7 @@ class LayersReport(Shown, StackDiagnosis):
         yield "ok", self.ok
 
 
-def inspect_layers(stack: Any, x: Any, *, perturb: float | None = None) -> LayersReport:
+def inspect_layers(stack: Any, x: Any, *, perturb: float | None = None, context: Any = None) -> LayersReport:
     """Look at each layer of a stack and at their composition: each may be triangular, and the product not.
 
     Layer k is looked at where it works: at the images of x under the layers before it, in float64.
@@ -61,10 +59,12 @@ def inspect_layers(stack: Any, x: Any, *, perturb: float | None = None) -> Layer
     Args:
         stack: a sequence of layers (a list, ``nn.Sequential``, ``nn.ModuleList``), each whatever ``inspect_jacobian``
             takes; or an object that holds such a sequence as ``.parts``, ``.layers``, ``.transforms``,
-            ``._transforms`` or ``.flows``. If that object can itself be called as a map, the composition is that
-            object, so its own sum of log-dets is judged; else its layers are put one after the other.
+            ``._transforms``, ``.flows`` or ``.module_list``, or a model that holds such an object as ``._transform``
+            or ``.transform``. If that object can itself be called as a map, the composition is that object, so its own
+            sum of log-dets is checked; else its layers are put one after the other.
         x: the points to look at, (D,), (B, D), or events of more dimensions.
         perturb: as for ``inspect_jacobian``: look also at copies with moved parameters.
+        context: as for ``inspect_jacobian``, for all layers that take one.
 
     Raises:
         ValueError: if ``stack`` holds no layers, or x is no finite floating tensor of the right shape.
@@ -81,19 +81,19 @@ def inspect_layers(stack: Any, x: Any, *, perturb: float | None = None) -> Layer
     """
     x = as_points(x)
     with unharmed(stack):
-        return _inspect(stack, x, perturb)
+        return _inspect(stack, x, perturb, as_context(context))
 
 
-def _inspect(stack: Any, x: Tensor, perturb: float | None) -> LayersReport:
+def _inspect(stack: Any, x: Tensor, perturb: float | None, context: Tensor | None) -> LayersReport:
     layers = layers_of(stack)
     name, own_map, remark, composition = type(stack).__name__, is_a_map(stack), "", None
     if own_map:
         try:
-            composition = _as_itself(stack, x, perturb)
+            composition = inspect_jacobian(stack, x, perturb=perturb, context=context)
             name = composition.name
         except NoMap as error:
             own_map, remark = False, str(error)
-    walk = walk_through(layers, x, perturb)
+    walk = walk_through(layers, x, perturb, context)
     if not own_map and walk.stopped_at is None:
         composition = walk.composition(perturb)
     return LayersReport(
@@ -108,16 +108,3 @@ def _inspect(stack: Any, x: Tensor, perturb: float | None) -> LayersReport:
         stopped_by=walk.stopped_by,
         checks=checks(walk.reports, composition, walk.explain) if walk.stopped_at is None else (),
     )
-
-
-def _as_itself(stack: Any, x: Tensor, perturb: float | None) -> JacobianReport:
-    """The stack called as a map. Where its call returns y only, its log-det may have a method of its own."""
-    if not callable(getattr(stack, "forward_and_log_det", None)):
-        return inspect_jacobian(stack, x, perturb=perturb)
-
-    def log_det(points: Tensor) -> Tensor:
-        return stack.forward_and_log_det(points)[1]
-
-    inverse = getattr(stack, "inverse_and_log_det", None)
-    report = inspect_jacobian(stack, x, log_det=log_det, inverse=inverse, perturb=perturb)
-    return replace(report, log_det_by="forward_and_log_det(x)")

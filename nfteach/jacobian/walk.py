@@ -13,6 +13,7 @@ from .adapt import Map, NoMap, adapt
 from .borrowed import NoCopy
 from .chain import chain
 from .inspection import inspect_copies, inspect_jacobian
+from .interface import takes_context
 from .report import JacobianReport
 from .rng import seeded
 
@@ -26,6 +27,7 @@ class Walk:
     Attributes:
         layers: as they were given.
         start: (B, *event) the points, as events of the first layer.
+        context: a row for each point, for the layers that take one; None without.
         reports: up to the layer that stopped the walk, which has None if it has no Jacobian with a determinant.
         maps, shapes: the layers as maps, and the shapes of the events that they return.
         stopped_at, stopped_by: the layer, and what it did; None and "" if all were reached.
@@ -33,6 +35,7 @@ class Walk:
 
     layers: Sequence[Any]
     start: Tensor
+    context: Tensor | None
     reports: tuple[JacobianReport | None, ...]
     maps: tuple[Map, ...]
     shapes: tuple[torch.Size, ...]
@@ -41,26 +44,26 @@ class Walk:
 
     def composition(self, perturb: float | None) -> JacobianReport:
         """The report of the layers put one after the other."""
-        maps = self.maps
-        if any(report.behaviour.low_precision for report in self.reports):
-            # One map that holds to its own dtype makes all the others meet it there.
-            maps = tuple(_as_map(layer, f, None) for layer, f in zip(self.layers, maps, strict=True))
-        forward, backward = chain(maps, self.shapes)
-        report = inspect_copies(forward, None, backward, self.start, perturb)
+        forward, backward = chain(self.layers, self.maps, self.shapes)
+        report = inspect_copies(forward, None, backward, self.start, perturb, self.context)
         return replace(report, log_det_by="the layers' log-dets, summed")
 
     def explain(self, y: Tensor) -> str:
         """Why y (B, D) may not be the image of x under the layers, in words; "" if no guess fits."""
         for guess, words in (
-            (lambda: chain(self.maps[::-1], self.shapes[::-1])[0], "It is where they take it in the reverse order."),
             (
-                lambda: chain(self.maps, self.shapes)[1],
+                lambda: chain(self.layers[::-1], self.maps[::-1], self.shapes[::-1])[0],
+                "It is where they take it in the reverse order.",
+            ),
+            (
+                lambda: chain(self.layers, self.maps, self.shapes)[1],
                 "It is where their inverses take it, from the last layer to the first: the stack runs backwards.",
             ),
         ):
             try:
-                with torch.no_grad(), seeded(0):
-                    image = guess()(self.start.double().clone())[0].flatten(1).cpu()
+                f = adapt(guess(), self.start, context=self.context)
+                with torch.no_grad():
+                    image = f(self.start.double().flatten(1))[0].cpu()
             except Exception:  # a guess that does not even run explains nothing
                 continue
             if image.shape == y.shape and (image - y).abs().max() <= 1e-6 * (1 + y.abs().max()):
@@ -68,13 +71,13 @@ class Walk:
         return ""
 
 
-def walk_through(layers: Sequence[Any], x: Tensor, perturb: float | None) -> Walk:
+def walk_through(layers: Sequence[Any], x: Tensor, perturb: float | None, context: Tensor | None = None) -> Walk:
     """Inspect each layer at the images of x under the layers before it.
 
     Args:
         layers: of any kind that ``inspect_jacobian`` takes.
         x: (D,), (B, D), or events of more dimensions.
-        perturb: as for ``inspect_jacobian``.
+        perturb, context: as for ``inspect_jacobian``; layers that take no context are called without.
 
     Raises:
         ValueError: if the first layer cannot take x, or copies of a layer do not stand for it.
@@ -85,11 +88,12 @@ def walk_through(layers: Sequence[Any], x: Tensor, perturb: float | None) -> Wal
 
     def walked(stopped_by: str = "") -> Walk:
         stopped_at = len(reports) - 1 if stopped_by else None
-        return Walk(layers, start, tuple(reports), tuple(maps), tuple(shapes), stopped_at, stopped_by)
+        return Walk(layers, start, context, tuple(reports), tuple(maps), tuple(shapes), stopped_at, stopped_by)
 
     for k, layer in enumerate(layers):
         try:
-            report = _inspect(layer, at, x.dtype, perturb)
+            own = context if takes_context(layer) else None
+            report = _inspect(layer, at, x.dtype, perturb, own)
         except ValueError as error:
             if isinstance(error, NoCopy) or (k == 0 and not isinstance(error, NoMap)):
                 raise
@@ -99,13 +103,17 @@ def walk_through(layers: Sequence[Any], x: Tensor, perturb: float | None) -> Wal
         if report.behaviour.raised:
             return walked(f"it raised {report.behaviour.raised}")
         f = adapt(
-            layer, at, dtype=None if report.behaviour.low_precision else torch.float64, manner=report.behaviour.manner
+            layer,
+            at,
+            context=own,
+            dtype=None if report.behaviour.low_precision else torch.float64,
+            manner=report.behaviour.manner,
         )
         points = report.x.to(at.device).reshape(-1, *f.event_shape)
         if k == 0:
             start = x.reshape(points.shape)
         with torch.no_grad(), seeded(0):
-            shape = f.forward(points.clone())[0].shape[1:]
+            shape = f.forward(points.clone(), f.context)[0].shape[1:]
         maps.append(f)
         shapes.append(shape)
         if not report.y.isfinite().all() and k + 1 < len(layers):
@@ -117,15 +125,12 @@ def walk_through(layers: Sequence[Any], x: Tensor, perturb: float | None) -> Wal
     return walked()
 
 
-def _inspect(layer: Any, at: Tensor, dtype: torch.dtype, perturb: float | None) -> JacobianReport:
-    """The report of a layer in float64; at points rounded to ``dtype``, that of x, if it runs nowhere else."""
-    report = inspect_jacobian(layer, at, perturb=perturb)
+def _inspect(
+    layer: Any, at: Tensor, dtype: torch.dtype, perturb: float | None, context: Tensor | None
+) -> JacobianReport:
+    """Return the report of a layer in float64; at points rounded to ``dtype``, that of x, if it runs nowhere else."""
+    report = inspect_jacobian(layer, at, perturb=perturb, context=context)
     if report.behaviour.raised and at.dtype != dtype:
-        rounded = inspect_jacobian(layer, at.to(dtype), perturb=perturb)
+        rounded = inspect_jacobian(layer, at.to(dtype), perturb=perturb, context=context)
         return report if rounded.behaviour.raised else rounded
     return report
-
-
-def _as_map(layer: Any, like: Map, dtype: torch.dtype | None) -> Map:
-    x = torch.empty(1, *like.event_shape)
-    return adapt(layer, x, dtype=dtype, manner=like.manner)

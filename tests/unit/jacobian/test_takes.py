@@ -1,0 +1,381 @@
+"""What the inspector takes: log-dets, inverses and contexts under the names and in the places that libraries use."""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import pytest
+import torch
+from torch import nn
+
+from nfteach.jacobian import inspect_jacobian
+from nfteach.jacobian.adapt import adapt, as_points
+
+# float64 arithmetic of well-conditioned maps.
+EXACT = 1e-9
+
+
+def points(*shape, seed=0):
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
+
+
+X = points(5, 3)
+
+
+def codes(report):
+    return {finding.code for finding in report.findings}
+
+
+class Exp(nn.Module):
+    """y = exp(x), whose log-det is ``sign`` times the true one."""
+
+    def __init__(self, sign=1.0):
+        super().__init__()
+        self.sign = sign
+
+    def forward(self, x):
+        return x.exp()
+
+    def inverse(self, y):
+        return y.log()
+
+    def claim(self, x):
+        return self.sign * x.sum(-1)
+
+
+class TorchNames(Exp):
+    def log_abs_det_jacobian(self, x, y):
+        return self.sign * y.log().sum(-1)
+
+
+class Pair(Exp):
+    def forward_and_log_det(self, x):
+        return x.exp(), self.claim(x)
+
+
+class TfpNames(Exp):
+    def forward_log_det_jacobian(self, x):
+        return self.claim(x)
+
+
+class Short(Exp):
+    def log_det_jacobian(self, x):
+        return self.claim(x)
+
+
+class Third(Exp):
+    def forward(self, x):
+        return x.exp(), None, self.claim(x)
+
+
+class AfterACache(Exp):
+    def forward(self, x):
+        return x.exp(), {"x": x, "mean": x.mean(0)}, self.claim(x)
+
+
+class AfterATensor(Exp):
+    def forward(self, x):
+        return x.exp(), x.flip(-1), self.claim(x)
+
+
+class Dict(Exp):
+    def forward(self, x):
+        return {"log_det": self.claim(x), "z": x.exp()}
+
+
+class Named(NamedTuple):
+    ladj: torch.Tensor
+    y: torch.Tensor
+
+
+class NamedOutput(Exp):
+    def forward(self, x):
+        return Named(self.claim(x), x.exp())
+
+
+@dataclass
+class Output:
+    out: torch.Tensor
+    log_abs_det: torch.Tensor
+
+
+class DataclassOutput(Exp):
+    def forward(self, x):
+        return Output(x.exp(), self.claim(x))
+
+
+class Attribute(Exp):
+    def forward(self, x):
+        self.log_jac_det = self.claim(x)
+        return x.exp()
+
+
+class Buffer(Exp):
+    def __init__(self, sign=1.0):
+        super().__init__(sign)
+        self.register_buffer("ldj", torch.zeros(()))
+
+    def forward(self, x):
+        self.ldj = self.claim(x)
+        return x.exp()
+
+
+class NotAModule:
+    """A bijector of methods only."""
+
+    def __init__(self, sign=1.0):
+        self.sign = sign
+
+    def forward_and_log_det(self, x):
+        return x.exp(), self.sign * x.sum(-1)
+
+    def inverse_and_log_det(self, y):
+        return y.log(), -self.sign * y.log().sum(-1)
+
+
+PLACES = {
+    TorchNames: "log_abs_det_jacobian(x, y)",
+    Pair: "forward_and_log_det(x)",
+    TfpNames: "forward_log_det_jacobian(x)",
+    Short: "log_det_jacobian(x)",
+    Third: "the third output",
+    AfterACache: "the third output",
+    AfterATensor: "the third output",
+    Dict: "the output's 'log_det'",
+    NamedOutput: "the output's 'ladj'",
+    DataclassOutput: "the output's 'log_abs_det'",
+    Attribute: "the attribute .log_jac_det, as the call left it",
+    Buffer: "the attribute .ldj, as the call left it",
+    NotAModule: "the second output",
+}
+
+
+@pytest.mark.parametrize("kind", PLACES)
+def test_log_det_is_found_wherever_it_stands(kind):
+    sound = inspect_jacobian(kind(), X).check()
+    assert sound.log_det_by == PLACES[kind]
+    torch.testing.assert_close(sound.log_det, X.double().sum(1), rtol=0, atol=EXACT)
+    assert sound.inverse_error.max() < EXACT
+    assert "log-det-sign" in codes(inspect_jacobian(kind(-1.0), X))
+
+
+def test_an_attribute_that_a_call_does_not_set_is_not_a_claim():
+    class Kept(Exp):
+        def __init__(self):
+            super().__init__()
+            self.log_det = 3.0
+
+    assert inspect_jacobian(Kept(), X).log_det is None
+
+
+def test_a_method_that_computes_the_log_det_of_other_things_is_not_a_claim():
+    class Helper(Exp):
+        def log_det(self, scale):
+            return scale.log().sum()
+
+    report = inspect_jacobian(Helper(), X)
+    assert report.log_det is None
+    assert codes(report) <= {"log-det-missing"}
+
+
+def test_a_claim_that_raises_is_kept_in_words_and_the_next_is_taken():
+    class Raising(Exp):
+        def forward_log_det_jacobian(self, x):
+            raise RuntimeError("later")
+
+        def log_abs_det_jacobian(self, x, y):
+            return self.claim(x)
+
+    f = adapt(Raising(), X)
+    _, log_det = f(X.double())
+    torch.testing.assert_close(log_det, X.double().sum(1))
+    assert f.log_det_by == "log_abs_det_jacobian(x, y)"
+    assert f.unanswered == {"forward_log_det_jacobian(x)": "RuntimeError: later"}
+
+
+def test_both_of_two_claims_are_kept():
+    class Two(Exp):
+        def forward(self, x):
+            return x.exp(), x.sum(-1)
+
+        def log_abs_det_jacobian(self, x, y):
+            return -self.claim(x)
+
+    f = adapt(Two(), X)
+    y, log_det = f(X.double())
+    torch.testing.assert_close(log_det, X.double().sum(1))
+    assert f.log_det_by == "the second output"
+    ((words, claim),) = f.other_claims.items()
+    assert words == "log_abs_det_jacobian(x, y)"
+    torch.testing.assert_close(claim(X.double(), y), -X.double().sum(1))
+
+
+CONTEXT = points(6, 2, seed=1)
+Y = points(6, 4, seed=2)
+
+
+def closure(x, context=CONTEXT):
+    """A layer with a row of context for each point, which it does not take as an argument."""
+    s = (x[:, :2] + context.to(x)).tanh()
+    return torch.cat([x[:, :2], x[:, 2:] * s.exp()], 1), s.sum(-1)
+
+
+def test_a_map_that_takes_one_number_of_points_is_given_as_many():
+    f = adapt(lambda x: closure(x), Y)
+    y, log_det = f(Y.double())
+    assert f.rows == 6
+    rows = torch.tensor([3, 0, 3, 5, 5, 3, 1])
+    some, their_log_det = f(Y.double()[rows], rows=rows)
+    torch.testing.assert_close(some, y[rows])
+    torch.testing.assert_close(their_log_det, log_det[rows])
+    shuffled = torch.tensor([5, 4, 3, 2, 1, 0])
+    torch.testing.assert_close(f(Y.double()[shuffled], rows=shuffled)[0], y[shuffled])
+    torch.testing.assert_close(f.at(rows)(Y.double()[rows])[0], y[rows])
+    twice = f(Y.double().repeat(2, 1))[0]
+    torch.testing.assert_close(twice, y.repeat(2, 1))
+
+
+def test_a_map_that_fails_for_a_single_point_is_not_given_others():
+    def never_alone(x):
+        if len(x) == 1:
+            raise RuntimeError("one point only")
+        return x.exp(), x.sum(-1)
+
+    f = adapt(never_alone, Y)
+    assert f.rows == "any"
+    with pytest.raises(RuntimeError, match="one point only"):
+        f(Y.double()[:1])
+
+
+def test_a_row_of_context_in_a_closure_does_not_stop_the_inspection():
+    sound = inspect_jacobian(lambda x: closure(x), Y).check()
+    assert sound.structure.name == "coupling"
+
+    def cut(x):
+        s = (x[:, :2].detach() + CONTEXT.to(x)).tanh()
+        return torch.cat([x[:, :2], x[:, 2:] * s.exp()], 1), s.sum(-1)
+
+    assert "gradient-cut" in codes(inspect_jacobian(cut, Y))
+
+
+class Conditional(nn.Module):
+    """An affine coupling given a context, which ``wrong`` leaves out on the way back."""
+
+    def __init__(self, wrong=False):
+        super().__init__()
+        self.net = nn.Sequential(nn.Linear(4, 8), nn.Tanh(), nn.Linear(8, 4))
+        self.wrong = wrong
+
+    def scale_and_shift(self, x, context):
+        s, t = self.net(torch.cat([x[:, :2], context], 1)).chunk(2, 1)
+        return s.tanh(), t
+
+    def forward(self, x, context):
+        s, t = self.scale_and_shift(x, context)
+        return torch.cat([x[:, :2], x[:, 2:] * s.exp() + t], 1), s.sum(1)
+
+    def inverse(self, y, context):
+        s, t = self.scale_and_shift(y, 0 * context if self.wrong else context)
+        return torch.cat([y[:, :2], (y[:, 2:] - t) * (-s).exp()], 1), -s.sum(1)
+
+
+@pytest.mark.parametrize("context", [CONTEXT, CONTEXT[:1], CONTEXT[0]], ids=["a row each", "one row", "one vector"])
+def test_context_is_passed_on(context):
+    report = inspect_jacobian(Conditional(), Y, context=context).check()
+    assert report.structure.name == "coupling"
+    assert report.inverse_error.max() < EXACT
+    assert "inverse-wrong" in codes(inspect_jacobian(Conditional(wrong=True), Y, context=context))
+
+
+def test_context_follows_its_points():
+    layer = Conditional()
+    f = adapt(layer, Y, context=CONTEXT)
+    rows = torch.tensor([2, 2, 5, 0])
+    expected, log_det = layer.double()(Y.double()[rows], CONTEXT.double()[rows])
+    y, claimed = f(Y.double()[rows], rows=rows)
+    torch.testing.assert_close(y, expected.detach())
+    torch.testing.assert_close(claimed, log_det.detach())
+    torch.testing.assert_close(f.invert(y, rows=rows)[0], Y.double()[rows])
+
+
+def test_context_of_one_point_given_as_such():
+    inspect_jacobian(Conditional(), Y[:1], context=CONTEXT[:1]).check()
+    inspect_jacobian(lambda x, context: x * context.exp().sum(), Y[0], context=CONTEXT[0]).check()
+
+
+@pytest.mark.parametrize("name", ["c", "cond", "condition", "y", "labels", "anything"])
+def test_context_is_an_argument_of_any_name(name):
+    scope = {"torch": torch}
+    exec(f"def layer(x, log_det=None, {name}=None):\n    return x * {name}.exp(), {name}.sum(1)", scope)
+    report = inspect_jacobian(scope["layer"], X, context=points(5, 3, seed=3))
+    assert report.log_det is not None
+    assert {code for code in codes(report) if code.startswith("log-det")} == set()
+
+
+def test_context_with_another_number_of_rows_is_refused():
+    with pytest.raises(ValueError, match=r"context must have one row for each of the 6 points, or one for all"):
+        inspect_jacobian(Conditional(), Y, context=points(4, 2))
+
+
+def test_context_of_a_map_that_takes_none_is_refused():
+    with pytest.raises(ValueError, match="context must be left out, since Exp takes x alone"):
+        inspect_jacobian(Exp(), X, context=CONTEXT[:5])
+
+
+@pytest.mark.parametrize(
+    ("x", "words"),
+    [
+        (None, "x must be a tensor .* but is a NoneType"),
+        (torch.sinh, "try the transform first and x second"),
+        ("x", "x must be a tensor"),
+        (torch.eye(3).to_sparse(), "x must be a dense tensor, but is torch.sparse_coo; try x.to_dense"),
+        (torch.ones(2, 2, dtype=torch.complex64), "torch.view_as_real"),
+        (torch.ones(2, 2, dtype=torch.bool), "x must be real floating point, but is torch.bool"),
+        ([[1, 2], [3, 4]], "x must be real floating point, but is torch.int64"),
+        ([[1.0], [2.0, 3.0]], "x must be a tensor"),
+        (torch.ones(2, 2, device="meta"), "meta device"),
+        (torch.ones(()), r"shape \(D,\) or \(B, D\)"),
+        (object(), "x must be a tensor"),
+    ],
+)
+def test_what_is_not_points_is_refused(x, words):
+    with pytest.raises(ValueError, match=words):
+        inspect_jacobian(torch.sinh, x)
+
+
+def test_points_may_be_lists_arrays_and_inference_tensors():
+    with torch.inference_mode():
+        inferred = X.clone()
+    for x in (X.tolist(), X.numpy(), inferred):
+        assert inspect_jacobian(Third(), x).check().log_det is not None
+    assert not as_points(inferred).is_inference()
+
+
+@pytest.mark.parametrize(
+    ("transform", "words"),
+    [
+        (X, "transform must be .* but is a Tensor; try the transform first and x second"),
+        (nn.Linear, "is the class Linear; try an instance of it"),
+        (3, "transform must be .* but is 3"),
+        (torch.distributions.Normal(0.0, 1.0), "a distribution made of a base and transforms, but is a Normal"),
+        (lambda x: (256 * x).floor().long(), "must return floating-point numbers, but returned torch.int64"),
+        (lambda x: x > 0, "must return floating-point numbers, but returned torch.bool"),
+        (lambda x: torch.complex(x, x), "must return real numbers, but returned torch.complex128; try .*view_as_real"),
+        (lambda x: x.sum(), r"one y for each of 5 points, but returned the shape \(\)"),
+        (lambda x: x.double().to_sparse(), "must return a dense tensor y, but returned torch.sparse_coo"),
+        (lambda x: list(x), "must return one y for each of 5 points"),
+        (lambda x: x.tolist(), "must return a tensor"),
+        (lambda x: None, "must return a tensor y, but returned a NoneType"),
+        (lambda x: {"words": "none"}, "returned a dict without a tensor"),
+        (lambda x: x @ torch.ones(3, 5).to(x), "try to drop the coordinate .* or pass coordinates="),
+    ],
+)
+def test_what_is_not_a_map_is_refused(transform, words):
+    with pytest.raises(ValueError, match=words):
+        inspect_jacobian(transform, X)
+
+
+def test_rectangular_maps_are_taken_when_asked_for():
+    f = adapt(lambda x: (x @ torch.ones(3, 5).to(x), 0.0), X, rectangular=True)
+    y, log_det = f(X.double())
+    assert y.shape == (5, 5)
+    assert log_det == 0.0
