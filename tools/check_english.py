@@ -41,12 +41,15 @@ ROOMS = [
     "tests/unit/widgets",
     "tests/unit/test_privacy.py",
     "tests/unit/jacobian/test_unharmed.py",
+    "tests/unit/jacobian/test_copies.py",
+    "tests/unit/jacobian/keepers.py",
     "tests/unit/jacobian/test_any_map.py",
     "nfteach/jacobian/any_map.py",
     "nfteach/jacobian/bases.py",
     "nfteach/jacobian/reach.py",
     "nfteach/jacobian/unharmed.py",
-    "nfteach/jacobian/watch.py",
+    "nfteach/jacobian/copier.py",
+    "nfteach/jacobian/twin.py",
     "nfteach/jacobian/borrowed.py",
 ]
 

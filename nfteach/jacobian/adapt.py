@@ -26,7 +26,6 @@ from .interface import (
 )
 from .rng import seeded
 from .twin import InverseTransform, twins
-from .watch import watched
 
 __all__ = ["MANNERS", "Map", "NoMap", "adapt", "as_context", "as_points", "name_of"]
 
@@ -256,7 +255,7 @@ class Map:
     ) -> Pair:
         context = None if self.context is None else self.context[rows.to(self.context.device)]
         kept = x.requires_grad or _is_dual(x)
-        with seeded(seed), torch.set_grad_enabled(kept or self.with_gradient), watched():
+        with seeded(seed), torch.set_grad_enabled(kept or self.with_gradient):
             start = x if kept or not self.with_gradient else x.detach().requires_grad_()
             # Cloned: a layer may write into what it is given.
             out = call(start.clone().reshape(len(x), *(self.event_shape if shape is None else shape)), context)

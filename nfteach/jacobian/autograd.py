@@ -9,7 +9,6 @@ import torch
 from torch import Tensor
 
 from .adapt import Map
-from .watch import watched
 
 __all__ = ["jacobian"]
 
@@ -36,14 +35,12 @@ def jacobian(f: Map, x: Tensor, *, rows_apart: bool = False) -> tuple[Tensor, Te
     with torch.enable_grad():
         y, claimed = f(leaf)
     B, D = x.shape
-    # A backward pass runs the hooks of modules and tensors.
-    with watched():
-        if not y.requires_grad:
-            J = torch.zeros(B, D, D, dtype=torch.float64)
-        elif rows_apart:
-            J = torch.stack([_gradients(y[b : b + 1], leaf)[b] for b in range(B)])
-        else:
-            J = _gradients(y, leaf)
+    if not y.requires_grad:
+        J = torch.zeros(B, D, D, dtype=torch.float64)
+    elif rows_apart:
+        J = torch.stack([_gradients(y[b : b + 1], leaf)[b] for b in range(B)])
+    else:
+        J = _gradients(y, leaf)
     return J.double().cpu(), y.detach(), claimed.detach() if isinstance(claimed, Tensor) else claimed
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextvars
 import dis
+import enum
 import functools
 import gc
 import logging
@@ -20,22 +22,52 @@ import torch
 from torch import Tensor
 
 __all__ = [
-    "THROUGH",
-    "WEAKLY",
+    "ATOMS",
+    "EXACT_ATOMS",
     "Reach",
     "attributes_of",
     "behind",
+    "edges",
     "globals_set_by",
+    "inside",
+    "is_library",
     "is_of_a_library",
+    "is_standard_stream",
+    "names_in",
+    "read_by_name",
     "slots",
     "storage_of",
 ]
 
-# Values without parts that could change. Modules are entered by the names that code reads from them.
-_ATOMS = (
-    *(bool, int, float, complex, str, bytes, range, slice, type(None), type(Ellipsis), types.CodeType),
-    *(types.FrameType, types.ModuleType, torch.dtype, torch.device, torch.layout, torch.Size, np.generic, np.dtype),
-    *(threading.Thread, logging.Logger, logging.Handler),
+# Values without parts that could change, whose copies they are themselves. Modules are entered by the names that code
+# reads from them; locks and logs are for everyone.
+EXACT_ATOMS = frozenset(
+    (
+        *(
+            bool,
+            int,
+            float,
+            complex,
+            str,
+            bytes,
+            range,
+            slice,
+            type(None),
+            type(Ellipsis),
+            type(NotImplemented),
+            object,
+        ),
+        *(types.CodeType, types.FrameType, types.ModuleType, types.GenericAlias, types.UnionType, re.Pattern),
+        *(types.WrapperDescriptorType, types.MethodDescriptorType, types.ClassMethodDescriptorType),
+        *(types.GetSetDescriptorType, types.MemberDescriptorType, contextvars.ContextVar, np.ufunc),
+        *(torch.dtype, torch.device, torch.layout, torch.memory_format, torch.Size, torch.jit.ScriptFunction),
+        *(type(threading.Lock()), type(threading.RLock())),
+    )
+)
+ATOMS = (
+    *(EXACT_ATOMS - {object}),
+    *(enum.Enum, np.generic, np.dtype, threading.Thread, logging.Logger, logging.Handler),
+    *(torch._ops.OpOverload, torch._ops.OpOverloadPacket),
 )
 _OURS = __name__.partition(".")[0]
 _SPARSE_PARTS = {
@@ -51,9 +83,6 @@ _EXTENDED_ARG, _LOAD_GLOBAL, _LOAD_NAME, _IMPORT_NAME = (
 _BINDS_GLOBALS = {dis.opmap["STORE_GLOBAL"], dis.opmap["DELETE_GLOBAL"]}
 _IN_C = ("builtins", "functools", "itertools")
 
-# Parts of paths.
-THROUGH, WEAKLY = ", through ", " (weak reference)"
-
 Edge = tuple[str, Any]
 
 
@@ -66,99 +95,115 @@ class Reach:
 
     Attributes:
         things: id -> thing. All are held, so no id is used twice.
-        attributes: ids of the dicts that are the ``__dict__`` of an object.
     """
 
     def __init__(self, *roots: Any) -> None:
         self.things: dict[int, Any] = {}
-        self.attributes: set[int] = set()
         self._from: dict[int, tuple[int | None, str]] = {}
+        self._roots = roots
         # Classes come last, so that what an object holds by itself is found there.
-        queue: deque[int] = deque()
-        classes: deque[int] = deque()
+        queue: deque[tuple[int, bool]] = deque()
+        classes: deque[tuple[int, bool]] = deque()
 
         def found(thing: Any, parent: int | None, label: str) -> None:
-            key = id(thing)
-            if key not in self.things and not issubclass(type(thing), _ATOMS):
+            kind, key = type(thing), id(thing)
+            if kind not in EXACT_ATOMS and key not in self.things and not issubclass(kind, ATOMS):
                 self.things[key], self._from[key] = thing, (parent, label)
-                (classes if issubclass(type(thing), type) else queue).append(key)
+                (classes if issubclass(kind, type) else queue).append((key, label == _ATTRIBUTES))
 
         for root in roots:
             found(root, None, _name(root))
         while queue or classes:
-            key = (queue or classes).popleft()
-            for label, thing in self._edges(self.things[key]):
+            key, dotted = (queue or classes).popleft()
+            for label, thing in edges(self.things[key], dotted):
                 found(thing, key, label)
 
     def __contains__(self, thing: Any) -> bool:
         return self.things.get(id(thing)) is thing
 
-    def chain(self, thing: Any) -> list[Any]:
-        """Return the things on the path to ``thing``, from its root on."""
-        key, found = id(thing), []
-        while key is not None:
-            found.append(self.things[key])
-            key = self._from[key][0]
-        return found[::-1]
-
     def path(self, thing: Any) -> str:
-        """Return the path to ``thing``, such as ``Scale.positive``."""
-        text = "".join(self._from[id(step)][1] for step in self.chain(thing))
+        """Return the path to ``thing``, such as ``Scale.positive``; "" if it was not found."""
+        key, text = (id(thing) if thing in self else None), ""
+        while key is not None:
+            key, label = self._from[key]
+            text = label.replace(_ATTRIBUTES, "") + text
         text = re.sub(r"\._(?:parameters|buffers|modules)\['([^']*)'\]", r".\1", text)
         return re.sub(r"\._(forward|forward_pre|backward|backward_pre)_hooks\[\d+\]", r" (a \1 hook)", text).replace(
             "forward_pre hook", "forward pre-hook"
         )
 
-    def _edges(self, thing: Any) -> Iterator[Edge]:
-        # By its type: a proxy answers isinstance for another object.
+
+def inside(*roots: Any, classes: bool = False) -> Iterator[Any]:
+    """Yield what ``roots`` hold: all that can be reached, through classes or without them."""
+    atoms = ATOMS if classes else (*ATOMS, type)
+    seen: set[int] = set()
+    queue = list(roots)
+    while queue:
+        thing = queue.pop()
         kind = type(thing)
-        if issubclass(kind, type):
-            if not is_of_a_library(thing):
-                yield from ((f".{name}", value) for name, value in vars(thing).items() if not _dunder(name, value))
-                yield from (("", base) for base in thing.__bases__)
-            return
-        if issubclass(kind, dict):
-            dotted = id(thing) in self.attributes
-            for key, value in dict.items(thing):
+        if kind in EXACT_ATOMS or id(thing) in seen or issubclass(kind, atoms):
+            continue
+        seen.add(id(thing))
+        yield thing
+        queue.extend(value for _, value in edges(thing))
+
+
+# The label of the dict with an object's attributes.
+_ATTRIBUTES = "\0"
+
+
+def edges(thing: Any, dotted: bool = False) -> Iterator[Edge]:
+    """Yield the things that ``thing`` leads to, and the words that lead there.
+
+    Args:
+        thing: anything.
+        dotted: True if it is the dict with an object's attributes.
+    """
+    # By its type: a proxy answers isinstance for another object.
+    kind = type(thing)
+    if issubclass(kind, type):
+        if not is_of_a_library(thing):
+            yield from ((f".{name}", value) for name, value in vars(thing).items() if not _dunder(name, value))
+            yield from (("", base) for base in thing.__bases__)
+        return
+    if issubclass(kind, dict):
+        for key, value in dict.items(thing):
+            if type(value) not in EXACT_ATOMS:
                 yield (f".{key}" if dotted else f"[{_key(key)}]"), value
-                if type(key) is not str:
-                    yield "'s key", key
-        elif issubclass(kind, list | tuple | deque):
-            yield from ((f"[{index}]", value) for index, value in enumerate(thing))
-        elif issubclass(kind, set | frozenset):
-            yield from (("'s element", value) for value in thing)
-        elif kind in weakref.ProxyTypes:
-            yield WEAKLY, behind(thing)
-        elif issubclass(kind, weakref.ref):
-            yield WEAKLY, thing()
-        elif issubclass(kind, Tensor):
-            yield from _of_a_tensor(thing)
-        elif issubclass(kind, types.FunctionType):
-            yield from _of_a_function(thing)
-        elif issubclass(kind, functools.partial):
-            yield from ((" (partial)", thing.func), (" (partial)", thing.args), (" (partial)", thing.keywords))
-        elif issubclass(kind, types.BuiltinMethodType):
-            if not isinstance(thing.__self__, types.ModuleType):
-                yield "'s object", thing.__self__
-        elif issubclass(kind, np.ndarray):
-            yield "'s base", thing.base
-            yield from (
-                (f"[{index}]", value) for index, value in enumerate(thing.flat if thing.dtype.hasobject else ())
-            )
-        elif issubclass(kind, torch.jit.ScriptModule):
-            yield from ((f".{name}", value) for name, value in thing.named_parameters(recurse=False))
-            yield from ((f".{name}", value) for name, value in thing.named_buffers(recurse=False))
-        elif kind.__module__ in _IN_C:
-            # Objects of C without attributes: cells, methods, iterators, generators, properties, cached functions.
-            yield from (("", value) for value in gc.get_referents(thing) if not _is_globals(value))
-        if kind in _CONTAINERS:
-            return
-        attributes = attributes_of(thing)
-        if isinstance(attributes, dict):
-            self.attributes.add(id(attributes))
-            yield "", attributes
-        yield from (("." + name, slot.__get__(thing)) for name, slot in slots(thing))
-        yield "", kind
+            if type(key) is not str:
+                yield "'s key", key
+    elif issubclass(kind, list | tuple | deque):
+        yield from ((f"[{index}]", value) for index, value in enumerate(thing))
+    elif issubclass(kind, set | frozenset):
+        yield from (("'s element", value) for value in thing)
+    elif kind in weakref.ProxyTypes:
+        yield " (weak reference)", behind(thing)
+    elif issubclass(kind, weakref.ref):
+        yield " (weak reference)", thing()
+    elif issubclass(kind, Tensor):
+        yield from _of_a_tensor(thing)
+    elif issubclass(kind, types.FunctionType):
+        yield from _of_a_function(thing)
+    elif issubclass(kind, functools.partial):
+        yield from ((" (partial)", thing.func), (" (partial)", thing.args), (" (partial)", thing.keywords))
+    elif issubclass(kind, types.BuiltinMethodType):
+        if not isinstance(thing.__self__, types.ModuleType):
+            yield "'s object", thing.__self__
+    elif issubclass(kind, np.ndarray):
+        yield "'s base", thing.base
+        yield from ((f"[{index}]", value) for index, value in enumerate(thing.flat if thing.dtype.hasobject else ()))
+    elif issubclass(kind, torch.jit.ScriptModule):
+        yield from ((f".{name}", value) for name, value in (*thing.named_parameters(), *thing.named_buffers()))
+    elif kind.__module__ in _IN_C:
+        # Objects of C without attributes: cells, methods, iterators, generators, properties, cached functions.
+        yield from (("", value) for value in gc.get_referents(thing) if not _is_globals(value))
+    if kind in _CONTAINERS:
+        return
+    attributes = attributes_of(thing)
+    if isinstance(attributes, dict):
+        yield _ATTRIBUTES, attributes
+    yield from (("." + name, slot.__get__(thing)) for name, slot in slots(thing))
+    yield "", kind
 
 
 def attributes_of(thing: Any) -> Any:
@@ -190,16 +235,24 @@ def _is_globals(value: Any) -> bool:
 def is_of_a_library(thing: Any) -> bool:
     """Return True for a class or function of an installed library, of the standard library or of this package."""
     module = thing.__globals__.get("__name__") if isinstance(thing, types.FunctionType) else thing.__module__
-    return isinstance(module, str) and _is_library(module.partition(".")[0])
+    return isinstance(module, str) and is_library(module)
 
 
 @functools.lru_cache(maxsize=10_000)
-def _is_library(package: str) -> bool:
+def is_library(name: str) -> bool:
+    """Return True for the name of a module of a library, of the standard library or of this package."""
+    package = name.partition(".")[0]
     if package in sys.stdlib_module_names or package == _OURS:
         return True
     module = sys.modules.get(package)
     places = [getattr(module, "__file__", None), *getattr(module, "__path__", ())]
     return any("site-packages" in place or "dist-packages" in place for place in places if place)
+
+
+def is_standard_stream(thing: Any) -> bool:
+    """Return True for standard input, output and error."""
+    streams = sys.stdin, sys.stdout, sys.stderr, sys.__stdin__, sys.__stdout__, sys.__stderr__
+    return any(thing is stream for stream in streams)
 
 
 def slots(thing: Any) -> Iterator[tuple[str, types.MemberDescriptorType]]:
@@ -228,10 +281,10 @@ def behind(proxy: Any) -> Any:
 
 
 def storage_of(tensor: Tensor) -> torch.UntypedStorage | None:
-    """Return a tensor's storage; None for a sparse tensor and others that are made of tensors."""
+    """Return a tensor's storage; None for a sparse tensor and others that are made of tensors, or not made yet."""
     try:
         return tensor.untyped_storage()
-    except (NotImplementedError, RuntimeError):
+    except (NotImplementedError, RuntimeError, ValueError):
         return None
 
 
@@ -245,12 +298,11 @@ def _of_a_tensor(tensor: Tensor) -> Iterator[Edge]:
 
 def _of_a_function(function: types.FunctionType) -> Iterator[Edge]:
     for name, cell in zip(function.__code__.co_freevars, function.__closure__ or (), strict=True):
-        yield f"{THROUGH}its closure's {name}", cell
-    yield f"{THROUGH}a default argument", function.__defaults__
-    yield f"{THROUGH}a default argument", function.__kwdefaults__
-    if not is_of_a_library(function):
-        for name, value in _read_by_name(function.__code__, function.__globals__):
-            yield f"{THROUGH}the global {name}", value
+        yield f", through its closure's {name}", cell
+    yield ", through a default argument", function.__defaults__
+    yield ", through a default argument", function.__kwdefaults__
+    for name, value in read_by_name(function):
+        yield f", through the global {name}", value
 
 
 class _Names(NamedTuple):
@@ -263,7 +315,8 @@ class _Names(NamedTuple):
 
 
 @functools.lru_cache(maxsize=10_000)
-def _names_in(code: types.CodeType) -> _Names:
+def names_in(code: types.CodeType) -> _Names:
+    """Return the names of globals that code reads and binds, of the modules that it imports, and all of its names."""
     read, bound, imported, extended = set(), set(), set(), 0
     for operation, argument in zip(code.co_code[::2], code.co_code[1::2], strict=True):
         argument |= extended
@@ -277,18 +330,23 @@ def _names_in(code: types.CodeType) -> _Names:
         elif operation == _IMPORT_NAME:
             imported.add(code.co_names[argument])
     own = _Names(*map(frozenset, (read | bound, bound, imported, code.co_names)))
-    inner = [_names_in(constant) for constant in code.co_consts if isinstance(constant, types.CodeType)]
+    inner = [names_in(constant) for constant in code.co_consts if isinstance(constant, types.CodeType)]
     return _Names(*(names.union(*each) for names, *each in zip(own, *inner, strict=True)))
 
 
 def globals_set_by(code: types.CodeType) -> frozenset[str]:
     """Return the names of the globals that a piece of code, or a function defined in it, may bind or delete."""
-    return _names_in(code).bound
+    return names_in(code).bound
 
 
-def _read_by_name(code: types.CodeType, namespace: dict[str, Any]) -> Iterator[Edge]:
-    """Yield the globals that code reads, and the members of modules, such as ``config.scale``, but not of libraries."""
-    names, seen = _names_in(code), set()
+def read_by_name(function: types.FunctionType) -> Iterator[Edge]:
+    """Yield the globals that a function reads, and the members of modules, such as ``config.scale``.
+
+    Functions and modules of libraries are left out.
+    """
+    if is_of_a_library(function):
+        return
+    namespace, names, seen = function.__globals__, names_in(function.__code__), set()
     queue = deque([("", {name: namespace[name] for name in names.read & namespace.keys()})])
     queue.append(("", {name: sys.modules[name] for name in names.imported & sys.modules.keys()}))
     while queue:
@@ -296,7 +354,7 @@ def _read_by_name(code: types.CodeType, namespace: dict[str, Any]) -> Iterator[E
         for name, value in space.items():
             if not issubclass(type(value), types.ModuleType):
                 yield prefix + name, value
-            elif not _is_library(value.__name__.partition(".")[0]) and id(value) not in seen:
+            elif not is_library(value.__name__) and id(value) not in seen:
                 seen.add(id(value))
                 members = vars(value)
                 queue.append((f"{prefix}{name}.", {name: members[name] for name in names.all & members.keys()}))

@@ -1,13 +1,8 @@
-"""A copy of any transform to experiment on, so that the original is not touched."""
+"""Copies of any transform to experiment on, so that the original is not touched."""
 
 from __future__ import annotations
 
-import copy
-import functools
-import types
-import weakref
-from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import torch
@@ -16,7 +11,8 @@ from torch.distributions import Distribution
 from torch.distributions.transforms import Transform
 from torch.distributions.transforms import _InverseTransform as InverseTransform
 
-from .reach import Reach, attributes_of, slots, storage_of
+from .copier import Copier, NoCopy, Uncopied, is_real_or_complex
+from .reach import Reach, inside
 
 __all__ = [
     "Account",
@@ -33,85 +29,51 @@ __all__ = [
     "with_parameters_moved",
 ]
 
-_PLAIN = (type, types.ModuleType, torch.Generator, torch.dtype, torch.device, torch.Size, str, bytes)
-_STATEFUL = (nn.Module, Transform, Distribution, Tensor)
-
 
 def twins(*originals: Any, dtype: torch.dtype | None = None) -> tuple[Any, ...]:
-    """Deep copies of the originals, with every floating tensor in them turned to ``dtype`` (None: left as it is).
+    """Return deep copies of the originals, with all real tensors in them turned to ``dtype`` (None: left as they are).
 
-    What the originals share, the copies share. A plain function is copied with the modules, transforms and tensors that
-    it holds in its closure or reads by name.
-
-    Functions that deepcopy does not copy may lead back to the originals, whose tensors are left alone.
+    What the originals share, the copies share. Functions are copied with the modules, transforms and tensors that they
+    hold or read by name.
 
     Raises:
-        ValueError: if something cannot be copied.
+        NoCopy: if something cannot be copied.
     """
     return copied(*originals, dtype=dtype)[0]
 
 
 def twins_at_rest(*originals: Any, dtype: torch.dtype | None = None) -> tuple[Any, ...]:
     """Return twins in evaluation mode that need no gradients and do not validate values."""
-    copies = twins(*originals, dtype=dtype)
-    for thing in list(_own(copies, originals)):
-        if isinstance(thing, nn.Module):
+    copies, copier = copied(*originals, dtype=dtype)
+    for thing in list(copier.made()):
+        kind = type(thing)
+        if issubclass(kind, nn.Module):
             thing.eval()
-        elif isinstance(thing, Distribution):
+        elif issubclass(kind, Distribution):
             thing._validate_args = False
-        elif isinstance(thing, Tensor) and thing.is_leaf:
+        elif issubclass(kind, Tensor) and thing.is_leaf:
             thing.requires_grad_(False)
     return copies
 
 
-def copied(*originals: Any, dtype: torch.dtype | None = None) -> tuple[tuple[Any, ...], dict[int, Any]]:
-    """Return what ``twins`` returns, and a dict: id of a thing in the originals -> its copy."""
-    # deepcopy refuses tensors with a history (loc = 2 * parameter): give it detached copies of those.
-    tensors = list(_tensors(originals))
-    memo: dict[int, Any] = {id(t): t.detach().clone() for t in tensors if not t.is_leaf}
-    # Nor can torch's inverse of a transform be copied, whose state leaves out what it inverts: make it anew.
-    inverses = [t for t in _reachable(originals) if isinstance(t, InverseTransform)]
+def copied(*originals: Any, dtype: torch.dtype | None = None) -> tuple[tuple[Any, ...], Copier]:
+    """Return what ``twins`` returns, and the copier that made it."""
+    copier = Copier(dtype)
     try:
-        for inverse in inverses:
-            memo[id(inverse)] = copy.deepcopy(inverse._inv, memo).inv
-        copies = tuple(_copy(original, memo) for original in originals)
+        copies = tuple(map(copier, originals))
+        copier.finish()
+    except Uncopied as error:
+        thing, reason, advice = error.args
+        where = Reach(*originals).path(thing) or "something in it"
+        raise NoCopy(
+            f"transform must be a map that can be copied, but {where}, a {type(thing).__name__}, {reason}; {advice}"
+        ) from (error.__cause__ or error)
     except Exception as error:
-        raise ValueError(
-            f"transform: the inspector works on a copy, but this {type(originals[0]).__name__} cannot be copied "
-            f"({type(error).__name__}: {error})"
+        raise NoCopy(
+            f"transform must be a map that can be copied, but this {type(originals[0]).__name__} cannot be copied "
+            f"({type(error).__name__}: {error}); try to give a function of x that does the same"
         ) from error
-    _tie((tensor, memo[id(tensor)]) for tensor in tensors if memo.get(id(tensor), tensor) is not tensor)
-    own = list(_own(copies, originals))
-    tensors = [thing for thing in own if isinstance(thing, Tensor)]
-    for tensor in tensors:
-        tensor.grad = None
-    if dtype is not None:
-        floating = [tensor for tensor in tensors if tensor.is_floating_point() and tensor.dtype != dtype]
-        _tie(zip(floating, floating, strict=True), dtype)
-        for tensor in floating:
-            tensor.data = tensor.data.to(dtype)
-    for thing in own:
-        if isinstance(thing, Transform):
-            # A cache could answer instead of the map; and an inverse held weakly is still the original's.
-            thing._cache_size, thing._cached_x_y = 0, (None, None)
-            if isinstance(thing._inv, weakref.ref):
-                thing._inv = None
-    return copies, memo
-
-
-def _tie(pairs: Iterable[tuple[Tensor, Tensor]], dtype: torch.dtype | None = None) -> None:
-    """Give the second of each pair a place in one new storage where the first share one, as views of a matrix do."""
-    groups: dict[tuple[int, torch.dtype], list[tuple[Tensor, Tensor]]] = {}
-    for tensor, double in pairs:
-        groups.setdefault((_address(tensor), tensor.dtype), []).append((tensor, double))
-    for (address, own), group in groups.items():
-        if address and len(group) > 1:
-            storage = group[0][0].untyped_storage()
-            shape = (storage.nbytes() // own.itemsize,)
-            whole = torch.empty(0, dtype=own, device=storage.device).set_(storage, 0, shape, (1,))
-            whole = whole.clone() if dtype is None else whole.to(dtype)
-            for tensor, double in group:
-                double.data = whole.as_strided(tensor.shape, tensor.stride(), tensor.storage_offset())
+    return copies, copier
 
 
 class Account(NamedTuple):
@@ -129,20 +91,21 @@ class Account(NamedTuple):
 
 
 def parameters_account(*originals: Any) -> Account:
-    """Return an account of the parameters of ``originals``: which are moved, which are frozen, which cannot be moved."""
-    memo, reach = copied(*originals)[1], Reach(*originals)
+    """Return an account of the parameters in ``originals``: those that are moved, frozen, or cannot be moved."""
+    copier, reach = copied(*originals)[1], Reach(*originals)
+    has_a_copy = {id(tensor) for tensor, _ in copier.tensors}
     moved, frozen, unmoved = [], [], []
     for thing in reach.things.values():
-        if not isinstance(thing, Tensor):
+        if not issubclass(type(thing), Tensor):
             continue
         if not thing.requires_grad:
             if isinstance(thing, nn.Parameter):
                 frozen.append(reach.path(thing))
         elif thing.is_leaf:
-            if memo.get(id(thing), thing) is thing:
-                unmoved.append((reach.path(thing), "a copy of the map shares it with the original"))
-            else:
+            if id(thing) in has_a_copy:
                 moved.append(reach.path(thing))
+            else:
+                unmoved.append((reach.path(thing), "what holds it cannot be copied"))
     return Account(tuple(moved), tuple(frozen), tuple(unmoved))
 
 
@@ -155,16 +118,14 @@ def with_parameters_moved(*originals: Any, by: float, seed: int) -> tuple[Any, .
 
     Args:
         by: relative size, > 0.
-        seed: of the noise.
+        seed: seed of the noise.
     """
-    copies = twins(*originals)
+    copies, copier = copied(*originals)
     generator = torch.Generator().manual_seed(seed)
-    moved = False
-    for tensor in _own(copies, originals):
-        if isinstance(tensor, Tensor) and tensor.is_leaf and tensor.requires_grad:
-            tensor.data += _noise(tensor.detach(), generator, by)
-            moved = True
-    return copies if moved else None
+    trained = [copy for _, copy in copier.tensors if copy.is_leaf and copy.requires_grad]
+    for tensor in trained:
+        tensor.data += _noise(tensor.detach(), generator, by)
+    return copies if trained else None
 
 
 def _noise(tensor: Tensor, generator: torch.Generator, by: float) -> Tensor:
@@ -175,13 +136,15 @@ def _noise(tensor: Tensor, generator: torch.Generator, by: float) -> Tensor:
 
 
 def trained(*things: Any) -> list[Tensor]:
-    """Return the floating tensors in the things that are leaves and require a gradient."""
-    return [tensor for tensor in _tensors(things) if tensor.is_leaf and tensor.requires_grad]
+    """Return the tensors in the things that are leaves and require a gradient."""
+    found = (thing for thing in inside(*things, classes=True) if issubclass(type(thing), Tensor))
+    return [tensor for tensor in found if tensor.is_leaf and tensor.requires_grad]
 
 
 def own_dtype(*things: Any, otherwise: torch.dtype) -> torch.dtype:
-    """The dtype that the first floating tensor in the things has."""
-    return next((t.dtype for t in _tensors(things) if t.is_floating_point()), otherwise)
+    """Return the dtype of the first floating tensor in the things; that of the parts of a complex one."""
+    dtypes = (tensor.dtype.to_real() for tensor in _tensors(things) if is_real_or_complex(tensor))
+    return next(dtypes, otherwise)
 
 
 def own_device(*things: Any) -> torch.device:
@@ -190,17 +153,18 @@ def own_device(*things: Any) -> torch.device:
 
 
 def state(thing: Any) -> dict[str, Any]:
-    """The parameters, buffers and plain values (numbers, flags, words) of every module and transform in it, by name.
+    """Return the parameters, buffers and plain values (numbers, flags, words) of all modules and transforms in it.
 
     Other tensors are left out: what a layer keeps of its last call is a memo and no state.
     """
     found: dict[str, Any] = {}
-    for holder in _reachable([thing]):
-        if not isinstance(holder, nn.Module | Transform):
+    for holder in inside(thing):
+        kind = type(holder)
+        if not issubclass(kind, nn.Module | Transform):
             continue
-        prefix = "" if holder is thing else f"{type(holder).__name__}."
+        prefix = "" if holder is thing else f"{kind.__name__}."
         values = {name: value for name, value in vars(holder).items() if isinstance(value, bool | int | float | str)}
-        if isinstance(holder, nn.Module):
+        if issubclass(kind, nn.Module):
             tensors = (*holder.named_parameters(recurse=False), *holder.named_buffers(recurse=False))
             values |= {name: value.detach().clone() for name, value in tensors}
         for name, value in values.items():
@@ -212,7 +176,7 @@ def state(thing: Any) -> dict[str, Any]:
 
 
 def changes(before: dict[str, Any], after: dict[str, Any]) -> tuple[str, ...]:
-    """The names whose values differ between two states; what was not there before is new, and not changed."""
+    """Return the names whose values differ between two states; those that were not there before are left out."""
 
     def same(a: Any, b: Any) -> bool:
         if isinstance(a, Tensor) and isinstance(b, Tensor):
@@ -222,135 +186,5 @@ def changes(before: dict[str, Any], after: dict[str, Any]) -> tuple[str, ...]:
     return tuple(name for name, value in before.items() if name in after and not same(value, after[name]))
 
 
-def _copy(original: Any, memo: dict[int, Any]) -> Any:
-    if not isinstance(original, types.FunctionType):
-        return copy.deepcopy(original, memo)
-    held = _held(original)
-    if not held or id(original) in memo:
-        return memo.get(id(original), original)
-    # A function that calls itself has a copy that calls itself.
-    itself = {name for name, value in _named(original).items() if value is original}
-    new = {name: _copy_if_possible(value, memo) for name, value in held.items()}
-    cells = tuple(
-        types.CellType(new.get(name)) if name in new or name in itself else cell
-        for name, cell in zip(original.__code__.co_freevars, original.__closure__ or (), strict=True)
-    )
-    names = {**original.__globals__, **{name: value for name, value in new.items() if name in original.__globals__}}
-    double = types.FunctionType(original.__code__, names, original.__name__, None, cells)
-    defaults = _positional_defaults(original)
-    double.__defaults__ = tuple(new.get(name, value) for name, value in defaults.items()) if defaults else None
-    double.__kwdefaults__ = original.__kwdefaults__ and {
-        name: new.get(name, value) for name, value in original.__kwdefaults__.items()
-    }
-    for name, cell in zip(double.__code__.co_freevars, cells, strict=True):
-        if name in itself:
-            cell.cell_contents = double
-    names |= dict.fromkeys(itself & names.keys(), double)
-    memo[id(original)] = double
-    return double
-
-
-def _copy_if_possible(value: Any, memo: dict[int, Any]) -> Any:
-    """Return a copy; of containers and objects that hold something without a copy, such as a file, the value itself."""
-    if isinstance(value, types.FunctionType | nn.Module | Transform | Tensor):
-        return _copy(value, memo)
-    trial = dict(memo)
-    try:
-        double = copy.deepcopy(value, trial)
-    except Exception:
-        return value
-    memo.setdefault(id(memo), []).extend(trial.pop(id(trial), []))
-    memo.update(trial)
-    return double
-
-
-def _held(function: types.FunctionType, seen: frozenset[int] = frozenset()) -> dict[str, Any]:
-    """What a function holds, by name, that has a state: modules, transforms, tensors, functions that hold such."""
-    seen = seen | {id(function)}
-    return {name: value for name, value in _named(function).items() if _has_state(value, seen)}
-
-
-def _named(function: types.FunctionType) -> dict[str, Any]:
-    """Return the globals, the closure and the default arguments of a function by name."""
-    names = {name: function.__globals__[name] for name in function.__code__.co_names if name in function.__globals__}
-    for name, cell in zip(function.__code__.co_freevars, function.__closure__ or (), strict=True):
-        try:
-            names[name] = cell.cell_contents
-        except ValueError:  # a cell that is still empty
-            continue
-    return names | _positional_defaults(function) | (function.__kwdefaults__ or {})
-
-
-def _positional_defaults(function: types.FunctionType) -> dict[str, Any]:
-    names, values = function.__code__.co_varnames[: function.__code__.co_argcount], function.__defaults__ or ()
-    return dict(zip(names[len(names) - len(values) :], values, strict=True))
-
-
-def _has_state(value: Any, seen: frozenset[int]) -> bool:
-    # By its type: a proxy answers isinstance for another object.
-    if issubclass(type(value), types.FunctionType):
-        return id(value) not in seen and bool(_held(value, seen))
-    if issubclass(type(value), types.MethodType):
-        return _has_state(value.__self__, seen)
-    return issubclass(type(value), (*_STATEFUL, functools.partial)) or any(
-        issubclass(type(part), _STATEFUL) for part in _parts(value)
-    )
-
-
-def _parts(value: Any) -> Iterator[Any]:
-    """Yield the elements of a container, and of an object its attributes and their elements."""
-    if issubclass(type(value), dict):
-        yield from value.values()
-    elif issubclass(type(value), list | tuple):
-        yield from value
-    elif not issubclass(type(value), _PLAIN):
-        for part in (attributes_of(value) or {}).values():
-            yield part
-            if issubclass(type(part), dict | list | tuple):
-                yield from _parts(part)
-
-
-def _own(copies: tuple[Any, ...], originals: tuple[Any, ...]) -> Iterator[Any]:
-    """Yield the things that belong to the copies alone: functions that are not copied lead back to the originals."""
-    theirs = list(_reachable(originals))
-    ids, storages = set(map(id, theirs)), {_address(thing) for thing in theirs if isinstance(thing, Tensor)} - {0}
-    for thing in list(_reachable(copies)):
-        if id(thing) not in ids and not (isinstance(thing, Tensor) and _address(thing) in storages):
-            yield thing
-
-
-def _address(tensor: Tensor) -> int:
-    """Return the address of a tensor's storage; 0 if it has none or an empty one."""
-    storage = storage_of(tensor)
-    return 0 if storage is None else storage.data_ptr()
-
-
-def _tensors(roots: Any) -> Iterator[Tensor]:
-    return (thing for thing in _reachable(roots) if isinstance(thing, Tensor))
-
-
-def _reachable(roots: Any) -> Iterator[Any]:
-    """Everything that can be reached from ``roots`` through containers, attributes and what functions hold."""
-    seen: set[int] = set()
-    queue = [roots]
-    while queue:
-        thing = queue.pop()
-        if id(thing) in seen or isinstance(thing, _PLAIN):
-            continue
-        seen.add(id(thing))
-        yield thing
-        if isinstance(thing, dict):
-            queue.extend(thing.values())
-        elif isinstance(thing, list | tuple | set | frozenset | deque):
-            queue.extend(thing)
-        elif isinstance(thing, types.FunctionType):
-            queue.extend(_held(thing).values())
-        elif isinstance(thing, types.MethodType):
-            queue.append(thing.__self__)
-        elif isinstance(thing, functools.partial):
-            queue.extend((thing.func, thing.args, thing.keywords))
-        elif isinstance(thing, torch.jit.ScriptModule):
-            queue.extend((*thing.parameters(), *thing.buffers()))
-        elif not isinstance(thing, Tensor):
-            queue.extend(getattr(thing, "__dict__", {}).values())
-            queue.extend(slot.__get__(thing) for _, slot in slots(thing))
+def _tensors(things: Any) -> Iterator[Tensor]:
+    return (thing for thing in inside(*things) if issubclass(type(thing), Tensor))

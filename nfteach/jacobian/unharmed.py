@@ -7,7 +7,6 @@ import io
 import itertools
 import operator
 import random
-import sys
 import types
 from collections import OrderedDict, deque
 from collections.abc import Callable, Iterator
@@ -18,7 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .reach import Reach, globals_set_by, is_of_a_library, slots, storage_of
+from .reach import Reach, globals_set_by, is_of_a_library, is_standard_stream, slots, storage_of
 
 __all__ = ["Snapshot", "goes_one_way", "unharmed"]
 
@@ -311,13 +310,10 @@ _CLASS = _Keeper(_of_a_class, _restore_class, _same_values)
 _SLOTS = _Keeper(_slots, _restore_slots, _same_values)
 
 
-_STANDARD_STREAMS = (sys.stdin, sys.stdout, sys.stderr, sys.__stdin__, sys.__stdout__, sys.__stderr__)
-
-
 def goes_one_way(thing: Any) -> bool:
     """Return True for iterators and files, which cannot be copied, or rewound once they were used."""
     kind = type(thing)
-    if issubclass(kind, io.StringIO | io.BytesIO) or any(thing is stream for stream in _STANDARD_STREAMS):
+    if issubclass(kind, io.StringIO | io.BytesIO) or is_standard_stream(thing):
         return False
     in_c = kind.__module__ in ("builtins", "itertools", "_csv")
     return issubclass(kind, io.IOBase) or (in_c and issubclass(kind, Iterator))

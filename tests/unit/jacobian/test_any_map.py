@@ -481,18 +481,6 @@ def test_points_that_do_not_fit_are_refused(z, words):
         f.inverse_and_ladj(z)
 
 
-class Bound(nn.Module):
-    """A layer whose function reads the parameters of the layer that made it."""
-
-    def __init__(self):
-        super().__init__()
-        self.scale = nn.Parameter(torch.ones(2))
-        self.function = lambda z: z * self.scale
-
-    def forward(self, z):
-        return self.function(z)
-
-
 class Uncopiable(nn.Module):
     """A layer that deepcopy refuses."""
 
@@ -547,7 +535,6 @@ REFUSED = {
     ),
     "integer points": (lambda: AnyMap(bent, points=torch.ones(3, 2, dtype=torch.int64)), "x must be real floating"),
     "no copy": (lambda: AnyMap(Uncopiable(), dim=2), "cannot be copied .TypeError: one of a kind"),
-    "copy that follows": (lambda: AnyMap(Bound(), dim=2), "transform must be a map that can be copied, but"),
 }
 
 

@@ -1,0 +1,496 @@
+"""A copy of anything that a map holds, functions among it, which shares no tensor with the original."""
+
+from __future__ import annotations
+
+import copyreg
+import functools
+import types
+import weakref
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.distributions import Distribution
+from torch.distributions.transforms import Transform
+from torch.nn.parameter import UninitializedTensorMixin
+
+from .reach import (
+    ATOMS,
+    EXACT_ATOMS,
+    attributes_of,
+    behind,
+    edges,
+    inside,
+    is_library,
+    is_of_a_library,
+    is_standard_stream,
+    names_in,
+    read_by_name,
+    storage_of,
+)
+
+__all__ = ["Copier", "NoCopy", "is_real_or_complex"]
+
+_LRU_CACHE = type(functools.lru_cache(len))
+_WRAPPERS = (staticmethod, classmethod)
+_IN_CLASSES = (types.FunctionType, *_WRAPPERS, property, functools.cached_property)
+_OF_EVERY_CLASS = {"__dict__", "__weakref__", "_abc_impl", "_backward_cls"}
+
+
+class NoCopy(ValueError):
+    """A map that does not work on a copy."""
+
+
+class Uncopied(Exception):
+    """A thing that cannot be copied, with the reason and what to try."""
+
+
+class _Ref(weakref.ref):
+    """A weak reference to a copy, which nothing else may hold: so it holds the copy itself."""
+
+    __slots__ = ("held",)
+
+
+class Copier:
+    """A function that copies things, and for the same thing always returns the same copy.
+
+    Objects are copied attribute by attribute. Functions are made anew from their code where a cell, a default argument,
+    or a global that they read by name has a copy; these globals live in copies of the modules' namespaces. So are
+    classes of which a member has a copy.
+
+    Args:
+        dtype: dtype of the copies of all real tensors; complex ones get its complex partner. None: as they are.
+
+    Attributes:
+        copies: id of a thing -> its copy.
+        tensors: (tensor, copy) of each tensor.
+        rebuilt: whether something was copied that ``copy.deepcopy`` leaves as it is or copies in a way of its own.
+    """
+
+    def __init__(self, dtype: torch.dtype | None = None) -> None:
+        self.dtype = dtype
+        self.copies: dict[int, Any] = {}
+        self.tensors: list[tuple[Tensor, Tensor]] = []
+        self.rebuilt = False
+        self._alive: list[Any] = []  # things that have a copy: their ids stay their own
+        self._spaces: dict[int, types.ModuleType] = {}
+        self._constant: set[int] = set()  # ids of things that are their own copies
+        self._stateless: set[int] = set()  # ids of things that lead to no tensor, module, transform or distribution
+        self._by_themselves: list[tuple[Any, Any]] = []  # (thing, copy) of those with a __deepcopy__
+
+    def __call__(self, thing: Any) -> Any:
+        kind = type(thing)
+        if kind in EXACT_ATOMS:
+            return thing
+        key = id(thing)
+        if key in self.copies:
+            return self.copies[key]
+        new = (_RULES.get(kind) or _rule(kind))(self, thing)
+        self._alive.append(thing)
+        return self.copies.setdefault(key, new)
+
+    def made(self) -> Iterator[Any]:
+        """Yield all that was copied, as its copies."""
+        yield from (new for key, new in self.copies.items() if key != id(new))
+        for _, new in self._by_themselves:
+            yield from inside(new)
+
+    def finish(self) -> None:
+        """Make copies share storages where the originals do, as views of a matrix do, and check what copied itself.
+
+        Raises:
+            Uncopied: if the copy that an object made of itself leads back to it.
+        """
+        made = {id(double) for _, double in self.tensors}
+        for thing, new in self._by_themselves:
+            theirs = {id(part) for part in inside(thing) if _has_values(part)}
+            for part in inside(new):
+                if id(part) in theirs:
+                    raise Uncopied(thing, "shares its parts with its copies", "try to remove its __deepcopy__")
+                if isinstance(part, Tensor) and id(part) not in made:
+                    made.add(id(part))
+                    part.data = part.data.to(self._dtype_for(part))
+                    self.tensors.append((part, part))
+        groups: dict[tuple[int, torch.dtype], list[tuple[Tensor, Tensor]]] = {}
+        for tensor, double in self.tensors:
+            storage = None if tensor is double else storage_of(tensor)
+            if storage is not None and storage.data_ptr():
+                groups.setdefault((storage.data_ptr(), tensor.dtype), []).append((tensor, double))
+        for group in groups.values():
+            if len(group) > 1:
+                tensor = group[0][0]
+                storage, shape = tensor.untyped_storage(), (tensor.untyped_storage().nbytes() // tensor.itemsize,)
+                whole = torch.empty(0, dtype=tensor.dtype, device=tensor.device).set_(storage, 0, shape, (1,))
+                whole = whole.to(self._dtype_for(tensor), copy=True)
+                for tensor, double in group:
+                    double.data = whole.as_strided(tensor.shape, tensor.stride(), tensor.storage_offset())
+
+    def _dtype_for(self, tensor: Tensor) -> torch.dtype:
+        if self.dtype is None or not is_real_or_complex(tensor):
+            return tensor.dtype
+        return self.dtype.to_complex() if tensor.is_complex() else self.dtype
+
+    def _tensor(self, tensor: Tensor) -> Tensor:
+        if isinstance(tensor, UninitializedTensorMixin):
+            raise Uncopied(tensor, "has no values yet", "try to call the layer once")
+        if tensor.is_meta:
+            raise Uncopied(tensor, "is on the meta device and has no values", "try to load them")
+        kind = type(tensor)
+        data = tensor.detach().to(self._dtype_for(tensor), copy=True)
+        # deepcopy refuses a tensor with a history, such as loc = 2 * parameter: its copy is detached.
+        trained = tensor.requires_grad and tensor.is_leaf
+        new = data.requires_grad_(trained) if kind is Tensor else Tensor._make_subclass(kind, data, trained)
+        self.copies[id(tensor)] = new
+        self.tensors.append((tensor, new))
+        if tensor.__dict__:
+            new.__dict__.update(self._dict(tensor.__dict__))
+        for hook in (tensor._backward_hooks or {}).values() if trained else ():
+            new.register_hook(self(hook))
+        return new
+
+    def _dict(self, thing: dict) -> dict:
+        new = self.copies[id(thing)] = type(thing)()
+        for key, value in type(thing).items(thing):
+            new[self(key)] = value if type(value) in EXACT_ATOMS else self(value)
+        return new
+
+    def _list(self, thing: list) -> list:
+        new = self.copies[id(thing)] = []
+        new.extend(map(self, thing))
+        return new
+
+    def _tuple(self, thing: tuple | frozenset) -> Any:
+        kind, parts = type(thing), [self(part) for part in thing]
+        if all(part is double for part, double in zip(thing, parts, strict=True)):
+            return thing
+        return kind._make(parts) if hasattr(kind, "_make") else kind(parts)
+
+    def _array(self, array: np.ndarray) -> np.ndarray:
+        new = self.copies[id(array)] = array.copy(order="K")
+        if array.dtype.hasobject:
+            new.flat = [self(value) for value in array.flat]
+        return new
+
+    def _generator(self, generator: torch.Generator) -> torch.Generator:
+        return torch.Generator(generator.device).set_state(generator.get_state())
+
+    def _cell(self, cell: types.CellType) -> types.CellType:
+        new = self.copies[id(cell)] = types.CellType()
+        if (contents := _contents(cell)) is not None:
+            new.cell_contents = self(contents[0])
+        return new
+
+    def _function(self, function: types.FunctionType) -> Any:
+        if "_torchdynamo_orig_callable" in vars(function):  # compiled, for one dtype and one device
+            return self(function._torchdynamo_orig_callable)
+        if not self._has_a_copy(function):
+            return function
+        self.rebuilt = True
+        cells = [(cell, cell if id(cell) in self.copies else types.CellType()) for cell in function.__closure__ or ()]
+        self.copies |= {id(cell): new for cell, new in cells if new is not cell}
+        names, space = names_in(function.__code__), function.__globals__
+        anew = any(self._has_state(value) for _, value in read_by_name(function))
+        space = self._space(space) if anew else space
+        closure = tuple(self.copies[id(cell)] for cell, _ in cells)
+        new = types.FunctionType(function.__code__, space, function.__name__, None, closure)
+        self.copies[id(function)] = new
+        for cell, empty in cells:
+            if empty is not cell and (contents := _contents(cell)) is not None:
+                empty.cell_contents = self(contents[0])
+        new.__defaults__, new.__kwdefaults__ = self(function.__defaults__), self(function.__kwdefaults__)
+        new.__qualname__, new.__module__, new.__doc__ = function.__qualname__, function.__module__, function.__doc__
+        new.__annotations__ = function.__annotations__
+        if anew:
+            self._fill(function.__globals__, names.read, names.all)
+        self.copies[id(vars(function))] = vars(new)
+        vars(new).update((name, self(value)) for name, value in vars(function).items())
+        return new
+
+    def _space(self, space: dict) -> dict:
+        """Return the copy of a module's namespace, in which only names that lead to a state will stand for copies."""
+        if id(space) not in self._spaces:
+            self._spaces[id(space)] = types.ModuleType(space.get("__name__") or "")
+            vars(self._spaces[id(space)]).update(space)
+        return vars(self._spaces[id(space)])
+
+    def _fill(self, space: dict, names: Iterable[str], members: frozenset[str]) -> None:
+        for name in names & space.keys():
+            value = space[name]
+            if not issubclass(type(value), types.ModuleType):
+                if self._has_state(value):
+                    self._space(space)[name] = self._if_possible(value)
+            elif not is_library(value.__name__) and self._space(space)[name] is value:
+                self._space(vars(value))
+                self._space(space)[name] = self._spaces[id(vars(value))]
+                self._fill(vars(value), members, members)
+
+    def _if_possible(self, thing: Any) -> Any:
+        """Return a copy; of what cannot be copied, such as an object that holds a file, the thing itself."""
+        before = dict(self.copies), list(self.tensors), list(self._by_themselves)
+        try:
+            return self(thing)
+        except Exception:
+            self.copies, self.tensors, self._by_themselves = before
+            self.copies[id(thing)] = thing
+            return thing
+
+    def _class(self, kind: type) -> type:
+        if is_of_a_library(kind) or not self._has_a_copy(kind):
+            return kind
+        kept = {name: value for name, value in vars(kind).items() if name not in _OF_EVERY_CLASS}
+        kept = {name: value for name, value in kept.items() if type(value) is not types.MemberDescriptorType}
+        try:
+            new = type(kind)(kind.__name__, tuple(map(self, kind.__bases__)), kept)
+        except Exception:  # a metaclass, or an __init_subclass__, that wants more
+            return kind
+        self.copies[id(kind)], new.__qualname__, self.rebuilt = new, kind.__qualname__, True
+        for name, value in kept.items():
+            if isinstance(value, _IN_CLASSES) or self._has_state(value):
+                double = self._if_possible(value)
+                if double is not value:
+                    type.__setattr__(new, name, double)
+        return new
+
+    def _wrapper(self, wrapper: Any) -> Any:
+        if isinstance(wrapper, property):
+            parts = wrapper.fget, wrapper.fset, wrapper.fdel
+            new = tuple(map(self, parts))
+            return wrapper if new == parts else type(wrapper)(*new, wrapper.__doc__)
+        inner = self(wrapper.__func__)
+        return wrapper if inner is wrapper.__func__ else type(wrapper)(inner)
+
+    def _cached_function(self, function: Any) -> Any:
+        inner = self(function.__wrapped__)
+        return function if inner is function.__wrapped__ else functools.lru_cache(**function.cache_parameters())(inner)
+
+    def _method(self, method: types.MethodType) -> types.MethodType:
+        return types.MethodType(self(method.__func__), self(method.__self__))
+
+    def _method_in_c(self, method: Any) -> Any:
+        owner = method.__self__
+        double = self(owner)
+        return method if double is owner else getattr(double, method.__name__)
+
+    def _reference(self, reference: weakref.ref) -> Any:
+        target = reference()
+        if target is None:
+            return reference
+        self.rebuilt = True
+        new = _Ref(self(target))
+        new.held = new()
+        return new
+
+    def _proxy(self, proxy: Any) -> Any:
+        target = behind(proxy)
+        return proxy if target is None else self(target)
+
+    def _of_weak(self, thing: Any) -> Any:
+        new = self.copies[id(thing)] = type(thing)()
+        for key, value in thing.items():
+            new[self(key)] = self(value)
+        return new
+
+    def _scripted(self, module: torch.jit.ScriptModule) -> torch.jit.ScriptModule:
+        with torch.no_grad():  # else the copies of parameters would have a history
+            new = self.copies[id(module)] = module.__deepcopy__({})
+        if self.dtype is not None:
+            new.to(self.dtype)
+        for part in ("named_parameters", "named_buffers"):
+            copies = dict(getattr(new, part)())
+            for name, tensor in getattr(module, part)():
+                self.tensors.append((tensor, copies[name].requires_grad_(tensor.requires_grad)))
+                self.copies[id(tensor)] = copies[name]
+                self._alive.append(tensor)
+        return new
+
+    def _object(self, thing: Any) -> Any:
+        kind = type(thing)
+        own = getattr(kind, "__deepcopy__", None)
+        if own is not None and not (issubclass(kind, nn.Module) and own.__module__.startswith("torch.")):
+            try:
+                new = thing.__deepcopy__(self.copies)
+            except Exception as error:
+                raise Uncopied(thing, f"cannot be copied ({_in_words(error)})", "try to keep it outside") from error
+            self._by_themselves.append((thing, new))
+            self.rebuilt = True
+            return new
+        if kind.__name__ == "OptimizedModule" and kind.__module__.startswith("torch."):
+            return self(thing._orig_mod)  # compiled, for one dtype and one device
+        if hasattr(kind, "_recreate_cm"):  # of contextlib: its generator has not started yet
+            return kind(*map(self, (thing.func, thing.args, thing.kwds)))
+        attributes, held = attributes_of(thing) or {}, dict(_slots(thing))
+        try:
+            new = object.__new__(kind)
+        except TypeError:  # a state in C
+            return self._as_pickled(thing)
+        if hasattr(kind, "__del__"):  # it owns something
+            return self._as_pickled(thing)
+        double = self(kind)
+        if not attributes and not held and double is kind:
+            return thing
+        new = self.copies[id(thing)] = new if double is kind else object.__new__(double)
+        if attributes:
+            self.copies[id(attributes)] = vars(new)
+            self._alive.append(attributes)
+            for name, value in attributes.items():
+                vars(new)[name] = value if type(value) in EXACT_ATOMS else self(value)
+        for slot, value in held.items():
+            slot = slot if double is kind else getattr(double, slot.__name__)
+            slot.__set__(new, self(value))
+        if isinstance(new, Transform):
+            new._cache_size, new._cached_x_y = 0, (None, None)  # a cache could answer in place of the map
+        return new
+
+    def _as_pickled(self, thing: Any) -> Any:
+        """Return a copy by the protocol of pickle, as ``copy.deepcopy`` does."""
+        if is_standard_stream(thing):
+            return thing
+        try:
+            reduce = copyreg.dispatch_table.get(type(thing))
+            parts = reduce(thing) if reduce else thing.__reduce_ex__(4)
+        except Exception as error:
+            what = "try to keep its values in a list" if isinstance(thing, Iterator) else "try to keep it outside"
+            raise Uncopied(thing, f"cannot be copied ({_in_words(error)})", what) from error
+        if isinstance(parts, str):
+            return thing
+        self._alive.append(parts)
+        make, arguments, state, items, pairs = (*parts, None, None, None)[:5]
+        arguments = self(arguments)
+        if id(thing) in self.copies:  # the arguments lead back to it
+            return self.copies[id(thing)]
+        new = self.copies[id(thing)] = self(make)(*arguments)
+        state = self(state)
+        if hasattr(new, "__setstate__") and state is not None:
+            new.__setstate__(state)
+        elif state:
+            for part in state if isinstance(state, tuple) and len(state) == 2 else (state,):
+                for name, value in (part or {}).items():
+                    object.__setattr__(new, name, value)
+        for item in items or ():
+            new.append(self(item))
+        for key, value in pairs or ():
+            new[self(key)] = self(value)
+        return new
+
+    def _has_a_copy(self, thing: Any) -> bool:
+        """Return False for functions, classes and the like that are their own copies, as nothing in them has one."""
+        seen, queue = set(), [thing]
+        while queue:
+            part = queue.pop()
+            kind = type(part)
+            if kind in EXACT_ATOMS or id(part) in seen or id(part) in self._constant or issubclass(kind, ATOMS):
+                continue
+            seen.add(id(part))
+            if issubclass(kind, type):
+                if not is_of_a_library(part):
+                    queue.extend(part.__bases__)
+                    if any(self._has_state(value) for label, value in edges(part) if label):
+                        return True
+            elif kind is types.FunctionType:
+                cells = (_contents(cell) or () for cell in part.__closure__ or ())
+                queue.extend(value for contents in cells for value in contents)
+                queue.extend((*(part.__defaults__ or ()), *(part.__kwdefaults__ or {}).values(), *vars(part).values()))
+                if any(self._has_state(value) for _, value in read_by_name(part)):
+                    return True
+            elif kind in (tuple, frozenset):
+                queue.extend(part)
+            elif kind is types.MethodType:
+                queue.extend((part.__func__, part.__self__))
+            elif kind in (types.BuiltinMethodType, types.MethodWrapperType):
+                queue.append(part.__self__)
+            elif kind is _LRU_CACHE or kind in _WRAPPERS:
+                queue.append(part.__wrapped__)
+            elif kind is property:
+                queue.extend((part.fget, part.fset, part.fdel))
+            else:
+                return True
+        self._constant |= seen
+        return False
+
+    def _has_state(self, thing: Any) -> bool:
+        """Return True for what leads to a module, transform, distribution or tensor of real or complex numbers."""
+        seen, queue = set(), [thing]
+        while queue:
+            part = queue.pop()
+            kind = type(part)
+            if kind in EXACT_ATOMS or id(part) in seen or id(part) in self._stateless or issubclass(kind, ATOMS):
+                continue
+            if _has_values(part):
+                return True
+            seen.add(id(part))
+            queue.extend(value for _, value in edges(part))
+        self._stateless |= seen
+        return False
+
+
+def _in_words(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}".rstrip(": ")
+
+
+def is_real_or_complex(tensor: Tensor) -> bool:
+    """Return True for a tensor of floating or complex numbers."""
+    return tensor.is_floating_point() or tensor.is_complex()
+
+
+def _has_values(thing: Any) -> bool:
+    kind = type(thing)
+    if issubclass(kind, Tensor):
+        return is_real_or_complex(thing)
+    return issubclass(kind, nn.Module | Transform | Distribution)
+
+
+def _contents(cell: types.CellType) -> tuple[Any] | None:
+    try:
+        return (cell.cell_contents,)
+    except ValueError:  # empty
+        return None
+
+
+def _slots(thing: Any) -> Iterator[tuple[types.MemberDescriptorType, Any]]:
+    for kind in type(thing).__mro__:
+        for slot in vars(kind).values() if "__slots__" in vars(kind) else ():
+            if type(slot) is types.MemberDescriptorType:
+                try:
+                    yield slot, slot.__get__(thing)
+                except AttributeError:  # not filled
+                    continue
+
+
+def _rule(kind: type) -> Callable[[Copier, Any], Any]:
+    if issubclass(kind, ATOMS):
+        return _itself
+    for base in (type, Tensor, torch.jit.ScriptModule, np.ndarray, weakref.ref):
+        if issubclass(kind, base):
+            return _RULES[base]
+    if issubclass(kind, tuple | frozenset) and not hasattr(kind, "n_sequence_fields"):
+        return Copier._tuple
+    return Copier._object
+
+
+def _itself(copier: Copier, thing: Any) -> Any:
+    return thing
+
+
+_RULES: dict[type, Callable[[Copier, Any], Any]] = {
+    **dict.fromkeys((dict, OrderedDict), Copier._dict),
+    **dict.fromkeys((tuple, frozenset), Copier._tuple),
+    **dict.fromkeys((staticmethod, classmethod, property), Copier._wrapper),
+    **dict.fromkeys((types.BuiltinMethodType, types.MethodWrapperType), Copier._method_in_c),
+    **dict.fromkeys(weakref.ProxyTypes, Copier._proxy),
+    **dict.fromkeys((weakref.WeakKeyDictionary, weakref.WeakValueDictionary), Copier._of_weak),
+    list: Copier._list,
+    set: lambda copier, thing: set(map(copier, thing)),
+    type: Copier._class,
+    Tensor: Copier._tensor,
+    torch.jit.ScriptModule: Copier._scripted,
+    torch.Generator: lambda copier, thing: thing if thing is torch.default_generator else copier._generator(thing),
+    np.ndarray: Copier._array,
+    types.CellType: Copier._cell,
+    types.FunctionType: Copier._function,
+    types.MethodType: Copier._method,
+    _LRU_CACHE: Copier._cached_function,
+    weakref.ref: Copier._reference,
+}
