@@ -159,7 +159,7 @@ $(BIN)/python $(BENCH_BIN)/python:
 
 $(LAB_READY): pyproject.toml constraints.txt | $(BIN)/python
 	@echo "Installing JupyterLab, PyTorch (CPU) and the course into $(VENV): a few minutes, once."
-	$(PIP_INSTALL) -e ".[lab]"
+	$(PIP_INSTALL) -e ".[course]"
 	@$(if $(CPU_ONLY),$(BIN)/python tools/check_torch.py)
 	@touch $@
 
@@ -187,6 +187,6 @@ $(PEERS_READY): $(TEST_READY) constraints-peers.txt
 
 $(BENCH_READY): pyproject.toml constraints.txt constraints-bench.txt | $(BENCH_BIN)/python
 	@echo "Installing JupyterLab, ipympl and the course into $(BENCH_VENV): a few minutes, once."
-	$(BENCH_BIN)/python -m pip install $(PIP_OPTIONS) -c constraints-bench.txt -e ".[lab]" playwright ipympl
+	$(BENCH_BIN)/python -m pip install $(PIP_OPTIONS) -c constraints-bench.txt -e ".[course]" playwright ipympl
 	@$(if $(CPU_ONLY),$(BENCH_BIN)/python tools/check_torch.py)
 	@touch $@

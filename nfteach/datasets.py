@@ -12,6 +12,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from nfteach.lazy import require
+
 __all__ = ["Dataset", "breast_cancer", "digits", "load_binary", "load_folds", "wine"]
 
 
@@ -79,6 +81,7 @@ def digits(binarised: bool = True, *, threshold: float = 8.0) -> Dataset:
         >>> digits()
         Dataset(train=1197, validation=200, test=400, shape=(8, 8))
     """
+    require("nfteach.datasets.digits", "sklearn")
     from sklearn.datasets import load_digits
 
     pixels, labels = load_digits(return_X_y=True)
@@ -101,6 +104,7 @@ def wine() -> Dataset:
         >>> wine()
         Dataset(train=108, validation=35, test=35, shape=(13,))
     """
+    require("nfteach.datasets.wine", "sklearn")
     from sklearn.datasets import load_wine
 
     bunch = load_wine()
@@ -122,6 +126,7 @@ def breast_cancer() -> Dataset:
         >>> breast_cancer()
         Dataset(train=369, validation=100, test=100, shape=(30,))
     """
+    require("nfteach.datasets.breast_cancer", "sklearn")
     from sklearn.datasets import load_breast_cancer
 
     bunch = load_breast_cancer()

@@ -1,12 +1,13 @@
-"""Names of a package that are loaded when they are first used."""
+"""Names of a package that are loaded when they are first used, and packages that are not always installed."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from importlib import import_module
+from importlib.util import find_spec
 from typing import Any
 
-__all__ = ["attach"]
+__all__ = ["attach", "require"]
 
 
 def attach(
@@ -28,3 +29,18 @@ def attach(
         return getattr(module, name) if name in homes else module
 
     return load, lambda: names, names
+
+
+def require(user: str, *modules: str) -> None:
+    """Raise an ImportError that names the extra with the course's packages, unless the modules are installed.
+
+    Args:
+        user: the name of what needs them.
+        modules: top-level names, such as ``"matplotlib"``. They are not imported.
+    """
+    missing = [module for module in modules if find_spec(module) is None]
+    if missing:
+        raise ImportError(
+            f"{user} needs {', '.join(missing)}, which the course has and the inspector does not need; "
+            'try pip install "nfteach[course]"'
+        )

@@ -48,7 +48,7 @@ def main() -> int:
     pins: dict[str, str] = {}
     for python in PYTHONS:
         try:
-            pins |= closure("nfteach", ("lab", "test"), python)
+            pins |= closure("nfteach", ("course", "test"), python)
         except PackageNotFoundError as error:
             print(f"{error.name} must be installed, as Python {python} requires it, but is not", file=sys.stderr)
             return 1

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from nfteach.lazy import attach
+from nfteach.lazy import attach, require
+
+require(__name__, "platformdirs")
 
 _HOMES = {
     "Exercise": "exercise",

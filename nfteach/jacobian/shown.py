@@ -10,9 +10,11 @@ from typing import Any
 
 from torch import Tensor
 
+from .compared import Compared
 from .finding import Finding
 from .views.document import Document
 from .views.html import render_html
+from .views.tables import text_table
 from .views.text import render_text
 
 __all__ = ["Shown"]
@@ -22,6 +24,8 @@ VERSION = 1
 
 class Shown(ABC):
     """A report, a dataclass, that is shown as a document."""
+
+    compared: tuple[Compared, ...]
 
     @abstractmethod
     def document(self) -> Document:
@@ -42,6 +46,10 @@ class Shown(ABC):
             ValueError: if ``width`` is not a whole number from 60 up.
         """
         return render_text(self.document(), width, ascii)
+
+    def comparisons(self) -> str:
+        """Return what was compared as lines of text: the name, the result, and how closely or why not."""
+        return "\n".join(text_table([(each.name, each.result, each.words) for each in self.compared], left=3))
 
     def to_dict(self) -> dict[str, Any]:
         """Return the report as dictionaries, lists, strings, numbers, booleans and None, ready for ``json.dumps``.

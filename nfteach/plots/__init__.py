@@ -1,5 +1,10 @@
 """Axes-level plots with matplotlib: each function takes ``ax=None``, draws, and returns the Axes."""
 
+# ruff: noqa: E402
+from nfteach.lazy import require
+
+require(__name__, "matplotlib")
+
 from . import palette
 from .curves import training_curve
 from .density import density, samples

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
+from importlib.util import find_spec
 from numbers import Integral
 from operator import index
 from typing import Any
@@ -218,13 +219,14 @@ def advice(number: float, step: int, total: int, lr: float, *, updated: bool = F
 
 
 class Bar:
-    """A progress bar of negligible cost: it is updated at most ten times a second."""
+    """A progress bar of negligible cost: it is updated at most ten times a second. Without tqdm there is none."""
 
     def __init__(self, total: int, visible: bool) -> None:
-        from tqdm.auto import tqdm  # imported late, because the import looks for a notebook
+        self.bar, self.due = None, 0.0
+        if visible and find_spec("tqdm") is not None:
+            from tqdm.auto import tqdm  # imported late, because the import looks for a notebook
 
-        self.bar = tqdm(total=total, desc="fit", unit="step") if visible else None
-        self.due = 0.0
+            self.bar = tqdm(total=total, desc="fit", unit="step")
 
     def show(self, history: History, at_once: bool = False) -> None:
         if self.bar is None or not history.losses or (time.perf_counter() < self.due and not at_once):

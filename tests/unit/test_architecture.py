@@ -17,11 +17,13 @@ MAY_IMPORT = {
     "flows": set(),
     "jacobian": set(),
     "targets": set(),
-    "datasets": set(),
+    "datasets": {"lazy"},
     "training": {"flows"},
-    "plots": {"jacobian"},
+    "plots": {"lazy", "jacobian"},
     "widgets": {"lazy", "plots", "jacobian", "flows", "targets"},
     "exercises": {"lazy", "jacobian", "flows"},
+    "testing": {"jacobian"},
+    "pytest_plugin": {"testing"},
 }
 # The mathematics uses torch, the microscope NumPy too; neither draws.
 THIRD_PARTY = {"flows": {"torch"}, "jacobian": {"torch", "numpy"}}

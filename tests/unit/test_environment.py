@@ -57,12 +57,12 @@ def test_each_direct_dependency_is_pinned_within_its_range(requirement):
 
 
 def test_everything_that_is_needed_here_is_pinned_at_the_version_installed():
-    here = closure("nfteach", ("lab", "test"), "{}.{}".format(*sys.version_info))
+    here = closure("nfteach", ("course", "test"), "{}.{}".format(*sys.version_info))
     assert {name: PINS.get(name) for name in here} == here
 
 
 def test_other_pins_are_those_of_other_versions_of_python():
-    here = closure("nfteach", ("lab", "test"), "{}.{}".format(*sys.version_info))
+    here = closure("nfteach", ("course", "test"), "{}.{}".format(*sys.version_info))
     for name in PINS.keys() - here.keys():
         with pytest.raises(PackageNotFoundError):
             distribution(name)
@@ -70,7 +70,7 @@ def test_other_pins_are_those_of_other_versions_of_python():
 
 @pytest.mark.parametrize("python", [DEBIAN_12, *(f"{minor}.5" for minor in MATRIX)])
 def test_every_pin_supports_this_python(python):
-    here = closure("nfteach", ("lab", "test"), "{}.{}".format(*sys.version_info))
+    here = closure("nfteach", ("course", "test"), "{}.{}".format(*sys.version_info))
     required = {name: distribution(name).metadata["Requires-Python"] or "" for name in here}
     assert {name: range_ for name, range_ in required.items() if not SpecifierSet(range_).contains(python)} == {}
 
@@ -100,7 +100,7 @@ def test_the_conda_form_is_the_same_environment():
     *packages, pip = conda["dependencies"]
     assert packages[0].removeprefix("python=") in SUPPORTED
     assert packages[1] == "pip"
-    assert pip["pip"] == [f"--extra-index-url {torch_index()}", "-c constraints.txt", "-e .[lab]"]
+    assert pip["pip"] == [f"--extra-index-url {torch_index()}", "-c constraints.txt", "-e .[course]"]
 
 
 def torch_index() -> str:
