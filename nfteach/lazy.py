@@ -32,7 +32,7 @@ def attach(
 
 
 def require(user: str, *modules: str) -> None:
-    """Raise an ImportError that names the extra with the course's packages, unless the modules are installed.
+    """Raise an ImportError that names the extra ``course``, unless the modules are installed.
 
     Args:
         user: the name of what needs them.
@@ -40,7 +40,5 @@ def require(user: str, *modules: str) -> None:
     """
     missing = [module for module in modules if find_spec(module) is None]
     if missing:
-        raise ImportError(
-            f"{user} needs {', '.join(missing)}, which the course has and the inspector does not need; "
-            'try pip install "nfteach[course]"'
-        )
+        what = " and ".join([", ".join(missing[:-1]), missing[-1]] if len(missing) > 1 else missing)
+        raise ImportError(f'{user} needs {what}, but cannot find it; try pip install "nfteach[course]"')

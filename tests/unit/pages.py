@@ -7,6 +7,7 @@ the lines of that block. What is shown may be wrapped, and the last digit of a n
 
 from __future__ import annotations
 
+import inspect
 import io
 import re
 import sys
@@ -15,10 +16,13 @@ from contextlib import redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 
+from nfteach.testing import assert_sound
+
 __all__ = ["ROOT", "Block", "agree", "blocks", "cells", "in_backticks", "links", "output", "renew", "sections"]
 
 ROOT = Path(__file__).parents[2]
 WIDTH = 100
+FIXTURES = {"assert_sound": assert_sound}
 
 _BLOCK = re.compile(r"^```python\n(?P<code>.*?)^```\n(?:\n*```text\n(?P<shown>.*?)^```\n)?", re.DOTALL | re.MULTILINE)
 _HEADING = re.compile(r"^#+ +(?P<title>.+)$")
@@ -105,7 +109,7 @@ def output(page: str, block: Block) -> str:
                 exec(compile(part.code, f"<the block on line {part.line}>", "exec"), scope)
                 for name in sorted(set(scope) - before):
                     if name.startswith("test_"):
-                        scope[name]()
+                        scope[name](*(FIXTURES[argument] for argument in inspect.signature(scope[name]).parameters))
             except Exception as error:
                 if part.shown is None or isinstance(error, ImportError):
                     raise

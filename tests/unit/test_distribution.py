@@ -91,8 +91,8 @@ def test_reports_and_training_need_no_more(alone):
 @pytest.mark.parametrize(
     ("statement", "needs"),
     [
-        ("import nfteach.widgets", "nfteach.widgets needs anywidget, ipywidgets, matplotlib"),
-        ("from nfteach.widgets import PlanarExplorer", "nfteach.widgets needs anywidget, ipywidgets, matplotlib"),
+        ("import nfteach.widgets", "nfteach.widgets needs anywidget, ipywidgets and matplotlib,"),
+        ("from nfteach.widgets import PlanarExplorer", "nfteach.widgets needs anywidget, ipywidgets and matplotlib,"),
         ("import nfteach; nfteach.plots", "nfteach.plots needs matplotlib"),
         ("import nfteach.exercises", "nfteach.exercises needs platformdirs"),
         ("import nfteach; nfteach.datasets.digits()", "nfteach.datasets.digits needs sklearn"),
