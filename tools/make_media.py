@@ -88,7 +88,7 @@ REPORT = "from nfteach.jacobian.exhibits import EXHIBITS\n\nEXHIBITS['interleave
 
 #: name -> what returns the cell that shows it, the element, and the one inside of it with which the picture ends.
 STILLS = {
-    "inspector": (lambda: REPORT, ".nfteach-report", "table.routes"),
+    "inspector": (lambda: REPORT, ".nfteach-report", "details:last-of-type"),
     "twist_explorer": (twist, ".nfteach-explorer", ".nfteach-chips"),
 }
 

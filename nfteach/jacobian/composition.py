@@ -68,11 +68,11 @@ def _image(ours: Tensor, its: Tensor, precision: float, explain: Callable[[Tenso
     gap = apart(ours, its).amax(1)
     ok = not (gap > precision * (1 + ours.abs().amax(1))).any()
     if ok:
-        return Check("image", gap, True, "The composition maps x to where its layers take it, one after the other.")
+        return Check("image", gap, True, "The image under the composition is the image under the layers, one after the other.")
     message = (
-        "The composition does not map x to where its layers take it one after the other (apart by "
-        f"{float(gap.max()):.1e} at point {int(gap.argmax()) + 1}), so layers and composition were looked at in "
-        "different places."
+        "The image under the composition is not the image under the layers, one after the other (they differ by "
+        f"{float(gap.max()):.1e} at point {int(gap.argmax()) + 1}), so layers and composition were evaluated at "
+        "different points."
     )
     return Check("image", gap, False, f"{message} {explain(its)}".rstrip())
 
@@ -91,8 +91,8 @@ def _log_det(layers: Sequence[Diagnosis], composition: Diagnosis) -> Check:
         return Check("log-det", gap, True, "The log-dets of the layers add up to that of the composition.")
     at = int(gap.argmax())
     message = (
-        f"The log-dets of the layers add up to {number(float(total[at]))} at point {at + 1}, but the composition's is "
-        f"{number(float(its[at]))}."
+        f"The log-dets of the layers add up to {number(float(total[at]))} at point {at + 1}, but that of the composition "
+        f"is {number(float(its[at]))}."
     )
     return Check("log-det", gap, False, f"{message} {_guess(each, its, allowed)}".rstrip())
 
@@ -110,7 +110,7 @@ def _guess(each: Tensor, its: Tensor, allowed: Tensor) -> str:
     if equal(-total):
         return "It is minus their sum."
     if K > 1 and equal(each[-1]):
-        return "It is the last layer's alone: the sum is overwritten instead of added to."
+        return "It is the log-det of the last layer alone: the sum is overwritten instead of added to."
     if K > 1 and equal(total / K):
         return "It is their mean: the log-dets must be summed."
     if k := those(total - each):
@@ -118,7 +118,7 @@ def _guess(each: Tensor, its: Tensor, allowed: Tensor) -> str:
     if k := those(total + each):
         return f"It counts layer {k} twice."
     if k := those(total - 2 * each):
-        return f"It takes away that of layer {k} instead of adding it."
+        return f"It subtracts the log-det of layer {k} instead of adding it."
     return ""
 
 
@@ -138,8 +138,8 @@ def _jacobian(layers: Sequence[Diagnosis], composition: Diagnosis, precision: fl
     message = "The product of the layers' Jacobians is that of the composition."
     if not ok:
         message = (
-            "The product of the layers' Jacobians is not that of the composition (apart by "
-            f"{float(gap.max()):.1e} of its largest entry at point {int(gap.argmax()) + 1}), though the images agree."
+            "The product of the layers' Jacobians is not that of the composition (they differ by "
+            f"{float(gap.max()):.1e} of the largest entry at point {int(gap.argmax()) + 1}), though the images agree."
         )
     return Check("Jacobian", gap, ok, message)
 
@@ -161,14 +161,14 @@ def blame(layers: Sequence[Diagnosis | None], composition: Diagnosis | None, che
         innocent = [k for k, layer in enumerate(layers) if layer is not None and k not in guilty]
         shown = f"{codes[0]}{' of the inverse' if kind.endswith('of the inverse') else ''} of the composition"
         if guilty:
-            rest = f"; {_numbers(innocent)} {'is' if len(innocent) == 1 else 'are'} innocent of it" if innocent else ""
+            rest = f"; {_numbers(innocent)} {'is' if len(innocent) == 1 else 'are'} right" if innocent else ""
             yield f"{shown}: it comes from {_numbers(guilty)}{rest}."
         elif family == "log-det" and (kind != family or not sums.get("log-det", True)):
-            yield f"{shown}: every layer's own log-det is right; the fault is in how they are summed."
+            yield f"{shown}: the log-det of every layer is right; the error is in how they are summed."
         elif family == "inverse-wrong":
-            yield f"{shown}: each layer's own inverse leads back; are they undone from the last to the first?"
+            yield f"{shown}: the inverse of every layer is right; are they applied from the last layer to the first?"
         elif None not in layers:
-            yield f"{shown}: no layer shows it by itself."
+            yield f"{shown}: no single layer shows it."
 
 
 def _shares(layer: Diagnosis, kind: str, family: str) -> bool:

@@ -112,7 +112,7 @@ class StackDiagnosis:
             words = "" if result == UNCHECKED else f"in {_listed(where[result])}"
             if where[UNCHECKED]:
                 why = next((one.words for one in each if one is not None and one.result == UNCHECKED), "not reached")
-                words += ("; not " if words else "") + f"in {_listed(where[UNCHECKED])}: {why}"
+                words += ("; not compared " if words else "") + f"in {_listed(where[UNCHECKED])}: {why}"
             found.append(Compared(name, result, words))
         checks = {check.name: check for check in self.checks}
         for name, of_layers in BETWEEN.items():

@@ -18,12 +18,12 @@ max-width:960px;padding:4px 2px}
 .nfteach-report h3{font-size:17px;line-height:1.3;margin:0;font-weight:600}
 .nfteach-report h4,.nfteach-report summary{font-size:12px;line-height:1.3;margin:0 0 6px;font-weight:600;
 letter-spacing:.03em;color:var(--jp-ui-font-color2,currentColor)}
-.nfteach-report p{margin:3px 0;max-width:72ch}
+.nfteach-report p{margin:3px 0;max-width:72ch}.nfteach-report header+p{max-width:none}
 .nfteach-report .quiet,.nfteach-report .legend,.nfteach-report figcaption{color:var(--jp-ui-font-color2,currentColor)}
 .nfteach-report .badge{border:1px solid currentColor;border-radius:10px;padding:0 9px}
 .nfteach-report .good{color:#1b8a5a}.nfteach-report .bad{color:#d55e00}
 .nfteach-report .open{display:flex;flex-wrap:wrap;gap:14px 36px;margin:14px 0}
-.nfteach-report .open>section{max-width:100%}
+.nfteach-report .open>section{max-width:100%}.nfteach-report .open>section+section{flex:1 1 28em}
 .nfteach-report .maps{display:flex;flex-wrap:wrap;gap:8px 28px}
 .nfteach-report figure{margin:0}
 .nfteach-report svg{display:inline-block;vertical-align:middle;max-width:100%;height:auto;
@@ -34,8 +34,8 @@ min-width:100%}
 .nfteach-report .bar{display:inline-block;width:90px;height:10px;vertical-align:middle;border-radius:2px}
 .nfteach-report .scroll{overflow-x:auto}
 .nfteach-report table{border-collapse:collapse;margin:2px 0;font-size:13px;font-variant-numeric:tabular-nums}
-.nfteach-report table tr{background:none;border-top:1px solid var(--jp-border-color2,#8884)}
-.nfteach-report table tr:first-child{border-top:0}
+.nfteach-report table tr:nth-child(n){background:none;border-top:1px solid var(--jp-border-color2,#8884)}
+.nfteach-report table tr:first-child:first-child{border-top:0}
 .nfteach-report table td,.nfteach-report table th{padding:3px 10px;text-align:right;background:none;border:0;
 font-weight:400;white-space:nowrap}
 .nfteach-report table th{color:var(--jp-ui-font-color2,currentColor)}
