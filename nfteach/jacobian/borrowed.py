@@ -11,43 +11,50 @@ from torch import Tensor
 
 from .adapt import MANNERS, Map, adapt
 from .copier import NoCopy
-from .twin import copied, own_dtype
+from .twin import own_dtype, rebuilt
 from .unharmed import Snapshot, goes_one_way
 
 __all__ = ["NoCopy", "on_its_own"]
 
 
 @contextmanager
-def on_its_own(snapshot: Snapshot, given: tuple[Any, ...], x: Tensor) -> Iterator[None]:
-    """Refuse a map if its copies do not stand for it.
+def on_its_own(snapshot: Snapshot, given: tuple[Any, ...], x: Tensor) -> Iterator[list[str]]:
+    """Refuse a map if its copies, which are made in the block, do not stand for it.
 
     Functions and classes are made anew in a copy. Where a map looks something up by the identity of the original, a
-    copy gives other values, or raises.
+    copy gives other values, or raises. So copies with functions made anew, and those that fail, are compared with the
+    map itself.
 
     Args:
         snapshot: the state of ``given``.
         given: the transform, its log-det and its inverse.
         x: points to try.
 
+    Yields:
+        Reasons to compare; the block may add some.
+
     Raises:
         NoCopy: if a copy cannot be made, or gives other values than the original.
     """
-    once = any(map(goes_one_way, snapshot.reach.things.values()))  # the original must not read on
-    copies, copier = copied(*given)
-    if not once and (copier.rebuilt or not _runs(copies, x)) and not _alike(snapshot, given, x):
+    with rebuilt() as doubts:
+        try:
+            yield doubts
+        except NoCopy:
+            raise
+        except ValueError:
+            _refuse_unlike(snapshot, given, x)
+            raise
+    if doubts:
+        _refuse_unlike(snapshot, given, x)
+
+
+def _refuse_unlike(snapshot: Snapshot, given: tuple[Any, ...], x: Tensor) -> None:
+    # An original that reads on what cannot be rewound is not called.
+    if not any(map(goes_one_way, snapshot.reach.things.values())) and not _alike(snapshot, given, x):
         raise NoCopy(
             f"transform must be a map that can be copied, but a copy of the {type(given[0]).__name__} gives other "
             "values than the original; try to keep the values that it reads as attributes of the layer"
         )
-    yield
-
-
-def _runs(copies: tuple[Any, ...], x: Tensor) -> bool:
-    try:
-        adapt(copies[0], x, *copies[1:], dtype=None, as_a_copy=False)(x.to(own_dtype(*copies, otherwise=x.dtype)))
-    except Exception:
-        return False
-    return True
 
 
 def _alike(snapshot: Snapshot, given: tuple[Any, ...], x: Tensor) -> bool:

@@ -18,12 +18,12 @@ from torch.distributions.transforms import Transform
 from torch.nn.parameter import UninitializedTensorMixin
 
 from .reach import (
-    ATOMS,
     EXACT_ATOMS,
     attributes_of,
     behind,
     edges,
     inside,
+    is_atom,
     is_library,
     is_of_a_library,
     is_standard_stream,
@@ -88,7 +88,7 @@ class Copier:
         key = id(thing)
         if key in self.copies:
             return self.copies[key]
-        new = (_RULES.get(kind) or _rule(kind))(self, thing)
+        new = _rule(kind)(self, thing)
         self._alive.append(thing)
         return self.copies.setdefault(key, new)
 
@@ -381,7 +381,7 @@ class Copier:
         while queue:
             part = queue.pop()
             kind = type(part)
-            if kind in EXACT_ATOMS or id(part) in seen or id(part) in self._constant or issubclass(kind, ATOMS):
+            if kind in EXACT_ATOMS or id(part) in seen or id(part) in self._constant or is_atom(kind):
                 continue
             seen.add(id(part))
             if issubclass(kind, type):
@@ -416,7 +416,7 @@ class Copier:
         while queue:
             part = queue.pop()
             kind = type(part)
-            if kind in EXACT_ATOMS or id(part) in seen or id(part) in self._stateless or issubclass(kind, ATOMS):
+            if kind in EXACT_ATOMS or id(part) in seen or id(part) in self._stateless or is_atom(kind):
                 continue
             if _has_values(part):
                 return True
@@ -459,8 +459,11 @@ def _slots(thing: Any) -> Iterator[tuple[types.MemberDescriptorType, Any]]:
                     continue
 
 
+@functools.lru_cache(maxsize=1000)
 def _rule(kind: type) -> Callable[[Copier, Any], Any]:
-    if issubclass(kind, ATOMS):
+    if kind in _RULES:
+        return _RULES[kind]
+    if is_atom(kind):
         return _itself
     for base in (type, Tensor, torch.jit.ScriptModule, np.ndarray, weakref.ref):
         if issubclass(kind, base):

@@ -59,8 +59,8 @@ def inspect_jacobian(
 
     Raises:
         ValueError: if x is no finite floating tensor of the right shape, ``perturb`` is not positive, the map does not
-            keep the number of dimensions, or it cannot be copied: a function that it keeps as an attribute, or a hook,
-            computes with the parameters of the layer itself.
+            keep the number of dimensions, or it cannot be copied: it holds an open file or a generator,
+            or looks something up by its own identity.
 
     Example:
         >>> shear = lambda x: torch.stack([x[0], x[1] + x[0] ** 2])
@@ -77,8 +77,10 @@ def inspect_jacobian(
     if perturb is not None and not perturb > 0:
         raise ValueError(f"perturb must be a positive number, such as 0.5, or None, but is {perturb!r}")
     given = (transform, log_det, inverse)
-    with unharmed(*given) as snapshot, on_its_own(snapshot, given, x):
-        return inspect_copies(*given, x, perturb, as_context(context))
+    with unharmed(*given) as snapshot, on_its_own(snapshot, given, x) as doubts:
+        report = inspect_copies(*given, x, perturb, as_context(context))
+        doubts += [report.behaviour.raised] if report.behaviour.raised else []
+        return report
 
 
 def inspect_copies(

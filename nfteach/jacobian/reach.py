@@ -19,10 +19,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 __all__ = [
-    "ATOMS",
     "EXACT_ATOMS",
     "Reach",
     "attributes_of",
@@ -30,6 +29,7 @@ __all__ = [
     "edges",
     "globals_set_by",
     "inside",
+    "is_atom",
     "is_library",
     "is_of_a_library",
     "is_standard_stream",
@@ -64,7 +64,7 @@ EXACT_ATOMS = frozenset(
         *(type(threading.Lock()), type(threading.RLock())),
     )
 )
-ATOMS = (
+_ATOMS = (
     *(EXACT_ATOMS - {object}),
     *(enum.Enum, np.generic, np.dtype, threading.Thread, logging.Logger, logging.Handler),
     *(torch._ops.OpOverload, torch._ops.OpOverloadPacket),
@@ -84,6 +84,12 @@ _BINDS_GLOBALS = {dis.opmap["STORE_GLOBAL"], dis.opmap["DELETE_GLOBAL"]}
 _IN_C = ("builtins", "functools", "itertools")
 
 Edge = tuple[str, Any]
+
+
+@functools.lru_cache(maxsize=1000)
+def is_atom(kind: type) -> bool:
+    """Return True for the classes of values without parts that could change."""
+    return kind in EXACT_ATOMS or issubclass(kind, _ATOMS)
 
 
 class Reach:
@@ -107,7 +113,7 @@ class Reach:
 
         def found(thing: Any, parent: int | None, label: str) -> None:
             kind, key = type(thing), id(thing)
-            if kind not in EXACT_ATOMS and key not in self.things and not issubclass(kind, ATOMS):
+            if kind not in EXACT_ATOMS and key not in self.things and not is_atom(kind):
                 self.things[key], self._from[key] = thing, (parent, label)
                 (classes if issubclass(kind, type) else queue).append((key, label == _ATTRIBUTES))
 
@@ -135,17 +141,21 @@ class Reach:
 
 def inside(*roots: Any, classes: bool = False) -> Iterator[Any]:
     """Yield what ``roots`` hold: all that can be reached, through classes or without them."""
-    atoms = ATOMS if classes else (*ATOMS, type)
+
     seen: set[int] = set()
     queue = list(roots)
     while queue:
         thing = queue.pop()
         kind = type(thing)
-        if kind in EXACT_ATOMS or id(thing) in seen or issubclass(kind, atoms):
+        if kind in EXACT_ATOMS or id(thing) in seen or is_atom(kind) or (not classes and issubclass(kind, type)):
             continue
         seen.add(id(thing))
         yield thing
-        queue.extend(value for _, value in edges(thing))
+        if kind is dict or kind is OrderedDict:
+            queue.extend(thing.values())
+            queue.extend(key for key in thing if type(key) is not str)
+        elif kind is not nn.Parameter:
+            queue.extend(value for _, value in edges(thing))
 
 
 # The label of the dict with an object's attributes.

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any, NamedTuple
 
 import torch
@@ -22,12 +24,27 @@ __all__ = [
     "own_device",
     "own_dtype",
     "parameters_account",
+    "rebuilt",
     "state",
     "trained",
     "twins",
     "twins_at_rest",
     "with_parameters_moved",
 ]
+
+
+_PLAIN = (bool, int, float, str)
+_REBUILT: ContextVar[list[str] | None] = ContextVar("rebuilt", default=None)
+
+
+@contextmanager
+def rebuilt() -> Iterator[list[str]]:
+    """Collect the names of the things of which a copy made inside the block has rebuilt functions or classes."""
+    token = _REBUILT.set([])
+    try:
+        yield _REBUILT.get()
+    finally:
+        _REBUILT.reset(token)
 
 
 def twins(*originals: Any, dtype: torch.dtype | None = None) -> tuple[Any, ...]:
@@ -73,6 +90,9 @@ def copied(*originals: Any, dtype: torch.dtype | None = None) -> tuple[tuple[Any
             f"transform must be a map that can be copied, but this {type(originals[0]).__name__} cannot be copied "
             f"({type(error).__name__}: {error}); try to give a function of x that does the same"
         ) from error
+    names = _REBUILT.get()
+    if copier.rebuilt and names is not None:
+        names.append(type(originals[0]).__name__)
     return copies, copier
 
 
@@ -163,10 +183,10 @@ def state(thing: Any) -> dict[str, Any]:
         if not issubclass(kind, nn.Module | Transform):
             continue
         prefix = "" if holder is thing else f"{kind.__name__}."
-        values = {name: value for name, value in vars(holder).items() if isinstance(value, bool | int | float | str)}
+        values = {name: value for name, value in vars(holder).items() if isinstance(value, _PLAIN)}
         if issubclass(kind, nn.Module):
-            tensors = (*holder.named_parameters(recurse=False), *holder.named_buffers(recurse=False))
-            values |= {name: value.detach().clone() for name, value in tensors}
+            tensors = (*holder._parameters.items(), *holder._buffers.items())
+            values |= {name: value.detach().clone() for name, value in tensors if value is not None}
         for name, value in values.items():
             key = prefix + name
             while key in found:

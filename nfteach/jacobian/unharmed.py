@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import array
+import functools
 import io
 import itertools
 import operator
@@ -151,13 +152,13 @@ def _identical(a: tuple | list, b: tuple | list) -> bool:
 
 def _items(kept: dict) -> list[Any]:
     kind = OrderedDict if isinstance(kept, OrderedDict) else dict
-    return [part for item in kind.items(kept) for part in item]
+    return [*kind.keys(kept), *kind.values(kept)]
 
 
 def _restore_dict(kept: dict, state: list[Any]) -> None:
     kind = OrderedDict if isinstance(kept, OrderedDict) else dict
     kind.clear(kept)
-    for key, value in zip(state[::2], state[1::2], strict=True):
+    for key, value in zip(state[: len(state) // 2], state[len(state) // 2 :], strict=True):
         kind.__setitem__(kept, key, value)
 
 
@@ -311,27 +312,32 @@ _SLOTS = _Keeper(_slots, _restore_slots, _same_values)
 
 
 def goes_one_way(thing: Any) -> bool:
-    """Return True for iterators and files, which cannot be copied, or rewound once they were used."""
-    kind = type(thing)
-    if issubclass(kind, io.StringIO | io.BytesIO) or is_standard_stream(thing):
-        return False
-    in_c = kind.__module__ in ("builtins", "itertools", "_csv")
-    return issubclass(kind, io.IOBase) or (in_c and issubclass(kind, Iterator))
+    """Return True for iterators and files, which cannot be rewound once they were used."""
+    return _of_one_way(type(thing)) and not is_standard_stream(thing)
+
+
+@functools.lru_cache(maxsize=1000)
+def _of_one_way(kind: type) -> bool:
+    if issubclass(kind, io.IOBase):
+        return not issubclass(kind, io.StringIO | io.BytesIO)
+    return kind.__module__ in ("builtins", "itertools", "_csv") and issubclass(kind, Iterator)
 
 
 def _keepers(thing: Any) -> Iterator[_Keeper]:
     kind = type(thing)
+    yield from _of_a_kind(kind)
+    if kind is types.FunctionType and globals_set_by(thing.__code__):
+        yield _GLOBALS
+    if issubclass(kind, type) and not is_of_a_library(thing):
+        yield _CLASS
+    if goes_one_way(thing):
+        yield _READ_ON
+
+
+@functools.lru_cache(maxsize=1000)
+def _of_a_kind(kind: type) -> tuple[_Keeper, ...]:
     known = _KINDS.get(kind)
     if known is None and kind.__module__ != "builtins":
         known = next((keeper for base, keeper in _KINDS.items() if issubclass(kind, base)), None)
-    if known is not None:
-        yield known
-    if kind is types.FunctionType and globals_set_by(thing.__code__):
-        yield _GLOBALS
-    if goes_one_way(thing):
-        yield _READ_ON
-    if issubclass(kind, type):
-        if not is_of_a_library(thing):
-            yield _CLASS
-    elif any(True for _ in slots(thing)):
-        yield _SLOTS
+    has_slots = any("__slots__" in vars(base) and not is_of_a_library(base) for base in kind.__mro__)
+    return (() if known is None else (known,)) + ((_SLOTS,) if has_slots else ())
