@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
+from contextvars import ContextVar
 
 import numpy as np
 import torch
@@ -12,6 +13,7 @@ import torch
 __all__ = ["modes_at_rest", "seeded"]
 
 _SPARES: list[np.random.MT19937] = []  # those in use are not here, so that blocks may be nested
+_CALLERS_DEVICE: ContextVar[torch.device | None] = ContextVar("the caller's default device", default=None)
 
 
 @contextmanager
@@ -24,7 +26,7 @@ def seeded(seed: int) -> Iterator[None]:
     of_numpy = np.random.get_bit_generator()
     spare = _SPARES.pop() if _SPARES else np.random.MT19937()
     np.random.set_bit_generator(spare)
-    with torch.random.fork_rng(devices=devices):
+    with torch.random.fork_rng(devices=devices), _CALLERS_DEVICE.get() or nullcontext():
         try:
             # Not torch.manual_seed: it would leave a seeding behind for a CUDA that is started later.
             for generator in (torch.default_generator, *(torch.cuda.default_generators[i] for i in devices)):
@@ -40,15 +42,19 @@ def seeded(seed: int) -> Iterator[None]:
 
 @contextmanager
 def modes_at_rest() -> Iterator[None]:
-    """Run the block in torch's own modes, whatever the caller's are: gradients on, autocast and inference mode off.
+    """Run the block in torch's own modes, whatever the caller's are, and restore the caller's after it.
 
-    The caller's modes are restored after the block. Deterministic algorithms and the detection of anomalies are left as
-    the caller has set them.
+    Gradients are on, autocast and inference mode off, and tensors are made on the CPU, but in :func:`seeded` blocks on
+    the caller's default device. Deterministic algorithms and the detection of anomalies are left as they are set.
     """
+    device = torch.get_default_device()
     with ExitStack() as modes:
         modes.enter_context(torch.inference_mode(False))
         modes.enter_context(torch.enable_grad())
-        for device in ("cpu", "cuda"):
-            if torch.is_autocast_enabled(device):
-                modes.enter_context(torch.autocast(device, enabled=False))
+        for kind in ("cpu", "cuda"):
+            if torch.is_autocast_enabled(kind):
+                modes.enter_context(torch.autocast(kind, enabled=False))
+        if device.type != "cpu":
+            modes.callback(_CALLERS_DEVICE.reset, _CALLERS_DEVICE.set(device))
+            modes.enter_context(torch.device("cpu"))
         yield
