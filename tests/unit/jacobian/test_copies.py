@@ -77,7 +77,7 @@ class Tied(nn.Module):
         self.weights = [self.first.weight]
 
 
-def test_what_is_one_in_a_layer_is_one_in_its_copies():
+def test_parts_that_are_one_in_a_layer_are_one_in_its_copies():
     layer = Tied()
     (copy,) = twins(layer, dtype=torch.float64)
     assert copy.first is copy.again
