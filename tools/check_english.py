@@ -51,6 +51,19 @@ ROOMS = [
     "nfteach/jacobian/copier.py",
     "nfteach/jacobian/twin.py",
     "nfteach/jacobian/borrowed.py",
+    "nfteach/jacobian/views",
+    "nfteach/jacobian/shown.py",
+    "nfteach/jacobian/stack.py",
+    "nfteach/jacobian/report.py",
+    "nfteach/jacobian/layers.py",
+    "nfteach/jacobian/composition.py",
+    "nfteach/jacobian/numbers.py",
+    "nfteach/lazy.py",
+    "nfteach/testing.py",
+    "nfteach/pytest_plugin.py",
+    "tests/unit/test_distribution.py",
+    "tests/unit/test_pytest_plugin.py",
+    "tests/unit/jacobian/test_report.py",
 ]
 
 #: Verbs, in the imperative, with which the docstring of a function may open. Add a plain one where it is missing.

@@ -24,7 +24,7 @@ class Check:
         name: "image", "log-det" or "Jacobian".
         gap: (B,) how far the two are apart: the largest coordinate, nats, or relative to the largest entry of J.
         ok: whether that is rounding, at every point.
-        message: what was compared and what came of it.
+        message: the comparison and its result, in words.
     """
 
     name: str
@@ -34,7 +34,7 @@ class Check:
 
 
 def claimed(report: Diagnosis) -> Tensor:
-    """(B,) nats, the log-det as the map claims it; that of its Jacobian if it claims none."""
+    """Return the log-det (B,) in nats as the map claims it, or that of its Jacobian if it claims none."""
     return report.log_det if report.log_det is not None else report.log_det_jacobian
 
 
@@ -46,8 +46,8 @@ def checks(
     Where the images differ the rest belongs to other points and is not compared; nor are maps that draw noise.
 
     Args:
-        layers: of the layers, each at the image of the one before.
-        composition: of all together; None if there is none.
+        layers: the reports of the layers, each at the image of the one before.
+        composition: the report of all together; None if there is none.
         explain: y (B, D) of the composition -> a guess in words why it is not the image under the layers, or "".
     """
     everyone = [*layers, *([composition] if composition is not None else [])]
@@ -98,7 +98,7 @@ def _log_det(layers: Sequence[Diagnosis], composition: Diagnosis) -> Check:
 
 
 def _guess(each: Tensor, its: Tensor, allowed: Tensor) -> str:
-    """How log-dets (K, B) may have been summed to ``its`` (B,), in words; "" if none of these explains it."""
+    """Return how log-dets (K, B) may have been summed to ``its`` (B,), in words; "" if no guess explains it."""
     total, K = each.sum(0), len(each)
 
     def equal(guess: Tensor) -> bool:
@@ -132,7 +132,7 @@ def _jacobian(layers: Sequence[Diagnosis], composition: Diagnosis, precision: fl
     gap = apart(product, J).flatten(1).amax(1) / largest
     if any(report.witness == CENTRAL for report in (*layers, composition)):
         precision = max(precision, 1e-5)
-    # What cancels in the product is rounding of its factors.
+    # Cancellation in the product enlarges the rounding of its factors.
     allowed = precision + 100 * max(report.eps for report in (*layers, composition)) * reach / largest
     ok = not (gap > allowed).any()
     message = "The product of the layers' Jacobians is that of the composition."
@@ -182,7 +182,7 @@ def _shares(layer: Diagnosis, kind: str, family: str) -> bool:
 
 
 def _numbers(indices: Sequence[int]) -> str:
-    """layer 2; layers 1 and 3; layers 1 to 5."""
+    """Return "layer 2", "layers 1 and 3", "layers 1 to 5"."""
     ks = [k + 1 for k in indices]
     if len(ks) == 1:
         return f"layer {ks[0]}"

@@ -22,7 +22,7 @@ __all__ = ["LayersReport", "inspect_layers"]
 
 
 class LayersReport(Shown, StackDiagnosis):
-    """What :func:`inspect_layers` found: the attributes of :class:`StackDiagnosis`, each layer a ``JacobianReport``.
+    """The result of :func:`inspect_layers`: the attributes of :class:`StackDiagnosis`, each layer a ``JacobianReport``.
 
     ``print`` shows it as a table; a notebook shows it with a picture of each J. ``bool(report)`` is ``report.ok``.
     """
@@ -67,7 +67,7 @@ def inspect_layers(stack: Any, x: Any, *, perturb: float | None = None, context:
         context: as for ``inspect_jacobian``, for all layers that take one.
 
     Raises:
-        ValueError: if ``stack`` holds no layers, or x is no finite floating tensor of the right shape.
+        ValueError: if ``stack`` holds no layers, or x is not a finite floating tensor of the right shape.
 
     Example:
         >>> import torch

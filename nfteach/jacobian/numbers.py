@@ -37,7 +37,7 @@ _SUBSCRIPTS = str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉")
 
 
 def number(value: float) -> str:
-    """Format with four decimals where that says enough, else in powers of ten; "0" for what is rounding."""
+    """Format with four decimals where these are enough, else in powers of ten; "0" for what is rounding."""
     if not math.isfinite(value):
         return {math.inf: "inf", -math.inf: "-inf"}.get(value, "nan")
     if abs(value) < 1e-12:
@@ -74,7 +74,7 @@ def cell(value: float, decimals: int = 2, smallest: float = 0.0) -> str:
 
     Args:
         value: the entry.
-        decimals: of numbers below 10; larger numbers have fewer.
+        decimals: their number below 10; larger numbers have fewer.
         smallest: a number that is closer to zero, but not zero, is written in powers of ten.
     """
     size = abs(value)

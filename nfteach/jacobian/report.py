@@ -16,7 +16,7 @@ __all__ = ["JacobianReport"]
 
 
 class JacobianReport(Shown, Diagnosis):
-    """What :func:`inspect_jacobian` found: the attributes of :class:`Facts`, and findings.
+    """The result of :func:`inspect_jacobian`: the attributes of :class:`Facts`, and findings.
 
     ``print(report)`` shows it in words; a notebook shows it with a picture. ``bool(report)`` is ``report.ok``.
     """

@@ -32,8 +32,8 @@ class StackDiagnosis:
     ``len(report)`` is the number of layers K, and ``report[k]`` the report of layer k, counted from 0.
 
     Attributes:
-        name: of the stack.
-        names: of its layers, K.
+        name: the stack's.
+        names: those of its K layers.
         x: (B, D) the points, flattened.
         layers: the report of each layer at its own input, the images of x under the layers before it; None for a layer
             that was not reached or has no Jacobian with a determinant.
@@ -41,7 +41,7 @@ class StackDiagnosis:
         own_map: whether that is the stack itself, called as a map; if not, it is its layers put one after the other.
         remark: "" or why it is not the stack itself though that can be called.
         stopped_at: the layer that stopped the walk, counted from 0; None if all were reached.
-        stopped_by: what it said or did.
+        stopped_by: the reason; "" if all were reached.
         checks: whether the composition is what its layers make of it: its image, its log-det, its Jacobian.
     """
 
@@ -84,7 +84,7 @@ class StackDiagnosis:
 
     @cached_property
     def findings(self) -> tuple[tuple[str, Finding], ...]:
-        """(where, finding) of each layer and of the composition, such as ``("layer 2, Planar", ...)``."""
+        """The findings of each layer and of the composition with their places, as in ``("layer 2, Planar", finding)``."""
         found = []
         for k, layer in enumerate(self.layers):
             found += [(self.where(k), finding) for finding in (layer.findings if layer is not None else ())]
@@ -101,7 +101,7 @@ class StackDiagnosis:
 
     @cached_property
     def compared(self) -> tuple[Compared, ...]:
-        """What was compared in the layers and the composition, and what between them."""
+        """The comparisons in the layers and in the composition, and between them."""
         found, places = [], [*(f"layer {k + 1}" for k in range(len(self))), "composition"]
         for name in NAMES:
             each = [None if one is None else next(c for c in one.compared if c.name == name) for one in self.each]

@@ -1,4 +1,4 @@
-"""What `pip install nfteach` brings is enough for the flows, the training and the inspector with its reports."""
+"""The dependencies of the package are enough for the flows, the training and the inspector with its reports."""
 
 import json
 import subprocess
@@ -100,7 +100,7 @@ def test_reports_and_training_need_no_more(alone):
         ("import nfteach; nfteach.datasets.breast_cancer()", "nfteach.datasets.breast_cancer needs sklearn"),
     ],
 )
-def test_what_the_course_needs_names_the_extra(alone, statement, needs):
+def test_imports_of_the_course_name_the_extra(alone, statement, needs):
     printed = run(alone, f"try:\n    {statement}\nexcept ImportError as error:\n    print(error)")
     assert printed.startswith(needs)
     assert printed.strip().endswith('try pip install "nfteach[course]"')

@@ -1,1 +1,1 @@
-"""How reports are shown: as text for print, as HTML with pictures for notebooks."""
+"""Documents, which reports are shown as: text for print, HTML with pictures for notebooks."""

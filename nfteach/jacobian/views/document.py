@@ -53,7 +53,7 @@ class Table:
         left: the number of columns that are aligned to the left; the others are aligned to the right.
         wrap: the columns whose cells may be broken into lines.
         spare: the columns that are left out where there is no room, the last first.
-        pictures: of the rows below the heading; for renderers that draw.
+        pictures: a matrix for each row below the heading, for renderers that draw.
     """
 
     rows: tuple[tuple[str, ...], ...]

@@ -20,7 +20,7 @@ __all__ = ["CELLS_UP_TO", "NUMBERS_UP_TO", "heat_map", "legend", "thumbnail"]
 NUMBERS_UP_TO = 8  # entries are written out up to this D,
 LABELS_UP_TO = 16  # rows and columns are labelled up to this,
 CELLS_UP_TO = 64  # every entry has its own cell up to this; above, one cell gathers several
-# From so many dimensions on, dots would be a haze; a zero is then told by its empty cell alone.
+# From so many dimensions on, dots would be a haze; a zero is then its empty cell alone.
 DOTS_UP_TO = 24
 
 INK, MUTED = "var(--jp-ui-font-color1, currentColor)", "var(--jp-ui-font-color2, currentColor)"
@@ -78,7 +78,7 @@ def _cells(J: Tensor, zero: Tensor, one: Tensor, size: int, dots_up_to: int = CE
 
 
 def legend(J: Tensor, structure: Structure) -> str:
-    """What the marks and colours of the heat map mean, as HTML."""
+    """Return the meaning of the marks and colours of the heat map, as HTML."""
     largest = number(float(_largest(J, structure.zero, structure.one)))
     gathered = _side(structure.dim)
     cells = f" Each cell gathers {gathered} x {gathered} entries and shows the largest." if gathered > 1 else ""
@@ -101,7 +101,7 @@ def _side(dim: int) -> int:
 
 
 def _gather(J: Tensor, zero: Tensor, one: Tensor) -> tuple[Tensor, Tensor, Tensor, int]:
-    """Cells of side x side entries: the entry of largest size; zero if all are; one if ones stand among zeros only."""
+    """Gather side x side entries in a cell: the largest; zero if all are; one if there are ones and zeros only."""
     side = _side(len(J))
     if side == 1:
         return J, zero, one, 1
@@ -123,7 +123,7 @@ def _largest(J: Tensor, zero: Tensor, one: Tensor) -> Tensor:
 
 
 def _colours(J: Tensor, zero: Tensor, one: Tensor, size: int) -> str:
-    """All cells as one PNG with a pixel for each, enlarged by the browser: small, however many cells there are."""
+    """Return all cells as one PNG with a pixel for each, which the browser enlarges: small for any number of cells."""
     pixels = 255 * signed(J)
     pixels[zero | one] = 0
     n = len(J)
@@ -135,7 +135,7 @@ def _colours(J: Tensor, zero: Tensor, one: Tensor, size: int) -> str:
 
 
 def _png(pixels: Tensor) -> bytes:
-    """(height, width, 4) bytes -> a PNG file."""
+    """Return the PNG file of bytes (height, width, 4)."""
     height, width, _ = pixels.shape
     # Each row begins with its filter, none.
     rows = torch.cat([pixels.new_zeros(height, 1), pixels.reshape(height, -1)], 1)
@@ -149,7 +149,7 @@ def _png(pixels: Tensor) -> bytes:
 
 
 def _zeros(zero: Tensor, size: int) -> str:
-    """A dot in every zero cell. A run of cells is one line of dashes of no length with round ends: dots."""
+    """Draw a dot in every zero cell. A run of cells is one line of dashes of no length with round ends: dots."""
     half = size / 2
     lines = [
         f"M{run.start() * size + half:g} {i * size + half:g}h{(len(run[0]) - 1) * size + 0.01:g}"
@@ -199,7 +199,7 @@ def _labels(rows: tuple[int, ...], columns: tuple[int, ...], size: int) -> str:
 
 
 def _outlines(structure: Structure, size: float) -> str:
-    """The blocks of the structure, or the staircase of a triangle, in the structure's own order."""
+    """Outline the blocks of the structure, or the staircase of a triangle, in the structure's own order."""
     ends = [0]
     for block in structure.blocks:
         ends.append(ends[-1] + len(block))

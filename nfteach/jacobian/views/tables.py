@@ -15,7 +15,7 @@ def text_table(
     """Format rows as lines of text with the columns under each other.
 
     Args:
-        rows: of cells, all of one length; the first may be the heading.
+        rows: lists of cells, all of one length; the first may be the heading.
         left: the number of columns that are aligned to the left; the others are aligned to the right.
         most: the widest that each column may be (None: as wide as it is); a longer cell goes on in the next line.
         gap: blanks between columns.

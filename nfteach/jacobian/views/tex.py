@@ -19,7 +19,7 @@ _SUPERSCRIPTS = {"2": "²", "3": "³", "-1": "⁻¹", "ᵀ": "ᵀ"}
 
 
 def plain_tex(tex: str) -> str:
-    r"""A TeX formula as readable text; what it does not know keeps its name.
+    r"""Convert a TeX formula to readable text; unknown commands keep their names.
 
     Example:
         >>> plain_tex(r"\log|\det J| = \log|1 + u^\top \psi(z)|")

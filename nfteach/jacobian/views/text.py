@@ -32,7 +32,7 @@ def render_text(document: Document, width: int | None = None, ascii: bool = Fals
     """Format a document as text.
 
     Args:
-        document: of a report.
+        document: the report.
         width: the number of characters in a line; by default that of the terminal, at least 60 and at most 96.
         ascii: whether to write plain ASCII: "x1" for "x₁". It is done in any case if ``sys.stdout`` cannot encode the
             signs.
@@ -51,19 +51,19 @@ def render_text(document: Document, width: int | None = None, ascii: bool = Fals
             return text
         except (UnicodeEncodeError, LookupError):
             pass
-    # What changes its length is spelt before it is laid out, what a matrix is drawn with afterwards.
+    # Words are spelt before they are laid out, as their length changes; the marks of a matrix afterwards.
     return plain_ascii("\n".join(_lines(translated(document, plain_ascii), width)))
 
 
 def _width_of_output() -> int:
-    # What a notebook or a file stores must not depend on the terminal behind it.
+    # The text that a notebook or a file stores must not depend on a terminal.
     if "COLUMNS" not in os.environ and not getattr(sys.stdout, "isatty", bool)():
         return WIDEST
     return min(WIDEST, max(NARROWEST, shutil.get_terminal_size((WIDEST, 24)).columns))
 
 
 def plain_ascii(text: str) -> str:
-    """Spell a text in ASCII: x₁ as x1, α as alpha, → as ->.
+    """Convert a text to ASCII: x₁ to x1, α to alpha, → to ->.
 
     Example:
         >>> plain_ascii("|x₁ − μ| ≤ 3, O(D³), Müller")

@@ -104,7 +104,7 @@ def _jacobian(report: Diagnosis) -> Iterator[Section]:
 
 
 def _derivative(report: Diagnosis) -> str:
-    """Say how J was computed, and which ways to compute it agree."""
+    """Return how J was computed, and which ways to compute it agree."""
     heard = report.witnesses
     if heard is None:
         return f"Computed with {BY[REVERSE]}. Not compared: y changes from call to call, or with the other samples."
@@ -189,7 +189,7 @@ def _routes(report: Diagnosis) -> Table:
 
 
 def _determinant(report: Diagnosis) -> Iterator[str]:
-    """Yield how to read that table, and what it says."""
+    """Yield how to read that table, the sign of det J, and the form of the claim."""
     yield "Off by: the largest difference from J by elimination, over all points."
     up, down, B = int((report.sign > 0).sum()), int((report.sign < 0).sum()), len(report.x)
     if up and down:

@@ -1,4 +1,4 @@
-"""What the report says and shows."""
+"""Reports as text, as HTML and as data."""
 
 import base64
 import io
@@ -22,13 +22,13 @@ from nfteach.jacobian.views.words import verdict
 
 
 def linear(J, **claims):
-    """x -> J x with J (D, D), looked at in three points."""
+    """Return the report of x -> J x with J (D, D), at three points."""
     x = torch.randn(3, len(J), generator=torch.Generator().manual_seed(0))
     return inspect_jacobian(lambda x: x @ J.T.to(x.dtype), x, **claims)
 
 
 def coupling_matrix(dim):
-    """Kept: the even dimensions."""
+    """Return the Jacobian of a coupling that keeps the even dimensions."""
     J = torch.eye(dim)
     for i in range(1, dim, 2):
         J[i, ::2] = 0.25
@@ -78,7 +78,7 @@ def test_every_size_prints_and_draws(dim):
 
 
 def pixels(html):
-    """The first heat map of the page as (n, n, 4) bytes, decoded independently of how it was written."""
+    """Return the first heat map of a page as (n, n, 4) bytes, decoded independently of how it was written."""
     data = base64.b64decode(re.search(r"data:image/png;base64,([^\"]+)", html)[1])
     width, height = struct.unpack(">II", data[16:24])
     start = data.index(b"IDAT") + 4
@@ -148,7 +148,7 @@ def test_formulas_read_without_a_typesetter(tex, text):
 
 
 def sound(**claims):
-    """A map of five dimensions with a log-det and an inverse, whose report has every section."""
+    """Return the report of a map of five dimensions with a log-det and an inverse."""
     x = torch.randn(6, 5, generator=torch.Generator().manual_seed(1))
     claims = {"log_det": lambda x: x.cosh().log().sum(-1), "inverse": torch.asinh} | claims
     return inspect_jacobian(torch.sinh, x, **claims)
@@ -208,7 +208,7 @@ def test_reports_follow_format_specifications():
     assert f"{report!r:<120}" == repr(report).ljust(120)
 
 
-# What was compared.
+# Comparisons and the verdict.
 
 
 @pytest.mark.parametrize(
@@ -228,7 +228,7 @@ def test_the_verdict_counts_comparisons(errors, results, words, state):
 @pytest.mark.parametrize(
     ("claims", "left_out"), [({}, []), ({"inverse": None, "log_det": None}, ["log-det", "inverse"])]
 )
-def test_what_was_not_compared_is_in_the_text_and_in_the_badge(claims, left_out):
+def test_comparisons_that_were_not_made_are_in_the_text_and_in_the_badge(claims, left_out):
     report = sound(**claims)
     unchecked = [each.name for each in report.compared if each.result == UNCHECKED]
     assert set(left_out) <= set(unchecked)
