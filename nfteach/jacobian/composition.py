@@ -68,7 +68,8 @@ def _image(ours: Tensor, its: Tensor, precision: float, explain: Callable[[Tenso
     gap = apart(ours, its).amax(1)
     ok = not (gap > precision * (1 + ours.abs().amax(1))).any()
     if ok:
-        return Check("image", gap, True, "The image under the composition is the image under the layers, one after the other.")
+        message = "The image under the composition is the image under the layers, one after the other."
+        return Check("image", gap, True, message)
     message = (
         "The image under the composition is not the image under the layers, one after the other (they differ by "
         f"{float(gap.max()):.1e} at point {int(gap.argmax()) + 1}), so layers and composition were evaluated at "
@@ -98,7 +99,7 @@ def _log_det(layers: Sequence[Diagnosis], composition: Diagnosis) -> Check:
 
 
 def _guess(each: Tensor, its: Tensor, allowed: Tensor) -> str:
-    """Return how log-dets (K, B) may have been summed to ``its`` (B,), in words; "" if no guess explains it."""
+    """Return how log-dets (K, B) may have been summed to ``its`` (B,), in words; "" if no guess fits."""
     total, K = each.sum(0), len(each)
 
     def equal(guess: Tensor) -> bool:

@@ -84,7 +84,7 @@ class StackDiagnosis:
 
     @cached_property
     def findings(self) -> tuple[tuple[str, Finding], ...]:
-        """The findings of each layer and of the composition with their places, as in ``("layer 2, Planar", finding)``."""
+        """The findings of layers and composition with their places, as in ``("layer 2, Planar", finding)``."""
         found = []
         for k, layer in enumerate(self.layers):
             found += [(self.where(k), finding) for finding in (layer.findings if layer is not None else ())]
