@@ -13,6 +13,7 @@ from torch.distributions.transforms import Transform
 from .adapt import Map, adapt
 from .interface import takes_context
 from .measure import read_claim
+from .multiscale import is_multiscale, scales_of
 
 __all__ = ["chain", "is_a_map", "layers_of"]
 
@@ -25,12 +26,24 @@ _INSIDE = ("_transform", "transform")
 _SEQUENCES = (list, tuple, nn.Sequential, nn.ModuleList)
 
 
-def layers_of(stack: Any) -> list[Any]:
-    """The layers of a stack, in its own order.
+def layers_of(stack: Any, x: Tensor | None = None) -> list[Any]:
+    """Return the layers of a stack, in its own order.
+
+    Args:
+        stack: the stack.
+        x: points (B, *event), for a stack whose layers map a part of the coordinates only.
 
     Raises:
-        ValueError: if there is none, one cannot be called, or ``stack`` does not say where it keeps them.
+        ValueError: if there is none, one cannot be called, they are not in a row, or ``stack`` does not say where it
+            keeps them.
     """
+    if x is not None and is_multiscale(stack):
+        return scales_of(stack, x)
+    if any(len(node.inputs) > 1 or len(node.outputs) > 1 for node in getattr(stack, "node_list", ())):
+        raise ValueError(
+            f"stack must be layers in a row, but this {type(stack).__name__} is a graph that branches; try "
+            "inspect_jacobian for the whole graph"
+        )
     # Pyro's ComposeTransformModule is a ModuleList, too: of those parts only that are modules.
     if isinstance(stack, _SEQUENCES) and not isinstance(stack, Transform):
         layers = list(stack)

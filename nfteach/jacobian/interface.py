@@ -92,6 +92,8 @@ def interface_of(t: Any, x: Tensor, context: Tensor | None) -> Interface:
         try:
             with torch.no_grad():
                 made = make(context)
+        except NoMap:
+            raise
         except Exception:  # raised again, in words, when it is called
             made = None
         return _of_transforms(make, made, x)
@@ -100,6 +102,7 @@ def interface_of(t: Any, x: Tensor, context: Tensor | None) -> Interface:
     event_shape = x.shape[1:] if x.dim() > 1 else x.shape
     if _has(t, "merges", "forward_and_log_det", "inverse_and_log_det"):
         forward, backward = _in_pieces(_call(t.inverse_and_log_det), _call(t.forward_and_log_det), None)
+        forward = _named_by(forward, "inverse_and_log_det(x)")
         return Interface("module", event_shape, forward, backward, log_det_by="inverse_and_log_det(x)")
     return _of_callable(t, event_shape)
 
@@ -108,7 +111,7 @@ def unwrapped(t: Any) -> Any:
     """Return the transform of a distribution that is made of a base and transforms; anything else as it is.
 
     Raises:
-        ValueError: if ``t`` is another distribution.
+        NoMap: if ``t`` is another distribution.
     """
     if not isinstance(t, Distribution):
         return t
@@ -117,7 +120,7 @@ def unwrapped(t: Any) -> Any:
         return parts[0] if len(parts) == 1 else ComposeTransform(parts)
     if callable(getattr(t, "transform", None)):
         return t.transform
-    raise ValueError(
+    raise NoMap(
         f"transform must be a map z -> x, or a distribution made of a base and transforms, but is a {type(t).__name__}"
     )
 
@@ -176,13 +179,11 @@ def _of_transforms(make: Callable[[Any], Any], t: Any, x: Tensor) -> Interface:
 
 def _maker(t: Any) -> Callable[[Any], Any] | None:
     """Return context -> transform, of objects that make their transform when they are called, as zuko's and Pyro's."""
-    if not isinstance(t, nn.Module) and callable(getattr(t, "condition", None)):
-        return t.condition
+    if callable(getattr(t, "condition", None)):
+        return lambda context: unwrapped(t.condition(context))
     if not isinstance(t, nn.Module):
         return None
-    if callable(getattr(t, "condition", None)) and not isinstance(t, Transform):
-        return t.condition
-    parameters = _parameters(t.forward)
+    parameters = _parameters(t)
     # A map of points cannot be called without points.
     if parameters and parameters[0].default is None:
         return lambda context: unwrapped(t() if context is None else t(context))
@@ -210,6 +211,8 @@ def _of_callable(t: Any, event_shape: torch.Size) -> Interface:
     takes = [torch.Size(shape) for shape in t.dims_in] if hasattr(t, "dims_in") else None
     forward, backward = _in_pieces(_call(entry), backward, takes)
     claims, inverse_claims = _methods(t)
+    if entry is not t and entry.__name__ != "forward":
+        forward = _named_by(forward, f"{entry.__name__}(x)")
     return Interface(
         "module" if isinstance(t, nn.Module) else "function",
         event_shape,
@@ -219,6 +222,11 @@ def _of_callable(t: Any, event_shape: torch.Size) -> Interface:
         inverse_claims,
         holder=t if hasattr(t, "__dict__") else None,
     )
+
+
+def _named_by(forward: Callable, name: str) -> Callable:
+    """Return ``forward`` with the name of the method that its log-det is from."""
+    return lambda points, context, batch: forward(points, context, batch)._replace(by=name)
 
 
 def _entry(t: Any) -> Callable:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from .adapt import NoMap, as_context, as_points, name_of
@@ -13,6 +14,7 @@ from .composition import checks
 from .inspection import inspect_jacobian
 from .shown import Shown
 from .stack import StackDiagnosis
+from .twin import twins
 from .unharmed import unharmed
 from .views.document import Document
 from .views.layers import layers_document
@@ -85,7 +87,7 @@ def inspect_layers(stack: Any, x: Any, *, perturb: float | None = None, context:
 
 
 def _inspect(stack: Any, x: Tensor, perturb: float | None, context: Tensor | None) -> LayersReport:
-    layers = layers_of(stack)
+    layers = layers_of(stack, x)
     name, own_map, remark, composition = type(stack).__name__, is_a_map(stack), "", None
     if own_map:
         try:
@@ -93,7 +95,7 @@ def _inspect(stack: Any, x: Tensor, perturb: float | None, context: Tensor | Non
             name = composition.name
         except NoMap as error:
             own_map, remark = False, str(error)
-    walk = walk_through(layers, x, perturb, context)
+    walk = walk_through(layers, x, perturb, _embedded(stack, context))
     if not own_map and walk.stopped_at is None:
         composition = walk.composition(perturb)
     return LayersReport(
@@ -108,3 +110,13 @@ def _inspect(stack: Any, x: Tensor, perturb: float | None, context: Tensor | Non
         stopped_by=walk.stopped_by,
         checks=checks(walk.reports, composition, walk.explain) if walk.stopped_at is None else (),
     )
+
+
+def _embedded(stack: Any, context: Tensor | None) -> Tensor | None:
+    """Return the context as the layers of the stack get it, where a network embeds it first."""
+    embed = getattr(stack, "_embedding_net", None)
+    if context is None or embed is None:
+        return context
+    (embed,) = twins(embed, dtype=torch.float64)
+    with torch.no_grad():
+        return embed(context.double() if context.is_floating_point() else context)

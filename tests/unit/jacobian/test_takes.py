@@ -145,7 +145,7 @@ PLACES = {
     DataclassOutput: "the output's 'log_abs_det'",
     Attribute: "the attribute .log_jac_det, as the call left it",
     Buffer: "the attribute .ldj, as the call left it",
-    NotAModule: "the second output",
+    NotAModule: "forward_and_log_det(x)",
 }
 
 
@@ -207,6 +207,142 @@ def test_both_of_two_claims_are_kept():
     ((words, claim),) = f.other_claims.items()
     assert words == "log_abs_det_jacobian(x, y)"
     torch.testing.assert_close(claim(X.double(), y), -X.double().sum(1))
+
+
+class Inverted(nn.Module):
+    """y = exp(x), whose inverse misses by ``miss``."""
+
+    def __init__(self, miss=0.0):
+        super().__init__()
+        self.miss = miss
+
+    def there(self, x):
+        return x.exp(), x.sum(-1)
+
+    def back(self, y):
+        return y.log() + self.miss, -y.log().sum(-1)
+
+
+class Inv(Inverted):
+    def forward(self, x):
+        return self.there(x)
+
+    def inv(self, y):
+        return self.back(y)
+
+
+class InverseAndLogDet(Inverted):
+    def forward(self, x):
+        return self.there(x)
+
+    def inverse_and_log_det(self, y):
+        return self.back(y)
+
+
+class Private(Inverted):
+    def forward(self, x):
+        return self.there(x)
+
+    def _inverse(self, y):
+        return self.back(y)
+
+
+class InverseClaim(Inverted):
+    def forward(self, x):
+        return self.there(x)
+
+    def inverse(self, y):
+        return self.back(y)[0]
+
+    def inverse_log_det_jacobian(self, y):
+        return self.back(y)[1]
+
+
+class Reverse(Inverted):
+    def forward(self, x, reverse=False):
+        return self.back(x) if reverse else self.there(x)
+
+
+class Rev(Inverted):
+    def forward(self, x, rev):
+        return self.back(x) if rev else self.there(x)
+
+
+class Glow(Inverted):
+    def forward(self, x, logdet=None, reverse=False):
+        y, log_det = self.back(x) if reverse else self.there(x)
+        return y, None if logdet is None else logdet + log_det
+
+
+class InPlace(Inverted):
+    def forward(self, z, ldj, inverse=False):
+        y, log_det = self.back(z) if inverse else self.there(z)
+        ldj += log_det
+        return y, ldj
+
+
+class Mode(Inverted):
+    def forward(self, inputs, mode="direct", logdets=None):
+        y, log_det = self.there(inputs) if mode == "direct" else self.back(inputs)
+        return y, logdets + log_det
+
+
+class Lists(Inverted):
+    """Tuples in and tuples out, as FrEIA's blocks have them."""
+
+    dims_in = ((1,), (2,))
+
+    def forward(self, x_or_z, c=(), rev=False, jac=True):
+        parts = [self.back(part) if rev else self.there(part) for part in x_or_z]
+        ys, log_dets = zip(*parts, strict=True)
+        return ys, sum(log_dets) if jac else None
+
+
+INVERSES = [Inv, InverseAndLogDet, Private, InverseClaim, Reverse, Rev, Glow, InPlace, Mode, Lists]
+
+
+@pytest.mark.parametrize("kind", INVERSES)
+def test_inverse_is_found_under_any_of_its_names(kind):
+    sound = inspect_jacobian(kind(), X).check()
+    assert sound.inverse_error.max() < EXACT
+    torch.testing.assert_close(sound.log_det, X.double().sum(1), rtol=0, atol=EXACT)
+    torch.testing.assert_close(sound.inverse.log_det, -X.double().sum(1), rtol=0, atol=EXACT)
+    assert "inverse-wrong" in codes(inspect_jacobian(kind(miss=0.1), X))
+
+
+def test_a_backward_pass_is_not_an_inverse():
+    class Backward(Inverted):
+        def forward(self, x):
+            return self.there(x)
+
+        def backward(self, y):
+            raise AssertionError("called")
+
+    assert "inverse-missing" in codes(inspect_jacobian(Backward(), X))
+
+
+def test_a_flag_that_is_an_attribute_is_not_an_inverse():
+    class Flag(Inverted):
+        inverse = False
+
+        def forward(self, x):
+            return self.there(x)
+
+    assert "inverse-missing" in codes(inspect_jacobian(Flag(), X))
+
+
+def test_an_inverse_that_raises_on_access_is_missing():
+    class Raising(Inverted):
+        @property
+        def inverse(self):
+            raise RuntimeError("one way only")
+
+        def forward(self, x):
+            return self.there(x)
+
+    report = inspect_jacobian(Raising(), X)
+    assert codes(report) == {"inverse-missing"}
+    assert "one way only" in report.findings[0].message
 
 
 CONTEXT = points(6, 2, seed=1)
