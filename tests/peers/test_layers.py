@@ -52,7 +52,7 @@ def moved(layer: Layer) -> Looked:
     subject = made(layer)
     before = surroundings(subject)
     with patch("nfteach.jacobian.inspection.MOVED_COPIES", COPIES):
-        report = inspect_jacobian(subject, layer.x, perturb=layer.perturb)
+        report = inspect_jacobian(subject, layer.x, perturb=layer.perturb, context=layer.context)
     return Looked(report, before, surroundings(subject))
 
 
@@ -60,17 +60,22 @@ def moved(layer: Layer) -> Looked:
 def as_it_comes(peer: str, layer: Layer) -> Looked:
     """Inspect a layer that was made in float64, and call it directly: nothing of the inspector stands between."""
     x = layer.x.double()
+    context = None if layer.context is None else layer.context.double()
     with double_precision():
         subject = made(layer)
-        value(subject, x)  # a layer that sets itself up from its first batch has now done so
+        forward = subject if layer.forward is None else lambda x: layer.forward(subject, x, context)
+        value(forward, x)  # a layer that sets itself up from its first batch has now done so
         before = surroundings(subject)
-        report = inspect_jacobian(subject, x)
+        report = inspect_jacobian(subject, x, context=context)
         after = surroundings(subject)
-        J = slow_jacobian(subject, x, rows_apart="samples-coupled" in layer.findings)
-        y = value(subject, x)
+        J = slow_jacobian(forward, x, rows_apart="samples-coupled" in layer.findings)
+        y = value(forward, x)
         try:
             with torch.no_grad():
-                back = library(peer).inverse(subject, y.clone())
+                if layer.inverse is not None:
+                    back = layer.inverse(subject, y.clone(), context)
+                else:
+                    back = library(peer).inverse(subject, y.clone())
             miss = ((back - x).flatten(1).abs().amax(1) / (1 + x.flatten(1).abs().amax(1))).nan_to_num(nan=math.inf)
         except Exception:  # each library has an error of its own for an inverse that is missing
             miss = None
@@ -129,7 +134,7 @@ def test_layer_and_its_surroundings_stay_as_they_were(peer, layer):
 
 
 def test_layers_and_composition_of_a_model_have_their_structures(peer, model):
-    report = inspect_layers(made(model), model.x).check()
+    report = inspect_layers(made(model), model.x, context=model.context).check()
     assert [layer.structure.name for layer in report] == model.layers
     assert report.composition.structure.name == model.together
     assert [check.name for check in report.checks] == ["image", "log-det", "Jacobian"]

@@ -37,6 +37,9 @@ class Layer:
         structure: the structure of J over all points, at random parameters.
         why: the mathematics in a line.
         x: the points, inside the layer's own domain.
+        context: a row for each point, of a conditional layer.
+        forward: (layer, x, context) -> y, by the library's own means, where that is not ``layer(x)``.
+        inverse: (layer, y, context) -> x, likewise, where that is not ``Library.inverse``.
         findings: code -> why it is right that the inspector finds it; empty for a sound layer.
         shown_by: the test in test_<library>_faults.py that shows a fault of the library without the inspector.
         at_start: the structure at initial parameters where that is a narrower one.
@@ -49,6 +52,9 @@ class Layer:
     structure: str
     why: str
     x: Tensor = field(default_factory=lambda: points(7, 5))
+    context: Tensor | None = None
+    forward: Callable[[Any, Tensor, Tensor | None], Any] | None = None
+    inverse: Callable[[Any, Tensor, Tensor | None], Tensor] | None = None
     findings: dict[str, str] = field(default_factory=dict)
     shown_by: str = ""
     at_start: str = ""
@@ -74,12 +80,14 @@ class Model:
         layers: the structure of each layer.
         together: the structure of their composition.
         x: the points.
+        context: a row for each point, of a conditional model.
     """
 
     build: Callable[[], Any]
     layers: list[str]
     together: str
     x: Tensor = field(default_factory=lambda: points(7, 5))
+    context: Tensor | None = None
 
 
 @dataclass(frozen=True, eq=False)

@@ -2,6 +2,8 @@
 
 import torch
 from nflows import transforms as N
+from nflows.distributions import StandardNormal
+from nflows.flows import Flow
 from nflows.nn.nets import ResidualNet
 from nflows.transforms.nonlinearities import CauchyCDF, GatedLinearUnit
 
@@ -55,6 +57,16 @@ def there_and_back():
     """Return two autoregressive transforms with the order reversed between them."""
     first, second = (N.MaskedAffineAutoregressiveTransform(**MADE) for _ in range(2))
     return N.CompositeTransform([first, N.ReversePermutation(5), second])
+
+
+def flow(transform, embedding_net=None):
+    return Flow(transform, StandardNormal([5]), embedding_net)
+
+
+def conditional_flow():
+    """Return a flow of two autoregressive transforms, given three numbers that a network makes of two."""
+    first, second = (N.MaskedAffineAutoregressiveTransform(**MADE, context_features=3) for _ in range(2))
+    return flow(N.CompositeTransform([first, N.ReversePermutation(5), second]), torch.nn.Linear(2, 3))
 
 
 def real_nvp():
@@ -270,6 +282,29 @@ LAYERS = {
         findings={"inverse-wrong": "a straight line is solved as a quadratic without a square: 0/0"},
         shown_by="test_straight_cubic_spline_cannot_be_inverted",
     ),
+    "Flow": Layer(
+        lambda: flow(real_nvp()),
+        "dense",
+        "a model: two couplings with opposite masks",
+        forward=lambda model, x, _: model._transform(x),
+        inverse=lambda model, y, _: model._transform.inverse(y)[0],
+    ),
+    "Flow, given a context": Layer(
+        conditional_flow,
+        "dense",
+        "triangular, reversed, triangular, all given what the embedding network makes of the context",
+        context=points(7, 2, seed=1),
+        forward=lambda model, x, c: model._transform(x, model._embedding_net(c)),
+        inverse=lambda model, y, c: model._transform.inverse(y, model._embedding_net(c))[0],
+    ),
+    "MaskedAffineAutoregressiveTransform, given a context": Layer(
+        lambda: N.MaskedAffineAutoregressiveTransform(**MADE, context_features=3),
+        "lower triangular",
+        "y_i = softplus(a_i) x_i + b_i with a_i, b_i functions of x_<i and the context",
+        context=points(7, 3, seed=1),
+        forward=lambda layer, x, c: layer(x, c),
+        inverse=lambda layer, y, c: layer.inverse(y, c)[0],
+    ),
     "quadratic CDF": alone(lambda: N.PiecewiseQuadraticCDF([5], num_bins=6), x=UNIT),
     "linear CDF": alone(
         lambda: N.PiecewiseLinearCDF([5], num_bins=20),
@@ -283,6 +318,13 @@ LAYERS = {
 MODELS = {
     "MAF": Model(there_and_back, ["lower triangular", "permutation", "lower triangular"], "dense"),
     "RealNVP": Model(real_nvp, ["coupling", "coupling"], "dense"),
+    "Flow": Model(lambda: flow(real_nvp()), ["coupling", "coupling"], "dense"),
+    "Flow, given a context": Model(
+        conditional_flow,
+        ["lower triangular", "permutation", "lower triangular"],
+        "dense",
+        context=points(7, 2, seed=1),
+    ),
 }
 
 LIBRARY = Library(inverse=lambda layer, y: layer.inverse(y)[0], layers=LAYERS, models=MODELS)

@@ -6,7 +6,7 @@ from normflows import flows as F
 from torch import nn
 
 from tests.peers.numerics import inside, points
-from tests.peers.registry import Layer, Library, Model, Refused, fixed
+from tests.peers.registry import Layer, Library, Model, fixed
 
 MASK = torch.tensor([1.0, 0.0, 1.0, 0.0, 1.0])  # 1: passes through
 NO_INVERSE = {"inverse-missing": "the map has none in closed form, and normflows says so"}
@@ -54,6 +54,25 @@ def real_nvp():
     return nf.NormalizingFlow(nf.distributions.DiagGaussian(5), layers)
 
 
+def multiscale():
+    """Return a model of two scales: an image of 4 x 4 is squeezed, half its channels leave, the rest is squeezed."""
+    flows = [[glow(8), F.Squeeze()], [glow(4), F.Squeeze()]]
+    bases = [nf.distributions.DiagGaussian(shape) for shape in ((8, 1, 1), (2, 2, 2))]
+    return nf.MultiscaleFlow(bases, flows, [F.Merge()], class_cond=False)
+
+
+def glow(channels):
+    return set_up(F.GlowBlock(channels, 8))
+
+
+def conditional():
+    """Return a model of splines given two numbers, with a linear layer between them."""
+    first, second = (
+        F.AutoregressiveRationalQuadraticSpline(5, 1, 16, num_context_channels=2, init_identity=False) for _ in range(2)
+    )
+    return nf.ConditionalNormalizingFlow(nf.distributions.DiagGaussian(5), [first, F.LULinearPermute(5), second])
+
+
 def masked_affine(mask):
     return F.MaskedAffineFlow(mask, t=mlp(5, 16, 5), s=mlp(5, 16, 5))
 
@@ -73,7 +92,36 @@ class OfOneClass(nn.Module):
         return self.layer.inverse(y, self.label)
 
 
+def inverse(layer, y):
+    out = layer.inverse(y)
+    return out[0] if isinstance(out, tuple) else out
+
+
 LAYERS = {
+    "NormalizingFlow": Layer(real_nvp, "dense", "a model of two couplings with opposite masks"),
+    "ConditionalNormalizingFlow": Layer(
+        conditional,
+        "dense",
+        "splines given the context and what stands before, a dense matrix between them",
+        context=points(7, 2, seed=1),
+        forward=lambda model, x, c: model(x, c),
+        inverse=lambda model, y, c: model.inverse(y, c),
+    ),
+    "MultiscaleFlow": Layer(
+        multiscale,
+        "dense",
+        "all channels are mixed before half of them leave",
+        x=points(3, 1, 4, 4),
+        forward=lambda model, x, _: torch.cat([z.flatten(1) for z in model.inverse_and_log_det(x)[0]], 1),
+        inverse=lambda model, y, _: model.forward_and_log_det([y[:, :8, None, None], y[:, 8:].reshape(-1, 2, 2, 2)])[0],
+    ),
+    "Split": fixed(
+        F.Split,
+        "identity",
+        "the first three numbers and the last two, in a list",
+        forward=lambda layer, x, _: torch.cat(layer(x)[0], 1),
+        inverse=lambda layer, y, _: layer.inverse([y[:, :3], y[:, 3:]])[0],
+    ),
     "Planar": Layer(
         lambda: F.Planar((5,)),
         "identity plus rank one",
@@ -253,8 +301,10 @@ LAYERS = {
 MODELS = {
     "MAF": Model(there_and_back, ["lower triangular", "permutation", "lower triangular"], "dense"),
     "RealNVP": Model(real_nvp, ["coupling", "identity"] * 2, "dense"),
+    "conditional": Model(
+        conditional, ["lower triangular", "dense", "lower triangular"], "dense", context=points(7, 2, seed=1)
+    ),
+    "two scales": Model(multiscale, ["dense", "block diagonal"], "dense", x=points(3, 1, 4, 4)),
 }
 
-REFUSED = {"Split": Refused(F.Split, "must return a tensor y, but returned a list")}
-
-LIBRARY = Library(inverse=lambda layer, y: layer.inverse(y)[0], layers=LAYERS, models=MODELS, refused=REFUSED)
+LIBRARY = Library(inverse=inverse, layers=LAYERS, models=MODELS)

@@ -6,6 +6,7 @@ torch's ``_InverseTransform`` gets another name, and every ``Transform`` a ``cal
 import math
 
 import torch
+import zuko
 from torch.distributions import transforms as T
 from zuko import transforms as Z
 from zuko.flows.autoregressive import MaskedAutoregressiveTransform
@@ -205,6 +206,28 @@ LAYERS = {
         findings={"non-deterministic": "the log-det is drawn: right on average, never at one call"},
         x=points(3, 2),
     ),
+    "lazy transform": Layer(
+        lambda: MaskedAutoregressiveTransform(5, **SMALL),
+        "lower triangular",
+        "affine in x_i given x_<i, made at each call",
+        forward=lambda lazy, x, _: lazy()(x),
+        inverse=lambda lazy, y, _: lazy().inv(y),
+    ),
+    "MAF": Layer(
+        lambda: zuko.flows.MAF(5, transforms=2, **SMALL),
+        "dense",
+        "triangular up and triangular down, made at each call",
+        forward=lambda flow, x, _: flow().transform(x),
+        inverse=lambda flow, y, _: flow().transform.inv(y),
+    ),
+    "NSF, given a context": Layer(
+        lambda: zuko.flows.NSF(5, 2, transforms=1, **SMALL),
+        "lower triangular",
+        "a spline of x_i given x_<i and the context",
+        context=points(7, 2, seed=1),
+        forward=lambda flow, x, c: flow(c).transform(x),
+        inverse=lambda flow, y, c: flow(c).transform.inv(y),
+    ),
     "torch: tanh": alone(T.TanhTransform, perturb=None),
     "torch: logit": fixed(
         lambda: T.SigmoidTransform().inv, "diagonal", "each x_i by itself, on (0, 1)", x=inside(0.05, 0.95, 7, 5)
@@ -217,6 +240,12 @@ LAYERS = {
 }
 
 MODELS = {
+    "MAF, given a context": Model(
+        lambda: zuko.flows.MAF(5, 2, transforms=2, **SMALL),
+        ["lower triangular", "upper triangular"],
+        "dense",
+        context=points(7, 2, seed=1),
+    ),
     "MAF": Model(
         lambda: Z.ComposedTransform(autoregressive(order=UP), autoregressive(order=DOWN)),
         ["lower triangular", "upper triangular"],
@@ -230,10 +259,7 @@ MODELS = {
 }
 
 REFUSED = {
-    "a recipe for a transform": Refused(
-        lambda: MaskedAutoregressiveTransform(5, **SMALL),
-        "must return a tensor y, but returned a AutoregressiveTransform",
-    )
+    "GMM": Refused(lambda: zuko.flows.GMM(5), "a distribution made of a base and transforms, but is a Mixture"),
 }
 
 LIBRARY = Library(inverse=lambda layer, y: layer.inv(y), layers=LAYERS, models=MODELS, refused=REFUSED)
