@@ -8,6 +8,7 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import fields, is_dataclass
 from typing import Any
 
+import numpy as np
 from torch import Tensor
 
 from .compared import Compared
@@ -84,10 +85,12 @@ def _data(value: Any) -> Any:
     if value is None or isinstance(value, bool | int | str):
         return value
     if isinstance(value, float):
-        return value if math.isfinite(value) else str(value)
+        return float(value) if math.isfinite(value) else str(float(value))
+    if isinstance(value, np.ndarray | np.generic):
+        return _data(value.tolist())
     if isinstance(value, Tensor):
         listed = value.detach().cpu().tolist()
-        return listed if value.isfinite().all() else _data(listed)
+        return listed if value.isfinite().all() and not value.is_complex() else _data(listed)
     if isinstance(value, Shown):
         return value.to_dict()
     if is_dataclass(value) and not isinstance(value, type):

@@ -8,7 +8,7 @@ import struct
 import sys
 import xml.etree.ElementTree as ET
 import zlib
-from dataclasses import fields
+from dataclasses import dataclass, fields
 
 import numpy as np
 import pytest
@@ -17,6 +17,8 @@ import torch
 from nfteach.flows import Planar, RealNVP
 from nfteach.jacobian import JacobianReport, inspect_jacobian, inspect_layers
 from nfteach.jacobian.compared import AGREES, DIFFERS, UNCHECKED
+from nfteach.jacobian.finding import Finding
+from nfteach.jacobian.shown import Shown
 from nfteach.jacobian.views.tex import plain_tex
 from nfteach.jacobian.views.words import verdict
 
@@ -277,6 +279,41 @@ def test_data_holds_what_json_has_no_numbers_for():
     assert data["findings"][0]["code"] == "non-finite"
     assert data["findings"][0]["severity"] == "error"
     assert data["compared"][0]["name"] == "derivative"
+
+
+@pytest.mark.parametrize(
+    ("value", "data"),
+    [
+        (float("-inf"), "-inf"),
+        (torch.tensor([[True, False]]), [[True, False]]),
+        (torch.tensor([1.0, float("nan")]), [1.0, "nan"]),
+        (torch.tensor([1 + 2j]), ["(1+2j)"]),
+        (torch.Size([2, 3]), [2, 3]),
+        (torch.float32, "torch.float32"),
+        ({"a": {3, 1, 2}, 4: None}, {"a": [1, 2, 3], "4": None}),
+        (np.float64("inf"), "inf"),
+        (np.arange(3), [0, 1, 2]),
+        (
+            Finding("raises", "no", {"x": np.float32(0.5)}),
+            {"code": "raises", "severity": "error", "evidence": {"x": 0.5}},
+        ),
+    ],
+    ids=repr,
+)
+def test_every_kind_of_value_becomes_data(value, data):
+    @dataclass
+    class Odd(Shown):
+        value: object
+        compared = ()
+
+        def document(self):
+            raise NotImplementedError
+
+        def __rich_repr__(self):
+            yield "odd"
+
+    found = json.loads(json.dumps(Odd(value).to_dict(), allow_nan=False))["value"]
+    assert ({key: found[key] for key in data} if isinstance(value, Finding) else found) == data
 
 
 def test_the_parts_of_the_one_line_form_are_those_of_rich():
