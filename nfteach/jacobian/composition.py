@@ -92,8 +92,8 @@ def _log_det(layers: Sequence[Diagnosis], composition: Diagnosis) -> Check:
         return Check("log-det", gap, True, "The log-dets of the layers add up to that of the composition.")
     at = int(gap.argmax())
     message = (
-        f"The log-dets of the layers add up to {number(float(total[at]))} at point {at + 1}, but that of the composition "
-        f"is {number(float(its[at]))}."
+        f"The log-dets of the layers add up to {number(float(total[at]))} at point {at + 1}, but that of the "
+        f"composition is {number(float(its[at]))}."
     )
     return Check("log-det", gap, False, f"{message} {_guess(each, its, allowed)}".rstrip())
 
