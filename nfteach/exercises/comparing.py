@@ -1,83 +1,111 @@
-"""What came against what was expected: the shape first, then the values, each difference in a sentence."""
+"""Answers as tensors of the expected form, and the differences between two of them, each in a sentence."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from nfteach.jacobian.numbers import brief
 
-__all__ = ["as_tensors", "difference", "in_words", "misfit", "same"]
+__all__ = ["as_parts", "difference", "in_words", "is_close", "listed", "misfit", "same"]
 
 
-def as_tensors(value: Any) -> list[Tensor] | None:
-    """A tensor, a number, or a tuple or list of these, as a list of tensors; None if it is something else."""
-    parts = value if isinstance(value, tuple | list) else (value,)
-    if not parts:
-        return None
-    tensors = []
-    for part in parts:
-        try:
-            tensors.append(part if isinstance(part, Tensor) else torch.as_tensor(part))
-        except (TypeError, ValueError, RuntimeError):
-            return None
-    return tensors
+def as_parts(value: Any, like: Any) -> list[Tensor] | None:
+    """Return an answer as one tensor for each part that is expected; None if its form does not allow it.
 
-
-def misfit(came: Any, expected: Any, parts: Sequence[str], *, gradients: bool) -> str:
-    """What is wrong with the form of an answer, whatever its values; empty if nothing is.
+    A number may be a Python number or a tensor of shape () or (1,); a tensor may be a nested list of numbers; several
+    tensors may be stacked into one.
 
     Args:
-        came: what the learner's function returned.
-        expected: a tensor, or a tuple of them.
-        parts: what the returned things are called, as many as ``expected`` has.
-        gradients: whether the answer has to be differentiable, for it will be trained.
+        value: what the learner's function returned.
+        like: what is expected: a tensor or a number, or a tuple of them.
     """
-    wanted = as_tensors(expected)
-    many = isinstance(expected, tuple)
-    if many and not (isinstance(came, tuple | list) and len(came) == len(wanted)):
-        return f"Return {len(wanted)} things, {_listed(parts)}; what came is {_kind(came)}."
-    if not many and isinstance(came, tuple | list):
-        return f"Return one thing, {parts[0]}; what came is {_kind(came)}."
-    got = as_tensors(came)
-    if got is None:
-        return f"Return {_listed(parts)} as {'tensors' if many else 'a tensor'}; what came is {_kind(came)}."
-    for name, one, other in zip(parts, got, wanted, strict=True):
-        if one.dtype == torch.bool and other.dtype != torch.bool:
-            return f"{name} should be numbers, but it holds True and False."
+    wanted = [_tensor(part) for part in like] if isinstance(like, tuple) else [_tensor(like)]
+    if not isinstance(like, tuple):
+        parts = [_tensor(value)]
+    elif isinstance(value, tuple | list):
+        parts = [_tensor(part) for part in value]
+    else:
+        stacked = _tensor(value)
+        parts = [None] if stacked is None or not stacked.dim() else list(stacked.unbind(0))
+    if len(parts) != len(wanted) or any(part is None for part in parts):
+        return None
+    return [
+        part.reshape(()) if other.dim() == 0 and part.numel() == 1 else part
+        for part, other in zip(parts, wanted, strict=True)
+    ]
+
+
+def _tensor(value: Any) -> Tensor | None:
+    """Return a tensor, a number, an array, or nested lists of these as one tensor; None for other things."""
+    if isinstance(value, Tensor):
+        return value
+    if isinstance(value, list | tuple):
+        parts = [_tensor(one) for one in value]
+        if not parts or any(part is None or part.shape != parts[0].shape for part in parts):
+            return None
+        return torch.stack([part.to(parts[0].dtype) if part.dtype != parts[0].dtype else part for part in parts])
+    if isinstance(value, bool | int | float | complex | np.ndarray | np.generic):
+        try:
+            return torch.as_tensor(np.asarray(value))
+        except (TypeError, ValueError):  # an array of objects
+            return None
+    return None
+
+
+def misfit(value: Any, parts: Sequence[Tensor] | None, expected: Any, names: Sequence[str]) -> str:
+    """Return a sentence on the form of an answer, whatever its values are; empty if it is the expected form.
+
+    Args:
+        value: what the learner's function returned.
+        parts: the same as tensors, or None.
+        expected: a tensor, or a tuple of them.
+        names: what the returned things are called.
+    """
+    if parts is None:
+        many = isinstance(expected, tuple)
+        wanted = f"{len(expected)} things, {listed(names)}" if many else f"one thing, {names[0]}"
+        comma = " Is there a comma at the end of the line?" if isinstance(value, tuple) and len(value) == 1 else ""
+        if not many and not isinstance(value, tuple | list):
+            wanted = f"{names[0]} as a tensor"
+        return f"Return {wanted}; what came is {_kind(value)}.{comma}"
+    for name, one, other in zip(names, parts, as_parts(expected, expected), strict=True):
+        if one.is_complex():
+            return f"{name} holds complex numbers. It should be real: look at where they arise, or take `.real`."
         if one.shape != other.shape:
-            return f"{name} has the shape {tuple(one.shape)}, but should have {_shape_words(other)}."
+            return f"{name} has the shape {tuple(one.shape)}, but should have {_shape_in_words(other)}."
+        if (one.dtype == torch.bool) != (other.dtype == torch.bool):
+            kinds = ["numbers", "True and False"][:: -1 if other.dtype == torch.bool else 1]
+            return f"{name} should hold {kinds[0]}, but it holds {kinds[1]}."
         if one.is_floating_point() and not one.isfinite().all() and other.isfinite().all():
             return f"{name} has {int((~one.isfinite()).sum())} of {one.numel()} numbers that are NaN or infinite."
-        if gradients and other.requires_grad and not one.requires_grad:
-            return (
-                f"The numbers of {name} may be right, but no gradient flows through them: something in between cut it, "
-                "such as .item(), .detach(), torch.tensor(...) or NumPy. Training would not move."
-            )
     return ""
 
 
-def same(came: Any, expected: Any, tolerance: float) -> bool:
-    """Whether two answers of the same form agree: to ``tolerance``, absolute for small numbers, else relative."""
-    got, wanted = as_tensors(came), as_tensors(expected)
-    if got is None or wanted is None or len(got) != len(wanted):
+def is_close(one: Tensor, other: Tensor, tolerance: float) -> bool:
+    """Return whether two tensors agree to a tolerance: absolute for numbers below one, relative above."""
+    if one.shape != other.shape or one.is_complex() or other.is_complex():
         return False
-    return all(
-        one.shape == other.shape
-        and torch.allclose(
-            one.detach().double(), other.detach().double(), rtol=tolerance, atol=tolerance, equal_nan=True
-        )
-        for one, other in zip(got, wanted, strict=True)
+    one, other = one.detach().double(), other.detach().double()
+    return torch.allclose(one, other, rtol=tolerance, atol=tolerance, equal_nan=True)
+
+
+def same(value: Any, expected: Any, tolerance: float = 1e-4) -> bool:
+    """Return whether an answer, in any form that is accepted, agrees with what is expected."""
+    parts = as_parts(value, expected)
+    return parts is not None and all(
+        is_close(one, other, tolerance) for one, other in zip(parts, as_parts(expected, expected), strict=True)
     )
 
 
-def difference(came: Any, expected: Any, parts: Sequence[str], tolerance: float) -> str:
-    """The first part that is off, where it is off most, and by how much."""
-    for name, one, other in zip(parts, as_tensors(came), as_tensors(expected), strict=True):
-        if same(one, other, tolerance):
+def difference(parts: Sequence[Tensor], expected: Sequence[Tensor], names: Sequence[str], tolerance: float) -> str:
+    """Return a sentence on the first part that is off: where it is off most, and by how much; empty if none is."""
+    for name, one, other in zip(names, parts, expected, strict=True):
+        if is_close(one, other, tolerance):
             continue
         one, other = one.detach().double(), other.detach().double()
         off = (one - other).abs().flatten()
@@ -94,8 +122,13 @@ def difference(came: Any, expected: Any, parts: Sequence[str], tolerance: float)
 
 
 def in_words(arguments: Sequence[Any], names: Sequence[str]) -> str:
-    """Arguments in short: numbers as they are, tensors by their shape."""
+    """Return arguments in short: numbers as they are, tensors by their shape."""
     return ", ".join(f"{name} {_short(value)}" for name, value in zip(names, arguments, strict=True)) or "no arguments"
+
+
+def listed(names: Sequence[str]) -> str:
+    """Return names with commas and "and"."""
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
 
 
 def _short(value: Any) -> str:
@@ -123,9 +156,5 @@ def _kind(value: Any) -> str:
     return f"{'an' if name[0] in 'aeiou' else 'a'} {name}"
 
 
-def _shape_words(tensor: Tensor) -> str:
+def _shape_in_words(tensor: Tensor) -> str:
     return f"the shape {tuple(tensor.shape)}" if tensor.dim() else "no dimensions: it is one number, shape ()"
-
-
-def _listed(names: Sequence[str]) -> str:
-    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"

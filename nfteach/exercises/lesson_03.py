@@ -6,18 +6,17 @@ import math
 from collections.abc import Callable
 from functools import cache
 from statistics import NormalDist
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
-from torch.special import ndtr, ndtri
 
 from nfteach.exercises.autograd import log_abs_det_jacobian
 from nfteach.exercises.comparing import same
-from nfteach.exercises.drawing import normal
+from nfteach.exercises.drawing import draw
 from nfteach.exercises.exercise import Exercise, Misconception
-from nfteach.flows import Mixture
+from nfteach.exercises.mistakes import slips
 
 __all__ = ["affine", "inverse", "log_det", "to_normal"]
 
@@ -26,29 +25,23 @@ __all__ = ["affine", "inverse", "log_det", "to_normal"]
 
 
 def _mixtures(generator: torch.Generator, index: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """x (B,), logits, mu and log_sigma (B, K), K = 2, 3, ...; each x lies where its mixture has mass."""
+    """Draw x (B,), logits, mu and log_sigma (B, K), K = 2, 3, ...; each x lies where its mixture has mass."""
     B, K = 5, 2 + index
-    mu = 2.0 * normal(generator, B, K)
+    mu = 2.0 * draw(generator, B, K)
     log_sigma = -0.6 + torch.rand(B, K, generator=generator, dtype=torch.float64)
     # The exponentials add up to 0.6: no weights yet, and no less than zero or more than one.
-    logits = torch.log_softmax(normal(generator, B, K), -1) + math.log(0.6)
+    logits = torch.log_softmax(draw(generator, B, K), -1) + math.log(0.6)
     component = torch.randint(K, (B, 1), generator=generator)
     step = 3 * torch.rand(B, 1, generator=generator, dtype=torch.float64) - 1.5
     x = mu.gather(1, component) + log_sigma.gather(1, component).exp() * step
     return x[:, 0], logits, mu, log_sigma
 
 
-def _to_normal(x: Tensor, logits: Tensor, mu: Tensor, log_sigma: Tensor) -> Tensor:
-    alpha = torch.softmax(logits, -1)
-    u = (alpha * torch.special.ndtr((x[:, None] - mu) / torch.exp(log_sigma))).sum(-1)
-    return torch.special.ndtri(u)
-
-
 _gauss_legendre = cache(np.polynomial.legendre.leggauss)  # it takes longer than all the rest
 
 
 def _to_normal_by_quadrature(x: Tensor, logits: Tensor, mu: Tensor, log_sigma: Tensor) -> Tensor:
-    """The area under the mixture's density from far on the left to x, by Gauss and Legendre's rule."""
+    """Compute the area under the mixture's density from far on the left to x, by Gauss and Legendre's rule."""
     nodes, weights = _gauss_legendre(300)
     found = []
     for place, a, m, s in zip(x.tolist(), logits.numpy(), mu.numpy(), np.exp(log_sigma.numpy()), strict=True):
@@ -60,18 +53,19 @@ def _to_normal_by_quadrature(x: Tensor, logits: Tensor, mu: Tensor, log_sigma: T
     return torch.tensor(found, dtype=torch.float64)
 
 
-def _cdf(x: Tensor, weights: Tensor, mu: Tensor, sigma: Tensor) -> Tensor:
-    return (weights * ndtr((x[:, None] - mu) / sigma)).sum(-1)
+def conditional_to_normal(x, logits, mu, log_sigma):
+    alpha = torch.softmax(logits, -1)
+    u = (alpha * torch.special.ndtr((x[:, None] - mu) / torch.exp(log_sigma))).sum(-1)
+    return torch.special.ndtri(u)
 
 
 to_normal = Exercise(
     number="3.1",
     title="the map of one conditional",
-    arguments=("x", "logits", "mu", "log_sigma"),
     returns=("z",),
     cases=_mixtures,
     truth=_to_normal_by_quadrature,
-    answer=_to_normal,
+    answer=conditional_to_normal,
     reasoning=r"The area under a mixture up to $x$ is the mean of its components' areas, with the weights $\alpha$. Of "
     r"a Gaussian that area is $\Phi((x - \mu)/\sigma)$. Softmax and the exponential turn what a network says into "
     r"weights and scales. $\Phi^{-1}$ then finds the $z$ that has the same area to its left.",
@@ -82,54 +76,58 @@ to_normal = Exercise(
         r"$u = \sum_k \alpha_k \Phi((x - \mu_k)/\sigma_k)$, with `torch.special.ndtr`. The inverse of that is "
         "`torch.special.ndtri`.",
     ),
-    misconceptions=(
-        Misconception(
-            name="density in place of the area",
-            message="You put the *density* at x into the inverse of Phi. What belongs there is the area under it, "
-            "from the far left up to x.",
-            answer=lambda x, logits, mu, log_sigma: ndtri(
-                Mixture(torch.log_softmax(logits, -1), mu, log_sigma.exp()).log_density(x).exp()
-            ),
-        ),
-        Misconception(
-            name="weights not normalised",
-            message="Of one mixture your weights do not add up to one. The exponentials of its K logits have to be "
-            "divided by their sum.",
-            answer=lambda x, logits, mu, log_sigma: ndtri(_cdf(x, logits.exp(), mu, log_sigma.exp())),
-            fits=lambda came, x, logits, mu, log_sigma: any(
-                same(came, ndtri(_cdf(x, weights, mu, log_sigma.exp())), 1e-4)
-                for weights in (logits.exp(), torch.softmax(logits, 0))
-            ),
-        ),
-        Misconception(
-            name="weights forgotten",
-            message="All components count the same with you. Where are the logits?",
-            answer=lambda x, logits, mu, log_sigma: ndtri(ndtr((x[:, None] - mu) / log_sigma.exp()).mean(-1)),
-        ),
-        Misconception(
-            name="log-scale used as scale",
-            message="You divided by log_sigma. It is the *logarithm* of the scale, and may well be negative.",
-            answer=lambda x, logits, mu, log_sigma: ndtri(_cdf(x, torch.softmax(logits, -1), mu, log_sigma)),
-        ),
-        Misconception(
-            name="Phi in place of its inverse",
-            message="You applied Phi to u. From an area back to a place leads its inverse.",
-            answer=lambda x, logits, mu, log_sigma: ndtr(_cdf(x, torch.softmax(logits, -1), mu, log_sigma.exp())),
-        ),
-        Misconception(
-            name="stopped at u",
-            message="That is u, which is uniform and lies between 0 and 1. One step is missing: from u to z.",
-            answer=lambda x, logits, mu, log_sigma: _cdf(x, torch.softmax(logits, -1), mu, log_sigma.exp()),
-        ),
-        Misconception(
-            name="averaged after the inverse",
-            message="You made a z for each component and took their mean. It is the *areas* that are averaged; the "
-            "inverse of Phi comes once, at the end.",
-            answer=lambda x, logits, mu, log_sigma: (
-                torch.softmax(logits, -1) * (x[:, None] - mu) / log_sigma.exp()
-            ).sum(-1),
-        ),
-    ),
+    misconceptions=slips(r"""
+        density in place of the area: You put the *density* at x into the inverse of Phi. What belongs there is the
+            area under it, from the far left up to x.
+            torch.special.ndtr((x[:, None] - mu) / torch.exp(log_sigma)) ->
+            torch.distributions.Normal(mu, torch.exp(log_sigma)).log_prob(x[:, None]).exp()
+        weights not normalised: Of one mixture your weights do not add up to one. The exponentials of its K logits
+            have to be divided by their sum.
+            torch.softmax(logits, -1) -> torch.exp(logits)
+            torch.softmax(logits, -1) -> torch.softmax(logits, 0)
+        logits for weights: You weighted with the logits themselves. Weights are positive and add up to one.
+            torch.softmax(logits, -1) -> logits
+        weights forgotten: All components count the same with you. Where are the logits?
+            alpha = torch.softmax(logits, -1) -> alpha = torch.full_like(logits, 1 / logits.shape[-1])
+        log-scale used as scale: You divided by log_sigma. It is the *logarithm* of the scale, and may well be
+            negative.
+            torch.exp(log_sigma) -> log_sigma
+        multiplied by the scale: You multiplied by sigma. The distance from mu is measured in units of sigma: divide.
+            / torch.exp(log_sigma) -> * torch.exp(log_sigma)
+        scale forgotten: sigma does not appear. The distance from mu is measured in units of sigma.
+            (x[:, None] - mu) / torch.exp(log_sigma) -> x[:, None] - mu
+        variance for scale: You divided by sigma squared. Of a Gaussian the area is Phi of (x - mu) / sigma.
+            torch.exp(log_sigma) -> torch.exp(2 * log_sigma)
+        Phi in place of its inverse: You applied Phi to u. From an area back to a place leads its inverse.
+            torch.special.ndtri(u) -> torch.special.ndtr(u)
+        stopped at u: That is u, which is uniform and lies between 0 and 1. One step is missing: from u to z.
+            torch.special.ndtri(u) -> u
+        averaged after the inverse: You made a z for each component and took their mean. It is the *areas* that are
+            averaged; the inverse of Phi comes once, at the end.
+            torch.special.ndtr((x[:, None] - mu) / torch.exp(log_sigma)) ->
+            (x[:, None] - mu) / torch.exp(log_sigma) ;;
+            torch.special.ndtri(u) -> u
+        a sigmoid for Phi: You took the sigmoid for Phi, and the logit for its inverse. They look alike, and are other
+            functions.
+            torch.special.ndtr( -> torch.sigmoid( ;; torch.special.ndtri(u) -> torch.logit(u)
+            torch.special.ndtr( -> torch.sigmoid(
+            torch.special.ndtri(u) -> torch.logit(u)
+        the area to the right: You took the area to the right of x: your z falls where x rises.
+            x[:, None] - mu -> mu - x[:, None]
+            torch.special.ndtri(u) -> torch.special.ndtri(1 - u)
+        one Gaussian for all: You made one Gaussian of the mixture first, with its mean and its scale. The areas of the
+            components are averaged, each with its own.
+            torch.special.ndtr((x[:, None] - mu) / torch.exp(log_sigma))).sum(-1) -> mu).sum(-1) ;;
+            torch.special.ndtri(u) -> (x - u) / (alpha * torch.exp(log_sigma)).sum(-1)
+            torch.special.ndtr((x[:, None] - mu) / torch.exp(log_sigma))).sum(-1) -> mu).sum(-1) ;;
+            torch.special.ndtri(u) -> (x - u) / torch.exp((alpha * log_sigma).sum(-1))
+        mean in place of the sum: You divided by the number of components. The weights add up to one already.
+            .sum(-1) -> .mean(-1)
+        the most likely component alone: You took the component with the largest weight alone. All of them count, each
+            with its weight.
+            alpha = torch.softmax(logits, -1) ->
+            alpha = torch.nn.functional.one_hot(logits.argmax(-1), logits.shape[-1])
+    """),
 )
 
 
@@ -137,7 +135,7 @@ to_normal = Exercise(
 
 
 def _ordering(generator: torch.Generator, D: int) -> list[int]:
-    """A random one in which neither 0, 1, 2, ... nor the dimensions' places can stand for the ordering."""
+    """Draw one in which neither 0, 1, 2, ... nor the dimensions' places can stand for the ordering."""
     while True:
         ordering = torch.randperm(D, generator=generator)
         place = ordering.argsort()
@@ -146,55 +144,53 @@ def _ordering(generator: torch.Generator, D: int) -> list[int]:
 
 
 def _triangular_matrices(generator: torch.Generator, index: int) -> tuple[Tensor]:
-    """J (B, D, D), lower triangular in a random ordering; of the first point's diagonal an odd number are negative."""
+    """Draw J (B, D, D), triangular in a random ordering, with negative entries on the diagonals of two points."""
     B, D = 4, 3 + index
-    lower = torch.tril(2 * normal(generator, B, D, D), -1)
-    diagonal = torch.exp(0.7 * normal(generator, B, D))
+    lower = torch.tril(2 * draw(generator, B, D, D), -1)
+    diagonal = torch.exp(0.7 * draw(generator, B, D))
     diagonal[0, 0] = -diagonal[0, 0]
     diagonal[1, :2] = -diagonal[1, :2]
     place = torch.tensor(_ordering(generator, D)).argsort()
     return ((lower + torch.diag_embed(diagonal))[:, place][:, :, place],)
 
 
-def _diagonal(J: Tensor) -> Tensor:
-    return torch.diagonal(J, dim1=-2, dim2=-1)
-
-
-def _ladj(J: Tensor) -> Tensor:
-    diagonal = torch.diagonal(J, dim1=-2, dim2=-1)
-    return diagonal.abs().log().sum(-1)
-
-
 def _ladj_by_elimination(J: Tensor) -> Tensor:
     return torch.linalg.slogdet(J).logabsdet
 
 
-def _all_entries(J: Tensor) -> Tensor:
-    return torch.where(J == 0, 1.0, J.abs()).log().sum((-2, -1))
-
-
-def _with_all_entries(came: object, J: Tensor) -> bool:
-    """Whether the zeros were left out, or met with a logarithm of zero."""
-    return same(came, _all_entries(J), 1e-4) or same(came, J.abs().log().sum((-2, -1)), 1e-4)
-
-
 def _without_absolute_value(came: object, J: Tensor) -> bool:
-    """NaN at points with a negative entry, at least where det J is negative, and right at the others."""
+    """Recognise NaN at points with a negative entry, at least where det J is negative, and right numbers elsewhere."""
     if not isinstance(came, Tensor) or came.shape != J.shape[:1]:
         return False
     right, nan = _ladj_by_elimination(J), came.isnan()
-    allowed, due = (_diagonal(J) < 0).any(-1), torch.linalg.det(J) < 0
-    return bool((nan <= allowed).all() and (due <= nan).all()) and same(came[~nan], right[~nan], 1e-4)
+    allowed, due = (torch.diagonal(J, dim1=-2, dim2=-1) < 0).any(-1), torch.linalg.det(J) < 0
+    return bool((nan <= allowed).all() and (due <= nan).all()) and same(came[~nan], right[~nan])
+
+
+def triangular_ladj(J):
+    diagonal = torch.diagonal(J, dim1=-2, dim2=-1)
+    return diagonal.abs().log().sum(-1)
+
+
+def _eliminates(answer: Callable[[Tensor], Tensor]) -> str:
+    """Remark on an answer that knows the determinant of a full matrix as well."""
+    full = torch.tensor([[[2.0, 1.0], [3.0, -1.0]]], dtype=torch.float64)
+    if not same(answer(full), torch.linalg.slogdet(full).logabsdet):
+        return ""
+    return (
+        "But you eliminate the whole of J, O(D^3): that is what a triangular map is there to spare you. Which D "
+        "entries are enough?"
+    )
 
 
 log_det = Exercise(
     number="3.2",
     title="the log-determinant from the diagonal",
-    arguments=("J",),
     returns=("log|det J|",),
     cases=_triangular_matrices,
     truth=_ladj_by_elimination,
-    answer=_ladj,
+    answer=triangular_ladj,
+    remark=_eliminates,
     reasoning="The determinant of a triangular matrix is the product of its diagonal, so the logarithm is a sum of D "
     "numbers. Permuting rows and columns in the same way moves diagonal entries along the diagonal and leaves the "
     "determinant alone, so you need not even know the ordering. The absolute value is there for maps that fall in "
@@ -204,42 +200,48 @@ log_det = Exercise(
         "`torch.diagonal(J, dim1=-2, dim2=-1)` is (B, D). Then absolute value, logarithm, sum over the last dimension.",
     ),
     misconceptions=(
-        Misconception(
-            name="added without the logarithm",
-            message="You added up the diagonal itself. That is the trace; the logarithm of a product is a sum of "
-            "*logarithms*.",
-            answer=lambda J: _diagonal(J).sum(-1),
-        ),
-        Misconception(
-            name="no logarithm",
-            message="That is |det J|, or det J. Its logarithm is asked for.",
-            answer=lambda J: _diagonal(J).prod(-1).abs(),
-            fits=lambda came, J: any(same(came, one, 1e-4) for one in (torch.linalg.det(J), torch.linalg.det(J).abs())),
-        ),
-        Misconception(
-            name="entries off the diagonal counted",
-            message="You took in entries off the diagonal as well. The determinant of a triangular matrix does not "
-            "see them.",
-            answer=_all_entries,
-            fits=_with_all_entries,
-        ),
-        Misconception(
-            name="summed over the batch",
-            message="You summed over the batch. Each point has a log-determinant of its own.",
-            answer=lambda J: _ladj(J).sum(),
-        ),
+        *slips(r"""
+        added without the logarithm: You added up the diagonal itself. That is the trace; the logarithm of a product
+            is a sum of *logarithms*.
+            diagonal.abs().log().sum(-1) -> diagonal.sum(-1)
+            diagonal.abs().log().sum(-1) -> diagonal.abs().sum(-1)
+        no logarithm: That is |det J|, or det J. Its logarithm is asked for.
+            diagonal.abs().log().sum(-1) -> diagonal.prod(-1)
+            diagonal.abs().log().sum(-1) -> diagonal.abs().prod(-1)
+        entries off the diagonal counted: You took in entries off the diagonal as well. The determinant of a
+            triangular matrix does not see them.
+            diagonal.abs().log().sum(-1) -> J.abs().log().sum((-2, -1))
+            diagonal.abs().log().sum(-1) -> torch.where(J == 0, 1.0, J.abs()).log().sum((-2, -1))
+        summed over the batch: You summed over the batch. Each point has a log-determinant of its own.
+            .sum(-1) -> .sum()
+    """),
         Misconception(
             name="no absolute value",
             message="You took the logarithm of a negative number. |det J| does not depend on signs: where can you drop "
             "them?",
-            answer=lambda J: _diagonal(J).log().sum(-1),
+            edits=("diagonal.abs() -> diagonal",),
             fits=_without_absolute_value,
         ),
-        Misconception(
-            name="sign flipped",
-            message="The sign is flipped: this is the log-determinant of the inverse, z to x.",
-            answer=lambda J: -_ladj(J),
-        ),
+        *slips(r"""
+        absolute value last: You took the absolute value of the logarithms. Where |det J| is small they are negative,
+            and stay so.
+            diagonal.abs().log().sum(-1) -> diagonal.abs().log().abs().sum(-1)
+            diagonal.abs().log().sum(-1) -> diagonal.abs().log().sum(-1).abs()
+        averaged: You took the mean over the dimensions. The logarithm of a product is the *sum* of the logarithms.
+            .sum(-1) -> .mean(-1)
+        not summed: These are the logarithms of the diagonal entries. The determinant is the product of all.
+            .sum(-1) ->
+        the diagonal of another axis: You took the diagonal across the batch. With `dim1=-2, dim2=-1` it is that of
+            each matrix.
+            torch.diagonal(J, dim1=-2, dim2=-1) -> torch.diagonal(J)
+        logarithm of the trace: You took the logarithm of a sum. The logarithm of a *product* is the sum of
+            logarithms.
+            diagonal.abs().log().sum(-1) -> diagonal.abs().sum(-1).log()
+            diagonal.abs().log().sum(-1) -> diagonal.sum(-1).abs().log()
+        sign flipped: The sign is flipped: this is the log-determinant of the inverse, z to x.
+            return  -> return -
+            return diagonal -> return -diagonal
+    """),
     ),
 )
 
@@ -261,34 +263,28 @@ class _Gaussians(NamedTuple):
 
 
 class _Conditionals:
-    """x (B, D) -> the D conditionals, each made from the x before it in an ordering, as a learner is handed them."""
+    """The map from x (B, D) to D conditionals, each made from the x before it in an ordering."""
 
     __name__ = "function"
 
     def __init__(self, generator: torch.Generator, ordering: list[int]) -> None:
         D, place = len(ordering), torch.tensor(ordering).argsort()
         before = place[None, :] < place[:, None]
-        self.A, self.B = (normal(generator, D, D) * before for _ in range(2))
-        self.b = normal(generator, D)
+        self.A, self.B = (draw(generator, D, D) * before for _ in range(2))
+        self.b = draw(generator, D)
 
     def __call__(self, x: Tensor) -> _Gaussians:
-        return _Gaussians(2 * torch.tanh(x @ self.A.T) + self.b, torch.exp(0.7 * torch.tanh(x @ self.B.T)))
+        A, B, b = self.A.to(x), self.B.to(x), self.b.to(x)
+        return _Gaussians(2 * torch.tanh(x @ A.T) + b, torch.exp(0.7 * torch.tanh(x @ B.T)))
 
 
 def _autoregressive_case(generator: torch.Generator, index: int) -> tuple[Tensor, _Conditionals, list[int]]:
     ordering = _ordering(generator, 3 + index)
-    return normal(generator, 3, len(ordering)), _Conditionals(generator, ordering), ordering
-
-
-def _inverse(z: Tensor, conditionals: Callable[[Tensor], Any], ordering: list[int]) -> Tensor:
-    x = torch.zeros_like(z)
-    for i in ordering:
-        x[:, i] = conditionals(x).from_normal(z)[:, i]
-    return x
+    return draw(generator, 3, len(ordering)), _Conditionals(generator, ordering), ordering
 
 
 def _inverse_by_numbers(z: Tensor, conditionals: _Conditionals, ordering: list[int]) -> Tensor:
-    """Point by point and number by number, each from the numbers found before it."""
+    """Solve point by point and number by number, each from the numbers found before it."""
     A, B, b = conditionals.A.tolist(), conditionals.B.tolist(), conditionals.b.tolist()
     points = []
     for row in z.tolist():
@@ -301,28 +297,20 @@ def _inverse_by_numbers(z: Tensor, conditionals: _Conditionals, ordering: list[i
     return torch.tensor(points, dtype=torch.float64)
 
 
-def _with_parameters_of_zero(came: object, z: Tensor, conditionals: _Conditionals, ordering: list[int]) -> bool:
-    """All at once, in a loop that goes backwards, or in one that collects columns and leaves x as it is."""
-    x = conditionals(torch.zeros_like(z)).from_normal(z)
-    return same(came, x, 1e-4) or same(came, x[:, ordering], 1e-4)
-
-
-def _forwards(came: object, z: Tensor, conditionals: _Conditionals, ordering: list[int]) -> bool:
-    """With the parameters from z, or column by column in the ordering."""
+def sequential_inverse(z, conditionals, ordering):
     x = torch.zeros_like(z)
     for i in ordering:
-        x[:, i] = conditionals(x).to_normal(z)[:, i]
-    return same(came, conditionals(z).to_normal(z), 1e-4) or same(came, x, 1e-4)
+        x[:, i] = conditionals(x).from_normal(z)[:, i]
+    return x
 
 
 inverse = Exercise(
     number="3.3",
     title="the inverse, one dimension after another",
-    arguments=("z", "conditionals", "ordering"),
     returns=("x",),
     cases=_autoregressive_case,
     truth=_inverse_by_numbers,
-    answer=_inverse,
+    answer=sequential_inverse,
     reasoning="Nothing is needed for the first conditional of the ordering, so its equation can be solved at once. "
     "Each x that is found completes the parameters of the next conditional: therefore they are computed *inside* the "
     "loop. The zeros that still stand in x do no harm, because no conditional looks at what comes after it. (It "
@@ -333,46 +321,46 @@ inverse = Exercise(
         "Column i is right as soon as all dimensions before i are.",
         "Loop `for i in ordering`, and write one column of x in each round: `x[:, i] = ...`.",
     ),
-    misconceptions=(
-        Misconception(
-            name="parameters not updated",
-            message="You solved every equation with the parameters that follow from x = 0. Those of a conditional "
-            "depend on the x before it: it has to be found, and to stand in its column, before you ask.",
-            answer=lambda z, conditionals, ordering: conditionals(torch.zeros_like(z)).from_normal(z),
-            fits=_with_parameters_of_zero,
-        ),
-        Misconception(
-            name="parameters from z",
-            message="You computed the parameters of the conditionals from z. They are functions of x.",
-            answer=lambda z, conditionals, ordering: conditionals(z).from_normal(z),
-        ),
-        Misconception(
-            name="order of the data",
-            message="You went through the dimensions as 0, 1, 2, ... The model has an ordering of its own, and some "
-            "of your conditionals were asked before what they depend on was known.",
-            answer=lambda z, conditionals, ordering: _inverse(z, conditionals, list(range(len(ordering)))),
-        ),
-        Misconception(
-            name="places taken for dimensions",
-            message="You read the ordering the wrong way round: ordering[0] is the dimension that comes first, not "
-            "the place at which dimension 0 comes.",
-            answer=lambda z, conditionals, ordering: _inverse(
-                z, conditionals, sorted(range(len(ordering)), key=ordering.__getitem__)
-            ),
-        ),
-        Misconception(
-            name="left in the ordering",
-            message="The numbers are right, but they stand in the order in which they were found. Put each where the "
-            "data have it.",
-            answer=lambda z, conditionals, ordering: _inverse_by_numbers(z, conditionals, ordering)[:, ordering],
-        ),
-        Misconception(
-            name="the map forwards",
-            message="You applied the map x to z. What is asked for is the way back, `from_normal`.",
-            answer=lambda z, conditionals, ordering: conditionals(z).to_normal(z),
-            fits=_forwards,
-        ),
-    ),
+    misconceptions=slips(r"""
+        parameters not updated: You solved every equation with the parameters that follow from x = 0. Those of a
+            conditional depend on the x before it: it has to be found, and to stand in its column, before you ask.
+            conditionals(x) -> conditionals(torch.zeros_like(x))
+            return x -> return conditionals(torch.zeros_like(x)).from_normal(z)[:, ordering]
+        parameters from z: You computed the parameters of the conditionals from z. They are functions of x.
+            conditionals(x) -> conditionals(z)
+        order of the data: You went through the dimensions as 0, 1, 2, ... The model has an ordering of its own, and
+            some of your conditionals were asked before what they depend on was known.
+            in ordering -> in range(len(ordering))
+        in descending order: You went through the dimensions from the last to the first. The model has an ordering of
+            its own.
+            in ordering -> in reversed(range(len(ordering)))
+        places taken for dimensions: You read the ordering the wrong way round: ordering[0] is the dimension that
+            comes first, not the place at which dimension 0 comes.
+            in ordering -> in sorted(range(len(ordering)), key=ordering.__getitem__)
+        left in the ordering: The numbers are right, but they stand in the order in which they were found. Put each
+            where the data have it.
+            return x -> return x[:, ordering]
+        the map forwards: You applied the map x to z. What is asked for is the way back, `from_normal`.
+            from_normal -> to_normal
+            conditionals(x).from_normal(z) -> conditionals(z).to_normal(z)
+        started from z: You began with a copy of z: entries of x that are not found yet hold numbers that are not x.
+            That is fine, for no conditional looks at them; but you gave back z.
+            conditionals(x).from_normal(z)[:, i] -> z[:, i]
+        the last dimension left out: The last dimension of the ordering is never solved for: it is still 0.
+            in ordering -> in ordering[:-1]
+        the first dimension left out: The first dimension of the ordering is never solved for: it is still 0.
+            in ordering -> in ordering[1:]
+        one round too few: You solved all dimensions at once, and again, but not often enough: with each round one
+            more of them is right.
+            for i in ordering: -> for i in ordering[1:]: ;;
+            x[:, i] = conditionals(x).from_normal(z)[:, i] ->
+            x = conditionals(x).from_normal(z)
+        z of the previous: Each equation got the z of the dimension before. Dimension i is solved from its own z.
+            from_normal(z)[:, i] -> from_normal(z.roll(1, -1))[:, i]
+        steps for dimensions: You wrote the numbers into the columns 0, 1, 2, ..., in the order in which they were
+            found. Column i belongs to dimension i.
+            for i in ordering: -> for k, i in enumerate(ordering): ;; x[:, i] = -> x[:, k] =
+    """),
 )
 
 
@@ -380,31 +368,26 @@ inverse = Exercise(
 
 
 class _Network:
-    """x (B, D) -> mu and log_sigma (B, D), each made from the x before it."""
+    """The map from x (B, D) to mu and log_sigma (B, D), each made from the x before it."""
 
     __name__ = "function"
 
     def __init__(self, generator: torch.Generator, D: int) -> None:
-        self.A, self.B = (torch.tril(normal(generator, D, D), -1) for _ in range(2))
-        self.b, self.c = normal(generator, D), normal(generator, D)
+        self.A, self.B = (torch.tril(draw(generator, D, D), -1) for _ in range(2))
+        self.b, self.c = draw(generator, D), draw(generator, D)
 
     def __call__(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        return 2 * torch.tanh(x @ self.A.T) + self.b, 0.7 * torch.tanh(x @ self.B.T + self.c)
+        A, B, b, c = self.A.to(x), self.B.to(x), self.b.to(x), self.c.to(x)
+        return 2 * torch.tanh(x @ A.T) + b, 0.7 * torch.tanh(x @ B.T + c)
 
 
 def _affine_case(generator: torch.Generator, index: int) -> tuple[Tensor, _Network]:
     D = 3 + index
-    return 1.5 * normal(generator, 4, D), _Network(generator, D)
-
-
-def _affine(x: Tensor, network: Callable[[Tensor], tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor]:
-    mu, log_sigma = network(x)
-    z = (x - mu) * torch.exp(-log_sigma)
-    return z, -log_sigma.sum(-1)
+    return 1.5 * draw(generator, 4, D), _Network(generator, D)
 
 
 def _affine_by_autograd(x: Tensor, network: _Network) -> tuple[Tensor, Tensor]:
-    """z number by number, and log|det J| by elimination of the autograd Jacobian."""
+    """Compute z number by number, and log|det J| by elimination of the autograd Jacobian."""
     mu, log_sigma = network(x)
     rows = zip(x.tolist(), mu.tolist(), log_sigma.tolist(), strict=True)
     z = torch.tensor([[(v - m) / math.exp(s) for v, m, s in zip(*row, strict=True)] for row in rows], dtype=x.dtype)
@@ -416,29 +399,30 @@ def _affine_by_autograd(x: Tensor, network: _Network) -> tuple[Tensor, Tensor]:
     return z, log_abs_det_jacobian(whole, x)
 
 
-def _generated(x: Tensor, network: _Network) -> tuple[Tensor, Tensor]:
-    mu, log_sigma = network(x)
-    return mu + log_sigma.exp() * x, log_sigma.sum(-1)
+def _divided_by(scale: Callable[[Tensor], Tensor]) -> Callable[..., bool]:
+    """Return a function that recognises a z that is divided by another scale, whatever the log-determinant is."""
 
-
-def _with_scale(scale: Callable[[Tensor], Tensor]) -> Callable[[Tensor, _Network], tuple[Tensor, Tensor]]:
-    """The answer, but divided by another scale."""
-
-    def answer(x: Tensor, network: _Network) -> tuple[Tensor, Tensor]:
+    def fits(came: object, x: Tensor, network: _Network) -> bool:
         mu, log_sigma = network(x)
-        return (x - mu) / scale(log_sigma), -scale(log_sigma).abs().log().sum(-1)
+        return isinstance(came, tuple | list) and len(came) == 2 and same(came[0], (x - mu) / scale(log_sigma))
 
-    return answer
+    return fits
+
+
+def affine_autoregressive(x, network):
+    mu, log_sigma = network(x)
+    z = (x - mu) * torch.exp(-log_sigma)
+    return z, -log_sigma.sum(-1)
 
 
 affine = Exercise(
     number="3.4",
+    optional=True,
     title="the affine autoregressive map",
-    arguments=("x", "network"),
     returns=("z", "log|det J|"),
     cases=_affine_case,
     truth=_affine_by_autograd,
-    answer=_affine,
+    answer=affine_autoregressive,
     reasoning=r"Of one Gaussian $\Phi^{-1}(F(x))$ is simply $(x - \mu)/\sigma$. The diagonal of $J$ holds the "
     r"$1/\sigma_d$, so $\log|\det J| = -\sum_d \log\sigma_d$. All of $x$ is there, so one call of the network is "
     "enough: that is the fast direction of MAF.",
@@ -450,45 +434,54 @@ affine = Exercise(
         "`return z, ladj`.",
     ),
     misconceptions=(
-        Misconception(
-            name="the other direction",
-            message="You wrote mu + sigma x. This is the way from noise to data; here x is data, and z is wanted.",
-            answer=_generated,
-        ),
-        Misconception(
-            name="sign of the log-determinant",
-            message="z is right. The sign of the log-determinant is flipped: where sigma is small, the map stretches.",
-            answer=lambda x, network: (_affine(x, network)[0], -_affine(x, network)[1]),
-        ),
+        *slips(r"""
+        the other direction: You wrote mu + sigma x. This is the way from noise to data; here x is data, and z is
+            wanted.
+            (x - mu) * torch.exp(-log_sigma) -> mu + torch.exp(log_sigma) * x ;;
+            -log_sigma.sum(-1) ->
+            log_sigma.sum(-1)
+            (x - mu) * torch.exp(-log_sigma) -> mu + torch.exp(log_sigma) * x
+        sign of the log-determinant: z is right. The sign of the log-determinant is flipped: where sigma is small, the
+            map stretches.
+            z, -log_sigma -> z, log_sigma
+    """),
         Misconception(
             name="log-scale used as scale",
             message="You divided by log_sigma. It is the *logarithm* of the scale, and may well be negative.",
-            answer=_with_scale(lambda log_sigma: log_sigma),
-            fits=lambda came, x, network: (
-                isinstance(came, tuple | list)
-                and len(came) == 2
-                and same(came[0], _with_scale(lambda log_sigma: log_sigma)(x, network)[0], 1e-4)
-            ),
+            edits=("* torch.exp(-log_sigma) -> / log_sigma ;; -log_sigma.sum -> -log_sigma.abs().log().sum",),
+            fits=_divided_by(lambda log_sigma: log_sigma),
         ),
         Misconception(
             name="divided by the variance",
             message="You divided by sigma squared. To make the spread one, divide by the standard deviation.",
-            answer=_with_scale(lambda log_sigma: (2 * log_sigma).exp()),
-            fits=lambda came, x, network: (
-                isinstance(came, tuple | list)
-                and len(came) == 2
-                and same(came[0], _with_scale(lambda log_sigma: (2 * log_sigma).exp())(x, network)[0], 1e-4)
-            ),
+            edits=("torch.exp(-log_sigma) -> torch.exp(-2 * log_sigma) ;; -log_sigma.sum -> -2 * log_sigma.sum",),
+            fits=_divided_by(lambda log_sigma: (2 * log_sigma).exp()),
         ),
-        Misconception(
-            name="one log-determinant a dimension",
-            message="z is right. The log-determinant of a point is *one* number: add up over the dimensions.",
-            answer=lambda x, network: (_affine(x, network)[0], -network(x)[1]),
-        ),
-        Misconception(
-            name="summed over the batch",
-            message="z is right. You summed the log-determinant over the batch, but each point has its own.",
-            answer=lambda x, network: (_affine(x, network)[0], _affine(x, network)[1].sum()),
-        ),
+        *slips(r"""
+        multiplied by sigma: You multiplied by sigma. To make the spread one, divide by it.
+            torch.exp(-log_sigma) -> torch.exp(log_sigma)
+        mu added: You added mu. To make the mean zero, take it away.
+            x - mu -> x + mu
+        mu left out: mu does not appear: it has to be taken away before the division.
+            (x - mu) -> x
+        mu taken away last: You divided first and took mu away afterwards. mu is in the units of x: take it away
+            first.
+            (x - mu) * torch.exp(-log_sigma) -> x * torch.exp(-log_sigma) - mu
+        sigma left out: sigma does not appear in z: the spread is not one.
+            * torch.exp(-log_sigma) ->
+        one log-determinant a dimension: z is right. The log-determinant of a point is *one* number: add up over the
+            dimensions.
+            -log_sigma.sum(-1) -> -log_sigma
+        summed over the batch: z is right. You summed the log-determinant over the batch, but each point has its own.
+            -log_sigma.sum(-1) -> -log_sigma.sum()
+        averaged: z is right. You took the mean over the dimensions: the logarithm of a product is the *sum* of the
+            logarithms.
+            -log_sigma.sum(-1) -> -log_sigma.mean(-1)
+        no logarithm: z is right. Your second is |det J| itself; its logarithm is asked for.
+            -log_sigma.sum(-1) -> torch.exp(-log_sigma.sum(-1))
+        exponentials added: z is right. You added up the slopes themselves; their logarithms are added.
+            -log_sigma.sum(-1) -> -torch.exp(log_sigma).sum(-1)
+            -log_sigma.sum(-1) -> torch.exp(-log_sigma).sum(-1)
+    """),
     ),
 )

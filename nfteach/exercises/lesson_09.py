@@ -12,8 +12,9 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from nfteach.exercises.autograd import log_abs_det_jacobian
-from nfteach.exercises.drawing import normal
+from nfteach.exercises.drawing import draw
 from nfteach.exercises.exercise import Exercise, Misconception
+from nfteach.exercises.mistakes import slips
 from nfteach.exercises.running import run
 from nfteach.flows import RNADE, Flow, Planar, RealNVP, Stack
 from nfteach.jacobian import ERRORS, JacobianReport, inspect_jacobian
@@ -337,15 +338,7 @@ def _radial_case(generator: torch.Generator, index: int) -> tuple[Tensor, Tensor
     D = 3 + index
     alpha = 0.5 + torch.rand((), generator=generator).item()
     share = 0.3 + 0.4 * torch.rand((), generator=generator).item()
-    return normal(generator, 4, D), normal(generator, D), alpha, alpha * (-share if index % 2 else 2 + share)
-
-
-def _radial_log_det(z: Tensor, z0: Tensor, alpha: float, beta: float) -> Tensor:
-    D = z.shape[-1]
-    r = (z - z0).norm(dim=-1)
-    c = 1 + beta / (alpha + r)
-    along = c - beta * r / (alpha + r) ** 2
-    return (D - 1) * torch.log(c) + torch.log(along)
+    return draw(generator, 4, D), draw(generator, D), alpha, alpha * (-share if index % 2 else 2 + share)
 
 
 def _radial_by_autograd(z: Tensor, z0: Tensor, alpha: float, beta: float) -> Tensor:
@@ -356,30 +349,21 @@ def _radial_by_autograd(z: Tensor, z0: Tensor, alpha: float, beta: float) -> Ten
     return log_abs_det_jacobian(layer, z)
 
 
-def _radially(across: Callable[[int], int], slope: int) -> Callable[..., Tensor]:
-    """The right formula with ``across(D)`` factors c, and ``slope`` times the term that the slope of h brings."""
-
-    def log_det(z: Tensor, z0: Tensor, alpha: float, beta: float) -> Tensor:
-        r = (z - z0).norm(dim=-1)
-        c = 1 + beta / (alpha + r)
-        return across(z.shape[-1]) * torch.log(c) + torch.log(torch.abs(c - slope * beta * r / (alpha + r) ** 2))
-
-    return log_det
-
-
-def _at_the_output(z: Tensor, z0: Tensor, alpha: float, beta: float) -> Tensor:
-    r = (z - z0).norm(dim=-1, keepdim=True)
-    return _radial_log_det(z + beta * (z - z0) / (alpha + r), z0, alpha, beta)
+def radial_log_det(z, z0, alpha, beta):
+    D = z.shape[-1]
+    r = (z - z0).norm(dim=-1)
+    c = 1 + beta / (alpha + r)
+    along = c - beta * r / (alpha + r) ** 2
+    return (D - 1) * torch.log(c) + torch.log(along)
 
 
 radial_log_det = Exercise(
     number="9.3",
     title="the log-det of a radial layer",
-    arguments=("z", "z0", "alpha", "beta"),
     returns=("log|det J|",),
     cases=_radial_case,
     truth=_radial_by_autograd,
-    answer=_radial_log_det,
+    answer=radial_log_det,
     reasoning=r"With $o = z - z_0$, $c = 1 + \beta h$ and $h = 1/(\alpha + r)$, the product rule gives "
     r"$J = c\,I + \beta\, h'\, o\, o^\top / r$, since $\partial r / \partial z = o / r$. The lemma: "
     r"$\det J = c^{D-1} (c + \beta h' o^\top o / r) = c^{D-1} (c + \beta h' r)$, and $h' = -1/(\alpha + r)^2$.",
@@ -389,49 +373,63 @@ radial_log_det = Exercise(
         r"$c = 1 + \beta / (\alpha + r)$.",
         r"By (4) there are $D - 1$ factors $c$, and one factor $c - \beta r / (\alpha + r)^2$.",
     ),
-    misconceptions=(
-        Misconception(
-            name="the same in all directions",
-            message="You stretch by c in all D directions. Towards and away from the centre, c itself changes on the "
-            "way.",
-            answer=_radially(lambda D: D - 1, 0),
-        ),
-        Misconception(
-            name="one factor c too many",
-            message="You have D factors c, and the one along the radius besides: that is D + 1 directions.",
-            answer=_radially(lambda D: D, 1),
-        ),
-        Misconception(
-            name="across counted once",
-            message="You count one direction across the radius. In D dimensions there are more.",
-            answer=_radially(lambda D: 1, 1),
-        ),
-        Misconception(
-            name="slope with the wrong sign",
-            message="The slope of 1 / (alpha + r) is negative. In your formula it is positive.",
-            answer=_radially(lambda D: D - 1, -1),
-        ),
-        Misconception(
-            name="at the output",
-            message="You take r at the layer's output. The log-det belongs to its input z.",
-            answer=_at_the_output,
-        ),
-        Misconception(
-            name="sign flipped",
-            message="The sign is flipped: this is the log-determinant of the inverse.",
-            answer=lambda *given: -_radial_log_det(*given),
-        ),
-        Misconception(
-            name="summed over the batch",
-            message="You summed over the batch. Each point has a log-determinant of its own.",
-            answer=lambda *given: _radial_log_det(*given).sum(),
-        ),
-        Misconception(
-            name="no logarithm",
-            message="That is det J. Its logarithm is asked for.",
-            answer=lambda *given: _radial_log_det(*given).exp(),
-        ),
-    ),
+    misconceptions=slips(r"""
+        the same in all directions: You stretch by c in all D directions. Towards and away from the centre, c itself
+            changes on the way.
+            c - beta * r / (alpha + r) ** 2 -> c
+            along = c - beta * r / (alpha + r) ** 2 -> along = torch.ones_like(c) ;; (D - 1) -> D
+        one factor c too many: You have D factors c, and the one along the radius besides: that is D + 1 directions.
+            (D - 1) -> D
+        across counted once: You count one direction across the radius. In D dimensions there are more.
+            (D - 1) * torch.log(c) -> torch.log(c)
+        along the radius left out: The factor along the radius is missing. There are D - 1 directions across it, and
+            that one.
+            + torch.log(along) ->
+        across left out: The factors across the radius are missing. There are D - 1 directions in which points move by
+            c.
+            (D - 1) * torch.log(c) + torch.log(along) -> torch.log(along)
+        slope with the wrong sign: The slope of 1 / (alpha + r) is negative. In your formula it is positive.
+            c - beta -> c + beta
+        slope without the square: The slope of 1 / (alpha + r) has the square of alpha + r below it.
+            (alpha + r) ** 2 -> (alpha + r)
+        slope without r: In the factor along the radius r is missing: o^T o / r = r.
+            beta * r / -> beta /
+        slope times the square of r: In the factor along the radius stands r once: o^T o is r squared, and is divided
+            by r.
+            beta * r / -> beta * r**2 /
+        slope without beta: In the factor along the radius beta is missing: it multiplies h, so it multiplies its
+            slope.
+            c - beta * r / -> c - r /
+        slope alone: Along the radius stands c *plus* what its change adds. Yours has the change alone, or 1 for c.
+            c - beta * r / (alpha + r) ** 2 -> 1 - beta * r / (alpha + r) ** 2
+            c - beta * r / (alpha + r) ** 2 -> torch.abs(beta * r / (alpha + r) ** 2)
+        c without its 1: c is 1 + beta h: the layer adds to z. Where is the 1?
+            c = 1 + -> c =
+        c without alpha: alpha is missing below: h = 1 / (alpha + r).
+            1 + beta / (alpha + r) -> 1 + beta / r
+        squared distance: r is the distance itself, and yours is its square.
+            .norm(dim=-1) -> .square().sum(-1)
+        another distance: r is the Euclidean distance, the root of the sum of squares.
+            .norm(dim=-1) -> .abs().sum(-1)
+            .norm(dim=-1) -> .abs().amax(-1)
+        distance from the origin: You measured r from the origin. The centre of the layer is z0.
+            (z - z0).norm -> z.norm
+        one distance for the batch: You took one distance for the whole batch. Each point has its own.
+            .norm(dim=-1) -> .norm()
+        at the output: You take r at the layer's output. The log-det belongs to its input z.
+            c = -> \n    z = z + beta * (z - z0) / (alpha + r)[:, None]\n    r = (z - z0).norm(dim=-1)\n    c =
+        sign flipped: The sign is flipped: this is the log-determinant of the inverse.
+            return (D -> return -(D ;; + torch.log -> - torch.log
+        factors added: You added the factors, or multiplied logarithms. The logarithm of a product is the sum of
+            logarithms.
+            (D - 1) * torch.log(c) + torch.log(along) -> torch.log((D - 1) * c + along)
+            torch.log(c) + torch.log -> torch.log(c) * torch.log
+        summed over the batch: You summed over the batch. Each point has a log-determinant of its own.
+            return (D - 1) * torch.log(c) + torch.log(along) ->
+            return ((D - 1) * torch.log(c) + torch.log(along)).sum()
+        no logarithm: That is det J. Its logarithm is asked for.
+            (D - 1) * torch.log(c) + torch.log(along) -> c ** (D - 1) * along
+    """),
 )
 
 
