@@ -266,7 +266,7 @@ class Task:
                     return one
             elif self._makes(one.answer, came, truths, cases, tolerance):
                 return one
-        for one, other, both in pairs(self.misconceptions, self.answer):
+        for one, other, both in pairs(self.misconceptions, self.answer) if _tells(came) else ():
             if self._makes(both, came, truths, cases, tolerance):
                 message = f"Two things at once. {one.message} And: {other.message}"
                 return Misconception(name=f"{one.name}; {other.name}", message=message)
@@ -391,6 +391,14 @@ def _agree(one: _Outcome, other: _Outcome, tolerance: float) -> bool:
     if one.parts is None or other.parts is None:
         return False
     return all(is_close(a, b, tolerance) for a, b in zip(one.parts, other.parts, strict=True))
+
+
+def _tells(came: Sequence[_Outcome]) -> bool:
+    """Return whether an answer is so special that two mistakes agree with it for no other reason than being made."""
+    numbers = [part.detach().double().flatten() for one in came for part in one.parts or ()]
+    everything = torch.cat(numbers) if numbers else torch.zeros(0)
+    real = everything[everything.isfinite() & (everything != everything.round())]
+    return len(real) > 2 or len(everything) > 30
 
 
 def _same_gradient(one: _Outcome, other: _Outcome, tolerance: float) -> bool:

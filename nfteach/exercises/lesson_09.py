@@ -28,7 +28,7 @@ __all__ = ["diagnosis", "gallery", "passes", "radial_log_det", "your_layer"]
 
 
 def _exhibit(name: str) -> tuple[nn.Module, Tensor]:
-    """A broken layer of the house of horrors, away from its initial parameters, and points to look at."""
+    """Return a broken layer of the house of horrors, away from its initial parameters, and points to look at."""
     layer, x = EXHIBITS[name].broken(), EXHIBITS[name].x
     if EXHIBITS[name].perturb:
         generator = torch.Generator().manual_seed(7)
@@ -52,7 +52,7 @@ gallery: dict[str, tuple[nn.Module, Tensor]] = {letter: _exhibit(name) for lette
 
 
 def _found(letter: str) -> frozenset[str]:
-    """The codes of the errors that the inspector finds in a layer of the gallery, as it is now."""
+    """Return the codes of the errors that the inspector finds in a layer of the gallery, as it is now."""
     layer, x = gallery[letter]
     state = tuple(value.detach().double().numpy().tobytes() for value in layer.state_dict().values())
     return _inspected(layer, x, state)
@@ -63,7 +63,7 @@ def _inspected(layer: nn.Module, x: Tensor, state: tuple[bytes, ...]) -> frozens
     return frozenset(one.code for one in inspect_jacobian(layer, x).findings if one.severity == "error")
 
 
-def _diagnose(name: str) -> str:
+def diagnose(name):
     words = {
         "A": "determinant-changes-sign",
         "B": "inverse-wrong",
@@ -89,7 +89,7 @@ def _wrong_word(word: Any, name: str) -> str:
 
 
 def _mistaken_for(word: str, *true: str) -> Callable[[Any, str], bool]:
-    """Whether an answer is right, or takes one of the true diagnoses, or any if none is named, for ``word``."""
+    """Return a function that is true of answers that are right, or take a true diagnosis, or any of them, for a word."""
 
     def fits(came: Any, name: str) -> bool:
         found = _found(name)
@@ -100,7 +100,7 @@ def _mistaken_for(word: str, *true: str) -> Callable[[Any, str], bool]:
 
 
 def _instead(word: str, *true: str) -> Callable[[str], str]:
-    return lambda name: word if not true or _diagnose(name) in true else _diagnose(name)
+    return lambda name: word if not true or diagnose(name) in true else diagnose(name)
 
 
 def _confusion(name: str, message: str, word: str, *true: str) -> Misconception:
@@ -110,11 +110,10 @@ def _confusion(name: str, message: str, word: str, *true: str) -> Misconception:
 diagnosis = Exercise(
     number="9.1",
     title="six broken layers",
-    arguments=("name",),
     returns=("the word",),
     cases=lambda generator, index: (sorted(gallery)[index],),
     truth=lambda name: None,
-    answer=_diagnose,
+    answer=diagnose,
     judge=_wrong_word,
     tries=len(_HUNG),
     reasoning="A divides by the norm of w, not by its square, so w.u_hat may lie below -1: the map folds, and only the "
@@ -174,26 +173,26 @@ diagnosis = Exercise(
 # ---- 9.2 ---------------------------------------------------------------------------------------------------------
 
 
-class _Count(TorchFunctionMode):
-    """Counts how often a function of torch is called."""
+class _Watch(TorchFunctionMode):
+    """A list of the functions of torch that are called."""
 
-    def __init__(self, function: Callable[..., Tensor]) -> None:
+    def __init__(self) -> None:
         super().__init__()
-        self.function, self.calls = function, 0
+        self.seen: list[Any] = []
 
     def __torch_function__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        self.calls += function is self.function
+        self.seen.append(function)
         return function(*args, **(kwargs or {}))
 
 
 def _calls(function: Callable[..., Tensor], work: Callable[[], Any]) -> int:
-    with torch.no_grad(), _Count(function) as count:
+    with torch.no_grad(), _Watch() as watch:
         work()
-    return count.calls
+    return watch.seen.count(function)
 
 
 def _halved(layer: Planar, x: Tensor, halvings: int) -> Tensor:
-    """z with layer(z) = x, by that many halvings, each of which asks h once; the last answer is used again."""
+    """Return z with layer(z) = x, by that many halvings, each of which calls h once; the last value is used again."""
     wx, wu = x @ layer.w, layer.w @ layer.u_hat()
     low, high = wx - wu.abs(), wx + wu.abs()
     for _ in range(halvings):
@@ -215,7 +214,7 @@ def _counted_rnade(D: int) -> tuple[int, int]:
 
 @lru_cache(maxsize=64)
 def _counted_planar(K: int, S: int) -> tuple[int, int]:
-    """In two dimensions: more would change the numbers inside, not how many there are."""
+    """Count in two dimensions: more would change the numbers inside, not how many there are."""
     with seeded(0):
         layers, x = [Planar(2) for _ in range(K)], torch.randn(1, 2)
 
@@ -239,7 +238,7 @@ def _sizes(generator: torch.Generator, index: int) -> tuple[int, int, int]:
     return D + index % 2, K, (20, 40, 60)[int(torch.randint(3, (), generator=generator))]
 
 
-def _passes(D: int, K: int, S: int) -> tuple[tuple[int, int], ...]:
+def price(D, K, S):
     rnade = (1, D)
     planar = (K * S, K)
     realnvp = (K, K)
@@ -256,10 +255,10 @@ def _price(came: Any, part: int) -> list[float] | None:
 def _mispriced(
     name: str, message: str, *slips: tuple[int, Callable[[int, int, int], tuple[int, int]]]
 ) -> Misconception:
-    """A wrong price of one model, whatever was said of the others; or one of several such prices."""
+    """Return a wrong price of one model, whatever those of the others are; or one of several such prices."""
 
     def answer(D: int, K: int, S: int) -> tuple[tuple[int, int], ...]:
-        right = list(_passes(D, K, S))
+        right = list(price(D, K, S))
         for part, wrong in slips:
             right[part] = wrong(D, K, S)
         return tuple(right)
@@ -273,13 +272,12 @@ def _mispriced(
 passes = Exercise(
     number="9.2",
     title="the price of both directions",
-    arguments=("D", "K", "S"),
     returns=("the RNADE's (density, sampling)", "the planar stack's", "the RealNVP's"),
     cases=_sizes,
     truth=lambda D, K, S: tuple(
-        torch.tensor(price) for price in (_counted_rnade(D), _counted_planar(K, S), _counted_realnvp(D, K))
+        torch.tensor(one) for one in (_counted_rnade(D), _counted_planar(K, S), _counted_realnvp(D, K))
     ),
-    answer=_passes,
+    answer=price,
     reasoning="RNADE: the density knows all of x, so all conditionals are computed at once; a sample's dimension d has "
     "to wait for those before it. Planar, z to x: a sample asks each layer's h once; the density has to find z, and "
     "each of the K searches asks h S times. RealNVP: each coupling runs its network once, in either direction.",
@@ -334,7 +332,7 @@ passes = Exercise(
 
 
 def _radial_case(generator: torch.Generator, index: int) -> tuple[Tensor, Tensor, float, float]:
-    """z (B, D), z0 (D,), alpha > 0, and beta > -alpha of either sign."""
+    """Draw z (B, D), z0 (D,), alpha > 0, and beta > -alpha of either sign."""
     D = 3 + index
     alpha = 0.5 + torch.rand((), generator=generator).item()
     share = 0.3 + 0.4 * torch.rand((), generator=generator).item()
@@ -437,14 +435,23 @@ radial_log_det = Exercise(
 
 
 class _Look(NamedTuple):
-    """A layer with its parameters moved, as the inspector sees it, and the parameters that no gradient reaches."""
+    """A layer with its parameters moved, as the inspector sees it.
+
+    Attributes:
+        layer: as it was made.
+        report: of the inspector.
+        unreached: the parameters that no gradient reaches.
+        eliminates: whether the layer computes the determinant of a matrix, or its inverse.
+    """
 
     layer: Any
     report: JacobianReport
     unreached: list[str]
+    eliminates: bool
 
 
-_looks: list[_Look] = []  # the last few: the judge and the misconceptions ask about the same layers
+_looks: list[_Look] = []  # the last few: the judge and the misconceptions look at the same layers
+_ELIMINATIONS = {"det", "slogdet", "logdet", "inv", "pinv", "lu", "lu_factor", "qr", "svd", "eig", "eigvals", "solve"}
 
 
 def _look(layer: nn.Module, dim: int) -> _Look:
@@ -463,11 +470,14 @@ def _moved_and_inspected(layer: nn.Module, dim: int) -> _Look:
             parameter += torch.randn_like(parameter) * max(float(size), 0.5) / 2
     dtype = next((parameter.dtype for parameter in moved.parameters()), torch.get_default_dtype())
     x = torch.randn(8, dim).to(dtype)
-    return _Look(layer, inspect_jacobian(moved, x), _unreached(moved, x))
+    with _Watch() as watch:
+        unreached = _unreached(moved, x)
+    names = {getattr(function, "__name__", "").removeprefix("linalg_") for function in watch.seen}
+    return _Look(layer, inspect_jacobian(moved, x), unreached, bool(names & _ELIMINATIONS))
 
 
 def _unreached(layer: nn.Module, x: Tensor) -> list[str]:
-    """The parameters that the loss of maximum likelihood does not depend on."""
+    """Return the parameters that the loss of maximum likelihood does not depend on."""
     out = layer.call_and_ladj(x) if isinstance(layer, Flow) else layer(x)
     named = dict(layer.named_parameters())
     if not isinstance(out, tuple) or not named:
@@ -479,7 +489,7 @@ def _unreached(layer: nn.Module, x: Tensor) -> list[str]:
     return [name for name, grad in zip(named, gradients, strict=True) if grad is None or not grad.any()]
 
 
-def _make_layer(dim: int) -> Flow:
+def make_layer(dim):
     class Chain(Flow):
         """y_1 = x_1, y_i = x_i exp(tanh(a_i x_{i-1})) + b_i sin(x_{i-1}): each dimension listens to the one before."""
 
@@ -505,14 +515,15 @@ def _make_layer(dim: int) -> Flow:
 
 
 def _unfit(came: Any, dim: int) -> str:
-    """What is wrong with a layer of the learner's own, in a sentence; empty if nothing is."""
+    """Return what is wrong with a layer of the learner's own, in a sentence; empty if nothing is."""
     if isinstance(came, type):
         return "Return a layer, not its class: call it, as in `return MyLayer(dim)`."
     if not isinstance(came, nn.Module):
         return f"Return a layer, a `Flow` or an `nn.Module`; what came is a {type(came).__name__}."
-    if type(came).__module__.startswith("nfteach.flows"):
-        return f"{type(came).__name__} is the package's own. Write a class of your own; one layer, no stack."
-    report, unreached = _look(came, dim)[1:]
+    written = getattr(type(came), "call_and_ladj", type(came).forward)
+    if written.__module__.startswith(("nfteach.flows", "torch.")) or type(came).__name__ == "BentCoupling":
+        return f"What {type(came).__name__} computes is not your own. Write a class of your own; one layer, no stack."
+    _, report, unreached, eliminates = _look(came, dim)
     for finding in report.findings:
         if finding.severity == "error":
             return f"In {dim} dimensions, with its parameters moved, `inspect_jacobian` finds: {finding}"
@@ -522,8 +533,8 @@ def _unfit(came: Any, dim: int) -> str:
         return "The layer has no inverse: write `inverse_and_ladj(y)`, or `inverse(y)` for an `nn.Module`."
     if report.structure.name in ("identity", "diagonal", "permutation", "orthogonal"):
         return f"J is {report.structure.name}: such a layer can be had for nothing, and cannot do much."
-    if report.structure.name == "dense":
-        return "J is dense, with no structure that the inspector knows: its determinant would cost O(D^3)."
+    if report.structure.name == "dense" and eliminates:
+        return "J is dense, and its determinant is found by elimination, O(D^3)."
     if not list(came.parameters()):
         return "The layer has no parameters: there is nothing to train."
     return f"No gradient of the loss reaches {', '.join(unreached)}: training would not move it." if unreached else ""
@@ -543,12 +554,19 @@ def _with_structure(*names: str) -> Callable[[Any, int], bool]:
     return fits
 
 
+def _at_what_cost(answer: Callable[[int], Any]) -> str:
+    """Remark on a layer whose structure has no name."""
+    if _look(answer(4), 4).report.structure.name != "dense":
+        return ""
+    return "The inspector has no name for the structure of J. Can you say what its determinant costs in D dimensions?"
+
+
 class _Slip(Flow):
     """The right layer with a slip of a kind."""
 
     def __init__(self, dim: int, kind: str) -> None:
         super().__init__(dim)
-        self.right, self.kind = _make_layer(dim), kind
+        self.right, self.kind = make_layer(dim), kind
         self.W = nn.Parameter(torch.eye(dim) + 0.2 * torch.randn(dim, dim)) if kind == "dense" else None
         self.s = nn.Parameter(torch.randn(dim)) if kind in ("diagonal", "cut") else None
 
@@ -581,13 +599,13 @@ def _slip(kind: str) -> Callable[[int], Flow]:
 your_layer = Exercise(
     number="9.4",
     title="a layer of your own",
-    arguments=("dim",),
     returns=("the layer",),
-    cases=lambda generator, index: (3 + 2 * index,),
+    cases=lambda generator, index: (2 + index,),
     truth=lambda dim: None,
-    answer=_make_layer,
+    answer=make_layer,
     judge=_unfit,
-    tries=2,
+    tries=3,
+    remark=_at_what_cost,
     reasoning="Dimension i looks at dimension i - 1 and itself only, so J is lower triangular, and its diagonal is 1, "
     "exp(s_2), ..., exp(s_D): the log-det is the sum of s, whatever a, b and the sine do below the diagonal. The way "
     "back begins with x_1 = y_1, and then knows what each s and each sine were.",
@@ -627,7 +645,7 @@ your_layer = Exercise(
             name="dense",
             message="J is dense. In D dimensions its determinant takes elimination, O(D^3): which entries could be 0?",
             answer=_slip("dense"),
-            fits=_with_structure("dense"),
+            fits=lambda came, dim: _with_structure("dense")(came, dim) and _look(came, dim).eliminates,
         ),
         Misconception(
             name="parameters not reached",

@@ -47,6 +47,7 @@ class _Worker(threading.Thread):
 
     def __init__(self, answer: Callable[..., Any], arguments: tuple[Any, ...]) -> None:
         super().__init__(name="exercise", daemon=True)
+        self.ended = threading.Event()  # a join that is interrupted takes the thread for dead
         self.answer, self.arguments = answer, arguments
         self.value: Any = None
         self.error: BaseException | None = None
@@ -56,31 +57,32 @@ class _Worker(threading.Thread):
             self.value = self.answer(*self.arguments)
         except BaseException as error:  # an exit or an interrupt in the answer must not end the kernel
             self.error = error
+        finally:
+            self.ended.set()
 
     def wait(self, seconds: float) -> bool:
         """Wait until the answer returns; return False if it takes longer than that. Imports do not count."""
         spent, step, before = 0.0, 0.001, time.monotonic()
-        while self.is_alive():
-            self.join(step)
+        while not self.ended.wait(step):
             now = time.monotonic()
             if not self._imports():
                 spent += now - before
                 if spent > seconds:
-                    return not self.is_alive()
+                    return self.ended.is_set()
             before, step = now, min(2 * step, 0.02)
         return True
 
     def stop(self) -> bool:
         """End the thread, but never in the middle of an import; return False if it does not end."""
         end = time.monotonic() + _STUBBORN
-        while self.is_alive() and time.monotonic() < end:
+        while not self.ended.is_set() and time.monotonic() < end:
             if self._imports():
                 end = time.monotonic() + _STUBBORN
             else:
                 error = ctypes.py_object(_TooLong)
                 ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(self.ident), error)
-            self.join(0.05)
-        return not self.is_alive()
+            self.ended.wait(0.05)
+        return self.ended.is_set()
 
     def _imports(self) -> bool:
         frame: FrameType | None = sys._current_frames().get(self.ident)
