@@ -1,4 +1,4 @@
-"""An exercise: what is asked, how an answer is judged, its hints and its solution."""
+"""Exercises: a task, the calls with which a learner hands in an answer and gets help, and the solution."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Exercise(Task):
         number: such as "4.2": lesson and place in it.
         title: what is to be written, in a few words.
         reasoning: why, in Markdown.
-        hints: in Markdown, each says more than the one before.
+        hints: in Markdown, each with more than the one before.
         optional: whether the lesson goes on without it.
 
     The other arguments are those of :class:`~nfteach.exercises.judging.Task`.
@@ -78,7 +78,7 @@ class Exercise(Task):
         """Judge an answer, remember the result for ``progress()``, and show it.
 
         Args:
-            answer: the function, or the value, that was asked for.
+            answer: the function, or the value, that the exercise requires.
 
         Returns:
             The verdict; no error is ever raised for a wrong answer, so that *Run All* goes on.
@@ -91,9 +91,9 @@ class Exercise(Task):
         """Return the verdict on an answer, without remembering it.
 
         Args:
-            answer: the function, or the value, that was asked for.
-            seed: of the inputs, and of what the answer draws itself; by default fresh ones. The generators of PyTorch,
-                NumPy and Python are left as they were.
+            answer: the function, or the value, that the exercise requires.
+            seed: a seed for the inputs, and for what the answer draws itself; by default a fresh one. The generators of
+                PyTorch, NumPy and Python are left as they were.
         """
         seed = secrets.randbits(31) if seed is None else seed
         found = self.judgement(answer, seed)
@@ -106,7 +106,7 @@ class Exercise(Task):
         return Verdict(self.number, self.title, found.state, found.message, found.misconception, help_)
 
     def hint(self) -> Note:
-        """Return the next hint; each says more than the one before."""
+        """Return the next hint; each gives more than the one before."""
         seen = Record(self.number).hint(len(self.hints))
         return Note(f"Hint {seen} of {len(self.hints)} for exercise {self.number}", self.hints[seen - 1])
 
@@ -116,7 +116,7 @@ class Exercise(Task):
         return Note(f"Solution of exercise {self.number}", self.solution_in_words())
 
     def solution_in_words(self) -> str:
-        """The code of the lesson's solution and the reasoning, in Markdown."""
+        """Return the code of the lesson's solution and the reasoning, in Markdown."""
         return f"```python\n{_source(self.answer).rstrip()}\n```\n\n{self.reasoning}"
 
     def inputs(self) -> tuple[Any, ...]:

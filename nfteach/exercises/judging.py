@@ -52,7 +52,7 @@ class _Outcome:
     Attributes:
         value: what was returned.
         parts: the value as tensors of the expected form; None where it has another.
-        gradient: of the sum of all parts, with respect to what a training would move; None if there is none.
+        gradient: the gradient of the sum of all parts, with respect to what a training would move; or None.
         spent: whether ``backward()`` was called already.
         changed: the names of the arguments that the call changed.
     """
@@ -66,13 +66,13 @@ class _Outcome:
 
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class Task:
-    """What is asked for, and how an answer is judged.
+    """A function to write, and the ways in which an answer is judged.
 
     An answer is tried on fresh random inputs, never the same twice, and compared with ``truth``, which shares no code
     with the right answer: autograd, a plain loop, quadrature.
 
     Args:
-        arguments: the names of the function's arguments, by default those of ``answer``; empty if a value is asked for.
+        arguments: the names of the function's arguments, by default those of ``answer``; empty if a value is due.
         returns: the names of the returned things, for messages.
         cases: ``cases(generator, index)`` makes the arguments of the index-th try, from 0.
         truth: the right answer, from the same arguments.
@@ -113,8 +113,8 @@ class Task:
         """Judge an answer, in a clean state of the process, which is afterwards as it was before.
 
         Args:
-            answer: the function, or the value, that was asked for.
-            seed: of the inputs, and of what the answer draws itself.
+            answer: the function, or the value, that the task requires.
+            seed: a seed for the inputs, and for what the answer draws itself.
         """
         try:
             if is_untouched(answer):
@@ -213,7 +213,7 @@ class Task:
         return Judgement(State.NOT_YET, f"{said}{others if right else ''}{given}", inputs=inputs)
 
     def _right(self, answer: Any, changed: Sequence[str], cases: Sequence[tuple[Any, ...]]) -> Judgement:
-        """Return the judgement on an answer with right values; what it did to its arguments counts as well."""
+        """Return the judgement on an answer with right values; changes of its arguments count as well."""
         case = dict(zip(self.arguments, cases[0], strict=True))
         spoilt = [name for name in changed if name in self.keeps or isinstance(case[name], nn.Module)]
         if spoilt:

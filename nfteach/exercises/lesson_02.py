@@ -381,7 +381,7 @@ def _samples_by_hand(u: Tensor, *nade: Tensor) -> Tensor:
 
 
 def _not_binary(came: object, u: Tensor, *nade: Tensor) -> bool:
-    """Recognise probabilities in place of pixels, however they came about."""
+    """Return whether there are probabilities in place of pixels."""
     if not isinstance(came, Tensor) or came.shape != u.shape:
         return False
     return bool(((came >= 0) & (came <= 1)).all() and ((came > 0) & (came < 1)).any())

@@ -159,7 +159,7 @@ def _ladj_by_elimination(J: Tensor) -> Tensor:
 
 
 def _without_absolute_value(came: object, J: Tensor) -> bool:
-    """Recognise NaN at points with a negative entry, at least where det J is negative, and right numbers elsewhere."""
+    """Find NaN at points with a negative entry, at least where det J is negative, and right numbers elsewhere."""
     if not isinstance(came, Tensor) or came.shape != J.shape[:1]:
         return False
     right, nan = _ladj_by_elimination(J), came.isnan()

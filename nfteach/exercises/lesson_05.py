@@ -1,4 +1,4 @@
-"""Lesson 05, planar flows as posteriors: the free energy, modes, both divergences, the mean-field optimum."""
+"""Lesson 05, planar posteriors: the free energy, modes, both divergences, the mean-field optimum."""
 
 from __future__ import annotations
 
@@ -165,7 +165,7 @@ def _mixture_on_a_grid(generator: torch.Generator, index: int) -> tuple[Tensor]:
 
 
 def _by_climbing(density: Tensor) -> int:
-    """Climb from every cell to the highest neighbour until none is higher; count the tops that are not on the edge."""
+    """Walk from every cell to the highest neighbour until none is higher; count the tops that are not on the edge."""
     values = density.numpy()
     rows, columns = values.shape
     padded = np.pad(values, 1, constant_values=-1.0)

@@ -1,4 +1,4 @@
-"""Lesson 06, the coupling layer: forward, inverse, the log-determinant, the blocks of its Jacobian."""
+"""Lesson 06, RealNVP coupling: forward, inverse, the log-determinant, the blocks of its Jacobian."""
 
 from __future__ import annotations
 
@@ -89,6 +89,7 @@ def coupling_forward(x, mask, s, t):
 forward = Exercise(
     number="6.1",
     title="forward",
+    keeps=("x",),
     returns=("y",),
     cases=_coupling,
     truth=_entry_by_entry,

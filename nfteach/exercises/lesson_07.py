@@ -1,4 +1,4 @@
-"""Lesson 07, stacks of couplings: masks, the composed log-determinant, the filament, batch normalisation."""
+"""Lesson 07, stacking couplings: masks, the composed log-determinant, the filament, batch normalisation."""
 
 from __future__ import annotations
 
@@ -338,7 +338,7 @@ filament = Exercise(
 
 
 def _normalised(generator: torch.Generator, index: int) -> tuple[Tensor, Tensor, Tensor, float]:
-    """Draw x (B, D), gamma (D,) of both signs, var (D,) small and large, and an eps that can be seen beside them.
+    """Draw x (B, D), gamma (D,) of both signs, var (D,) small and large, and an eps that can be seen next to them.
 
     B is D + 2: were it D, an answer for each dimension would have the right shape.
     """

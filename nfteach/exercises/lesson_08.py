@@ -1,4 +1,4 @@
-"""Lesson 08, RealNVP on images: bits per dimension, the logit's log-det, squeezing and back, factoring out."""
+"""Lesson 08, RealNVP images: bits per dimension, the logit's log-det, squeezing and back, factoring out."""
 
 from __future__ import annotations
 
@@ -355,7 +355,7 @@ unsqueeze = Exercise(
 class _Scale:
     """The map y_i = a x_i + b tanh(x_i) + c x_(i - 1), in any number of dimensions, with its log-det."""
 
-    __name__ = "function"  # what messages call it
+    __name__ = "function"  # the name in messages
 
     def __init__(self, a: float, b: float, c: float) -> None:
         self.a, self.b, self.c = a, b, c

@@ -89,7 +89,7 @@ def _wrong_word(word: Any, name: str) -> str:
 
 
 def _mistaken_for(word: str, *true: str) -> Callable[[Any, str], bool]:
-    """Return a function that is true of answers that are right, or take a true diagnosis, or any of them, for a word."""
+    """Return a function that is true of answers that are right, or take a true diagnosis, or any one, for a word."""
 
     def fits(came: Any, name: str) -> bool:
         found = _found(name)
@@ -439,7 +439,7 @@ class _Look(NamedTuple):
 
     Attributes:
         layer: as it was made.
-        report: of the inspector.
+        report: the report of the inspector.
         unreached: the parameters that no gradient reaches.
         eliminates: whether the layer computes the determinant of a matrix, or its inverse.
     """
@@ -521,7 +521,7 @@ def _unfit(came: Any, dim: int) -> str:
     if not isinstance(came, nn.Module):
         return f"Return a layer, a `Flow` or an `nn.Module`; what came is a {type(came).__name__}."
     written = getattr(type(came), "call_and_ladj", type(came).forward)
-    if written.__module__.startswith(("nfteach.flows", "torch.")) or type(came).__name__ == "BentCoupling":
+    if (written.__module__ or "").startswith(("nfteach.flows", "torch.")) or type(came).__name__ == "BentCoupling":
         return f"What {type(came).__name__} computes is not your own. Write a class of your own; one layer, no stack."
     _, report, unreached, eliminates = _look(came, dim)
     for finding in report.findings:

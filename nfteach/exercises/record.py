@@ -1,4 +1,4 @@
-"""What a learner has done so far, kept in a folder of the learner's own."""
+"""The record of a learner's work, kept in a folder of the learner's own."""
 
 from __future__ import annotations
 
@@ -17,28 +17,28 @@ __all__ = ["Record", "progress_folder"]
 
 
 def progress_folder() -> Path:
-    """Where progress is kept: the folder that the environment variable NFTEACH_PROGRESS names, else one in the user's
-    folder for data."""
+    """Return the folder of the records: the one that the environment variable NFTEACH_PROGRESS names, else one in the
+    user's folder for data."""
     named = os.environ.get("NFTEACH_PROGRESS")
     return Path(named) if named else platformdirs.user_data_path("nfteach") / "progress"
 
 
 class Record:
-    """What is known of one exercise, kept in a file of its own: two notebooks at work do not overwrite each other.
+    """The record of one exercise, kept in a file of its own: two notebooks at work do not overwrite each other.
 
     It is written back at once, so that a kernel may end at any time. What is right stays right, whatever is tried
-    later. A file that can't be read is kept beside the new one under another name. Where nothing can be written,
+    later. A file that can't be read is kept next to the new one under another name. Where nothing can be written,
     exercises are judged all the same.
 
     Args:
-        number: of the exercise, such as "4.2".
+        number: the number of the exercise, such as "4.2".
     """
 
     def __init__(self, number: str) -> None:
         self.path = progress_folder() / f"{number}.json"
 
     def read(self) -> dict[str, Any]:
-        """The ``state``, ``tries``, ``hints`` seen, and whether the ``solution`` was."""
+        """Return the ``state``, ``tries``, ``hints`` seen, and whether the ``solution`` was."""
         return {"state": State.NOT_ATTEMPTED.value, "tries": 0, "hints": 0, "solution": False, **self._stored()}
 
     def note(self, state: State) -> None:
@@ -50,7 +50,7 @@ class Record:
         self._write(known | {"state": State.RIGHT.value if right else state.value, "tries": known["tries"] + 1})
 
     def hint(self, most: int) -> int:
-        """Which hint is next, counted from 1; the last one again when all were seen."""
+        """Return the number of the next hint, counted from 1; the last one again when all were seen."""
         known = self.read()
         known["hints"] = min(known["hints"] + 1, most)
         self._write(known)
@@ -73,7 +73,7 @@ class Record:
         return known
 
     def _write(self, known: dict[str, Any]) -> None:
-        """The whole file anew, put in its place in one step: never half a file."""
+        """Write the whole file anew, and put it in its place in one step: never half a file."""
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             with tempfile.NamedTemporaryFile(

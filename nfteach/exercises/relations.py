@@ -20,7 +20,7 @@ __all__ = ["relation", "twisted"]
 Cases = Sequence[Tensor]
 Map = Callable[[Tensor], Tensor]
 
-# What was done to the right numbers, and the map that would have done it. "It" is the name of what is returned.
+# Sentence -> the map that makes such an answer of the right one. "It" is the name of the returned thing.
 _VALUES: dict[str, Map] = {
     "{it} is right but for its sign, which is flipped": torch.neg,
     "{it} is right, but in another unit: the logarithm is to base 2": lambda t: t / math.log(2),
@@ -90,7 +90,7 @@ def twisted(came: Sequence[Cases], mistaken: Sequence[Cases], names: Sequence[st
 
 
 def _exact(came: Cases, truth: Cases, tolerance: float) -> Iterator[str]:
-    """Yield the relations that say what was done, from right numbers to these."""
+    """Yield the relations that name a step from the right numbers to these."""
     if _all_close(came, truth, tolerance):
         return
     for sentence, change in _all(_VALUES, _SUMS, _PLACES):
@@ -111,7 +111,7 @@ def _exact(came: Cases, truth: Cases, tolerance: float) -> Iterator[str]:
 
 
 def _vague(came: Cases, truth: Cases, tolerance: float) -> Iterator[str]:
-    """Yield relations between numbers of the same shape that leave open what was done, most telling first."""
+    """Yield relations between numbers of the same shape that leave open what was done, the closest first."""
     pairs = [(c.detach().double(), t.detach().double()) for c, t in zip(came, truth, strict=True)]
     if any(c.shape != t.shape for c, t in pairs):
         return

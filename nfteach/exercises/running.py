@@ -26,7 +26,7 @@ _CLASHES = ("same dtype", "source and destination dtypes match", "expected scala
 
 
 class Refused(Exception):
-    """Code that returned no answer; the message tells the learner why.
+    """Code that returned no answer; the message gives the learner the reason.
 
     Args:
         message: for the learner.
@@ -74,14 +74,20 @@ class _Worker(threading.Thread):
 
     def stop(self) -> bool:
         """End the thread, but never in the middle of an import; return False if it does not end."""
-        end = time.monotonic() + _STUBBORN
-        while not self.ended.is_set() and time.monotonic() < end:
-            if self._imports():
-                end = time.monotonic() + _STUBBORN
-            else:
-                error = ctypes.py_object(_TooLong)
-                ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(self.ident), error)
-            self.ended.wait(0.05)
+        end, step, interval = time.monotonic() + _STUBBORN, 0.05, sys.getswitchinterval()
+        # Code that catches everything is hit outside of its `try` as well, if threads take turns often enough.
+        sys.setswitchinterval(1e-5)
+        try:
+            while not self.ended.is_set() and time.monotonic() < end:
+                if self._imports():
+                    end = time.monotonic() + _STUBBORN
+                else:
+                    error = ctypes.py_object(_TooLong)
+                    ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(self.ident), error)
+                self.ended.wait(step)
+                step = 1e-5
+        finally:
+            sys.setswitchinterval(interval)
         return self.ended.is_set()
 
     def _imports(self) -> bool:

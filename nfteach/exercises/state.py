@@ -33,7 +33,7 @@ _PATCHED = (
 
 @contextmanager
 def undisturbed() -> Iterator[None]:
-    """Run the block in PyTorch's default state; restore afterwards what it found, and what the block changed.
+    """Run the block in PyTorch's default state; restore the former state afterwards, whatever the block changed.
 
     Inside, tensors are made on the CPU in float32 by default, and gradients are recorded. Restored are the default
     dtype, modes, warning filters, the working directory, the output streams, and the functions of PyTorch and NumPy.
@@ -69,6 +69,9 @@ def _folder() -> str:
 def _restore(place: Any, known: dict[str, Any]) -> None:
     """Put functions back that were replaced. Submodules are loaded when first used, and stay."""
     now = vars(place)
+    if isinstance(place, type):  # a method that hides an inherited one
+        for name in set(now) - set(known):
+            delattr(place, name)
     for name, value in known.items():
         if now.get(name) is not value and callable(value) and not name.startswith("__"):
             setattr(place, name, value)

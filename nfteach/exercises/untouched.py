@@ -12,7 +12,7 @@ def _plain() -> None: ...
 
 
 def _with_docstring() -> None:
-    """Nothing but this."""
+    """Do nothing."""
 
 
 _EMPTY = {_plain.__code__.co_code, _with_docstring.__code__.co_code}

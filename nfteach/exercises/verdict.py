@@ -58,8 +58,8 @@ class Verdict:
     """The verdict of an exercise on an answer.
 
     Attributes:
-        number: of the exercise.
-        title: of the exercise.
+        number: the number of the exercise.
+        title: the title of the exercise.
         state: not attempted, not yet, or right.
         message: what is wrong, or what is to be noted; often empty.
         misconception: the name of the mistake that was recognised; empty if none was.

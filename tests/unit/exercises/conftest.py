@@ -1,4 +1,4 @@
-"""What tests of exercises leave behind is not the user's own progress."""
+"""A folder for the records that tests of exercises leave behind."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""How an exercise judges: the three states, mistakes by name, and answers that are broken in other ways."""
+"""Judging: the three states, mistakes by name, and answers that are broken in other ways."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def inner() -> Exercise:
 
 
 def skeleton(x, w):
-    """What the lesson comes with."""
+    """Compute nothing yet."""
     # your code here
     ...
 
@@ -86,7 +86,7 @@ def test_the_right_answer_is_right_on_forty_seeds(inner: Exercise) -> None:
 
 
 @pytest.mark.parametrize("answer", [None, ..., skeleton, lambda x, w: None])
-def test_what_was_not_attempted_gets_a_quiet_reminder(inner: Exercise, answer) -> None:
+def test_an_untouched_skeleton_gets_a_quiet_reminder(inner: Exercise, answer) -> None:
     verdict = inner.check(answer)
     assert verdict.state is State.NOT_ATTEMPTED
     assert str(verdict) == "Exercise 0.8: not attempted yet."
@@ -126,7 +126,7 @@ def test_a_broken_answer_gets_a_sentence(inner: Exercise, answer, said: str) -> 
     assert said in verdict.message
 
 
-def test_an_error_is_told_with_the_learners_own_line(inner: Exercise) -> None:
+def test_an_error_is_reported_with_the_learners_own_line(inner: Exercise) -> None:
     assert "`return x @ w.reshape(7, 7)`" in inner.check(raises).message
 
 
@@ -136,13 +136,13 @@ def test_an_answer_that_writes_into_its_inputs_spoils_nothing(inner: Exercise) -
     assert verdict.message == "(It changes `x`, which it was given: a copy would be safer.)"
 
 
-def test_an_answer_right_for_some_inputs_is_told_so(inner: Exercise) -> None:
+def test_the_share_of_right_inputs_is_reported(inner: Exercise) -> None:
     verdict = inner.judged(lambda x, w: x @ w if x.shape[1] != 4 else x @ w + 1)
     assert "It was right for 4 of 6 inputs." in verdict.message
     assert "x of shape (4, 4)" in verdict.message
 
 
-def test_a_value_can_be_asked_for() -> None:
+def test_a_value_can_be_required() -> None:
     mask = Exercise(
         number="0.7",
         title="a mask",
@@ -198,7 +198,7 @@ def test_inputs_are_fresh_each_time(inner: Exercise) -> None:
     assert not any(a.equal(b) for a, b in zip(first, second, strict=True))
 
 
-def test_a_verdict_is_told_by_sign_and_word(inner: Exercise) -> None:
+def test_a_verdict_has_a_sign_and_a_word(inner: Exercise) -> None:
     shown = inner.check(raises)._repr_html_()
     assert "\u2717" in shown
     assert "<b>not yet</b>" in shown

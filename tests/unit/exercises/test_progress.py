@@ -1,8 +1,10 @@
-"""What is remembered of exercises: across kernels, and whatever becomes of the file."""
+"""The records of exercises: across kernels, and whatever becomes of the file."""
 
 from __future__ import annotations
 
 import json
+import re
+from pathlib import Path
 
 import pytest
 import torch
@@ -11,6 +13,8 @@ from nfteach.exercises import Exercise
 from nfteach.exercises.record import Record, progress_folder
 from nfteach.exercises.table import Entry, Progress, exercises_of, lessons, progress, title_of
 from nfteach.exercises.verdict import State
+
+NOTEBOOKS = Path(__file__).parents[3] / "notebooks"
 
 
 def double(x):
@@ -86,14 +90,17 @@ def test_where_nothing_can_be_written_it_is_judged_all_the_same(twice: Exercise,
     assert twice.check(double).state is State.RIGHT
 
 
-def test_the_table_counts_and_tells() -> None:
+def test_the_table_counts() -> None:
     entries = [
         Entry("00 start here", "0.1", "one", State.RIGHT, tries=1),
         Entry("00 start here", "0.2", "two <b>", State.NOT_YET, tries=2, hints=1, solution=True),
         Entry("01 more", "1.1", "three"),
+        Entry("01 more", "1.2", "four", State.RIGHT, optional=True),
     ]
     table = Progress(entries)
-    assert str(table).splitlines()[0].startswith("1 of 3 exercises right")
+    assert str(table).splitlines()[0].startswith("1 of 3 exercises right, and 1 of 1 optional ones (")
+    assert "\u2713 1.2 four (if you like)" in str(table)
+    assert str(table).endswith("Next: 0.2 two <b>, in lesson 00 start here")
     assert "\u2717 0.2 two <b> (2 tries, 1 hint, solution seen)" in str(table)
     assert "two &lt;b&gt;" in table._repr_html_()
     assert table._repr_html_().count("<tr>") == 3  # the head and two lessons
@@ -110,8 +117,27 @@ def test_progress_knows_every_lesson_and_what_was_done() -> None:
     assert progress().entries[0] == Entry(title_of(lesson), exercise.number, exercise.title, State.RIGHT, tries=1)
 
 
+def test_next_is_the_first_exercise_that_is_neither_right_nor_optional() -> None:
+    done = [Entry("00 a", "0.1", "one", State.RIGHT), Entry("00 a", "0.2", "two", optional=True)]
+    assert Progress(done).next is None
+    assert "Next" not in repr(Progress(done))
+    assert Progress([*done, Entry("01 b", "1.1", "three")]).next.number == "1.1"
+
+
 @pytest.mark.parametrize("lesson", lessons(), ids=lambda lesson: lesson.__name__[-2:])
-def test_a_lesson_has_a_title(lesson) -> None:
+def test_a_lesson_is_linked_to_its_notebook(lesson) -> None:
     number, words = title_of(lesson).split(" ", 1)
     assert number == lesson.__name__[-2:]
     assert 0 < len(words) < 60
+    shown = Progress([Entry(title_of(lesson), f"{int(number)}.1", "one")])._repr_html_()
+    links = re.findall("href='([^']+)'", shown)
+    assert len(links) == 2
+    assert all((NOTEBOOKS / link).exists() for link in links)
+
+
+@pytest.mark.parametrize("lesson", lessons(), ids=lambda lesson: lesson.__name__[-2:])
+def test_exercises_are_optional_where_the_lesson_calls_them_so(lesson) -> None:
+    text = next(NOTEBOOKS.glob(f"source/{lesson.__name__[-2:]}_*.md")).read_text(encoding="utf-8")
+    headings = dict(re.findall(r"^### Exercise (\d\.\d): (.*)$", text, re.MULTILINE))
+    for exercise in exercises_of(lesson):
+        assert exercise.optional == headings[exercise.number].endswith(("(optional)", "(if you like)"))
