@@ -71,8 +71,8 @@ class Exercise(Task):
     @property
     def call(self) -> str:
         """The name of the exercise in its lesson, such as "exercise.psi"."""
-        lesson = sys.modules.get(getattr(self.answer, "__module__", ""))
-        return next((f"exercise.{name}" for name, one in vars(lesson).items() if one is self), "exercise")
+        lesson = getattr(sys.modules.get(getattr(self.answer, "__module__", None)), "__dict__", {})
+        return next((f"exercise.{name}" for name, one in lesson.items() if one is self), "exercise")
 
     def check(self, answer: Any) -> Verdict:
         """Judge an answer, remember the result for ``progress()``, and show it.
