@@ -97,8 +97,8 @@ def _coupling(look: Look) -> dict | None:
         "cost": "O(D - d)",
         "log_det": _product(look, changed_rows, changed),
         "how": f"d = {len(kept)} of the outputs are inputs passed through unchanged (rows that are all 0 but for "
-        f"one 1). The other {len(changed)} outputs lean on these as they like, in a block that never enters the "
-        f"determinant; among themselves they are {'diagonal' if int(block.sum()) == len(rows) else 'triangular'}. "
+        f"one 1). The other {len(changed)} outputs depend on these in any way, in a block that does not enter the "
+        f"determinant; in their own inputs they are {'diagonal' if int(block.sum()) == len(rows) else 'triangular'}. "
         "So det J is the product of that diagonal.",
     }
 
@@ -137,7 +137,7 @@ def _lower(look: Look) -> dict | None:
         "cost": "O(D)",
         "log_det": _diagonal_product(look),
         "how": "Every entry above the diagonal is 0: output i depends on inputs 1 to i only. The entries below the "
-        "diagonal never enter the determinant, which is the product of the diagonal.",
+        "diagonal do not enter the determinant, which is the product of the diagonal.",
     }
 
 
@@ -149,7 +149,7 @@ def _upper(look: Look) -> dict | None:
         "cost": "O(D)",
         "log_det": _diagonal_product(look),
         "how": "Every entry below the diagonal is 0: output i depends on inputs i to D only. The entries above the "
-        "diagonal never enter the determinant, which is the product of the diagonal.",
+        "diagonal do not enter the determinant, which is the product of the diagonal.",
     }
 
 
@@ -164,9 +164,9 @@ def _triangular(look: Look) -> dict | None:
         "row_ordering": rows,
         "cost": "O(D)",
         "log_det": _product(look, rows, columns),
-        "how": f"The {what} never depend on each other in a circle, so they can be put in an order in which each "
-        "output needs only inputs that come before it, or beside it on the diagonal. In that order J is lower "
-        "triangular, and the determinant is, but for its sign, the product of the diagonal.",
+        "how": f"The dependencies of the {what} have no cycle, so there is an order in which each output depends on "
+        "its own input and earlier ones only. In that order J is lower triangular, and the determinant is, up to its "
+        "sign, the product of the diagonal.",
     }
 
 
@@ -192,8 +192,8 @@ def _block_diagonal(look: Look) -> dict | None:
         "blocks": tuple(columns for _, columns in blocks),
         "cost": f"O(Σ n³), block sizes n up to {max(sizes)}",
         "log_det": sum(torch.linalg.slogdet(part).logabsdet for part in parts),
-        "how": f"The dimensions fall into {len(blocks)} groups that do not see each other. The determinant is the "
-        f"product of the {len(blocks)} small determinants.",
+        "how": f"The dimensions fall into {len(blocks)} groups that do not depend on each other. The determinant is "
+        f"the product of the {len(blocks)} small determinants.",
     }
 
 
