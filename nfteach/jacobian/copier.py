@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import copyreg
 import functools
 import types
@@ -21,6 +22,7 @@ from .reach import (
     EXACT_ATOMS,
     attributes_of,
     behind,
+    contents_of,
     edges,
     inside,
     is_atom,
@@ -29,13 +31,19 @@ from .reach import (
     is_standard_stream,
     names_in,
     read_by_name,
+    slots,
     storage_of,
 )
 
 __all__ = ["Copier", "NoCopy", "is_real_or_complex"]
 
 _LRU_CACHE = type(functools.lru_cache(len))
+_Context = contextlib._GeneratorContextManager
 _WRAPPERS = (staticmethod, classmethod)
+_UNCHANGING = (
+    *(type, tuple, frozenset, property, *_WRAPPERS, types.FunctionType, types.CellType, types.MethodType),
+    *(types.BuiltinMethodType, types.MethodWrapperType, _LRU_CACHE),
+)
 _IN_CLASSES = (types.FunctionType, *_WRAPPERS, property, functools.cached_property)
 _OF_EVERY_CLASS = {"__dict__", "__weakref__", "_abc_impl", "_backward_cls"}
 
@@ -142,7 +150,7 @@ class Copier:
         data = tensor.detach().to(self._dtype_for(tensor), copy=True)
         # deepcopy refuses a tensor with a history, such as loc = 2 * parameter: its copy is detached.
         trained = tensor.requires_grad and tensor.is_leaf
-        new = data.requires_grad_(trained) if kind is Tensor else Tensor._make_subclass(kind, data, trained)
+        new = data.requires_grad_(trained) if type(data) is kind else Tensor._make_subclass(kind, data, trained)
         self.copies[id(tensor)] = new
         self.tensors.append((tensor, new))
         if tensor.__dict__:
@@ -179,7 +187,7 @@ class Copier:
 
     def _cell(self, cell: types.CellType) -> types.CellType:
         new = self.copies[id(cell)] = types.CellType()
-        if (contents := _contents(cell)) is not None:
+        if (contents := contents_of(cell)) is not None:
             new.cell_contents = self(contents[0])
         return new
 
@@ -198,7 +206,7 @@ class Copier:
         new = types.FunctionType(function.__code__, space, function.__name__, None, closure)
         self.copies[id(function)] = new
         for cell, empty in cells:
-            if empty is not cell and (contents := _contents(cell)) is not None:
+            if empty is not cell and (contents := contents_of(cell)) is not None:
                 empty.cell_contents = self(contents[0])
         new.__defaults__, new.__kwdefaults__ = self(function.__defaults__), self(function.__kwdefaults__)
         new.__qualname__, new.__module__, new.__doc__ = function.__qualname__, function.__module__, function.__doc__
@@ -276,11 +284,12 @@ class Copier:
 
     def _reference(self, reference: weakref.ref) -> Any:
         target = reference()
-        if target is None:
+        double = self(target)
+        if double is target:
             return reference
         self.rebuilt = True
-        new = _Ref(self(target))
-        new.held = new()
+        new = _Ref(double)
+        new.held = double
         return new
 
     def _proxy(self, proxy: Any) -> Any:
@@ -319,9 +328,9 @@ class Copier:
             return new
         if kind.__name__ == "OptimizedModule" and kind.__module__.startswith("torch."):
             return self(thing._orig_mod)  # compiled, for one dtype and one device
-        if hasattr(kind, "_recreate_cm"):  # of contextlib: its generator has not started yet
+        if kind is _Context:  # its generator has not started yet
             return kind(*map(self, (thing.func, thing.args, thing.kwds)))
-        attributes, held = attributes_of(thing) or {}, dict(_slots(thing))
+        attributes, held = attributes_of(thing) or {}, dict(slots(thing, of_libraries=True))
         try:
             new = object.__new__(kind)
         except TypeError:  # a state in C
@@ -384,28 +393,19 @@ class Copier:
             if kind in EXACT_ATOMS or id(part) in seen or id(part) in self._constant or is_atom(kind):
                 continue
             seen.add(id(part))
-            if issubclass(kind, type):
-                if not is_of_a_library(part):
-                    queue.extend(part.__bases__)
-                    if any(self._has_state(value) for label, value in edges(part) if label):
-                        return True
-            elif kind is types.FunctionType:
-                cells = (_contents(cell) or () for cell in part.__closure__ or ())
-                queue.extend(value for contents in cells for value in contents)
-                queue.extend((*(part.__defaults__ or ()), *(part.__kwdefaults__ or {}).values(), *vars(part).values()))
-                if any(self._has_state(value) for _, value in read_by_name(part)):
-                    return True
-            elif kind in (tuple, frozenset):
-                queue.extend(part)
-            elif kind is types.MethodType:
-                queue.extend((part.__func__, part.__self__))
-            elif kind in (types.BuiltinMethodType, types.MethodWrapperType):
-                queue.append(part.__self__)
-            elif kind is _LRU_CACHE or kind in _WRAPPERS:
-                queue.append(part.__wrapped__)
-            elif kind is property:
-                queue.extend((part.fget, part.fset, part.fdel))
+            if not issubclass(kind, _UNCHANGING):
+                return True
+            if kind is types.FunctionType:
+                queue.extend((*vars(part).values(), *(part.__kwdefaults__ or {}).values(), part.__defaults__))
+                queue.extend(part.__closure__ or ())
+                by_name = [value for _, value in read_by_name(part)]
+            elif issubclass(kind, type):
+                by_name = [value for label, value in edges(part) if label]
+                queue.extend(() if is_of_a_library(part) else part.__bases__)
             else:
+                by_name = []
+                queue.extend(value for _, value in edges(part))
+            if any(map(self._has_state, by_name)):
                 return True
         self._constant |= seen
         return False
@@ -440,23 +440,6 @@ def _has_values(thing: Any) -> bool:
     if issubclass(kind, Tensor):
         return is_real_or_complex(thing)
     return issubclass(kind, nn.Module | Transform | Distribution)
-
-
-def _contents(cell: types.CellType) -> tuple[Any] | None:
-    try:
-        return (cell.cell_contents,)
-    except ValueError:  # empty
-        return None
-
-
-def _slots(thing: Any) -> Iterator[tuple[types.MemberDescriptorType, Any]]:
-    for kind in type(thing).__mro__:
-        for slot in vars(kind).values() if "__slots__" in vars(kind) else ():
-            if type(slot) is types.MemberDescriptorType:
-                try:
-                    yield slot, slot.__get__(thing)
-                except AttributeError:  # not filled
-                    continue
 
 
 @functools.lru_cache(maxsize=1000)
@@ -495,5 +478,6 @@ _RULES: dict[type, Callable[[Copier, Any], Any]] = {
     types.FunctionType: Copier._function,
     types.MethodType: Copier._method,
     _LRU_CACHE: Copier._cached_function,
+    types.MappingProxyType: lambda copier, thing: types.MappingProxyType(copier(dict(thing))),
     weakref.ref: Copier._reference,
 }

@@ -26,8 +26,8 @@ __all__ = [
     "Reach",
     "attributes_of",
     "behind",
+    "contents_of",
     "edges",
-    "globals_set_by",
     "inside",
     "is_atom",
     "is_library",
@@ -199,6 +199,8 @@ def edges(thing: Any, dotted: bool = False) -> Iterator[Edge]:
     elif issubclass(kind, types.BuiltinMethodType):
         if not isinstance(thing.__self__, types.ModuleType):
             yield "'s object", thing.__self__
+    elif issubclass(kind, np.random.Generator):
+        yield ".bit_generator", thing.bit_generator
     elif issubclass(kind, np.ndarray):
         yield "'s base", thing.base
         yield from ((f"[{index}]", value) for index, value in enumerate(thing.flat if thing.dtype.hasobject else ()))
@@ -212,7 +214,7 @@ def edges(thing: Any, dotted: bool = False) -> Iterator[Edge]:
     attributes = attributes_of(thing)
     if isinstance(attributes, dict):
         yield _ATTRIBUTES, attributes
-    yield from (("." + name, slot.__get__(thing)) for name, slot in slots(thing))
+    yield from ((f".{slot.__name__}", value) for slot, value in slots(thing))
     yield "", kind
 
 
@@ -265,21 +267,24 @@ def is_standard_stream(thing: Any) -> bool:
     return any(thing is stream for stream in streams)
 
 
-def slots(thing: Any) -> Iterator[tuple[str, types.MemberDescriptorType]]:
-    """Yield the names of the filled ``__slots__`` of an object, and the slots."""
+def slots(thing: Any, *, of_libraries: bool = False) -> Iterator[tuple[types.MemberDescriptorType, Any]]:
+    """Yield the filled ``__slots__`` of an object and their values, of the classes of libraries if wanted."""
     for kind in type(thing).__mro__:
-        if "__slots__" in vars(kind) and not is_of_a_library(kind):
-            for name, slot in vars(kind).items():
-                if isinstance(slot, types.MemberDescriptorType) and _filled(slot, thing):
-                    yield name, slot
+        if "__slots__" in vars(kind) and (of_libraries or not is_of_a_library(kind)):
+            for slot in vars(kind).values():
+                if isinstance(slot, types.MemberDescriptorType):
+                    try:
+                        yield slot, slot.__get__(thing)
+                    except AttributeError:  # not filled
+                        continue
 
 
-def _filled(slot: types.MemberDescriptorType, thing: Any) -> bool:
+def contents_of(cell: types.CellType) -> tuple[Any] | None:
+    """Return the contents of a cell in a tuple; None if it is empty."""
     try:
-        slot.__get__(thing)
-    except AttributeError:
-        return False
-    return True
+        return (cell.cell_contents,)
+    except ValueError:
+        return None
 
 
 def behind(proxy: Any) -> Any:
@@ -342,11 +347,6 @@ def names_in(code: types.CodeType) -> _Names:
     own = _Names(*map(frozenset, (read | bound, bound, imported, code.co_names)))
     inner = [names_in(constant) for constant in code.co_consts if isinstance(constant, types.CodeType)]
     return _Names(*(names.union(*each) for names, *each in zip(own, *inner, strict=True)))
-
-
-def globals_set_by(code: types.CodeType) -> frozenset[str]:
-    """Return the names of the globals that a piece of code, or a function defined in it, may bind or delete."""
-    return names_in(code).bound
 
 
 def read_by_name(function: types.FunctionType) -> Iterator[Edge]:

@@ -125,7 +125,7 @@ def parameters_account(*originals: Any) -> Account:
             if id(thing) in has_a_copy:
                 moved.append(reach.path(thing))
             else:
-                unmoved.append((reach.path(thing), "what holds it cannot be copied"))
+                unmoved.append((reach.path(thing), "copies of the map share it with the map"))
     return Account(tuple(moved), tuple(frozen), tuple(unmoved))
 
 

@@ -18,7 +18,16 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .reach import Reach, globals_set_by, is_of_a_library, is_standard_stream, slots, storage_of
+from .reach import (
+    Reach,
+    contents_of,
+    is_library,
+    is_of_a_library,
+    is_standard_stream,
+    names_in,
+    slots,
+    storage_of,
+)
 
 __all__ = ["Snapshot", "goes_one_way", "unharmed"]
 
@@ -150,33 +159,41 @@ def _identical(a: tuple | list, b: tuple | list) -> bool:
     return len(a) == len(b) and all(map(operator.is_, a, b))
 
 
+def _same_values(a: dict, b: dict) -> bool:
+    return a.keys() == b.keys() and _identical(list(a.values()), list(b.values()))
+
+
+def _same_arrays(a: Any, b: Any) -> bool:
+    """Return True for equal arrays, to the bit, and for equal nested dicts and tuples of numbers and arrays."""
+    if isinstance(a, dict):
+        return a.keys() == b.keys() and all(_same_arrays(a[key], b[key]) for key in a)
+    if isinstance(a, tuple | list):
+        return len(a) == len(b) and all(map(_same_arrays, a, b))
+    if isinstance(a, np.ndarray):
+        return a.shape == b.shape and a.dtype == b.dtype and a.tobytes() == b.tobytes()
+    return a == b
+
+
+def _replace(kept: Any, state: Any) -> None:
+    type(state).__setitem__(kept, slice(None), state)
+
+
+def _refill(kept: Any, state: list[Any]) -> None:
+    kind = set if isinstance(kept, set) else deque
+    kind.clear(kept)
+    (set.update if kind is set else deque.extend)(kept, state)
+
+
 def _items(kept: dict) -> list[Any]:
     kind = OrderedDict if isinstance(kept, OrderedDict) else dict
     return [*kind.keys(kept), *kind.values(kept)]
 
 
 def _restore_dict(kept: dict, state: list[Any]) -> None:
-    kind = OrderedDict if isinstance(kept, OrderedDict) else dict
+    kind, half = OrderedDict if isinstance(kept, OrderedDict) else dict, len(state) // 2
     kind.clear(kept)
-    for key, value in zip(state[: len(state) // 2], state[len(state) // 2 :], strict=True):
+    for key, value in zip(state[:half], state[half:], strict=True):
         kind.__setitem__(kept, key, value)
-
-
-def _restore_deque(kept: deque, state: list[Any]) -> None:
-    deque.clear(kept)
-    deque.extend(kept, state)
-
-
-def _restore_set(kept: set, state: list[Any]) -> None:
-    set.clear(kept)
-    set.update(kept, state)
-
-
-def _cell(cell: types.CellType) -> tuple[Any, ...]:
-    try:
-        return (cell.cell_contents,)
-    except ValueError:  # empty
-        return ()
 
 
 def _restore_cell(cell: types.CellType, state: tuple[Any, ...]) -> None:
@@ -209,32 +226,20 @@ def _restore_defaults(function: types.FunctionType, state: tuple[Any, ...]) -> N
 
 def _globals(function: types.FunctionType) -> dict[str, Any]:
     space = function.__globals__
-    return {name: space[name] for name in globals_set_by(function.__code__) if name in space}
+    return {name: space[name] for name in names_in(function.__code__).bound if name in space}
 
 
 def _restore_globals(function: types.FunctionType, state: dict[str, Any]) -> None:
-    for name in globals_set_by(function.__code__) - state.keys():
+    for name in names_in(function.__code__).bound - state.keys():
         function.__globals__.pop(name, None)
     function.__globals__.update(state)
 
 
-def _slots(thing: Any) -> dict[types.MemberDescriptorType, Any]:
-    return {slot: slot.__get__(thing) for _, slot in slots(thing)}
-
-
 def _restore_slots(thing: Any, state: dict[types.MemberDescriptorType, Any]) -> None:
-    for slot in _slots(thing).keys() - state.keys():
+    for slot in dict(slots(thing)).keys() - state.keys():
         slot.__delete__(thing)
     for slot, value in state.items():
         slot.__set__(thing, value)
-
-
-def _restore_array(kept: np.ndarray, state: np.ndarray) -> None:
-    kept[...] = state
-
-
-def _same_array(a: np.ndarray, b: np.ndarray) -> bool:
-    return a.shape == b.shape and a.dtype == b.dtype and a.tobytes() == b.tobytes()
 
 
 def _text(stream: io.StringIO | io.BytesIO) -> tuple[Any, ...] | None:
@@ -265,50 +270,30 @@ def _cannot(thing: Any, state: Any) -> None:
     raise ValueError("it cannot go back")
 
 
-def _same_values(a: dict, b: dict) -> bool:
-    return a.keys() == b.keys() and _identical(list(a.values()), list(b.values()))
-
-
-def _same_arrays(a: Any, b: Any) -> bool:
-    """Return True for equal states of NumPy's generators, which are nested dicts and tuples of numbers and arrays."""
-    if isinstance(a, dict):
-        return a.keys() == b.keys() and all(_same_arrays(a[key], b[key]) for key in a)
-    if isinstance(a, tuple | list):
-        return len(a) == len(b) and all(map(_same_arrays, a, b))
-    return bool(np.array_equal(a, b))
-
-
 _KINDS: dict[type, _Keeper] = {
     dict: _Keeper(_items, _restore_dict, _identical),
-    list: _Keeper(lambda kept: kept[:], lambda kept, state: list.__setitem__(kept, slice(None), state), _identical),
-    deque: _Keeper(list, _restore_deque, _identical),
-    set: _Keeper(list, _restore_set, lambda a, b: set(map(id, a)) == set(map(id, b))),
-    types.CellType: _Keeper(_cell, _restore_cell, _identical),
-    bytearray: _Keeper(bytes, lambda kept, state: kept.__setitem__(slice(None), state)),
-    array.array: _Keeper(lambda kept: kept[:], lambda kept, state: kept.__setitem__(slice(None), state)),
+    list: _Keeper(lambda kept: kept[:], _replace, _identical),
+    deque: _Keeper(list, _refill, _identical),
+    set: _Keeper(list, _refill, lambda a, b: set(map(id, a)) == set(map(id, b))),
+    types.CellType: _Keeper(lambda cell: contents_of(cell) or (), _restore_cell, _identical),
+    bytearray: _Keeper(lambda kept: kept[:], _replace),
+    array.array: _Keeper(lambda kept: kept[:], _replace),
     io.StringIO: _Keeper(_text, _restore_text),
     io.BytesIO: _Keeper(_text, _restore_text),
-    np.ndarray: _Keeper(np.copy, _restore_array, _same_array),
+    np.ndarray: _Keeper(np.copy, lambda kept, state: np.copyto(kept, state, casting="no"), _same_arrays),
     torch.UntypedStorage: _Keeper(lambda kept: _bytes(kept).clone(), _restore_storage, torch.equal),
     torch.Generator: _Keeper(torch.Generator.get_state, torch.Generator.set_state, torch.equal),
     random.Random: _Keeper(random.Random.getstate, random.Random.setstate),
     np.random.BitGenerator: _Keeper(
         lambda bits: bits.state, lambda bits, state: setattr(bits, "state", state), _same_arrays
     ),
-    np.random.Generator: _Keeper(
-        lambda generator: generator.bit_generator.state,
-        lambda generator, state: setattr(generator.bit_generator, "state", state),
-        _same_arrays,
-    ),
-    np.random.RandomState: _Keeper(
-        lambda state: state.get_state(), lambda kept, state: kept.set_state(state), _same_arrays
-    ),
+    np.random.RandomState: _Keeper(np.random.RandomState.get_state, np.random.RandomState.set_state, _same_arrays),
     types.FunctionType: _Keeper(_defaults, _restore_defaults, _identical),
 }
 _READ_ON = _Keeper(_position, _cannot)
 _GLOBALS = _Keeper(_globals, _restore_globals, _same_values)
 _CLASS = _Keeper(_of_a_class, _restore_class, _same_values)
-_SLOTS = _Keeper(_slots, _restore_slots, _same_values)
+_SLOTS = _Keeper(lambda thing: dict(slots(thing)), _restore_slots, _same_values)
 
 
 def goes_one_way(thing: Any) -> bool:
@@ -326,7 +311,7 @@ def _of_one_way(kind: type) -> bool:
 def _keepers(thing: Any) -> Iterator[_Keeper]:
     kind = type(thing)
     yield from _of_a_kind(kind)
-    if kind is types.FunctionType and globals_set_by(thing.__code__):
+    if kind is types.FunctionType and names_in(thing.__code__).bound:
         yield _GLOBALS
     if issubclass(kind, type) and not is_of_a_library(thing):
         yield _CLASS
@@ -339,5 +324,5 @@ def _of_a_kind(kind: type) -> tuple[_Keeper, ...]:
     known = _KINDS.get(kind)
     if known is None and kind.__module__ != "builtins":
         known = next((keeper for base, keeper in _KINDS.items() if issubclass(kind, base)), None)
-    has_slots = any("__slots__" in vars(base) and not is_of_a_library(base) for base in kind.__mro__)
+    has_slots = any("__slots__" in vars(base) and not is_library(base.__module__) for base in kind.__mro__)
     return (() if known is None else (known,)) + ((_SLOTS,) if has_slots else ())
