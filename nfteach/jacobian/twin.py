@@ -114,6 +114,8 @@ def parameters_account(*originals: Any) -> Account:
     """Return an account of the parameters in ``originals``: those that are moved, frozen, or cannot be moved."""
     copier, reach = copied(*originals)[1], Reach(*originals)
     has_a_copy = {id(tensor) for tensor, _ in copier.tensors}
+    modules = (thing for thing in reach.things.values() if issubclass(type(thing), nn.Module))
+    recomputed = {id(value) for module in modules for value in vars(module).values()}
     moved, frozen, unmoved = [], [], []
     for thing in reach.things.values():
         if not issubclass(type(thing), Tensor):
@@ -126,6 +128,8 @@ def parameters_account(*originals: Any) -> Account:
                 moved.append(reach.path(thing))
             else:
                 unmoved.append((reach.path(thing), "copies of the map share it with the map"))
+        elif id(thing) not in recomputed:
+            unmoved.append((reach.path(thing), "it was computed before, and its copies have no history"))
     return Account(tuple(moved), tuple(frozen), tuple(unmoved))
 
 

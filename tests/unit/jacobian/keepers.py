@@ -571,6 +571,19 @@ class Exponential(nn.Module):
         return self.k.exp()
 
 
+def noisy(layer):
+    return lambda: layer.k.exp() + 1e-3 * int.from_bytes(os.urandom(2), "big")
+
+
+def counted(layer):
+    def scale():
+        global CALLS
+        CALLS += 1
+        return layer.k.exp() + CALLS
+
+    return scale
+
+
 class Tracked(Scale):
     """A layer that registers itself under its identity, where a copy cannot be found."""
 
@@ -732,6 +745,8 @@ LAYERS = {
     "inference tensor": (with_inference_tensors, SOUND),
     "compiled": (lambda: torch.compile(Scale(), backend="eager"), SOUND),
     "scripted part": (lambda: kept_as("kept", lambda s: torch.jit.script(Exponential())), SOUND),
+    "noise without a seed": (lambda: kept_as("kept", noisy), {"non-deterministic"}),
+    "global counter in a function": (lambda: kept_as("kept", counted), {"non-deterministic"}),
     "registered by its identity": (Tracked, "a copy of the Tracked gives other values"),
     "copy that is refused": (OneOfAKind, "OneOfAKind, .*cannot be copied .TypeError: one of a kind"),
     "copy that is the original": (SharesItself, "SharesItself, .*shares its parts with its copies"),

@@ -140,6 +140,12 @@ def test_the_account_of_parameters():
     assert account.unmoved == ()
 
 
+def test_a_tensor_that_was_computed_before_is_not_moved():
+    scale = nn.Parameter(torch.zeros(3)).exp()
+    account = parameters_account(torch.distributions.AffineTransform(torch.zeros(3), scale))
+    assert account == ((), (), (("AffineTransform.scale", "it was computed before, and its copies have no history"),))
+
+
 HELD = {"net": nn.Linear(3, 3), "numbers": (n for n in [1])}
 
 
