@@ -66,11 +66,11 @@ def glow(channels):
 
 
 def conditional():
-    """Return a model of splines given two numbers, with a linear layer between them."""
+    """Return a model of splines given two numbers, with the halves swapped between them."""
     first, second = (
         F.AutoregressiveRationalQuadraticSpline(5, 1, 16, num_context_channels=2, init_identity=False) for _ in range(2)
     )
-    return nf.ConditionalNormalizingFlow(nf.distributions.DiagGaussian(5), [first, F.LULinearPermute(5), second])
+    return nf.ConditionalNormalizingFlow(nf.distributions.DiagGaussian(5), [first, F.Permute(5, mode="swap"), second])
 
 
 def masked_affine(mask):
@@ -102,7 +102,7 @@ LAYERS = {
     "ConditionalNormalizingFlow": Layer(
         conditional,
         "dense",
-        "splines given the context and what stands before, a dense matrix between them",
+        "splines given the context and what stands before; the halves are swapped between them",
         context=points(7, 2, seed=1),
         forward=lambda model, x, c: model(x, c),
         inverse=lambda model, y, c: model.inverse(y, c),
@@ -302,9 +302,10 @@ MODELS = {
     "MAF": Model(there_and_back, ["lower triangular", "permutation", "lower triangular"], "dense"),
     "RealNVP": Model(real_nvp, ["coupling", "identity"] * 2, "dense"),
     "conditional": Model(
-        conditional, ["lower triangular", "dense", "lower triangular"], "dense", context=points(7, 2, seed=1)
+        conditional, ["lower triangular", "permutation", "lower triangular"], "dense", context=points(7, 2, seed=1)
     ),
-    "two scales": Model(multiscale, ["dense", "block diagonal"], "dense", x=points(3, 1, 4, 4)),
+    # At the start the couplings are the identity: only the channels of a pixel are mixed.
+    "two scales": Model(multiscale, ["block diagonal", "identity plus rank r"], "dense", x=points(3, 1, 4, 4)),
 }
 
 LIBRARY = Library(inverse=inverse, layers=LAYERS, models=MODELS)

@@ -74,7 +74,6 @@ LAYERS = {
         context=points(7, 3, seed=1),
         forward=lambda layer, x, c: layer.condition(c)(x),
         inverse=lambda layer, y, c: layer.condition(c).inv(y),
-        findings=FLOAT32_INVERSE,
     ),
     "ConditionalPlanar, given a context": Layer(
         lambda: P.conditional_planar(5, 3),
