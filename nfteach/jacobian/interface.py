@@ -208,7 +208,10 @@ def _of_nflows(t: Any, x: Tensor, context: Tensor | None) -> Interface:
 
 def _of_callable(t: Any, event_shape: torch.Size) -> Interface:
     entry, backward = _entry(t), _inverse(t)
-    takes = [torch.Size(shape) for shape in t.dims_in] if hasattr(t, "dims_in") else None
+    takes = None
+    if hasattr(t, "dims_in"):
+        one = all(isinstance(size, int) for size in t.dims_in)
+        takes = [torch.Size(shape) for shape in ([t.dims_in] if one else t.dims_in)]
     forward, backward = _in_pieces(_call(entry), backward, takes)
     claims, inverse_claims = _methods(t)
     if entry is not t and entry.__name__ != "forward":
@@ -337,10 +340,12 @@ def _in_pieces(
     def call(f: Callable, points: Tensor, context: Any, batch: torch.Size, shapes: list[torch.Size] | None) -> Any:
         if takes is not None and context is not None:
             context = [context]
-        if shapes is None:
-            return f(points, context, batch)
+        if shapes is None or len(shapes) == 1:
+            return f(points if shapes is None else [points], context, batch)
         parts = points.reshape(*batch, -1).split([shape.numel() for shape in shapes], -1)
-        return f([part.reshape(*batch, *shape) for part, shape in zip(parts, shapes, strict=True)], context, batch)
+        # Cloned: a layer may write into what it is given, and autograd forbids that in views of one tensor.
+        parts = [part.clone().reshape(*batch, *shape) for part, shape in zip(parts, shapes, strict=True)]
+        return f(parts, context, batch)
 
     def there(points: Tensor, context: Any, batch: torch.Size) -> Answer:
         nonlocal returned
