@@ -152,7 +152,7 @@ def blame(layers: Sequence[Diagnosis | None], composition: Diagnosis | None, che
     kinds: dict[str, list[str]] = {}
     for finding in composition.findings:
         if finding.severity == "error":
-            whose = "of the inverse" if "of the inverse" in finding.message else ""
+            whose = "of the inverse" if finding.code.startswith("log-det") and finding.about == "inverse" else ""
             family = "log-det" if finding.code.startswith("log-det") else finding.code
             kinds.setdefault(f"{family} {whose}".strip(), []).append(finding.code)
     sums = {check.name: check.ok for check in checks}
@@ -177,7 +177,7 @@ def _shares(layer: Diagnosis, kind: str, family: str) -> bool:
     return any(
         finding.code.startswith(family)
         and finding.severity == "error"
-        and (("of the inverse" in finding.message) == of_inverse)
+        and (not finding.code.startswith("log-det") or (finding.about == "inverse") == of_inverse)
         for finding in layer.findings
     )
 

@@ -1,24 +1,28 @@
-"""From what was measured to what is wrong with it, in words."""
+"""Findings about the map, its log-det and its determinant, from the facts."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from .facts import Facts
 from .finding import Finding, at_points
+from .inverses import INVERSES
 from .misbehaviour import MISBEHAVIOUR
-from .numbers import short_vector
-from .tolerances import disagrees, inverse_tolerance, missed, tolerance, worst
+from .numbers import gap, short_vector, unlike
+from .tolerances import disagrees, inverse_tolerance, tolerance, worst
 
 __all__ = ["diagnose"]
 
 # Beyond this condition number a float32 inverse keeps no correct digit (1 / eps of float32).
 ILL_CONDITIONED = 1 / torch.finfo(torch.float32).eps
+# A gap in nats below which a wrong log-det is called nearly right.
+_SMALL = 1e-3
 
 
 def diagnose(facts: Facts, copies: Iterable[Finding] = (), perturb: float | None = None) -> tuple[Finding, ...]:
@@ -30,8 +34,8 @@ def diagnose(facts: Facts, copies: Iterable[Finding] = (), perturb: float | None
         perturb: by how much these were moved, relative to their size.
     """
     if facts.behaviour.raised:
-        message = f"The map raised wherever it was tried, so there is nothing to look at: {facts.behaviour.raised}"
-        return (Finding("raises", message),)
+        message = f"The map raises at every point, in every dtype and manner tried: {facts.behaviour.raised}"
+        return (Finding("raises", message, about="forward"),)
     found = [finding for rule in _RULES for finding in rule(facts)]
     known = {finding.code for finding in found}
     for finding in copies:
@@ -45,47 +49,89 @@ def diagnose(facts: Facts, copies: Iterable[Finding] = (), perturb: float | None
 
 def _non_finite(facts: Facts) -> Iterator[Finding]:
     bad = ~facts.finite
-    if bad.any():
-        what = [
-            name
-            for name, values in (("y", facts.y), ("J", facts.jacobian.flatten(1)), ("log_det", facts.log_det))
-            if values is not None and not values.isfinite().all()
-        ]
-        listed = " and ".join([", ".join(what[:-1]), what[-1]] if len(what) > 1 else what)
-        message = f"NaN or infinity came out {at_points(bad)}, in {listed}."
-        yield Finding("non-finite", message, worst(facts, bad.double()), about="forward")
+    if not bad.any():
+        return
+    what = [
+        name
+        for name, values in (("y", facts.y), ("J", facts.jacobian.flatten(1)), ("log_det", facts.log_det))
+        if values is not None and not values.isfinite().all()
+    ]
+    listed = " and ".join([", ".join(what[:-1]), what[-1]] if len(what) > 1 else what)
+    message = f"NaN or infinity {at_points(bad)}, in {listed}."
+    if facts.log_det is not None and what == ["log_det"] and (facts.log_det.isnan() & (facts.sign < 0)).any():
+        message += " det J is negative there, where torch.logdet gives NaN; use torch.linalg.slogdet(J).logabsdet."
+    yield Finding("non-finite", message, worst(facts, bad.double()), about="forward")
 
 
 def _log_det(facts: Facts) -> Iterator[Finding]:
-    if facts.samples_coupled or (facts.steady and facts.log_det_drawn):
-        return
-    claim, true = facts.claim, facts.log_det_jacobian
-    if claim.layout == "unknown":
+    claim = facts.claim
+    if claim.layout == "none":
+        yield Finding(
+            "log-det-missing",
+            "The map claims no log-det, so log|det J| was not compared. Return (y, log_det), or pass log_det=.",
+            about="log-det",
+        )
+    elif claim.layout == "unknown":
         message = (
-            f"The log-det came in the shape {claim.shape}; expected one value per sample, ({len(facts.x)},), "
+            f"The log-det has the shape {claim.shape}; expected one value per sample, ({len(facts.x)},), "
             f"for {len(facts.x)} samples of {facts.dim} dimensions."
         )
         yield Finding("log-det-wrong", message, about="log-det")
+    elif facts.log_det_stale:
+        message = (
+            "The log-det depends on earlier calls: after a call at other points, the same x has another one. A value "
+            "from the last call is kept and returned."
+        )
+        evidence = {"moved by": facts.behaviour.calls.log_det_after_others}
+        yield Finding("log-det-wrong", message, evidence, about="log-det")
+    elif facts.log_det_drawn:
+        yield from _estimated(facts)
+    elif not facts.strongly_coupled:
+        yield from _claimed(facts)
+
+
+def _estimated(facts: Facts) -> Iterator[Finding]:
+    if facts.estimate is None:
         return
-    if claim.values is None:
-        return
-    usable = facts.finite & true.isfinite()
-    if not usable.any():
-        return
-    wrong = disagrees(facts, claim.values) & usable
+    mean, error = facts.estimate
+    gaps = (mean - facts.log_det_jacobian).abs()
+    usable = facts.finite & facts.log_det_jacobian.isfinite() & ~facts.singular
+    wrong = (gaps > 5 * error + tolerance(facts)) & usable
+    evidence = {"standard deviation in nats": float(error.max()) * _DRAWS**0.5}
+    if wrong.any():
+        at = int(gaps.where(wrong, torch.zeros_like(gaps)).argmax())
+        evidence |= {"mean": float(mean[at]), "by J": float(facts.log_det_jacobian[at]), "point": at + 1}
+        message = (
+            f"The log-det is a random estimate, and its mean over {_DRAWS} draws is not log|det J| "
+            f"{at_points(wrong)}: the estimate is biased."
+        )
+        yield Finding("log-det-wrong", message, evidence, "log-det", float(gaps[at]), float(mean[at].abs()))
+    else:
+        message = (
+            f"The log-det is a random estimate (of a trace, for example). Its mean over {_DRAWS} draws is log|det J|, "
+            "within the error of that mean."
+        )
+        yield Finding("log-det-estimated", message, evidence, about="log-det")
+
+
+def _claimed(facts: Facts) -> Iterator[Finding]:
+    claim, true = facts.claim, facts.log_det_jacobian
+    # Where J is singular, its log-det is rounding noise.
+    usable = facts.finite & true.isfinite() & ~facts.singular
     if claim.layout == "per dimension" and not facts.per_dimension_by_design:
         message = (
-            f"The log-det came in the shape {claim.shape}: one value per dimension, which broadcasts without a word "
-            "against the base's log-density. Sum over the event's dimensions: .sum(-1)."
+            f"The log-det has the shape {claim.shape}: one value per dimension, which broadcasts silently against the "
+            "base's log-density. Sum over the dimensions of an event: .sum(-1)."
         )
         yield Finding("log-det-per-dimension", message, about="log-det")
+    wrong = disagrees(facts, claim.values) & usable
     if not wrong.any():
         return
     summed = claim.values.sum().expand_as(true)
     if claim.shape == (facts.dim,) and not (disagrees(facts, summed) & usable).any():
         message = (
-            f"The log-det came in the shape {claim.shape}: as many values as there are samples, but its sum is the "
-            "log-det of each sample. It is one value per dimension. Sum over the event's dimensions: .sum(-1)."
+            f"The log-det has the shape {claim.shape}: as many values as samples, but their sum is the log-det of each "
+            "sample, so there is one value per dimension. Sum over the dimensions of an event: .sum(-1)."
         )
         yield Finding("log-det-per-dimension", message, about="log-det")
         return
@@ -93,82 +139,121 @@ def _log_det(facts: Facts) -> Iterator[Finding]:
     total = true[usable].sum()
     if constant and len(true) > 1 and (claim.values[0] - total).abs() <= tolerance(facts).sum() and total.abs() > 1e-6:
         message = (
-            "The log-det is the sum over the whole batch, not one value per sample: it grows with the batch. "
-            "Sum over the event's dimensions only: .sum(-1), not .sum()."
+            "The log-det is the sum over the whole batch, not one value per sample, and grows with the batch. "
+            "Sum over the dimensions of an event only: .sum(-1), not .sum()."
         )
         evidence = {"claimed": claim.values[0].item(), "batch": len(true)}
         yield Finding("log-det-summed-over-batch", message, evidence, about="log-det")
         return
-    yield _judge(facts, claim.values, wrong, usable, "")
+    yield judge(facts, claim.values, wrong, usable)
 
 
-def _judge(facts: Facts, claimed: Tensor, wrong: Tensor, usable: Tensor, where: str) -> Finding:
-    true = facts.log_det_jacobian * (-1 if where else 1)
-    gap = (claimed - true).abs().where(wrong, torch.zeros_like(true))
-    at = int(gap.nan_to_num(nan=math.inf).argmax())
-    evidence = {
-        "claimed": claimed[at].item(),
-        "by J": true[at].item(),
-        "point": at + 1,
-        "x": short_vector(facts.x[at]),
-    }
-    whose = f"The log-det{where}"
-    flipped = (claimed + true).abs() <= tolerance(facts)
-    if flipped[usable].all():
-        message = f"{whose} has the wrong sign: it is minus that of the Jacobian, at every point."
-        return Finding("log-det-sign", message, evidence)
-    message = f"{whose} is not that of the Jacobian, {at_points(wrong)}."
-    guess = _guess(facts, claimed, true, usable)
-    return Finding("log-det-wrong", f"{message} {guess}".rstrip(), evidence)
+def _of_the_inverse(facts: Facts) -> Iterator[Finding]:
+    inverse = facts.inverse
+    if inverse.error is None or inverse.log_det is None or not facts.steady:
+        return
+    if facts.log_det_drawn or facts.strongly_coupled:
+        return
+    usable = facts.finite & ~facts.singular & facts.log_det_jacobian.isfinite()
+    arrived = inverse.error <= inverse_tolerance(facts, max(facts.eps, inverse.eps))
+    wrong = disagrees(facts, -inverse.log_det, inverse.eps) & usable & arrived
+    if wrong.any():
+        yield judge(facts, inverse.log_det, wrong, usable, of_the_inverse=True)
+
+
+def judge(facts: Facts, claimed: Tensor, wrong: Tensor, usable: Tensor, of_the_inverse: bool = False) -> Finding:
+    """Return the finding that a claimed log-det (B,) is not that of J, with the mistake that explains it, if any."""
+    true = -facts.log_det_jacobian if of_the_inverse else facts.log_det_jacobian
+    gaps = (claimed - true).abs().where(wrong, torch.zeros_like(true))
+    at = int(gaps.nan_to_num(nan=math.inf).argmax())
+    largest, size = float(gaps[at]), float(true[at].abs())
+    evidence: dict[str, Any] = unlike({"claimed": claimed[at].item(), "by J": true[at].item()})
+    evidence |= {"off by": largest, "point": at + 1, "x": short_vector(facts.x[at])}
+    whose, about = ("The log-det of the inverse", "inverse") if of_the_inverse else ("The log-det", "log-det")
+    if ((claimed + true).abs() <= tolerance(facts))[usable].all():
+        message = f"{whose} has the wrong sign: it is minus the true one, at every point."
+        return Finding("log-det-sign", message, evidence, about, largest, size)
+    nearly = "is close to, but not," if largest <= _SMALL * (1 + size) else "is not"
+    message = f"{whose} {nearly} that of the Jacobian, {at_points(wrong)}: off by {gap(largest)} nats at most."
+    guess = _guess(facts, claimed, true, usable & wrong)
+    return Finding("log-det-wrong", f"{message} {guess}".rstrip(), evidence, about, largest, size)
 
 
 def _guess(facts: Facts, claimed: Tensor, true: Tensor, usable: Tensor) -> str:
-    """A mistake that would explain the claim at every point, in words; "" if none of these does."""
+    """Return a mistake that explains the claim at every point, in words; "" if none of these does."""
     diagonal = facts.jacobian.diagonal(dim1=1, dim2=2)
-    constant = claimed - true
-    guesses = (
+    off = claimed - true
+    several, batch = int(usable.sum()) > 1, len(facts.x)
+
+    def explains(value: Tensor) -> bool:
+        """Return True if what remains is rounding, and next to nothing beside the gap that is explained."""
+        left = (claimed - value).abs()
+        return bool(((left <= tolerance(facts)) & (left <= 1e-2 * off.abs()))[usable].all())
+
+    guesses = [
         (true.exp(), "It equals |det J| itself: the logarithm is missing."),
         (true / facts.dim, "It is the mean over the dimensions: it must be their sum."),
         (2 * true, "It is twice the true value."),
         (true / 2, "It is half the true value."),
-        (true.mean().expand_as(true), "It is the mean over the batch: it must be one value per sample."),
         (diagonal.abs().log().sum(1), "It is the product of the diagonal, but this Jacobian is not triangular."),
-        (diagonal.sum(1), "It is the trace of J, without any logarithm."),
-        (constant[usable][:1] + true, "It is off by the same amount at every point: a constant term is wrong."),
-    )
-    several = int(usable.sum()) > 1
+        (diagonal.sum(1), "It is the trace of J, without a logarithm."),
+    ]
+    if several:
+        guesses += [
+            (true.mean().expand_as(true), "It is the mean over the batch: it must be one value per sample."),
+            (true / batch, "It is the true value divided by the number of points."),
+            (true + off[usable].mean(), "It is off by the same amount at every point: a constant term is wrong."),
+        ]
+    for value, words in guesses:
+        if explains(value):
+            return words
     share = (true / claimed)[usable]
     times = round(float(share[0])) if share[0].isfinite() else 0
-    if 3 <= times < facts.dim and ((claimed - true / times).abs() <= tolerance(facts))[usable].all():
-        return (
-            f"It is 1/{times} of the true value: a factor is missing, such as the number of pixels that share a scale."
-        )
-    for value, words in guesses:
-        near = ((claimed - value).abs() <= tolerance(facts))[usable]
-        if near.all() and (several or "every point" not in words):
-            return words
+    if several and 3 <= times < facts.dim and facts.dim % times == 0 and explains(true / times):
+        return f"It is 1/{times} of the true value: a factor {times} is missing."
     return ""
+
+
+def _other_claims(facts: Facts) -> Iterator[Finding]:
+    usable = facts.finite & facts.log_det_jacobian.isfinite() & ~facts.singular
+    for name, claim in facts.other_claims.items():
+        if claim.values is None or facts.strongly_coupled or facts.log_det_drawn:
+            continue
+        wrong = disagrees(facts, claim.values) & usable
+        if wrong.any():
+            finding = judge(facts, claim.values, wrong, usable)
+            yield replace(finding, message=f"{name}: {finding.message}")
+
+
+def _declared(facts: Facts) -> Iterator[Finding]:
+    for contradiction in facts.contradictions:
+        at = contradiction.point
+        where = () if at is None else (("x", facts.x), ("y", facts.y))
+        evidence = {name: short_vector(values[at]) for name, values in where}
+        message = f"The Transform's {contradiction.words}."
+        yield Finding("declared-wrong", message, evidence, about="forward")
 
 
 def _determinant(facts: Facts) -> Iterator[Finding]:
     zero = facts.singular
     if zero.any():
-        message = (
-            f"det J is zero (to rounding) {at_points(zero)}: there the map flattens space, "
-            "log|det J| is minus infinity and there is no inverse."
-        )
-        yield Finding("singular", message, worst(facts, zero.double()), about="forward")
+        yield Finding("singular", _singular(facts, zero), worst(facts, zero.double()), about="forward")
     sign = facts.sign.where(facts.finite & ~zero, torch.zeros_like(facts.sign))
     up, down = (sign > 0).nonzero().flatten(), (sign < 0).nonzero().flatten()
     if len(up) and len(down):
         message = (
-            "det J is positive at some points and negative at others. On the way it passes through 0, so the map folds "
-            "space over and is not invertible, whatever log|det J| says."
+            "det J is positive at some points and negative at others. Between them it is zero, so the map folds space "
+            "and is not invertible, even where log|det J| is right."
         )
         evidence = {"positive at": len(up), "negative at": len(down)}
         for name, at in (("det > 0 at x =", up[0]), ("det < 0 at x =", down[0])):
             evidence[name] = short_vector(facts.x[at])
         yield Finding("determinant-changes-sign", message, evidence, about="forward")
+    elif facts.behaviour.same_image is not None:
+        a, b = facts.behaviour.same_image
+        evidence = {"x =": short_vector(a), "and x =": short_vector(b)}
+        message = "Two different points have the same image, so the map has no inverse; det J does not show it."
+        yield Finding("not-one-to-one", message, evidence, about="forward")
     # One dimension after the other keeps its digits, however different their scales are.
     apart = facts.structure is not None and facts.structure.name in {"identity", "diagonal", "permutation"}
     bad = (facts.condition_number > ILL_CONDITIONED) & ~zero & facts.finite
@@ -182,28 +267,25 @@ def _determinant(facts: Facts) -> Iterator[Finding]:
         yield Finding("ill-conditioned", message, evidence, about="forward")
 
 
-def _inverse(facts: Facts) -> Iterator[Finding]:
-    inverse = facts.inverse
-    if inverse.failure:
-        message = f"There is no inverse to use: asked for it, the map answers {inverse.failure!r}."
-        yield Finding("inverse-missing", message, about="inverse")
-    elif inverse.error is None and facts.kind == "module":
-        message = "The module has no .inverse, so x -> y -> x could not be tried."
-        yield Finding("inverse-missing", message, about="inverse")
-    if inverse.error is None or facts.samples_coupled or not facts.steady:
-        return
-    sound = facts.finite & ~facts.singular
-    bad = (inverse.error > inverse_tolerance(facts, max(facts.eps, inverse.eps))) & sound
-    if bad.any():
-        message = f"The inverse does not lead back: x -> y -> x misses by more than rounding {at_points(bad)}."
-        yield missed(facts, message, inverse.error.where(bad, 0 * inverse.error))
-        return
-    if inverse.log_det is None or facts.log_det_drawn:
-        return
-    usable = sound & facts.log_det_jacobian.isfinite()
-    wrong = disagrees(facts, -inverse.log_det, inverse.eps) & usable
-    if wrong.any():
-        yield _judge(facts, inverse.log_det, wrong, usable, " of the inverse")
+def _singular(facts: Facts, zero: Tensor) -> str:
+    message = f"det J is zero (to rounding) {at_points(zero)}: the map flattens space, and has no inverse there."
+    ranks = torch.linalg.matrix_rank(facts.jacobian[zero].nan_to_num(nan=0.0, posinf=0.0, neginf=0.0), rtol=1e-9)
+    if zero.all() and ranks.unique().numel() == 1:
+        message += (
+            f" J has rank {int(ranks[0])} of {facts.dim} everywhere. If the map lives on a subspace or a manifold, "
+            "pass coordinates=, to look at it there."
+        )
+    return message
 
 
-_RULES = (_non_finite, _log_det, _determinant, _inverse, *MISBEHAVIOUR)
+_DRAWS = 64
+_RULES = (
+    _non_finite,
+    _log_det,
+    _other_claims,
+    _determinant,
+    _declared,
+    *INVERSES,
+    _of_the_inverse,
+    *MISBEHAVIOUR,
+)

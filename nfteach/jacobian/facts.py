@@ -2,47 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import torch
 from torch import Tensor
 
-from .measure import Claim, InOwnDtype, Inverse
+from .behaviour import Behaviour, is_strong
+from .declared import Contradiction
+from .measure import Claim, Inverse
 from .signal import Gradient
 from .structure import Structure
 from .witnesses import REVERSE, Witnesses
 
-__all__ = ["Behaviour", "Facts"]
-
-
-@dataclass(frozen=True)
-class Behaviour:
-    """How a map behaves when it is called.
-
-    Attributes:
-        moved_by_others: (B,) how far y moves when only other samples change.
-        manner: in which it takes its points: "all at once", "one by one" or "never alone".
-        low_precision: "" or why it would not run in float64.
-        raised: "" or what it raised, in every dtype and manner.
-        noise: how far y moves when only the random state is another one.
-        again: how far y moves when it is called a second time just so; infinity if it then raises.
-        log_det_moved: how far the claimed log-det moves in either case, in nats.
-        noticeable: what is more than rounding in these three.
-        state_changed: the parameters, buffers and flags that a call changes.
-        in_own_dtype: the same in the layer's own dtype, where that is not float64.
-    """
-
-    moved_by_others: Tensor
-    manner: str = "all at once"
-    low_precision: str = ""
-    raised: str = ""
-    noise: float = 0.0
-    again: float = 0.0
-    log_det_moved: float = 0.0
-    noticeable: float = 0.0
-    state_changed: tuple[str, ...] = ()
-    in_own_dtype: InOwnDtype | None = None
+__all__ = ["Facts"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,6 +40,9 @@ class Facts:
         terms_per_point: the names of those terms that have a value at each point; the others are parameters.
         eps: the rounding unit of the arithmetic.
         behaviour: what happens when it is called again, with other samples, with another random state.
+        other_claims: log-dets that the map claims in other places, by name.
+        contradictions: what a torch ``Transform`` declares of itself and does not hold.
+        estimate: mean and standard error (B,) of a log-det that is drawn, in nats; None of others.
         signal: gradients of the log-det and of y beside differences; empty where they could not be compared.
     """
 
@@ -92,6 +68,9 @@ class Facts:
     terms_per_point: frozenset[str]
     eps: float
     behaviour: Behaviour
+    other_claims: dict[str, Claim] = field(default_factory=dict)
+    contradictions: tuple[Contradiction, ...] = ()
+    estimate: tuple[Tensor, Tensor] | None = None
     signal: tuple[Gradient, ...] = ()
 
     @property
@@ -130,19 +109,41 @@ class Facts:
     @property
     def steady(self) -> bool:
         """Whether the same x gives the same y, call after call and whatever the random state."""
-        return max(self.behaviour.again, self.behaviour.noise) <= self.behaviour.noticeable
+        calls = self.behaviour.calls
+        return max(calls.again, calls.noise, calls.after_others) <= self.behaviour.noticeable
 
     @property
     def log_det_drawn(self) -> bool:
         """Whether the same x gets another log-det from call to call, such as a random estimate of a trace."""
-        size = 1 + (
-            self.log_det.abs().nan_to_num(nan=0.0, posinf=0.0, neginf=0.0).max() if self.log_det is not None else 0
-        )
-        return self.behaviour.log_det_moved > max(1e-6, 1e4 * self.eps) * float(size)
+        return self.behaviour.calls.drawn > self.noticeable_in_log_det
+
+    @property
+    def log_det_stale(self) -> bool:
+        """Whether the log-det depends on what the map was called with before."""
+        return self.behaviour.calls.log_det_after_others > self.noticeable_in_log_det
+
+    @property
+    def noticeable_in_log_det(self) -> float:
+        """What is more than rounding in the log-det, in nats."""
+        size = 1.0
+        if self.log_det is not None:
+            size += float(self.log_det.abs().nan_to_num(nan=0.0, posinf=0.0, neginf=0.0).max())
+        return max(1e-6, 1e4 * self.eps) * size
+
+    @property
+    def coupling(self) -> float:
+        """How far an output moves, at most, when only the other points of the batch change."""
+        return float(self.behaviour.moved_by_others.max())
 
     @property
     def samples_coupled(self) -> bool:
-        return bool((self.behaviour.moved_by_others > self.behaviour.noticeable).any())
+        """Whether that is more than rounding."""
+        return self.coupling > self.behaviour.noticeable
+
+    @property
+    def strongly_coupled(self) -> bool:
+        """Whether that is so much that the log-det of one point means nothing."""
+        return is_strong(self.coupling, self.y)
 
     @property
     def finite(self) -> Tensor:

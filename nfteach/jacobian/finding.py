@@ -13,6 +13,8 @@ __all__ = ["ERRORS", "NOTES", "Finding", "at_points", "counted"]
 
 ERRORS = frozenset(
     {
+        "batch-size",
+        "declared-wrong",
         "determinant-changes-sign",
         "gradient-cut",
         "gradient-wrong",
@@ -23,12 +25,23 @@ ERRORS = frozenset(
         "log-det-wrong",
         "non-deterministic",
         "non-finite",
+        "not-one-to-one",
         "raises",
         "samples-coupled",
         "singular",
     }
 )
-NOTES = frozenset({"changes-state", "ill-conditioned", "inverse-missing", "low-precision"})
+NOTES = frozenset(
+    {
+        "changes-state",
+        "ill-conditioned",
+        "inverse-missing",
+        "log-det-estimated",
+        "log-det-missing",
+        "low-precision",
+        "not-onto",
+    }
+)
 
 
 @dataclass(frozen=True)
@@ -42,6 +55,7 @@ class Finding:
         about: what it concerns: the name of a comparison, such as "log-det" or "inverse", or "forward" or "behaviour".
         gap: how far off, in nats or in coordinates; None where no number says it.
         size: the size of what is off, so that gap / size is relative.
+        severity: "error" or "note"; by default as the code is listed in ``ERRORS`` and ``NOTES``.
 
     Raises:
         ValueError: if the code is in neither ``ERRORS`` nor ``NOTES``.
@@ -53,14 +67,13 @@ class Finding:
     about: str = "behaviour"
     gap: float | None = None
     size: float = 0.0
+    severity: str = ""
 
     def __post_init__(self) -> None:
         if self.code not in ERRORS | NOTES:
             raise ValueError(f"code must be one of {', '.join(sorted(ERRORS | NOTES))}, but is {self.code!r}")
-
-    @property
-    def severity(self) -> str:
-        return "error" if self.code in ERRORS else "note"
+        if not self.severity:
+            object.__setattr__(self, "severity", "error" if self.code in ERRORS else "note")
 
     def __str__(self) -> str:
         facts = ", ".join(f"{key} {brief(value)}" for key, value in self.evidence.items())

@@ -11,12 +11,25 @@ from torch import Tensor
 
 from .adapt import Map, adapt, as_context, as_points
 from .autograd import jacobian
+from .behaviour import (
+    Behaviour,
+    batch_trials,
+    call_again,
+    companions,
+    elsewhere,
+    is_strong,
+    moved_by_others,
+    neighbours,
+    same_image,
+)
 from .borrowed import on_its_own
-from .calls import first_that_runs, moved_by_others, neighbours, noticeable, repeats
-from .facts import Behaviour
-from .measure import Claim, InOwnDtype, Inverse, in_own_dtype, read_claim, try_inverse
+from .calls import first_that_runs, noticeable
+from .coordinates import VOLUME, in_coordinates
+from .declared import contradictions
+from .facts import Facts
+from .measure import Claim, InOwnDtype, Inverse, in_own_dtype, read_claim, try_inverse, try_onto
 from .report import JacobianReport
-from .rng import seeded
+from .rng import modes_at_rest, seeded
 from .signal import training_signal
 from .structure import Structure, recognise
 from .twin import changes, own_dtype, state, trained, with_parameters_moved
@@ -30,6 +43,10 @@ MOVED_COPIES = 8
 _LARGE = 16_000_000
 # What central differences are precise to, where J is taken by them.
 _EPS_OF_DIFFERENCES = 1e-11
+# Points where a domain that is declared is tried, and draws of a log-det that is an estimate.
+_NEAR, _DRAWS = 8, 64
+# A condition number beyond which y -> x -> y is not tried.
+_HARD = 1e8
 
 
 def inspect_jacobian(
@@ -40,6 +57,7 @@ def inspect_jacobian(
     inverse: Callable[[Tensor], Any] | None = None,
     perturb: float | None = None,
     context: Any = None,
+    coordinates: Any = None,
 ) -> JacobianReport:
     """Look at the Jacobian of any map: its entries, its structure, and whether log-det and inverse are right.
 
@@ -56,11 +74,16 @@ def inspect_jacobian(
             times the size of each (its rms, or 1 / sqrt(fan-in) if that is larger). 0.5 is a good choice: most
             mistakes cannot be seen at initial parameters. The copies' reports are ``report.moved``.
         context: what a conditional transform takes besides x: one row for each point, (B, ...), or one for all.
+        coordinates: where the map works between other spaces than R^D (a subspace, a manifold, a simplex): a pair
+            (to_vector, from_vector) of functions, events (N, *event) -> (N, d) and back, or a tangent basis (n, d)
+            with orthonormal columns. The map is then looked at from vectors to vectors. ``from_vector=None`` applies
+            ``to_vector`` to y alone. ``"volume"`` compares the log-det of a map to more dimensions with
+            1/2 log det J^T J, which is that of the symmetric root of J^T J, shown as the Jacobian.
 
     Raises:
         ValueError: if x is no finite floating tensor of the right shape, ``perturb`` is not positive, the map does not
-            keep the number of dimensions, or it cannot be copied: it holds an open file or a generator,
-            or looks something up by its own identity.
+            keep the number of dimensions, ``coordinates`` do not fit x, or it cannot be copied: it holds an open file or
+            a generator, or looks something up by its own identity.
 
     Example:
         >>> shear = lambda x: torch.stack([x[0], x[1] + x[0] ** 2])
@@ -76,11 +99,16 @@ def inspect_jacobian(
     x = as_points(x)
     if perturb is not None and not perturb > 0:
         raise ValueError(f"perturb must be a positive number, such as 0.5, or None, but is {perturb!r}")
+    volume = coordinates is not None and isinstance(coordinates, str) and coordinates == VOLUME
     given = (transform, log_det, inverse)
-    with unharmed(*given) as snapshot, on_its_own(snapshot, given, x) as doubts:
-        report = inspect_copies(*given, x, perturb, as_context(context))
-        doubts += [report.behaviour.raised] if report.behaviour.raised else []
-        return report
+    with modes_at_rest(), unharmed(*given) as snapshot:
+        if coordinates is not None and not volume:
+            transform, x, log_det, inverse = in_coordinates(transform, x, log_det, inverse, coordinates)
+            given = (transform, log_det, inverse)
+        with on_its_own(snapshot, given, x) as doubts:
+            report = inspect_copies(*given, x, perturb, as_context(context), volume)
+            doubts += [report.behaviour.raised] if report.behaviour.raised else []
+            return report
 
 
 def inspect_copies(
@@ -90,16 +118,17 @@ def inspect_copies(
     x: Tensor,
     perturb: float | None,
     context: Tensor | None = None,
+    volume: bool = False,
 ) -> JacobianReport:
     """The report of a map that is known to have copies which stand for it."""
-    facts, looked_at = _look(transform, x, log_det, inverse, context)
+    facts, looked_at = _look(transform, x, log_det, inverse, context, volume)
     moved = []
     copies_to_move = min(MOVED_COPIES, max(2, _LARGE // facts["jacobian"].numel())) if perturb else 0
     for seed in range(copies_to_move):
         copies = with_parameters_moved(transform, log_det, inverse, by=perturb, seed=seed)
         if copies is None:
             break
-        its_facts, its_looked_at = _look(*_in_order(copies, x), context)
+        its_facts, its_looked_at = _look(*_in_order(copies, x), context, volume)
         moved.append(JacobianReport(**its_facts, structure=_structure(its_looked_at, its_facts)))
         looked_at = torch.cat([looked_at, its_looked_at])
     structure = _structure(looked_at, facts)
@@ -124,53 +153,59 @@ def _structure(looked_at: Tensor, facts: dict[str, Any]) -> Structure | None:
 
 
 def _look(
-    transform: Any, x: Tensor, log_det: Callable | None, inverse: Callable | None, context: Tensor | None
+    transform: Any,
+    x: Tensor,
+    log_det: Callable | None,
+    inverse: Callable | None,
+    context: Tensor | None,
+    volume: bool,
 ) -> tuple[dict, Tensor]:
-    """The fields of a report, and the Jacobians (P, D, D) that tell the structure: those at x first."""
+    """Return the fields of ``Facts``, and the Jacobians (P, D, D) that tell the structure: those at x first."""
     given = (transform, log_det, inverse)
-    first, refusals = first_that_runs(given, x, context=context)
+    first, refusals = first_that_runs(given, x, context=context, rectangular=volume)
     if first is None:
         f = adapt(transform, x, log_det, inverse, context=context, dtype=None)
         return _of_a_map_that_raises(f, x, refusals[0])
     f, points, y, J = first.f, first.points, first.y, first.J
-    eps = torch.finfo(y.dtype).eps
-    repeated = repeats(f, points, y, first.raw)
-    steady = max(repeated.again, repeated.noise) <= noticeable(y)
+    eps, rounding = torch.finfo(y.dtype).eps, noticeable(y)
+    others = elsewhere(points, companions(f, points, len(points)))
+    calls = call_again(first, others)
+    steady = max(calls.again, calls.noise, calls.after_others) <= rounding
     extra, extra_J, whose = points[:0], points.new_zeros(0, f.dim, f.dim).cpu(), torch.arange(0)
     if J is not None:
         extra, extra_J, whose = neighbours(f, points)
     from_others = moved_by_others(f, points, extra, y) if steady else torch.zeros(len(points))
-    coupled = bool((from_others > noticeable(y)).any())
-    witnesses = None
+    coupled, strongly = float(from_others.max()) > rounding, is_strong(float(from_others.max()), y)
     if coupled and J is not None:
         J, extra_J = jacobian(f, points, rows_apart=True)[0], extra_J[:0]
-    elif steady:
-        witnesses = hear(f, points, y, J, first.no_reverse_mode)
+    witnesses = hear(f, points, y, J, first.no_reverse_mode) if steady and not strongly else None
     by_reverse_mode = torch.full((len(points), f.dim, f.dim), torch.nan, dtype=torch.float64) if J is None else J
     J = by_reverse_mode
     if witnesses is not None and witnesses.trusted != REVERSE:
         J = whole_jacobian(witnesses.trusted, f, points, y, first.J)
         if len(extra):
             near = f.at(whose)
-            extra_J = whole_jacobian(witnesses.trusted, near, extra, near(extra)[0].detach(), None)
+            extra_J = whole_jacobian(witnesses.trusted, near, extra, near(extra)[0], None)
         extra_J = extra_J[extra_J.flatten(1).isfinite().all(1)]
+    by_reverse = J is by_reverse_mode
+    if volume:
+        J, extra_J = _symmetric_root(J), _symmetric_root(extra_J)
+        by_reverse_mode = _symmetric_root(by_reverse_mode)
     finite = J.flatten(1).isfinite().all(1)
     safe = J.nan_to_num(nan=0.0, posinf=0.0, neginf=0.0)
     sign, log_abs_det = torch.linalg.slogdet(safe)
     stretches = torch.linalg.svdvals(safe)
     before = state(f.subject)
-    inverse = try_inverse(f, points, y)
+    inverse = try_inverse(f, points, y, others)
+    usual = float((stretches[:, 0] / stretches[:, -1]).nan_to_num(nan=1.0).median())
+    # A transform of torch declares its codomain, if not exactly.
+    if inverse.error is not None and steady and not coupled and usual < _HARD and not volume and f.kind != "transform":
+        inverse = replace(inverse, onto=try_onto(f, y, max(1e-5, 1e3 * eps * usual)))
     changed = first.state_changed + tuple(n for n in changes(before, state(f.subject)) if n not in first.state_changed)
-    own = _in_own_dtype(given, f, x, y, context) if steady and not coupled else None
+    own = _in_own_dtype(given, f, x, y, context) if steady and not strongly else None
     if inverse.failure and own is not None and own.inverse.error is not None:
         inverse = replace(own.inverse, low_precision=inverse.failure)
     terms, per_point = _terms(f, points)
-    claim = read_claim(first.raw, points, f.event_shape)
-    signal = ()
-    if steady and first.J is not None:
-        claimed = claim.values is not None and repeated.log_det <= noticeable(y)
-        parameters = trained(f.subject, f.forward)
-        signal = tuple(training_signal(f, points, parameters, claimed=claimed))
     facts = dict(
         name=f.name,
         kind=f.kind,
@@ -178,12 +213,12 @@ def _look(
         y=y.cpu(),
         jacobian=J,
         jacobian_autograd=by_reverse_mode,
-        log_det_autograd=_where(finite, log_abs_det) if J is by_reverse_mode else _log_abs_det(by_reverse_mode),
+        log_det_autograd=_where(finite, log_abs_det) if by_reverse else _log_abs_det(by_reverse_mode),
         log_det_jacobian=_where(finite, log_abs_det),
         sign=_where(finite, sign),
         condition_number=_where(finite, stretches[:, 0] / stretches[:, -1]),
         smallest_stretch=_where(finite, stretches[:, -1]),
-        claim=claim,
+        claim=read_claim(first.raw, points, f.event_shape),
         inverse=inverse,
         witnesses=witnesses,
         log_det_by=f.log_det_by,
@@ -195,18 +230,50 @@ def _look(
         behaviour=Behaviour(
             manner=f.manner,
             low_precision="" if y.dtype == torch.float64 else (refusals or [f"y comes as {y.dtype}"])[0],
-            raised="",
-            noise=repeated.noise,
-            again=repeated.again,
-            log_det_moved=repeated.log_det,
+            calls=calls,
             state_changed=changed,
             moved_by_others=from_others.double(),
-            noticeable=noticeable(y),
+            noticeable=rounding,
+            batches=batch_trials(first) if steady and not coupled else (),
+            same_image=same_image(f, points, y, extra) if steady and not coupled and f.context is None else None,
             in_own_dtype=own,
         ),
-        signal=signal,
+        other_claims=_other_claims(f, points, y),
+        contradictions=tuple(contradictions(f, points, y, J, companions(f, points, _NEAR))),
     )
+    so_far = Facts(**facts, structure=None)
+    if so_far.log_det_drawn and steady:
+        facts["estimate"] = _estimate(f, points)
+    if steady and first.J is not None:
+        claimed = so_far.log_det is not None and not (so_far.log_det_drawn or so_far.log_det_stale)
+        facts["signal"] = tuple(training_signal(f, points, trained(f.subject, f.forward), claimed=claimed))
     return facts, torch.cat([J[finite], extra_J])
+
+
+def _symmetric_root(J: Tensor) -> Tensor:
+    """Return (J^T J)^(1/2), (N, D, D), of J (N, D', D); NaN where J is not finite."""
+    finite = J.flatten(1).isfinite().all(1)
+    _, stretches, directions = torch.linalg.svd(J[finite], full_matrices=False)
+    root = J.new_full((len(J), J.shape[2], J.shape[2]), torch.nan)
+    root[finite] = directions.mT @ (stretches.unsqueeze(2) * directions)
+    return root
+
+
+def _other_claims(f: Map, points: Tensor, y: Tensor) -> dict[str, Claim]:
+    """Return the log-dets that the map claims in other places than its call."""
+    found = {}
+    for name, claim in f.other_claims.items():
+        try:
+            found[name] = read_claim(claim(points, y), points, f.event_shape)
+        except Exception:  # it does not answer
+            continue
+    return found
+
+
+def _estimate(f: Map, points: Tensor) -> tuple[Tensor, Tensor]:
+    """Return mean and standard error (B,) of a log-det that differs from call to call, over many random states."""
+    draws = torch.stack([read_claim(f(points, seed=seed)[1], points, f.event_shape).values for seed in range(_DRAWS)])
+    return draws.mean(0), draws.std(0) / _DRAWS**0.5
 
 
 def _of_a_map_that_raises(f: Map, x: Tensor, what: str) -> tuple[dict, Tensor]:
@@ -234,7 +301,7 @@ def _of_a_map_that_raises(f: Map, x: Tensor, what: str) -> tuple[dict, Tensor]:
         terms={},
         terms_per_point=frozenset(),
         eps=torch.finfo(x.dtype).eps,
-        behaviour=Behaviour(raised=what, moved_by_others=torch.zeros(len(x), dtype=torch.float64)),
+        behaviour=Behaviour(torch.zeros(len(x), dtype=torch.float64), raised=what),
     )
     return facts, J[:0]
 
@@ -256,7 +323,8 @@ def _in_own_dtype(given: tuple[Any, ...], f: Map, x: Tensor, y: Tensor, context:
         return None
     # Both anew: f may have changed its state by now.
     own, twin = (
-        adapt(transform, x, log_det, inverse, context=context, dtype=d, manner=f.manner) for d in (None, torch.float64)
+        adapt(transform, x, log_det, inverse, context=context, dtype=d, manner=f.manner, rectangular=f.rectangular)
+        for d in (None, torch.float64)
     )
     return in_own_dtype(own, twin, x.reshape(-1, f.dim), dtype)
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -16,12 +17,15 @@ __all__ = [
     "Claim",
     "InOwnDtype",
     "Inverse",
-    "companions",
-    "depends_on_others",
+    "Onto",
     "in_own_dtype",
     "read_claim",
     "try_inverse",
+    "try_onto",
 ]
+
+# Points y that are tried in y -> x -> y.
+_DRAWN = 8
 
 
 @dataclass(frozen=True)
@@ -41,6 +45,22 @@ class Claim:
     came_as: str = ""
 
 
+class Onto(NamedTuple):
+    """What came of y -> x -> y, for y that are drawn among the images.
+
+    Attributes:
+        tried: how many y.
+        lost: at how many of them the inverse raises, or gives NaN or infinity.
+        missed: at how many others the map does not lead to y again.
+        y: one of those, as a vector; None if there is none.
+    """
+
+    tried: int
+    lost: int = 0
+    missed: int = 0
+    y: Tensor | None = None
+
+
 @dataclass(frozen=True)
 class Inverse:
     """What came of x -> y -> x.
@@ -51,6 +71,9 @@ class Inverse:
         failure: what the map said when asked for its inverse, if it refused.
         eps: the rounding unit of the arithmetic that it ran in.
         low_precision: "" or why it would not run in float64, where the map does.
+        stale: how far inverse(y) moves, relative to 1 + |x|, once the map was called at other points.
+        alone: how far inverse(y) moves for the first point, when it comes by itself.
+        onto: y -> x -> y; None if it was not tried.
     """
 
     error: Tensor | None = None
@@ -58,6 +81,9 @@ class Inverse:
     failure: str = ""
     eps: float = 0.0
     low_precision: str = ""
+    stale: float = 0.0
+    alone: float = 0.0
+    onto: Onto | None = None
 
 
 @dataclass(frozen=True)
@@ -116,19 +142,71 @@ def _kind(value: Any) -> str:
     return f"a {'tensor' if isinstance(value, Tensor) else home + kind.__name__}"
 
 
-def try_inverse(f: Map, x: Tensor, y: Tensor) -> Inverse:
-    """Go from y back to x, and ask the inverse for its log-det."""
+def try_inverse(f: Map, x: Tensor, y: Tensor, others: Tensor | None = None) -> Inverse:
+    """Go from y back to x, ask the inverse for its log-det, and ask again after the map was called at ``others``."""
     if f.backward is None:
         return Inverse()
-    with torch.no_grad():
-        try:
-            back, raw = f.invert(y)
-        except Exception as error:
-            return Inverse(failure=f"{type(error).__name__}: {error}".rstrip(": "))
+    try:
+        back, raw = f.invert(y)
+    except Exception as error:
+        return Inverse(failure=f"{type(error).__name__}: {error}".rstrip(": "))
     if back.shape != x.shape:
         return Inverse(failure=f"it returned the shape {tuple(back.shape)} for {tuple(x.shape)}")
-    error = (back - x).abs().double().amax(1).nan_to_num(nan=math.inf).cpu()
-    return Inverse(error, read_claim(raw, x, f.event_shape).values, eps=torch.finfo(back.dtype).eps)
+    error = (back - x).abs().double().amax(1).nan_to_num(nan=math.inf, posinf=math.inf).cpu()
+    stale = alone = 0.0
+    if others is not None:
+        stale = _moved(back, lambda: (f(others), f.invert(y)[0])[1])
+        f(x)
+        if len(y) > 1 and f.manner == "all at once" and f.rows == "any":
+            alone = _moved(back[:1], lambda: f.invert(y[:1])[0])
+    claim = read_claim(raw, x, f.event_shape).values
+    return Inverse(error, claim, eps=torch.finfo(back.dtype).eps, stale=stale, alone=alone)
+
+
+def _moved(before: Tensor, call: Callable[[], Tensor]) -> float:
+    """Return how far a result is from ``before``, relative to its size; infinite if it raises."""
+    try:
+        gap = (call() - before).abs() / (1 + before.abs())
+    except Exception:
+        return math.inf
+    return gap.nan_to_num(nan=0.0).max().item()
+
+
+def try_onto(f: Map, y: Tensor, tolerance: float) -> Onto | None:
+    """Try y -> x -> y at points drawn like the images, coordinate by coordinate: half of them picked, half normal.
+
+    Args:
+        f: a map with an inverse.
+        y: (B, D) images.
+        tolerance: relative to 1 + |y|.
+    """
+    generator = torch.Generator().manual_seed(0)
+    finite = y[y.isfinite().all(1)]
+    if len(finite) < 2:
+        return None
+    half = (_DRAWN // 2, y.shape[1])
+    picked = finite.cpu().gather(0, torch.randint(len(finite), half, generator=generator))
+    normal = torch.randn(half, generator=generator, dtype=torch.float64).to(picked)
+    drawn = torch.cat([picked, finite.cpu().mean(0) + 2 * finite.cpu().std(0) * normal]).to(y)
+    if isinstance(f.subject, Transform):
+        inside = f.subject.codomain.check(drawn.reshape(len(drawn), *f.image_shape))
+        drawn = drawn[inside.reshape(len(drawn), -1).all(1)]
+    if not len(drawn):
+        return None
+    try:
+        x = f.invert(drawn)[0]
+    except Exception:
+        return Onto(len(drawn), lost=len(drawn), y=drawn[0].cpu())
+    lost = ~x.isfinite().all(1)
+    try:
+        again = f(x.where(~lost.unsqueeze(1), torch.zeros_like(x)))[0]
+    except Exception:
+        return None
+    missed = ((again - drawn).abs() > tolerance * (1 + drawn.abs())).any(1) & ~lost
+    bad = lost | missed
+    return Onto(
+        len(drawn), int(lost.sum()), int(missed.sum()), drawn[int(bad.int().argmax())].cpu() if bad.any() else None
+    )
 
 
 def in_own_dtype(own: Map, twin: Map, x: Tensor, dtype: torch.dtype) -> InOwnDtype | None:
@@ -139,51 +217,14 @@ def in_own_dtype(own: Map, twin: Map, x: Tensor, dtype: torch.dtype) -> InOwnDty
         x: (B, D); rounded to ``dtype`` first, so that both see the same numbers.
     """
     x = x.to(dtype)
-    with torch.no_grad():
-        try:
-            (y, raw), (exact_y, exact_raw) = own(x), twin(x.double())
-        except Exception:  # it has been looked at in the one dtype that it runs in
-            return None
-        claim, exact = (read_claim(r, x, own.event_shape).values for r in (raw, exact_raw))
-        lost = ~y.isfinite().all(1).cpu() & exact_y.isfinite().all(1).cpu()
-        gap = None
-        if claim is not None and exact is not None:
-            lost = lost | (~claim.isfinite() & exact.isfinite())
-            gap = (claim - exact).abs()
-        return InOwnDtype(dtype, try_inverse(own, x, y), gap, lost)
-
-
-def depends_on_others(f: Map, x: Tensor, others: Tensor, y: Tensor) -> Tensor:
-    """(B,) how far each output moves when only the *other* rows of the batch are changed.
-
-    Every second row is exchanged for another point, and its neighbours watched; then the rest.
-
-    Args:
-        f: the map.
-        x: (B, D), B >= 2.
-        others: (B, D), other points.
-        y: (B, D), f(x).
-    """
-    even = torch.arange(len(x), device=x.device) % 2 == 0
-    moved = y.new_zeros(len(x))
-    with torch.no_grad():
-        for changed in (even, ~even):
-            mixed = torch.where(changed.unsqueeze(1), others, x)
-            moved[~changed] = (f(mixed)[0] - y)[~changed].abs().amax(1)
-    return moved.cpu()
-
-
-def companions(f: Map, x: Tensor, count: int) -> Tensor:
-    """Up to ``count`` points near those given, in the map's domain, by a generator of their own (always the same).
-
-    One point cannot tell a zero of the structure from a zero by accident; its neighbours can.
-    """
-    spread = x.std(0) if len(x) > 1 else 1.0
-    noise = torch.randn(count, x.shape[1], generator=torch.Generator().manual_seed(0), dtype=torch.float64)
-    reach = torch.tensor([0.1, 0.3, 1.0], dtype=torch.float64)[torch.arange(count) % 3].unsqueeze(1)
-    points = x[torch.arange(count) % len(x)] + (reach * noise).to(x) * spread
-    if isinstance(f.subject, Transform):
-        with torch.no_grad():
-            inside = f.subject.domain.check(points.reshape(-1, *f.event_shape))
-        points = points[inside.reshape(count, -1).all(1)]
-    return points
+    try:
+        (y, raw), (exact_y, exact_raw) = own(x), twin(x.double())
+    except Exception:  # it has been looked at in the one dtype that it runs in
+        return None
+    claim, exact = (read_claim(r, x, own.event_shape).values for r in (raw, exact_raw))
+    lost = ~y.isfinite().all(1).cpu() & exact_y.isfinite().all(1).cpu()
+    gap = None
+    if claim is not None and exact is not None:
+        lost = lost | (~claim.isfinite() & exact.isfinite())
+        gap = (claim - exact).abs()
+    return InOwnDtype(dtype, try_inverse(own, x, y), gap, lost)

@@ -1,4 +1,4 @@
-"""Findings about how a map behaves: it draws noise, couples samples, hides from autograd, loses digits."""
+"""Findings about how a map behaves: it draws noise, couples samples, depends on the batch, misleads autograd."""
 
 from __future__ import annotations
 
@@ -11,52 +11,87 @@ import torch
 from .facts import Facts
 from .finding import Finding, at_points, counted
 from .signal import CUT, NOT_FINITE, WRONG
-from .tolerances import conditioning, inverse_tolerance, missed, tolerance, worst
+from .tolerances import disagrees, worst
 from .witnesses import FORWARD, REVERSE
 
 __all__ = ["MISBEHAVIOUR"]
 
 
 def _coupled(facts: Facts) -> Iterator[Finding]:
-    if facts.samples_coupled:
+    if not facts.samples_coupled:
+        return
+    evidence = {"moved by": facts.coupling}
+    if facts.strongly_coupled:
         message = (
-            "A sample's output changes when only the other samples of its batch change (batch statistics do this): "
-            "the map acts on whole batches, and no log-det of a single sample describes it. In a module, try .eval()."
+            "A sample's output changes with the other samples of its batch (batch statistics do this): the map acts on "
+            "whole batches, and no log-det of a single sample describes it. In a module, try .eval()."
         )
-        yield Finding("samples-coupled", message, {"moved by": float(facts.behaviour.moved_by_others.max())})
+        yield Finding("samples-coupled", message, evidence)
+    else:
+        message = (
+            "A sample's output changes slightly with the other samples of its batch: a solver that chooses its steps "
+            "for the whole batch does this. All comparisons allow for it."
+        )
+        yield Finding("samples-coupled", message, evidence, severity="note")
+
+
+def _batch_size(facts: Facts) -> Iterator[Finding]:
+    whole = len(facts.x)
+    wrong = facts.log_det is not None and bool((disagrees(facts, facts.log_det) & facts.finite).any())
+    for trial in facts.behaviour.batches:
+        points = counted(trial.size, "point", "points")
+        evidence: dict[str, Any] = {"batch": trial.size}
+        if trial.misshapen and (trial.raised or not wrong):
+            message = f"With a batch of {points} the result has another shape: {trial.raised or 'that of the log-det'}"
+            yield Finding("batch-size", message, evidence)
+        elif trial.raised:
+            message = f"With a batch of {points} the map raises: {trial.raised}"
+            yield Finding("batch-size", message, evidence, severity="note")
+        elif trial.moved > facts.behaviour.noticeable:
+            message = f"With a batch of {points} in place of {whole} the same x gives another y."
+            yield Finding("batch-size", message, evidence | {"moved by": trial.moved})
+        elif trial.log_det_moved > facts.noticeable_in_log_det and not (facts.log_det_drawn or wrong):
+            message = f"With a batch of {points} in place of {whole} the same x gives another log-det."
+            yield Finding("batch-size", message, evidence | {"moved by": trial.log_det_moved})
+        else:
+            continue
+        return
 
 
 def _non_deterministic(facts: Facts) -> Iterator[Finding]:
-    behaviour = facts.behaviour
-    if behaviour.again > behaviour.noticeable:
-        message = (
-            "Called a second time with the same x, the map gives another y: it keeps a state that its calls change, "
-            "so it has no one Jacobian."
-        )
-        evidence: dict[str, Any] = {"moved by": behaviour.again}
-        if behaviour.state_changed:
-            evidence["changed by a call"] = ", ".join(behaviour.state_changed[:4])
+    behaviour, calls = facts.behaviour, facts.behaviour.calls
+    evidence: dict[str, Any] = {}
+    if behaviour.state_changed:
+        evidence["changed by a call"] = ", ".join(behaviour.state_changed[:4])
+    if calls.failure:
+        message = f"The map runs once; called again with the same x, it raises: {calls.failure}"
         yield Finding("non-deterministic", message, evidence)
-    elif behaviour.noise > behaviour.noticeable:
+    elif calls.again > behaviour.noticeable:
         message = (
-            "With another random state the same x gives another y: the map draws noise (dropout that is left on does "
-            "this), so it has no one Jacobian. In a module, try .eval()."
+            "Called again with the same x, the map gives another y: it keeps a state that its calls change, so it has "
+            "no single Jacobian."
         )
-        yield Finding("non-deterministic", message, {"moved by": behaviour.noise})
-    elif facts.log_det_drawn:
+        yield Finding("non-deterministic", message, {"moved by": calls.again} | evidence)
+    elif calls.noise > behaviour.noticeable:
         message = (
-            "The same x gives the same y, but another log-det from call to call: it is a random estimate (of a trace, "
-            "for instance), and was not held against the Jacobian."
+            "With another random state the same x gives another y: the map draws noise (dropout in training mode does "
+            "this), so it has no single Jacobian. In a module, try .eval()."
         )
-        yield Finding("non-deterministic", message, {"log-det moved by": behaviour.log_det_moved})
+        yield Finding("non-deterministic", message, {"moved by": calls.noise})
+    elif calls.after_others > behaviour.noticeable:
+        message = (
+            "After a call at other points, the same x gives another y: something that a call leaves behind is used by "
+            "the next."
+        )
+        yield Finding("non-deterministic", message, {"moved by": calls.after_others} | evidence)
 
 
 def _changes_state(facts: Facts) -> Iterator[Finding]:
     behaviour = facts.behaviour
-    if behaviour.state_changed and behaviour.again <= behaviour.noticeable:
+    if behaviour.state_changed and behaviour.calls.again <= behaviour.noticeable:
         message = (
-            "A call changes what the map keeps (running statistics and a first call that sets parameters from the data "
-            "do this), though not its answer to these x. The map that was given is left as it was."
+            "A call changes what the map keeps (running statistics, or a first call that sets parameters from the "
+            "data), though not its answer to these x. The original is unchanged."
         )
         yield Finding("changes-state", message, {"changed": ", ".join(behaviour.state_changed[:6])})
 
@@ -78,7 +113,12 @@ def _gradient_cut(facts: Facts) -> Iterator[Finding]:
         gap = gap.nan_to_num(nan=math.inf)
         b, i, j = (int(n) for n in torch.unravel_index(gap.argmax(), gap.shape))
         lost = (told == 0) & (gap > 1e-6)
-        if lost.any():
+        if told.isnan().any() and facts.y.isfinite().all():
+            why = (
+                "It has NaN where the values of the map are finite: often a branch of torch.where that is not taken, "
+                "or a square root or a norm at 0."
+            )
+        elif lost.any():
             why = (
                 f"{counted(int(lost.any(0).sum()), 'entry is', 'entries are')} 0 by autograd and not in truth: "
                 "something inside cuts the gradient (detach, no_grad, .data, a way through NumPy)."
@@ -106,9 +146,7 @@ def _gradient_cut(facts: Facts) -> Iterator[Finding]:
 
 def _training_signal(facts: Facts) -> Iterator[Finding]:
     for gradient in facts.signal:
-        whose = (
-            f"The gradient of {'the log-det' if gradient.of == 'log-det' else 'y'} with respect to {_BY[gradient.by]}"
-        )
+        whose = f"The gradient of {_NAMES[gradient.of]} with respect to {_NAMES[gradient.by]}"
         evidence = {"by autograd": gradient.told, "by central differences": gradient.true}
         about = "log-det gradient" if (gradient.of, gradient.by) == ("log-det", "x") else "parameter gradients"
         gap, size = abs(gradient.told - gradient.true), abs(gradient.true)
@@ -132,49 +170,6 @@ def _training_signal(facts: Facts) -> Iterator[Finding]:
             yield Finding("gradient-wrong", message, evidence, about=about, gap=gap, size=size)
 
 
-def _precision(facts: Facts) -> Iterator[Finding]:
-    if facts.behaviour.low_precision:
-        message = (
-            "The map does not run in float64, so everything here was measured in the precision of x and the smaller "
-            "differences mean nothing."
-        )
-        yield Finding("low-precision", message, {"in float64": facts.behaviour.low_precision})
-    elif facts.inverse.low_precision:
-        message = (
-            "The map runs in float64 and its inverse does not, so x -> y -> x was tried in the layer's own precision."
-        )
-        yield Finding("low-precision", message, {"in float64": facts.inverse.low_precision})
+_NAMES = {"x": "x", "y": "y", "log-det": "the log-det", "parameters": "the parameters"}
 
-
-def _own_dtype(facts: Facts) -> Iterator[Finding]:
-    own = facts.behaviour.in_own_dtype
-    if own is None:
-        return
-    name, eps = str(own.dtype).removeprefix("torch."), torch.finfo(own.dtype).eps
-    sound = facts.finite & ~facts.singular
-    error = own.inverse.error
-    if error is not None and facts.inverse_error is not None and not facts.inverse.low_precision:
-        allowed = inverse_tolerance(facts, eps)
-        # Where conditioning alone may cost every digit, a miss is nobody's fault; where float64 misses, it is known.
-        explained = (allowed > 0.1) | (facts.inverse_error > inverse_tolerance(facts, facts.eps))
-        bad = (error > allowed) & ~explained & sound & ~own.lost
-        if bad.any():
-            message = (
-                f"In {name}, as the layer is used, the inverse does not lead back {at_points(bad)}, "
-                "though in float64 it does and J is well enough conditioned: the formula cancels."
-            )
-            yield missed(facts, message, error.where(bad, torch.zeros_like(error)))
-    if (own.lost & sound).any():
-        message = f"In {name}, as the layer is used, NaN or infinity comes out where float64 gives a number."
-        yield Finding("low-precision", message, worst(facts, (own.lost & sound).double()))
-    elif own.log_det_gap is not None and not facts.log_det_drawn:
-        far = (own.log_det_gap > 10 * tolerance(facts) + 1e-2 + 1000 * eps * (1 + conditioning(facts))) & sound
-        if far.any():
-            gap = own.log_det_gap.where(far, torch.zeros_like(own.log_det_gap))
-            message = f"In {name}, as the layer is used, its log-det loses digits that float64 keeps."
-            yield Finding("low-precision", message, {"off by": gap.max().item()} | worst(facts, gap))
-
-
-_BY = {"x": "x", "parameters": "the parameters"}
-
-MISBEHAVIOUR = (_coupled, _non_deterministic, _changes_state, _gradient_cut, _training_signal, _precision, _own_dtype)
+MISBEHAVIOUR = (_coupled, _batch_size, _non_deterministic, _changes_state, _gradient_cut, _training_signal)

@@ -27,6 +27,7 @@ __all__ = [
     "pick",
     "short_vector",
     "summed",
+    "unlike",
     "value_at",
 ]
 
@@ -48,6 +49,16 @@ def number(value: float) -> str:
 def brief(value: object) -> str:
     """Format a float with four significant digits, anything else as it prints itself."""
     return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def unlike(values: dict[str, float]) -> dict[str, str]:
+    """Format numbers with as many digits as tell them apart, from four significant ones on."""
+    shown: dict[str, str] = {}
+    for digits in range(4, 18):
+        shown = {name: f"{value:.{digits}g}" for name, value in values.items()}
+        if len(set(shown.values())) == len(set(values.values())):
+            break
+    return shown
 
 
 def gap(value: float | None) -> str:

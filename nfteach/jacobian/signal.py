@@ -56,7 +56,7 @@ def training_signal(f: Map, x: Tensor, parameters: Sequence[Tensor], *, claimed:
         return torch.randn(like.shape, generator=generator, dtype=torch.float64).to(like.device, like.dtype)
 
     names = ("y", "log-det") if claimed else ("y",)
-    weights = {"log-det": noise(x[:, 0]).double().cpu(), "y": noise(x).double().cpu()}
+    weights = {"log-det": noise(x[:, 0]).double().cpu(), "y": noise(f(x)[0]).double().cpu()}
 
     def totals(points: Tensor) -> dict[str, Tensor]:
         y, raw = f(points)

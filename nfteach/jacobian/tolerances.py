@@ -39,7 +39,12 @@ def tolerance(facts: Facts, eps: float = 0.0) -> Tensor:
     """
     eps = max(eps, facts.eps, _EPS_OF_DIFFERENCES if facts.witness == CENTRAL else 0.0)
     size = facts.log_det_jacobian.abs().nan_to_num(nan=0.0, posinf=0.0)
-    return (1e-6 if eps < 1e-12 else 1e-5 if eps < 1e-8 else 1e-3) * (1 + size) + 100 * eps * conditioning(facts)
+    coupling = 100 * facts.coupling if facts.samples_coupled else 0.0
+    return (
+        (1e-6 if eps < 1e-12 else 1e-5 if eps < 1e-8 else 1e-3) * (1 + size)
+        + 100 * eps * conditioning(facts)
+        + coupling
+    )
 
 
 def disagrees(facts: Facts, claimed: Tensor, eps: float = 0.0) -> Tensor:
@@ -64,7 +69,8 @@ def inverse_tolerance(facts: Facts, eps: float) -> Tensor:
     x, y = (values.double().abs().amax(1).nan_to_num(nan=0.0, posinf=0.0) for values in (facts.x, facts.y))
     size = 1 + x + y
     back = y / facts.smallest_stretch.nan_to_num(nan=1.0).clamp(min=torch.finfo(torch.float64).tiny)
-    return (1e-6 if eps < 1e-12 else 1e-2) * size + 1000 * eps * (conditioning(facts) * size + back)
+    coupling = 100 * facts.coupling * conditioning(facts) if facts.samples_coupled else 0.0
+    return (1e-6 if eps < 1e-12 else 1e-2) * size + 1000 * eps * (conditioning(facts) * size + back) + coupling
 
 
 def missed(facts: Facts, message: str, error: Tensor) -> Finding:

@@ -213,8 +213,8 @@ def _behaviour(report: Diagnosis) -> Iterator[str]:
     """Yield what changes y besides x, what a call changes, and what was found at moved parameters."""
     behaviour = report.behaviour
     moved = {
-        "repeated calls": behaviour.again,
-        "other seeds": behaviour.noise,
+        "repeated calls": max(behaviour.calls.again, behaviour.calls.after_others),
+        "other seeds": behaviour.calls.noise,
         "other batches": float(behaviour.moved_by_others.max()),
     }
     same = [what for what, by in moved.items() if by <= behaviour.noticeable]

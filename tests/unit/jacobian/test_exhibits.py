@@ -20,7 +20,8 @@ every = pytest.mark.parametrize("name", EXHIBITS)
 
 
 def codes(report):
-    return {finding.code for finding in report.findings}
+    """Return the codes of the findings, but for notes on what the map does not claim and does not reach."""
+    return {finding.code for finding in report.findings} - {"log-det-missing", "not-onto"}
 
 
 def moved(layer, by=1.0):

@@ -32,7 +32,8 @@ def slow_jacobian(f, x):
 
 
 def codes(report):
-    return {finding.code for finding in report.findings}
+    """Return the codes of the findings, but for notes on what the map does not claim and does not reach."""
+    return {finding.code for finding in report.findings} - {"log-det-missing", "not-onto"}
 
 
 class Affine(nn.Module):
@@ -81,7 +82,7 @@ TORCH = {
 def test_torch_transforms(name):
     transform, x, structure = TORCH[name]
     report = inspect_jacobian(transform, x).check()
-    assert report.findings == ()
+    assert not codes(report)
     assert report.structure.name == structure
     flat = x.reshape(len(x), -1).double()
     for b in range(len(x)):
@@ -183,18 +184,19 @@ def test_a_constant_map_is_singular():
 def test_scale_alone_is_not_singular(size):
     scale = size ** torch.linspace(0, 1, 20, dtype=torch.float64)
     report = inspect_jacobian(lambda x: x * scale, points(4, 20).double(), inverse=lambda y: y / scale)
-    assert report.findings == ()
+    assert not codes(report)
     assert inspect_jacobian(lambda x: x * size, points(4, 50)).ok
 
 
 def test_scales_apart_are_no_ill_condition():
     scale = torch.tensor([1.0, 1e-6, 1e6])
-    assert inspect_jacobian(lambda x: x * scale, points(4, 3), inverse=lambda y: y / scale).findings == ()
+    assert not codes(inspect_jacobian(lambda x: x * scale, points(4, 3), inverse=lambda y: y / scale))
 
 
 def test_ill_conditioned_is_a_note():
     report = inspect_jacobian(Affine(torch.tensor([[1.0, 1.0], [1.0, 1.0 + 3e-7]])), points(4, 2))
-    assert codes(report) == {"ill-conditioned"}
+    # In float32 the inverse loses its digits.
+    assert codes(report) == {"ill-conditioned", "low-precision"}
     assert report.ok
 
 
@@ -416,7 +418,5 @@ def test_every_code_is_an_error_or_a_note():
     assert not ERRORS & NOTES
     assert {Finding(code, "").severity for code in ERRORS} == {"error"}
     assert {Finding(code, "").severity for code in NOTES} == {"note"}
-    with pytest.raises(
-        ValueError, match=r"code must be one of changes-state, determinant-changes-sign, .* but is 'log-det-singn'"
-    ):
+    with pytest.raises(ValueError, match=r"code must be one of batch-size, changes-state, .* but is 'log-det-singn'"):
         Finding("log-det-singn", "misspelt")

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 from torch.distributions.transforms import Transform
 
-from nfteach.jacobian import ERRORS, inspect_jacobian
+from nfteach.jacobian import inspect_jacobian
 from tests.unit.jacobian.sound.draw import sound_layer
 from tests.unit.jacobian.sound.kinds import KINDS
 
@@ -29,6 +29,7 @@ def expected_notes(sound, report):
         "changes-state": sound.manner == "counts its calls",
         "low-precision": sound.manner == "in float32 only",
         "ill-conditioned": bool(ill),
+        "batch-size": sound.manner == "never alone" and len(report.x) > 1,
     }
 
 
@@ -42,14 +43,17 @@ def test_a_sound_layer_is_not_called_wrong(chunk):
         assert report.claim.values is not None, which
         codes = Counter(finding.code for finding in report.findings)
         assert max(codes.values(), default=1) == 1, which
-        assert codes.keys() == {code for code, holds in expected_notes(sound, report).items() if holds}, which
+        expected = {code for code, holds in expected_notes(sound, report).items() if holds}
+        # Where J is ill-conditioned, a layer may lose digits in its own dtype.
+        assert codes.keys() - expected <= ({"low-precision"} if "ill-conditioned" in expected else set()), which
+        assert expected <= codes.keys(), which
 
 
 @pytest.mark.parametrize("kind", NAMES)
 def test_a_sound_layer_whose_parameters_are_moved_is_not_called_wrong(kind):
     sound = sound_layer(kind, 1)
     report = inspect_jacobian(sound.layer, sound.x, **sound.told, perturb=0.5)
-    assert not [finding for finding in report.findings if finding.code in ERRORS]
+    assert report.ok, report.findings
 
 
 def test_the_thousand_are_of_many_kinds_and_shapes():

@@ -1,0 +1,260 @@
+"""How a map behaves when it is called: again, after other points, beside other points, in batches of other sizes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+from torch.distributions.transforms import Transform
+
+from .adapt import Map, NoMap
+from .autograd import jacobian
+from .calls import FirstCall, in_words, noticeable
+from .measure import InOwnDtype, read_claim
+
+__all__ = [
+    "BatchTrial",
+    "Behaviour",
+    "Calls",
+    "batch_trials",
+    "call_again",
+    "companions",
+    "elsewhere",
+    "is_strong",
+    "moved_by_others",
+    "neighbours",
+    "same_image",
+]
+
+# Points looked at to tell structure from accident; fewer given are filled up with neighbours.
+ENOUGH_POINTS = 8
+# ... up to as many as keep their Jacobians below this, in numbers.
+_LARGE = 2_000_000
+# A coupling between samples, relative to the size of y, that is more than a loss of precision.
+_STRONG = 1e-4
+# Candidates for a second point with the same image.
+_CANDIDATES = 64
+
+
+class Calls(NamedTuple):
+    """How far y, and the claimed log-det in nats, move in further calls at the same points.
+
+    Attributes:
+        again: y, in a second call.
+        noise: y, in a call with another random state.
+        drawn: the log-det, in either.
+        after_others: y, in a call after one at other points.
+        log_det_after_others: the log-det there.
+        failure: "" or what a further call raised.
+    """
+
+    again: float = 0.0
+    noise: float = 0.0
+    drawn: float = 0.0
+    after_others: float = 0.0
+    log_det_after_others: float = 0.0
+    failure: str = ""
+
+
+class BatchTrial(NamedTuple):
+    """A call with the first points only.
+
+    Attributes:
+        size: how many.
+        raised: "" or what it raised.
+        misshapen: whether y has another shape than such a batch has; or its log-det.
+        moved: how far y moves, in comparison to the whole batch.
+        log_det_moved: how far the claimed log-det moves, in nats.
+    """
+
+    size: int
+    raised: str = ""
+    misshapen: bool = False
+    moved: float = 0.0
+    log_det_moved: float = 0.0
+
+
+@dataclass(frozen=True)
+class Behaviour:
+    """How a map behaves when it is called.
+
+    Attributes:
+        moved_by_others: (B,) how far y moves when only other samples change.
+        manner: in which it takes its points: "all at once", "one by one" or "never alone".
+        low_precision: "" or why it would not run in float64.
+        raised: "" or what it raised, in every dtype and manner.
+        calls: how far y and the log-det move from call to call.
+        noticeable: what is more than rounding in y.
+        state_changed: the parameters, buffers and flags that a call changes.
+        batches: calls with fewer points.
+        same_image: two points, as vectors, that have the same image; None if none were found.
+        in_own_dtype: the layer in its own dtype, where that is not float64.
+    """
+
+    moved_by_others: Tensor
+    manner: str = "all at once"
+    low_precision: str = ""
+    raised: str = ""
+    calls: Calls = field(default_factory=Calls)
+    noticeable: float = 0.0
+    state_changed: tuple[str, ...] = ()
+    batches: tuple[BatchTrial, ...] = ()
+    same_image: tuple[Tensor, Tensor] | None = None
+    in_own_dtype: InOwnDtype | None = None
+
+
+def _apart(values: Tensor | None, before: Tensor | None) -> float:
+    if values is None or before is None:
+        return 0.0
+    return (values - before).abs().nan_to_num(nan=0.0).max().item()
+
+
+def call_again(first: FirstCall, others: Tensor) -> Calls:
+    """Call the map again at the same points, with another random state, and after a call at ``others``."""
+    f, points, y = first.f, first.points, first.y
+
+    def claim(raw: object) -> Tensor | None:
+        return read_claim(raw, points, f.event_shape).values
+
+    before = claim(first.raw)
+    try:
+        (again, again_raw), (noisy, noisy_raw) = (f(points, seed=seed) for seed in (0, 1))
+    except Exception as error:  # it ran once and not twice
+        return Calls(again=torch.inf, failure=in_words(error))
+    moved, noise = _apart(again, y), _apart(noisy, y)
+    drawn = max(_apart(claim(again_raw), before), _apart(claim(noisy_raw), before))
+    after = after_log_det = 0.0
+    try:
+        f(others)
+        values, raw = f(points)
+        after, after_log_det = _apart(values, y), _apart(claim(raw), before)
+    except Exception:  # the map may be at home only where it was given points
+        pass
+    return Calls(moved, noise if moved <= noticeable(y) else 0.0, drawn, after, after_log_det)
+
+
+def batch_trials(first: FirstCall) -> tuple[BatchTrial, ...]:
+    """Call the map with one, with two, and with all points but one."""
+    f, points, y = first.f, first.points, first.y
+    sizes = sorted({1, 2, len(points) - 1} - {0, len(points)})
+    claim = read_claim(first.raw, points, f.event_shape)
+    trials = []
+    for size in sizes if f.manner == "all at once" and f.rows == "any" else ():
+        some = points[:size]
+        try:
+            values, raw = f(some)
+        except NoMap as error:
+            trials.append(BatchTrial(size, in_words(error), misshapen=True))
+            continue
+        except Exception as error:
+            trials.append(BatchTrial(size, in_words(error)))
+            continue
+        its = read_claim(raw, some, f.event_shape)
+        comparable = claim.layout == its.layout == "per sample"
+        misshapen = claim.layout == "per sample" != its.layout and size > 1
+        log_det_moved = _apart(its.values, claim.values[:size]) if comparable else 0.0
+        trials.append(BatchTrial(size, "", misshapen, _apart(values, y[:size]), log_det_moved))
+    return tuple(trials)
+
+
+def companions(f: Map, x: Tensor, count: int) -> Tensor:
+    """Return up to ``count`` points near those given, in the map's domain; always the same.
+
+    One point cannot tell a zero of the structure from a zero by accident; its neighbours can.
+    """
+    spread = x.std(0) if len(x) > 1 else 1.0
+    noise = torch.randn(count, x.shape[1], generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    reach = torch.tensor([0.1, 0.3, 1.0], dtype=torch.float64)[torch.arange(count) % 3].unsqueeze(1)
+    points = x[torch.arange(count) % len(x)] + (reach * noise).to(x) * spread
+    return inside(f, points)
+
+
+def inside(f: Map, points: Tensor) -> Tensor:
+    """Return those of the points (N, D) that are in the domain, where the map declares one."""
+    if not isinstance(f.subject, Transform):
+        return points
+    events = points.reshape(-1, *f.event_shape)
+    return points[f.subject.domain.check(events).reshape(len(points), -1).all(1)]
+
+
+def neighbours(f: Map, points: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Return neighbours of the points, as many as make enough, the Jacobians there, and which point each is near.
+
+    Those where something is not finite are left out.
+    """
+    count = min(ENOUGH_POINTS, _LARGE // f.dim**2) - len(points)
+    none = points[:0], torch.zeros(0, f.dim, f.dim, dtype=torch.float64), torch.arange(0)
+    if count < 1:
+        return none
+    try:
+        extra = companions(f, points, count)
+        J, y, _ = jacobian(f, extra)
+    except Exception:  # the map may be at home only near the points given; these are a bonus
+        return none
+    good = J.flatten(1).isfinite().all(1) & y.isfinite().all(1).cpu()
+    rows = torch.arange(len(extra)) % len(points)
+    return extra[good.to(extra.device)], J[good], rows[good]
+
+
+def is_strong(coupling: float, y: Tensor) -> bool:
+    """Return True for a coupling between samples that no solver with steps of its own choice explains."""
+    return coupling > _STRONG * (1 + float(y.abs().nan_to_num(nan=0.0, posinf=0.0, neginf=0.0).max()))
+
+
+def elsewhere(points: Tensor, extra: Tensor) -> Tensor:
+    """Return as many other points (B, D): neighbours where there are some, else the points in another order."""
+    pool = torch.cat([extra, points.roll(1, 0)]) if len(points) > 1 or len(extra) else points + 0.1
+    return pool[torch.arange(len(points)) % len(pool)]
+
+
+def moved_by_others(f: Map, points: Tensor, extra: Tensor, y: Tensor) -> Tensor:
+    """Return how far each output (B,) moves when the other points of the batch are exchanged for other points."""
+    if len(points) > 1:
+        try:
+            return _depends_on_others(f, points, elsewhere(points, extra), y)
+        except Exception:  # at home only where it was given points
+            return torch.zeros(len(points))
+    if not len(extra):
+        return torch.zeros(1)
+    try:
+        beside = [f(torch.cat([points, other.unsqueeze(0)]))[0][:1] for other in (extra[0], extra[-1])]
+    except Exception:
+        return torch.zeros(1)
+    return (beside[0] - beside[1]).abs().amax(1).cpu()
+
+
+def _depends_on_others(f: Map, x: Tensor, others: Tensor, y: Tensor) -> Tensor:
+    """Exchange every second point (B, D) for one of ``others`` and watch the points between; then the rest."""
+    even = torch.arange(len(x), device=x.device) % 2 == 0
+    moved = y.new_zeros(len(x))
+    for changed in (even, ~even):
+        mixed = torch.where(changed.unsqueeze(1), others, x)
+        moved[~changed] = (f(mixed)[0] - y)[~changed].abs().amax(1)
+    return moved.cpu()
+
+
+def same_image(f: Map, points: Tensor, y: Tensor, extra: Tensor) -> tuple[Tensor, Tensor] | None:
+    """Return two points with the same image, among the points, their neighbours and their mirror images -x."""
+    candidates = inside(f, torch.cat([extra, -points])[:_CANDIDATES])
+    try:
+        more = f(candidates)[0]
+    except Exception:  # the map may be at home only near the points given
+        candidates, more = points[:0], y[:0]
+    x, y = torch.cat([points, candidates]), torch.cat([y, more])
+    finite = y.isfinite().all(1)
+    x, y = x[finite], y[finite]
+    # Far apart, beside what is usual, and mapped to the same place but for rounding.
+    apart, images = torch.cdist(x, x), torch.cdist(y, y)
+    rounding = 1e3 * torch.finfo(points.dtype).eps * (1 + y.abs().amax(1, keepdim=True))
+    same = (images <= rounding) & (apart > 1e-3 * (1 + x.abs().amax(1, keepdim=True)))
+    if not same.any():
+        return None
+    pair = list(divmod(int(same.int().argmax()), len(x)))
+    # Where the map is flat to rounding, as a tanh is far out, it may be one to one all the same.
+    stretch = torch.linalg.svdvals(jacobian(f, x[pair])[0])[:, -1]
+    if not (stretch * apart[pair[0], pair[1]].cpu() > 1e3 * rounding[pair].cpu().flatten()).all():
+        return None
+    a, b = x[pair].double().cpu()
+    return a, b

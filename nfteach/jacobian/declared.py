@@ -1,0 +1,78 @@
+"""What a torch ``Transform`` declares of itself, its domain, codomain and sign, held against its values."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+from torch.distributions import ComposeTransform, constraints
+from torch.distributions.transforms import Transform
+
+from .adapt import Map
+
+__all__ = ["Contradiction", "contradictions"]
+
+
+class Contradiction(NamedTuple):
+    """A declaration that the map's values contradict.
+
+    Attributes:
+        attribute: "domain", "codomain" or "sign".
+        words: what is declared, and what is so.
+        point: where, counted from 0; None if at no point that was given.
+    """
+
+    attribute: str
+    words: str
+    point: int | None
+
+
+def contradictions(f: Map, x: Tensor, y: Tensor, J: Tensor, near: Tensor) -> Iterator[Contradiction]:
+    """Yield what the transform declares and does not hold.
+
+    Args:
+        f: the map, of any kind; only a torch ``Transform`` declares something.
+        x, y: (B, D) points and images.
+        J: (B, D, D) the Jacobian there.
+        near: (N, D) other points in the declared domain.
+    """
+    if not isinstance(f.subject, Transform):
+        return
+    for name, values, shape in (("domain", x, f.event_shape), ("codomain", y, f.image_shape)):
+        outside = ~_inside(getattr(f.subject, name), values.reshape(len(values), *shape)) & values.isfinite().all(1)
+        if outside.any():
+            at, what = int(outside.int().argmax()), "x" if name == "domain" else "y"
+            words = f".{name} is {_name(getattr(f.subject, name))}, which refuses {what}"
+            yield Contradiction(name, words, at)
+    if len(near) and not isinstance(f.subject, ComposeTransform):  # whose domain is that of its first part
+        try:
+            images = f(near)[0]
+        except Exception:
+            return
+        nan = images.isnan().any(1)
+        if nan.any():
+            yield Contradiction("domain", f".domain is {_name(f.subject.domain)}, but y is NaN at a point in it", None)
+    try:
+        sign = f.subject.sign
+    except NotImplementedError:
+        return
+    if f.subject.domain.event_dim == 0 and J.shape[1] == J.shape[2]:
+        signs = torch.as_tensor(sign).double().cpu().expand(len(J), *f.event_shape).reshape(len(J), -1)
+        wrong = (J.diagonal(dim1=1, dim2=2).sign() * signs < 0).any(1)
+        if wrong.any():
+            at = int(wrong.int().argmax())
+            yield Contradiction("sign", f".sign is {sign}, but the derivative has the other sign", at)
+
+
+def _inside(constraint: constraints.Constraint, events: Tensor) -> Tensor:
+    """Return (B,) whether each event is inside; True where the constraint cannot say."""
+    try:
+        return constraint.check(events).reshape(len(events), -1).all(1)
+    except NotImplementedError:
+        return torch.ones(len(events), dtype=torch.bool)
+
+
+def _name(constraint: constraints.Constraint) -> str:
+    return repr(constraint).removesuffix("()")

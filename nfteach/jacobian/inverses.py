@@ -1,0 +1,119 @@
+"""Findings about the inverse, and about what is lost in the layer's own dtype."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+
+from .facts import Facts
+from .finding import Finding, at_points
+from .numbers import gap, short_vector
+from .tolerances import conditioning, inverse_tolerance, missed, worst
+
+__all__ = ["INVERSES"]
+
+# What is noted in the layer's own dtype: a miss relative to 1 + |x|, a gap in nats relative to 1 + |log-det|.
+_MISS, _GAP = 1e-2, 1e-2
+
+
+def _inverse(facts: Facts) -> Iterator[Finding]:
+    inverse = facts.inverse
+    if inverse.failure:
+        message = f"The inverse raises: {inverse.failure}"
+        yield Finding("inverse-missing", message, about="inverse")
+    elif inverse.error is None and facts.kind == "module":
+        message = "The module has no .inverse, so x -> y -> x was not tried."
+        yield Finding("inverse-missing", message, about="inverse")
+    if inverse.error is None or facts.strongly_coupled or not facts.steady:
+        return
+    sound = facts.finite & ~facts.singular
+    bad = (inverse.error > inverse_tolerance(facts, max(facts.eps, inverse.eps))) & sound
+    if bad.any():
+        error = inverse.error.where(bad, torch.zeros_like(inverse.error))
+        yield missed(facts, f"The inverse does not lead back: x -> y -> x misses {at_points(bad)}.", error)
+    elif inverse.stale > _MISS:
+        message = (
+            "The inverse depends on the last forward call: once the map was called at other points, the same y leads "
+            "to another x. Something that forward leaves behind is used."
+        )
+        evidence = {"moved by, relative to 1 + |x|": inverse.stale}
+        yield Finding("inverse-wrong", message, evidence, "inverse", inverse.stale, 1.0)
+    elif inverse.alone > _MISS and math.isfinite(inverse.alone):
+        message = "The inverse of a point depends on the other points of its batch."
+        evidence = {"moved by, relative to 1 + |x|": inverse.alone}
+        yield Finding("inverse-wrong", message, evidence, "inverse", inverse.alone, 1.0)
+
+
+def _onto(facts: Facts) -> Iterator[Finding]:
+    onto = facts.inverse.onto
+    if onto is None or not (onto.lost or onto.missed) or facts.inverse.stale > _MISS:
+        return
+    if (facts.inverse.error > inverse_tolerance(facts, facts.eps)).any():
+        return
+    what = [
+        f"at {onto.lost} the inverse gives NaN, infinity or an error" if onto.lost else "",
+        f"at {onto.missed} its x is mapped elsewhere" if onto.missed else "",
+    ]
+    message = (
+        f"Of {onto.tried} points y drawn among the images, {' and '.join(filter(None, what))}. "
+        "Where the base has mass at such y, the map is not onto its support, and the density that it makes does not "
+        "integrate to 1."
+    )
+    yield Finding("not-onto", message, {"y": short_vector(onto.y)}, about="inverse")
+
+
+def _precision(facts: Facts) -> Iterator[Finding]:
+    if facts.behaviour.low_precision:
+        message = "The map does not run in float64, so everything was measured in the precision of x."
+        yield Finding("low-precision", message, {"in float64": facts.behaviour.low_precision})
+    elif facts.inverse.low_precision:
+        message = "The inverse does not run in float64, so x -> y -> x was tried in the layer's own dtype."
+        yield Finding("low-precision", message, {"in float64": facts.inverse.low_precision})
+
+
+def _own_dtype(facts: Facts) -> Iterator[Finding]:
+    own = facts.behaviour.in_own_dtype
+    if own is None:
+        return
+    eps, sound = torch.finfo(own.dtype).eps, facts.finite & ~facts.singular
+    in_use = f"In {str(own.dtype).removeprefix('torch.')}, as the layer is used,"
+    lost = own.lost & sound
+    losses: list[tuple[str, Tensor, Tensor]] = [("y or the log-det", torch.full(lost.shape, math.inf), lost)]
+    error = own.inverse.error
+    if error is not None and facts.inverse_error is not None and not facts.inverse.low_precision:
+        # Where float64 misses, it is known; where conditioning alone may cost every digit, the formula is not at fault.
+        new = sound & ~own.lost & (facts.inverse_error <= inverse_tolerance(facts, facts.eps))
+        allowed = inverse_tolerance(facts, eps)
+        bad = (error > allowed) & (allowed <= 0.1) & new
+        if bad.any():
+            message = (
+                f"{in_use} the inverse does not lead back {at_points(bad)}, though in float64 it does and J is well "
+                "enough conditioned: the formula cancels digits."
+            )
+            yield missed(facts, message, error.where(bad, torch.zeros_like(error)))
+        else:
+            losses.append(("x -> y -> x", error, (error > _MISS * (1 + facts.x.abs().amax(1))) & new))
+    if own.log_det_gap is not None and not facts.log_det_drawn:
+        size = 1 + facts.log_det_jacobian.abs().nan_to_num(nan=0.0, posinf=0.0)
+        losses.append(("the log-det", own.log_det_gap, (own.log_det_gap > _GAP * size) & sound & ~own.lost))
+    losses = [loss for loss in losses if loss[2].any()]
+    if losses:
+        where = torch.stack([loss[2] for loss in losses]).any(0)
+        largest = float(conditioning(facts)[where].max())
+        message = (
+            f"{in_use} {'; '.join(_loss(*loss) for loss in losses)}. In float64 it is right. J has condition numbers "
+            f"up to {largest:.0e} there."
+        )
+        yield Finding("low-precision", message, worst(facts, losses[-1][1].where(losses[-1][2], -1.0)))
+
+
+def _loss(what: str, error: Tensor, where: Tensor) -> str:
+    largest, unit = float(error[where].max()), " nats" if what == "the log-det" else ""
+    by = f"is off by up to {gap(largest)}{unit}" if math.isfinite(largest) else "is infinite or NaN"
+    return f"{what} {by} {at_points(where)}"
+
+
+INVERSES = (_inverse, _onto, _precision, _own_dtype)
