@@ -153,7 +153,8 @@ def batch_trials(first: FirstCall) -> tuple[BatchTrial, ...]:
             continue
         its = read_claim(raw, some, f.event_shape)
         comparable = claim.layout == its.layout == "per sample"
-        misshapen = claim.layout == "per sample" != its.layout and size > 1
+        # A log-det as long as the whole batch was made for it alone.
+        misshapen = claim.layout == "per sample" != its.layout and size > 1 and its.shape != claim.shape
         log_det_moved = _apart(its.values, claim.values[:size]) if comparable else 0.0
         trials.append(BatchTrial(size, "", misshapen, _apart(values, y[:size]), log_det_moved))
     return tuple(trials)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
+
+from torch import Tensor
 
 from .facts import Facts
 from .finding import Finding, counted
@@ -14,6 +17,7 @@ __all__ = ["AGREES", "DIFFERS", "NAMES", "UNCHECKED", "Compared", "compared"]
 
 Judge = Callable[[Facts], tuple[str, str]]
 
+MOVED = "moved parameters"
 AGREES, DIFFERS, UNCHECKED = "agrees", "differs", "not compared"
 
 
@@ -31,16 +35,25 @@ class Compared(NamedTuple):
     words: str
 
 
-def compared(facts: Facts, findings: Sequence[Finding]) -> tuple[Compared, ...]:
-    """Return one record for each of ``NAMES``."""
+def compared(facts: Facts, findings: Sequence[Finding], copies: Sequence[bool], why_none: str) -> tuple[Compared, ...]:
+    """Return one record for each of ``NAMES``.
+
+    Args:
+        facts: about the map.
+        findings: that follow from them.
+        copies: of each copy with moved parameters, whether nothing is wrong with it.
+        why_none: why there are no copies.
+    """
     if facts.behaviour.raised:
         return tuple(Compared(name, UNCHECKED, "the map raised") for name in NAMES)
     errors = [finding for finding in findings if finding.severity == "error"]
-    return tuple(
-        Compared(name, result, words)
+    found = [
+        Compared(name, *_result(facts, [finding for finding in errors if finding.about == name], judge))
         for name, judge in _JUDGES.items()
-        for result, words in [_result(facts, [f for f in errors if f.about == name], judge)]
-    )
+    ]
+    sound = f"{sum(copies)} of {counted(len(copies), 'copy', 'copies')} without an error"
+    moved = (UNCHECKED, why_none) if not copies else (AGREES if all(copies) else DIFFERS, sound)
+    return (*found, Compared(MOVED, *moved))
 
 
 def _result(facts: Facts, errors: list[Finding], judge: Judge) -> tuple[str, str]:
@@ -52,6 +65,14 @@ def _result(facts: Facts, errors: list[Finding], judge: Judge) -> tuple[str, str
 
 def _within(largest: float, unit: str = "") -> str:
     return f"within {'1e-9' if largest < ROUNDING else gap(largest)}{unit}"
+
+
+def _below(errors: Tensor) -> str:
+    """Return "within 1e-6": a power of ten, since the digits of rounding differ from processor to processor."""
+    largest = float(errors.max())
+    if not 0 < largest < math.inf:
+        return "within 1e-9" if largest == 0 else "infinitely far"
+    return f"within 1e{max(-9, math.ceil(math.log10(largest)))}"
 
 
 def _points(facts: Facts) -> str:
@@ -69,11 +90,13 @@ def _derivative(facts: Facts) -> tuple[str, str]:
 def _log_det(facts: Facts) -> tuple[str, str]:
     if facts.log_det is None:
         return "the map claims no log-det (pass log_det=)", ""
-    usable = facts.finite & facts.log_det_jacobian.isfinite()
+    usable = facts.finite & facts.log_det_jacobian.isfinite() & ~facts.singular
     if not usable.any():
-        return "not finite at any point", ""
-    if facts.samples_coupled:
+        return "J is singular, or not finite, at every point", ""
+    if facts.strongly_coupled:
         return "the samples of a batch depend on each other", ""
+    if facts.log_det_drawn:
+        return "", "the mean of a random estimate, within its error"
     return (
         "",
         f"{_within(float((facts.log_det - facts.log_det_jacobian)[usable].abs().max()), ' nats')}, {_points(facts)}",
@@ -98,6 +121,36 @@ def _inverse(facts: Facts) -> tuple[str, str]:
     return "", f"x -> y -> x {_within(float(facts.inverse.error.max()))}, {_points(facts)}"
 
 
+def _both_directions(facts: Facts) -> tuple[str, str]:
+    onto = facts.inverse.onto
+    if onto is None:
+        return "y -> x -> y was not tried" if facts.inverse.error is not None else "no inverse is known", ""
+    missed = onto.lost + onto.missed
+    if missed:
+        return f"{missed} of {onto.tried} y drawn among the images have no x", ""
+    return "", f"y -> x -> y, {onto.tried} y drawn among the images"
+
+
+def _batch_sizes(facts: Facts) -> tuple[str, str]:
+    sizes = [trial.size for trial in facts.behaviour.batches if not trial.raised]
+    if not sizes:
+        return "only one batch size runs, or was given", ""
+    return "", f"the same y and log-det with {', '.join(map(str, sizes))} and {len(facts.x)} points"
+
+
+def _own_dtype(facts: Facts) -> tuple[str, str]:
+    own = facts.behaviour.in_own_dtype
+    if own is None:
+        return "it works in float64, or in no other dtype" if facts.eps < 1e-12 else "it does not run in float64", ""
+    words = []
+    if own.inverse.error is not None:
+        words.append(f"x -> y -> x {_below(own.inverse.error)}")
+    if own.log_det_gap is not None:
+        words.append(f"log-det {_below(own.log_det_gap)} nats")
+    name = str(own.dtype).removeprefix("torch.")
+    return ("", f"{name}: {', '.join(words)}") if words else (f"{name}: no inverse and no log-det", "")
+
+
 # Name, which its findings are about -> why it was not compared, and how closely it agrees.
 _JUDGES = {
     "derivative": _derivative,
@@ -105,5 +158,8 @@ _JUDGES = {
     "log-det gradient": _signal(("log-det", "x")),
     "parameter gradients": _signal(("log-det", "parameters"), ("y", "parameters")),
     "inverse": _inverse,
+    "both directions": _both_directions,
+    "batch sizes": _batch_sizes,
+    "own dtype": _own_dtype,
 }
-NAMES = tuple(_JUDGES)
+NAMES = (*_JUDGES, MOVED)

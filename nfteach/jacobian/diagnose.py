@@ -65,13 +65,7 @@ def _non_finite(facts: Facts) -> Iterator[Finding]:
 
 def _log_det(facts: Facts) -> Iterator[Finding]:
     claim = facts.claim
-    if claim.layout == "none":
-        yield Finding(
-            "log-det-missing",
-            "The map claims no log-det, so log|det J| was not compared. Return (y, log_det), or pass log_det=.",
-            about="log-det",
-        )
-    elif claim.layout == "unknown":
+    if claim.layout == "unknown":
         message = (
             f"The log-det has the shape {claim.shape}; expected one value per sample, ({len(facts.x)},), "
             f"for {len(facts.x)} samples of {facts.dim} dimensions."
@@ -86,8 +80,14 @@ def _log_det(facts: Facts) -> Iterator[Finding]:
         yield Finding("log-det-wrong", message, evidence, about="log-det")
     elif facts.log_det_drawn:
         yield from _estimated(facts)
-    elif not facts.strongly_coupled:
+    elif claim.values is not None and not facts.strongly_coupled:
         yield from _claimed(facts)
+
+
+def _missing(facts: Facts) -> Iterator[Finding]:
+    if facts.claim.layout == "none":
+        message = "The map claims no log-det, so log|det J| was not compared. Return (y, log_det), or pass log_det=."
+        yield Finding("log-det-missing", message, about="log-det")
 
 
 def _estimated(facts: Facts) -> Iterator[Finding]:
@@ -288,4 +288,5 @@ _RULES = (
     *INVERSES,
     _of_the_inverse,
     *MISBEHAVIOUR,
+    _missing,
 )

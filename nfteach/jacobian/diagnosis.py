@@ -8,6 +8,7 @@ from .compared import Compared, compared
 from .diagnose import diagnose
 from .facts import Facts
 from .finding import Finding
+from .twin import Account
 
 __all__ = ["Diagnosis"]
 
@@ -18,12 +19,14 @@ class Diagnosis(Facts):
 
     Attributes:
         perturb: by how much the parameters of the copies were moved, relative to their size; None without copies.
+        account: which parameters are moved, frozen, or cannot be moved; None without ``perturb``.
         moved: the diagnosis of each copy whose parameters were moved.
         findings: what is wrong, and what is worth knowing; errors first.
         compared: what was checked, and what was not, with the reason.
     """
 
     perturb: float | None = None
+    account: Account | None = None
     moved: tuple[Diagnosis, ...] = ()
     findings: tuple[Finding, ...] = field(init=False)
     compared: tuple[Compared, ...] = field(init=False)
@@ -31,7 +34,8 @@ class Diagnosis(Facts):
     def __post_init__(self) -> None:
         copies = tuple(finding for copy in self.moved for finding in copy.findings)
         object.__setattr__(self, "findings", diagnose(self, copies, self.perturb))
-        object.__setattr__(self, "compared", compared(self, self.findings))
+        why_none = "pass perturb=, such as 0.5" if self.perturb is None else _why_none(self.account)
+        object.__setattr__(self, "compared", compared(self, self.findings, [copy.ok for copy in self.moved], why_none))
 
     @property
     def ok(self) -> bool:
@@ -40,3 +44,12 @@ class Diagnosis(Facts):
 
     def __bool__(self) -> bool:
         return self.ok
+
+
+def _why_none(account: Account | None) -> str:
+    if account is None or not (account.frozen or account.unmoved):
+        return "the map has no parameters to move"
+    if account.unmoved:
+        path, why = account.unmoved[0]
+        return f"{path} cannot be moved: {why}"
+    return f"all {len(account.frozen)} parameters are frozen (requires_grad=False)"

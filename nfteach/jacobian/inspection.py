@@ -32,7 +32,7 @@ from .report import JacobianReport
 from .rng import modes_at_rest, seeded
 from .signal import training_signal
 from .structure import Structure, recognise
-from .twin import changes, own_dtype, state, trained, with_parameters_moved
+from .twin import changes, own_dtype, parameters_account, state, trained, with_parameters_moved
 from .unharmed import unharmed
 from .witnesses import CENTRAL, REVERSE, hear, whole_jacobian
 
@@ -82,8 +82,8 @@ def inspect_jacobian(
 
     Raises:
         ValueError: if x is no finite floating tensor of the right shape, ``perturb`` is not positive, the map does not
-            keep the number of dimensions, ``coordinates`` do not fit x, or it cannot be copied: it holds an open file or
-            a generator, or looks something up by its own identity.
+            keep the number of dimensions, ``coordinates`` do not fit x, or it cannot be copied: it holds an open file
+            or a generator, or looks something up by its own identity.
 
     Example:
         >>> shear = lambda x: torch.stack([x[0], x[1] + x[0] ** 2])
@@ -132,7 +132,8 @@ def inspect_copies(
         moved.append(JacobianReport(**its_facts, structure=_structure(its_looked_at, its_facts)))
         looked_at = torch.cat([looked_at, its_looked_at])
     structure = _structure(looked_at, facts)
-    return JacobianReport(**facts, structure=structure, perturb=perturb, moved=tuple(moved))
+    account = parameters_account(transform, log_det, inverse) if perturb else None
+    return JacobianReport(**facts, structure=structure, perturb=perturb, account=account, moved=tuple(moved))
 
 
 def _in_order(copies: tuple[Any, ...], x: Tensor) -> tuple[Any, ...]:

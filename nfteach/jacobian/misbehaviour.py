@@ -43,16 +43,16 @@ def _batch_size(facts: Facts) -> Iterator[Finding]:
         evidence: dict[str, Any] = {"batch": trial.size}
         if trial.misshapen and (trial.raised or not wrong):
             message = f"With a batch of {points} the result has another shape: {trial.raised or 'that of the log-det'}"
-            yield Finding("batch-size", message, evidence)
+            yield Finding("batch-size", message, evidence, about="batch sizes")
         elif trial.raised:
             message = f"With a batch of {points} the map raises: {trial.raised}"
             yield Finding("batch-size", message, evidence, severity="note")
         elif trial.moved > facts.behaviour.noticeable:
             message = f"With a batch of {points} in place of {whole} the same x gives another y."
-            yield Finding("batch-size", message, evidence | {"moved by": trial.moved})
+            yield Finding("batch-size", message, evidence | {"moved by": trial.moved}, about="batch sizes")
         elif trial.log_det_moved > facts.noticeable_in_log_det and not (facts.log_det_drawn or wrong):
             message = f"With a batch of {points} in place of {whole} the same x gives another log-det."
-            yield Finding("batch-size", message, evidence | {"moved by": trial.log_det_moved})
+            yield Finding("batch-size", message, evidence | {"moved by": trial.log_det_moved}, about="batch sizes")
         else:
             continue
         return

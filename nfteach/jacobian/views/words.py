@@ -232,5 +232,6 @@ def _behaviour(report: Diagnosis) -> Iterator[str]:
             f"With parameters moved by {report.perturb:g} of their size: no error in {sum(c.ok for c in report.moved)} "
             f"of {len(report.moved)} copies; structure {' / '.join(names)}."
         )
-    elif report.perturb:
-        yield "The map has no parameters to move."
+    if report.moved and report.account is not None and report.account.frozen:
+        count = counted(len(report.account.frozen), "parameter is", "parameters are")
+        yield f"{count} frozen (requires_grad=False), and not moved."
