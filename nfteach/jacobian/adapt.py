@@ -17,8 +17,10 @@ from .interface import (
     Answer,
     Interface,
     NoMap,
+    attribute,
     attributes,
     called,
+    has,
     interface_of,
     left_by_a_call,
     takes_context,
@@ -76,8 +78,9 @@ class Map:
 
     def __post_init__(self) -> None:
         self.log_det_by = self.interface.log_det_by if self.log_det is None else "log_det(x), as given"
-        self.formula = getattr(self.subject, "formula", "")
-        self.terms = getattr(self.subject, "terms", None)
+        formula, terms = attribute(self.subject, "formula"), attribute(self.subject, "terms")
+        self.formula = formula if isinstance(formula, str) else ""
+        self.terms = terms if callable(terms) else None
         if self.default_rows is None:
             self.default_rows = torch.arange(len(self.given))
 
@@ -144,8 +147,11 @@ class Map:
             rows: as for a call.
         """
         x, log_det = self._in_rows(self.backward, y, rows, 0, self._images)
-        if not isinstance(x, Tensor):
-            raise NoMap(f"transform: the inverse of {self.name} must return a tensor, but returned {_a(x)}")
+        if not isinstance(x, Tensor) or not x.is_floating_point():
+            came = x.dtype if isinstance(x, Tensor) else _a(x)
+            raise NoMap(
+                f"transform: the inverse of {self.name} must return a tensor of real numbers, but returned {came}"
+            )
         return x.reshape(len(y), -1), log_det
 
     @property
@@ -191,7 +197,8 @@ class Map:
         if log_det is None:
             log_det, by = left_by_a_call(interface.holder, before)
         self.log_det_by = by or self.log_det_by
-        return y, log_det
+        dense = isinstance(log_det, Tensor) and log_det.layout != torch.strided
+        return y, log_det.to_dense() if dense else log_det
 
     @property
     def backward(self) -> Callable[..., Pair] | None:
@@ -275,6 +282,8 @@ class Map:
                 f"transform: {self.name} must return floating-point numbers, but returned {y.dtype}, and a map to "
                 "whole numbers has no Jacobian"
             )
+        if y.is_meta:
+            raise NoMap(f"transform: {self.name} must return values, but returned a tensor on the meta device")
         if y.layout != torch.strided:
             raise NoMap(f"transform: {self.name} must return a dense tensor y, but returned {y.layout}")
         if y.shape[:1] != x.shape[:1]:
@@ -313,8 +322,10 @@ def as_points(x: Any) -> Tensor:
             x = torch.as_tensor(x)
         except (TypeError, ValueError, RuntimeError) as error:
             raise ValueError(f"x must be a tensor of shape (D,) or (B, D), but is {_a(x)} ({error})") from None
-    if x.layout != torch.strided:
-        raise ValueError(f"x must be a dense tensor, but is {x.layout}; try x.to_dense()")
+    if x.is_nested or x.layout != torch.strided:
+        raise ValueError(f"x must be a dense tensor, but is {'nested' if x.is_nested else x.layout}; try x.to_dense()")
+    if x.is_floating_point() and torch.finfo(x.dtype).bits < 16:
+        raise ValueError(f"x must have a dtype of 16 bits or more, but is {x.dtype}; try x.float()")
     if x.is_meta:
         raise ValueError("x must have values, but is on the meta device")
     if x.dim() == 0 or x.numel() == 0:
@@ -381,6 +392,9 @@ def adapt(
         ValueError: if ``transform`` cannot be called or copied, or takes events of another shape than x has.
     """
     _check_transform(transform)
+    for argument, function in (("log_det", log_det), ("inverse", inverse)):
+        if function is not None and not callable(function):
+            raise ValueError(f"{argument} must be a function, but is {function!r}")
     name = name_of(transform)
     if context is not None and not takes_context(transform):
         raise ValueError(f"context must be left out, since {name} takes x alone")
@@ -403,8 +417,10 @@ def _check_transform(transform: Any) -> None:
         raise ValueError(f"transform must be {kinds}, but is the class {transform.__name__}; try an instance of it")
     if isinstance(transform, Tensor):
         raise ValueError(f"transform must be {kinds}, but is a Tensor; try the transform first and x second")
-    methods = ("forward", "forward_and_log_det", "condition", "transforms", "transform")
-    if not callable(transform) and not any(hasattr(transform, name) for name in methods):
+    if isinstance(transform, list | tuple | nn.ModuleList):
+        raise ValueError(f"transform must be {kinds}, but is {_a(transform)}; try inspect_layers for layers in a row")
+    methods = ("forward", "forward_and_log_det", "call_and_ladj", "condition", "transforms", "transform")
+    if not callable(transform) and not any(has(transform, name) for name in methods):
         raise ValueError(f"transform must be {kinds}, but is {transform!r}")
 
 

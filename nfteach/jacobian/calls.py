@@ -11,6 +11,7 @@ from torch.distributions import Distribution, Transform
 
 from .adapt import MANNERS, Map, NoMap, adapt
 from .autograd import jacobian
+from .interface import has
 from .twin import changes, state
 
 __all__ = [
@@ -84,7 +85,7 @@ def _values(f: Map, points: Tensor) -> tuple[Tensor, Any]:
 def _manners(transform: Any, x: Tensor) -> list[str]:
     """How to try to call it, the likeliest first: a function that is given one point may want it as one point."""
     whole, single, never_alone = MANNERS
-    if isinstance(transform, torch.nn.Module | Transform | Distribution) or hasattr(transform, "call_and_ladj"):
+    if isinstance(transform, torch.nn.Module | Transform | Distribution) or has(transform, "call_and_ladj"):
         return [whole, never_alone] if x.dim() == 1 or len(x) == 1 else [whole]
     return [single, whole, never_alone] if x.dim() == 1 else [whole, single]
 

@@ -11,7 +11,7 @@ from torch.distributions import Distribution
 from torch.distributions.transforms import Transform
 
 from .adapt import Map, adapt
-from .interface import takes_context
+from .interface import attribute, has, takes_context
 from .measure import read_claim
 from .multiscale import is_multiscale, scales_of
 
@@ -39,7 +39,7 @@ def layers_of(stack: Any, x: Tensor | None = None) -> list[Any]:
     """
     if x is not None and is_multiscale(stack):
         return scales_of(stack, x)
-    if any(len(node.inputs) > 1 or len(node.outputs) > 1 for node in getattr(stack, "node_list", ())):
+    if any(len(node.inputs) > 1 or len(node.outputs) > 1 for node in attribute(stack, "node_list") or ()):
         raise ValueError(
             f"stack must be layers in a row, but this {type(stack).__name__} is a graph that branches; try "
             "inspect_jacobian for the whole graph"
@@ -56,13 +56,13 @@ def layers_of(stack: Any, x: Tensor | None = None) -> list[Any]:
             raise ValueError(f"stack: there must be at least one layer, but this {type(stack).__name__} is empty")
         return layers
     for name in HOLDERS:
-        held = getattr(stack, name, None)
+        held = attribute(stack, name)
         if isinstance(held, Iterable) and not isinstance(held, str | Tensor):
             held = list(held)
             if held and all(callable(layer) for layer in held):
                 return held
     for name in _INSIDE:
-        held = getattr(stack, name, None)
+        held = attribute(stack, name)
         if callable(held):
             try:
                 return layers_of(held)
@@ -76,7 +76,7 @@ def layers_of(stack: Any, x: Tensor | None = None) -> list[Any]:
 
 def is_a_map(stack: Any) -> bool:
     """Return True if the stack can be called as a map, and does not just hold its layers or run one after the other."""
-    if isinstance(stack, Transform | Distribution) or hasattr(stack, "call_and_ladj"):
+    if isinstance(stack, Transform | Distribution) or has(stack, "call_and_ladj"):
         return True
     if isinstance(stack, nn.Module):
         return getattr(type(stack), "forward", None) not in (nn.Module.forward, nn.Sequential.forward)

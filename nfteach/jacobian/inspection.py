@@ -97,7 +97,7 @@ def inspect_jacobian(
         True
     """
     x = as_points(x)
-    if perturb is not None and not perturb > 0:
+    if perturb is not None and not (isinstance(perturb, int | float) and perturb > 0):
         raise ValueError(f"perturb must be a positive number, such as 0.5, or None, but is {perturb!r}")
     volume = coordinates is not None and isinstance(coordinates, str) and coordinates == VOLUME
     given = (transform, log_det, inverse)

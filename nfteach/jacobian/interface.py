@@ -17,8 +17,10 @@ __all__ = [
     "Answer",
     "Interface",
     "NoMap",
+    "attribute",
     "attributes",
     "called",
+    "has",
     "interface_of",
     "left_by_a_call",
     "takes_context",
@@ -86,7 +88,7 @@ def interface_of(t: Any, x: Tensor, context: Tensor | None) -> Interface:
         context: rows of context, one for each point; None for a map that takes none.
     """
     t = unwrapped(t)
-    if isinstance(t, Transform) or hasattr(t, "call_and_ladj"):
+    if isinstance(t, Transform) or has(t, "call_and_ladj"):
         return _of_transforms(lambda _: t, t, x)
     if (make := _maker(t)) is not None:
         try:
@@ -97,10 +99,10 @@ def interface_of(t: Any, x: Tensor, context: Tensor | None) -> Interface:
         except Exception:  # raised again, in words, when it is called
             made = None
         return _of_transforms(make, made, x)
-    if _has(t, "_transform", "_distribution"):
+    if has(t, "_transform", "_distribution"):
         return _of_nflows(t, x, context)
     event_shape = x.shape[1:] if x.dim() > 1 else x.shape
-    if _has(t, "merges", "forward_and_log_det", "inverse_and_log_det"):
+    if has(t, "merges", "forward_and_log_det", "inverse_and_log_det"):
         forward, backward = _in_pieces(_call(t.inverse_and_log_det), _call(t.forward_and_log_det), None)
         forward = _named_by(forward, "inverse_and_log_det(x)")
         return Interface("module", event_shape, forward, backward, log_det_by="inverse_and_log_det(x)")
@@ -115,10 +117,10 @@ def unwrapped(t: Any) -> Any:
     """
     if not isinstance(t, Distribution):
         return t
-    parts = getattr(t, "transforms", None)
+    parts = attribute(t, "transforms")
     if parts:
         return parts[0] if len(parts) == 1 else ComposeTransform(parts)
-    if callable(getattr(t, "transform", None)):
+    if has(t, "transform"):
         return t.transform
     raise NoMap(
         f"transform must be a map z -> x, or a distribution made of a base and transforms, but is a {type(t).__name__}"
@@ -128,9 +130,9 @@ def unwrapped(t: Any) -> Any:
 def takes_context(t: Any) -> bool:
     """Return True if the map can be called with a context."""
     t = unwrapped(t)
-    if isinstance(t, Transform) or hasattr(t, "call_and_ladj"):
+    if isinstance(t, Transform) or has(t, "call_and_ladj"):
         return False
-    if _maker(t) is not None or _has(t, "_transform", "_distribution"):
+    if _maker(t) is not None or has(t, "_transform", "_distribution"):
         return True
     later = _later_parameters(_entry(t))
     return later is None or any(not _is_flag(p) and not _KEY.fullmatch(_bare(p.name)) for p in later)
@@ -144,11 +146,11 @@ def _of_transforms(make: Callable[[Any], Any], t: Any, x: Tensor) -> Interface:
         t: one of them; None if it cannot be made.
         x: points.
     """
-    is_flow = hasattr(t, "event_shape")
+    is_flow = isinstance(attribute(t, "event_shape"), tuple)
     if is_flow:
         event_shape, event_dim = torch.Size(t.event_shape), len(t.event_shape)
     else:
-        event_dim = 0 if t is None else t.domain.event_dim
+        event_dim = t.domain.event_dim if isinstance(t, Transform) else 0
         event_shape = x.shape[x.dim() - event_dim :] if event_dim else x.shape[1:] if x.dim() > 1 else x.shape
     if x.dim() < event_dim or (is_flow and x.shape[x.dim() - event_dim :] != event_shape):
         wanted = ", ".join(str(size) for size in event_shape) if is_flow else f"{event_dim} or more dimensions"
@@ -158,41 +160,41 @@ def _of_transforms(make: Callable[[Any], Any], t: Any, x: Tensor) -> Interface:
 
     def forward(points: Tensor, context: Any, _: torch.Size) -> Answer:
         made = make(context)
-        if hasattr(made, "call_and_ladj"):
+        if has(made, "call_and_ladj"):
             return Answer(*made.call_and_ladj(points), "call_and_ladj(x)")
         return Answer(made(points))
 
     def backward(points: Tensor, context: Any, _: torch.Size) -> Answer:
         made = make(context)
-        return Answer(*made.inverse_and_ladj(points)) if hasattr(made, "inverse_and_ladj") else Answer(made.inv(points))
+        return Answer(*made.inverse_and_ladj(points)) if has(made, "inverse_and_ladj") else Answer(made.inv(points))
 
     return Interface(
         kind="flow" if is_flow else "transform",
         event_shape=event_shape,
         forward=forward,
-        backward=backward,
+        backward=backward if t is None or has(t, "inverse_and_ladj") or has(t, "inv") else None,
         claims={"log_abs_det_jacobian(x, y)": lambda x, y, context, _: make(context).log_abs_det_jacobian(x, y)},
-        log_det_by="call_and_ladj(x)" if hasattr(t, "call_and_ladj") else "log_abs_det_jacobian(x, y)",
-        per_dimension=event_dim == 0 and t is not None,
+        log_det_by="call_and_ladj(x)" if has(t, "call_and_ladj") else "log_abs_det_jacobian(x, y)",
+        per_dimension=event_dim == 0 and isinstance(t, Transform),
     )
 
 
 def _maker(t: Any) -> Callable[[Any], Any] | None:
     """Return context -> transform, of objects that make their transform when they are called, as zuko's and Pyro's."""
-    if callable(getattr(t, "condition", None)):
+    if callable(attribute(t, "condition")):
         return lambda context: unwrapped(t.condition(context))
     if not isinstance(t, nn.Module):
         return None
     parameters = _parameters(t)
     # A map of points cannot be called without points.
-    if parameters and parameters[0].default is None:
+    if parameters and parameters[0].default is None and parameters[0].name in _CONTEXTS:
         return lambda context: unwrapped(t() if context is None else t(context))
     return None
 
 
 def _of_nflows(t: Any, x: Tensor, context: Tensor | None) -> Interface:
     """Return the interface of a model that embeds its context first."""
-    embed = getattr(t, "_embedding_net", None)
+    embed = attribute(t, "_embedding_net")
 
     def embedded(context: Any) -> Any:
         return context if context is None or embed is None else embed(context)
@@ -208,10 +210,11 @@ def _of_nflows(t: Any, x: Tensor, context: Tensor | None) -> Interface:
 
 def _of_callable(t: Any, event_shape: torch.Size) -> Interface:
     entry, backward = _entry(t), _inverse(t)
+    dims = attribute(t, "dims_in")
     takes = None
-    if hasattr(t, "dims_in"):
-        one = all(isinstance(size, int) for size in t.dims_in)
-        takes = [torch.Size(shape) for shape in ([t.dims_in] if one else t.dims_in)]
+    if isinstance(dims, list | tuple) and dims:
+        shapes = [dims] if all(isinstance(size, int) for size in dims) else dims
+        takes = [torch.Size(shape) for shape in shapes]
     forward, backward = _in_pieces(_call(entry), backward, takes)
     claims, inverse_claims = _methods(t)
     if entry is not t and entry.__name__ != "forward":
@@ -237,8 +240,8 @@ def _entry(t: Any) -> Callable:
     unfinished = isinstance(t, nn.Module) and getattr(type(t), "forward", None) is nn.Module.forward
     if callable(t) and not unfinished:
         return t
-    names = [name for name in dir(type(t)) if _PAIR.fullmatch(_bare(name))]
-    return getattr(t, names[0]) if names else t if unfinished else t.forward
+    names = [name for name in ("forward", *_names(t, _PAIR)) if not unfinished or name != "forward"]
+    return next((getattr(t, name) for name in names if has(t, name)), t)
 
 
 def _inverse(t: Any) -> Callable | None:
@@ -485,5 +488,14 @@ def _bare(name: str) -> str:
     return name.replace("_", "").lower()
 
 
-def _has(t: Any, *names: str) -> bool:
-    return all(getattr(t, name, None) is not None for name in names)
+def attribute(t: Any, name: str) -> Any:
+    """Return an attribute; None if there is none, or if its access raises an error."""
+    try:
+        return getattr(t, name, None)
+    except Exception:
+        return None
+
+
+def has(t: Any, *names: str) -> bool:
+    """Return True if all of these attributes are there."""
+    return all(attribute(t, name) is not None for name in names)

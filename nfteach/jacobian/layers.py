@@ -12,6 +12,7 @@ from .adapt import NoMap, as_context, as_points, name_of
 from .chain import is_a_map, layers_of
 from .composition import checks
 from .inspection import inspect_jacobian
+from .interface import attribute, takes_context
 from .shown import Shown
 from .stack import StackDiagnosis
 from .twin import twins
@@ -88,6 +89,8 @@ def inspect_layers(stack: Any, x: Any, *, perturb: float | None = None, context:
 
 def _inspect(stack: Any, x: Tensor, perturb: float | None, context: Tensor | None) -> LayersReport:
     layers = layers_of(stack, x)
+    if context is not None and not any(takes_context(layer) for layer in layers):
+        raise ValueError(f"context must be left out, since no layer of this {type(stack).__name__} takes one")
     name, own_map, remark, composition = type(stack).__name__, is_a_map(stack), "", None
     if own_map:
         try:
@@ -114,7 +117,7 @@ def _inspect(stack: Any, x: Tensor, perturb: float | None, context: Tensor | Non
 
 def _embedded(stack: Any, context: Tensor | None) -> Tensor | None:
     """Return the context as the layers of the stack get it, where a network embeds it first."""
-    embed = getattr(stack, "_embedding_net", None)
+    embed = attribute(stack, "_embedding_net")
     if context is None or embed is None:
         return context
     (embed,) = twins(embed, dtype=torch.float64)

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from .interface import has
 from .twin import own_dtype
 
 __all__ = ["is_multiscale", "scales_of"]
@@ -14,7 +15,7 @@ __all__ = ["is_multiscale", "scales_of"]
 
 def is_multiscale(stack: Any) -> bool:
     """Return True for normflows' ``MultiscaleFlow`` and what has its attributes."""
-    return all(hasattr(stack, name) for name in ("flows", "merges", "inverse_and_log_det", "forward_and_log_det"))
+    return has(stack, "flows", "merges", "inverse_and_log_det", "forward_and_log_det")
 
 
 def scales_of(flow: Any, x: Tensor) -> list[Scale]:

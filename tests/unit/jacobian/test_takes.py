@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from nfteach.jacobian import inspect_jacobian
+from nfteach.jacobian import inspect_jacobian, inspect_layers
 from nfteach.jacobian.adapt import adapt, as_points
 
 # float64 arithmetic of well-conditioned maps.
@@ -472,6 +472,11 @@ def test_context_of_a_map_that_takes_none_is_refused():
         (torch.ones(2, 2, device="meta"), "meta device"),
         (torch.ones(()), r"shape \(D,\) or \(B, D\)"),
         (object(), "x must be a tensor"),
+        (
+            torch.nested.nested_tensor([torch.ones(2), torch.ones(2)], layout=torch.jagged),
+            "x must be a dense tensor, but is nested",
+        ),
+        (torch.ones(2, 2).to(torch.float8_e4m3fn), "x must have a dtype of 16 bits or more"),
     ],
 )
 def test_what_is_not_points_is_refused(x, words):
@@ -493,6 +498,9 @@ def test_points_may_be_lists_arrays_and_inference_tensors():
         (X, "transform must be .* but is a Tensor; try the transform first and x second"),
         (nn.Linear, "is the class Linear; try an instance of it"),
         (3, "transform must be .* but is 3"),
+        ([nn.Linear(3, 3)], "but is a list; try inspect_layers"),
+        (nn.ModuleList([nn.Linear(3, 3)]), "but is a ModuleList; try inspect_layers"),
+        (lambda x: x.to("meta"), "must return values, but returned a tensor on the meta device"),
         (torch.distributions.Normal(0.0, 1.0), "a distribution made of a base and transforms, but is a Normal"),
         (lambda x: (256 * x).floor().long(), "must return floating-point numbers, but returned torch.int64"),
         (lambda x: x > 0, "must return floating-point numbers, but returned torch.bool"),
@@ -509,6 +517,74 @@ def test_points_may_be_lists_arrays_and_inference_tensors():
 def test_what_is_not_a_map_is_refused(transform, words):
     with pytest.raises(ValueError, match=words):
         inspect_jacobian(transform, X)
+
+
+def test_what_is_not_a_function_is_refused():
+    with pytest.raises(ValueError, match="log_det must be a function, but is 'abc'"):
+        inspect_jacobian(torch.sinh, X, log_det="abc")
+    with pytest.raises(ValueError, match="inverse must be a function, but is 3"):
+        inspect_jacobian(torch.sinh, X, inverse=3)
+    with pytest.raises(ValueError, match=r"perturb must be a positive number, .* but is 'much'"):
+        inspect_jacobian(nn.Linear(3, 3), X, perturb="much")
+    with pytest.raises(ValueError, match="context must be a tensor, but is a str"):
+        inspect_jacobian(Conditional(), Y, context="abc")
+    with pytest.raises(ValueError, match="context must be left out, since no layer of this list takes one"):
+        inspect_layers([Exp(), Exp()], X, context=X)
+
+
+class RaisingAttributes(nn.Module):
+    """A layer whose attributes raise errors, those that hold nothing among them."""
+
+    def __getattr__(self, name):
+        if name in ("inv", "condition", "call_and_ladj", "event_shape", "terms", "dims_in", "formula"):
+            raise RuntimeError(f"no {name}")
+        return super().__getattr__(name)
+
+    @property
+    def log_abs_det_jacobian(self):
+        raise KeyError("no log-det")
+
+    def forward(self, x):
+        return x.exp(), x.sum(-1)
+
+
+class StrangeAttributes(RaisingAttributes):
+    """A layer that uses the names of libraries for other things."""
+
+    def __getattribute__(self, name):
+        strange = {"dims_in": 3, "event_shape": "(3,)", "terms": 3, "formula": None, "transform": 3, "condition": True}
+        return strange[name] if name in strange else super().__getattribute__(name)
+
+
+class SparseLogDet(RaisingAttributes):
+    def forward(self, x):
+        return x.exp(), x.sum(-1).to_sparse()
+
+
+class OnlyCallAndLadj:
+    def call_and_ladj(self, x):
+        return x.exp(), x.sum(-1)
+
+
+@pytest.mark.parametrize("kind", [RaisingAttributes, StrangeAttributes, SparseLogDet, OnlyCallAndLadj])
+def test_a_layer_with_strange_attributes_is_inspected(kind):
+    report = inspect_jacobian(kind(), X).check()
+    torch.testing.assert_close(report.log_det, X.double().sum(1), rtol=0, atol=EXACT)
+
+
+@pytest.mark.parametrize(
+    ("back", "words"),
+    [
+        (lambda y: y.long(), "must return a tensor of real numbers, but returned torch.int64"),
+        (lambda y: torch.complex(y, y), "but returned torch.complex128"),
+        (lambda y: None, "but returned a NoneType"),
+        (lambda y: y[:, :1], "shape"),
+    ],
+)
+def test_an_inverse_that_returns_something_else_is_missing(back, words):
+    report = inspect_jacobian(lambda x: (x.exp(), x.sum(-1)), X, inverse=back)
+    assert codes(report) == {"inverse-missing"}
+    assert words in report.findings[0].message
 
 
 def test_rectangular_maps_are_taken_when_asked_for():
