@@ -32,7 +32,7 @@ def as_parts(value: Any, like: Any) -> list[Tensor] | None:
     else:
         stacked = _tensor(value)
         parts = [None] if stacked is None or not stacked.dim() else list(stacked.unbind(0))
-    if len(parts) != len(wanted) or any(part is None for part in parts):
+    if len(parts) != len(wanted) or any(part is None for part in parts + wanted):
         return None
     return [
         part.reshape(()) if other.dim() == 0 and part.numel() == 1 else part

@@ -55,7 +55,7 @@ class Exercise(Task):
         >>> exercise.judged(lambda x: x * x)
         Exercise 0.9: not yet. You squared x.
         >>> exercise.judged(lambda x: -2 * x).message.split(".")[0]
-        'Y is right but for its sign, which is flipped'
+        'y has the wrong sign, and is right but for that'
     """
 
     number: str

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import copy
 import inspect
+import re
 from collections import namedtuple
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -210,7 +211,8 @@ class Task:
         said = self._related(answer, came, truths, cases, tolerance) or wrong[first]
         if changed:
             said = f"You changed {_quoted(changed)}, which your function was given: work on a copy. {said}"
-        return Judgement(State.NOT_YET, f"{said}{others if right else ''}{given}", inputs=inputs)
+        message = f"{said}{others if right else ''}{given}"
+        return Judgement(State.NOT_YET, re.sub(r"(^|[.?!] )the ", r"\1The ", message), inputs=inputs)
 
     def _right(self, answer: Any, changed: Sequence[str], cases: Sequence[tuple[Any, ...]]) -> Judgement:
         """Return the judgement on an answer with right values; changes of its arguments count as well."""
@@ -266,7 +268,8 @@ class Task:
                     return one
             elif self._makes(one.answer, came, truths, cases, tolerance):
                 return one
-        for one, other, both in pairs(self.misconceptions, self.answer) if _tells(came) else ():
+        cut = any(one.gradient is None and true.gradient is not None for one, true in zip(came, truths, strict=True))
+        for one, other, both in pairs(self.misconceptions, self.answer) if _tells(came) and not cut else ():
             if self._makes(both, came, truths, cases, tolerance):
                 message = f"Two things at once. {one.message} And: {other.message}"
                 return Misconception(name=f"{one.name}; {other.name}", message=message)
@@ -374,7 +377,7 @@ class Task:
                 ]
             except Exception:  # a mistake that breaks on some inputs
                 continue
-            besides = "" if None in mistaken else twisted(came, mistaken, self.returns, tolerance)
+            besides = "" if None in mistaken else twisted(came, mistaken, [one.parts for one in truths], tolerance)
             if besides:
                 yield f"Two things at once. {one.message} {besides}"
 

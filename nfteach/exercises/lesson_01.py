@@ -132,6 +132,8 @@ affine = Exercise(
         not summed: Each coordinate has a number of its own with you. log p(z) is their sum: the coordinates are
             independent.
             .sum(-1) -> ;; torch.linalg.slogdet(A).logabsdet -> torch.linalg.slogdet(A).logabsdet
+        averaged: You averaged over the coordinates. log p(z) is the sum of their log-densities.
+            .sum(-1) -> .mean(-1)
         summed over the batch: You summed over the batch. Each point has a log-density of its own.
             .sum(-1) -> .sum()
     """),

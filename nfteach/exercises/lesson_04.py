@@ -287,6 +287,8 @@ inverse = Exercise(
             where w.u is above 1.
             middle = (low + high) / 2 -> middle = wx - wu * torch.tanh((low if _ == 0 else middle) + b) ;;
             low, high = wx - wu.abs(), wx + wu.abs() -> low, high = wx, wx
+            middle = (low + high) / 2 -> middle = wx - wu * torch.tanh((low if _ == 0 else middle) + b) ;;
+            low, high = wx - wu.abs(), wx + wu.abs() -> low, high = wx, wx ;; range(60) -> range(61)
         h at the output: You subtracted u h(w.x + b), which uses the output. What was added is u h(w.z + b), and w.z
             is what you have to find first.
             torch.tanh(middle + b)[ -> torch.tanh(wx + b)[

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from itertools import permutations
+from itertools import islice, permutations
 
 import torch
 from torch import Tensor
@@ -22,7 +22,7 @@ Map = Callable[[Tensor], Tensor]
 
 # Sentence -> the map that makes such an answer of the right one. "It" is the name of the returned thing.
 _VALUES: dict[str, Map] = {
-    "{it} is right but for its sign, which is flipped": torch.neg,
+    "{it} has the wrong sign, and is right but for that": torch.neg,
     "{it} is right, but in another unit: the logarithm is to base 2": lambda t: t / math.log(2),
     "{it} is right, but in another unit: the logarithm is to base 10": lambda t: t / math.log(10),
     "{it} is too small by the factor log 2": lambda t: t * math.log(2),
@@ -76,17 +76,23 @@ def relation(
         if all(_all_close(columns[i][0], other, tolerance) for i, (_, other) in zip(order, columns, strict=True)):
             return f"The numbers are right, but not in this order: return {listed(names)}."
     kinds = _vague if vague else _exact
-    said = [next(kinds(*columns[i], tolerance), "").format(it=names[i]) for i in wrong]
-    return " ".join(f"{sentence[0].upper()}{sentence[1:]}." for sentence in said if sentence)
+    return " ".join(_named(sentence, names[i]) for i in wrong for sentence in islice(kinds(*columns[i], tolerance), 1))
 
 
-def twisted(came: Sequence[Cases], mistaken: Sequence[Cases], names: Sequence[str], tolerance: float) -> str:
-    """Return how an answer of one part relates to a known mistake; empty if it does not, or only vaguely."""
-    if len(names) != 1:
+def twisted(came: Sequence[Cases], mistaken: Sequence[Cases], truths: Sequence[Cases], tolerance: float) -> str:
+    """Return what was done to a known mistake to give this answer; empty if nothing simple was done."""
+    if any(len(case) != 1 or case[0].shape != true[0].shape for case, true in zip(mistaken, truths, strict=True)):
         return ""
     one, other = [case[0] for case in came], [case[0] for case in mistaken]
-    sentence = next(_exact(one, other, tolerance), "").format(it="the result")
-    return f"Besides, {sentence}." if sentence else ""
+    for sentence, change in (*_VALUES.items(), *list(_SUMS.items())[:2]):
+        if not _all_close(one, other, tolerance) and _holds(one, other, tolerance, change=change):
+            return f"Besides, {sentence.format(it='the result')}."
+    return ""
+
+
+def _named(sentence: str, name: str) -> str:
+    """Return a sentence about a thing with a name; names keep their first letter as it is."""
+    return f"{sentence if sentence.startswith('{it}') else sentence[0].upper() + sentence[1:]}.".format(it=name)
 
 
 def _exact(came: Cases, truth: Cases, tolerance: float) -> Iterator[str]:
@@ -108,6 +114,8 @@ def _exact(came: Cases, truth: Cases, tolerance: float) -> Iterator[str]:
         [c.flatten() for c in came], [t.flatten() for t in truth], tolerance
     ):
         yield f"the numbers of {{it}} are right, but the shape is {_shape(came[0])} in place of {_shape(truth[0])}"
+    if all(is_close(c, came[0], 1e-9) for c in came) and not all(is_close(t, truth[0], 1e-9) for t in truth):
+        yield "{it} comes out the same for all inputs"
 
 
 def _vague(came: Cases, truth: Cases, tolerance: float) -> Iterator[str]:
@@ -116,8 +124,6 @@ def _vague(came: Cases, truth: Cases, tolerance: float) -> Iterator[str]:
     if any(c.shape != t.shape for c, t in pairs):
         return
     came, truth = [c for c, _ in pairs], [t for _, t in pairs]
-    if all(is_close(c, came[0], 1e-9) for c in came) and not all(is_close(t, truth[0], 1e-9) for t in truth):
-        yield "{it} is the same whatever your function is given"
     finite = all(bool(c.isfinite().all()) for c in came)
     everything = torch.cat([t.flatten() for t in truth])
     varies = len(everything) > 3 and float(everything.std()) > 1e-6

@@ -105,7 +105,7 @@ def test_each_mistake_gets_its_own_message(inner: Exercise) -> None:
         (forgotten, "returns nothing: is there a `return`"),
         (begun, "returns nothing: is there a `return`"),
         (summed_over_the_batch, "You added up the product over the whole batch."),
-        (lambda x, w: (x @ w)[:2], "the product has the shape (2,), but should have the shape (4,)"),
+        (lambda x, w: (x @ w)[:2], "The product has the shape (2,), but should have the shape (4,)"),
         (raises, "raised RuntimeError: shape '[7, 7]' is invalid"),
         (never_returns, "did not come back within 1 seconds for x of shape (4, 3), w = ["),
         (exits, "raised SystemExit"),
@@ -115,7 +115,7 @@ def test_each_mistake_gets_its_own_message(inner: Exercise) -> None:
         (lambda x, w: x @ w / 0, "4 of 4 numbers that are NaN or infinite"),
         (lambda x, w: x @ w > 0, "should hold numbers, but it holds True and False"),
         (lambda x, w: 3 * (x @ w), "The product is off by the factor 3, in every case."),
-        (lambda x, w: x @ w + x[:, 0].sin(), "the product at ["),
+        (lambda x, w: x @ w + x[:, 0].sin(), "The product at ["),
         (3.0, "Hand in a function of x, w, without calling it; what came is 3.0"),
     ],
 )
