@@ -31,6 +31,7 @@ from .reach import (
     is_standard_stream,
     names_in,
     read_by_name,
+    remembered,
     slots,
     storage_of,
 )
@@ -442,7 +443,7 @@ def _has_values(thing: Any) -> bool:
     return issubclass(kind, nn.Module | Transform | Distribution)
 
 
-@functools.lru_cache(maxsize=1000)
+@remembered
 def _rule(kind: type) -> Callable[[Copier, Any], Any]:
     if kind in _RULES:
         return _RULES[kind]

@@ -14,7 +14,7 @@ import threading
 import types
 import weakref
 from collections import OrderedDict, deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -35,6 +35,7 @@ __all__ = [
     "is_standard_stream",
     "names_in",
     "read_by_name",
+    "remembered",
     "slots",
     "storage_of",
 ]
@@ -86,7 +87,23 @@ _IN_C = ("builtins", "functools", "itertools")
 Edge = tuple[str, Any]
 
 
-@functools.lru_cache(maxsize=1000)
+def remembered(function: Callable[[type], Any]) -> Callable[[type], Any]:
+    """Return a function of classes that remembers its results for those that libraries define, which stay alive."""
+    known: dict[type, Any] = {}
+
+    @functools.wraps(function)
+    def look_up(kind: type) -> Any:
+        if kind in known:
+            return known[kind]
+        result = function(kind)
+        if is_of_a_library(kind) and getattr(sys.modules.get(kind.__module__), kind.__name__, None) is kind:
+            known[kind] = result
+        return result
+
+    return look_up
+
+
+@remembered
 def is_atom(kind: type) -> bool:
     """Return True for the classes of values without parts that could change."""
     return kind in EXACT_ATOMS or issubclass(kind, _ATOMS)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import array
-import functools
 import io
 import itertools
 import operator
@@ -25,6 +24,7 @@ from .reach import (
     is_of_a_library,
     is_standard_stream,
     names_in,
+    remembered,
     slots,
     storage_of,
 )
@@ -301,7 +301,7 @@ def goes_one_way(thing: Any) -> bool:
     return _of_one_way(type(thing)) and not is_standard_stream(thing)
 
 
-@functools.lru_cache(maxsize=1000)
+@remembered
 def _of_one_way(kind: type) -> bool:
     if issubclass(kind, io.IOBase):
         return not issubclass(kind, io.StringIO | io.BytesIO)
@@ -319,7 +319,7 @@ def _keepers(thing: Any) -> Iterator[_Keeper]:
         yield _READ_ON
 
 
-@functools.lru_cache(maxsize=1000)
+@remembered
 def _of_a_kind(kind: type) -> tuple[_Keeper, ...]:
     known = _KINDS.get(kind)
     if known is None and kind.__module__ != "builtins":

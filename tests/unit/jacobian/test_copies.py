@@ -1,5 +1,8 @@
 """Copies of layers that keep functions: they compute with parameters of their own, and the reports on them are true."""
 
+import gc
+import weakref
+
 import pytest
 import torch
 from torch import nn
@@ -138,6 +141,14 @@ def test_the_account_of_parameters():
     assert set(account.moved) == {"Sequential.0.k", "Sequential.0.z", "Sequential.1.k"}
     assert account.frozen == ("Sequential.0.frozen",)
     assert account.unmoved == ()
+
+
+def test_nothing_holds_a_copy_when_it_is_no_longer_needed():
+    copy = twins(Derived())[0]
+    held = [weakref.ref(thing) for thing in (copy, type(copy), type(copy).offset, copy.k)]
+    del copy
+    gc.collect()
+    assert [reference() for reference in held] == [None] * 4
 
 
 def test_a_tensor_that_was_computed_before_is_not_moved():
