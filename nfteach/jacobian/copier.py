@@ -297,20 +297,13 @@ class Copier:
         target = behind(proxy)
         return proxy if target is None else self(target)
 
-    def _of_weak(self, thing: Any) -> Any:
-        new = self.copies[id(thing)] = type(thing)()
-        for key, value in thing.items():
-            new[self(key)] = self(value)
-        return new
-
     def _scripted(self, module: torch.jit.ScriptModule) -> torch.jit.ScriptModule:
         with torch.no_grad():  # else the copies of parameters would have a history
             new = self.copies[id(module)] = module.__deepcopy__({})
-        if self.dtype is not None:
-            new.to(self.dtype)
         for part in ("named_parameters", "named_buffers"):
             copies = dict(getattr(new, part)())
             for name, tensor in getattr(module, part)():
+                copies[name].data = copies[name].data.to(self._dtype_for(tensor))
                 self.tensors.append((tensor, copies[name].requires_grad_(tensor.requires_grad)))
                 self.copies[id(tensor)] = copies[name]
                 self._alive.append(tensor)
@@ -319,7 +312,7 @@ class Copier:
     def _object(self, thing: Any) -> Any:
         kind = type(thing)
         own = getattr(kind, "__deepcopy__", None)
-        if own is not None and not (issubclass(kind, nn.Module) and own.__module__.startswith("torch.")):
+        if own is not None and not (getattr(own, "__module__", None) or "").startswith(("torch.", "weakref")):
             try:
                 new = thing.__deepcopy__(self.copies)
             except Exception as error:
@@ -467,7 +460,6 @@ _RULES: dict[type, Callable[[Copier, Any], Any]] = {
     **dict.fromkeys((staticmethod, classmethod, property), Copier._wrapper),
     **dict.fromkeys((types.BuiltinMethodType, types.MethodWrapperType), Copier._method_in_c),
     **dict.fromkeys(weakref.ProxyTypes, Copier._proxy),
-    **dict.fromkeys((weakref.WeakKeyDictionary, weakref.WeakValueDictionary), Copier._of_weak),
     list: Copier._list,
     set: lambda copier, thing: set(map(copier, thing)),
     type: Copier._class,

@@ -77,7 +77,7 @@ _SPARSE_PARTS = {
     torch.sparse_csc: ("ccol_indices", "row_indices", "values"),
 }
 
-_CONTAINERS = (dict, OrderedDict, list, tuple, set, frozenset, deque, weakref.ref)
+_WITHOUT_ATTRIBUTES = (dict, OrderedDict, list, tuple, set, frozenset, deque, weakref.ref, torch.UntypedStorage)
 _EXTENDED_ARG, _LOAD_GLOBAL, _LOAD_NAME, _IMPORT_NAME = (
     dis.opmap[name] for name in ("EXTENDED_ARG", "LOAD_GLOBAL", "LOAD_NAME", "IMPORT_NAME")
 )
@@ -123,7 +123,7 @@ class Reach:
     def __init__(self, *roots: Any) -> None:
         self.things: dict[int, Any] = {}
         self._from: dict[int, tuple[int | None, str]] = {}
-        self._roots = roots
+
         # Classes come last, so that what an object holds by itself is found there.
         queue: deque[tuple[int, bool]] = deque()
         classes: deque[tuple[int, bool]] = deque()
@@ -226,7 +226,7 @@ def edges(thing: Any, dotted: bool = False) -> Iterator[Edge]:
     elif kind.__module__ in _IN_C:
         # Objects of C without attributes: cells, methods, iterators, generators, properties, cached functions.
         yield from (("", value) for value in gc.get_referents(thing) if not _is_globals(value))
-    if kind in _CONTAINERS:
+    if kind in _WITHOUT_ATTRIBUTES:
         return
     attributes = attributes_of(thing)
     if isinstance(attributes, dict):
@@ -321,6 +321,7 @@ def storage_of(tensor: Tensor) -> torch.UntypedStorage | None:
 
 
 def _of_a_tensor(tensor: Tensor) -> Iterator[Edge]:
+    yield "", storage_of(tensor)
     if tensor.is_leaf or tensor.retains_grad:
         yield ".grad", tensor.grad
     yield "._backward_hooks", tensor._backward_hooks

@@ -63,96 +63,74 @@ class Snapshot:
 
     def __init__(self, *given: Any) -> None:
         self.reach = Reach(*given)
-        self._storages: dict[int, tuple[Tensor, torch.UntypedStorage, Tensor]] = {}
-        self._tensors: list[tuple[Tensor, _Layout]] = []
-        self._others: list[tuple[Any, _Keeper, Any]] = []
-        for thing in self.reach.things.values():
-            if issubclass(type(thing), Tensor):
-                self._keep_tensor(thing)
-            for keeper in _keepers(thing):
-                self._others.append((thing, keeper, keeper.state(thing)))
+        pairs = [(thing, keeper) for thing in self.reach.things.values() for keeper in _keepers(thing)]
+        pairs.sort(key=lambda pair: pair[1].turn)
+        self._kept = [(thing, keeper, _own(keeper.state(thing))) for thing, keeper in pairs]
 
     def restore(self) -> tuple[str, ...]:
         """Restore what changed, and return the paths to what cannot be restored."""
         lost = []
-
-        def attempt(thing: Any, action: Callable[[], None]) -> None:
-            try:
-                action()
-            except Exception:
-                lost.append(self.reach.path(thing))
-
-        for thing, keeper, state in self._others:
+        for thing, keeper, state in self._kept:
             if not keeper.same(keeper.state(thing), state):
-                attempt(thing, lambda thing=thing, keeper=keeper, state=state: keeper.restore(thing, state))
-        for tensor, storage, saved in self._storages.values():
-            attempt(tensor, lambda storage=storage, saved=saved: _restore_storage(storage, saved))
-        for tensor, layout in self._tensors:
-            attempt(tensor, lambda tensor=tensor, layout=layout: layout.restore(tensor))
-        for tensor, layout in self._tensors:
-            attempt(tensor, lambda tensor=tensor, layout=layout: layout.restore_grad(tensor))
+                try:
+                    keeper.restore(thing, state)
+                except Exception:
+                    lost.append(self.reach.path(thing))
         return tuple(lost)
 
-    def _keep_tensor(self, tensor: Tensor) -> None:
-        storage = storage_of(tensor)
-        if storage is not None and storage.device.type != "meta" and storage._cdata not in self._storages:
-            self._storages[storage._cdata] = tensor, storage, _bytes(storage).clone()
-        self._tensors.append((tensor, _Layout.of(tensor)))
 
-
-def _bytes(storage: torch.UntypedStorage) -> Tensor:
-    """Return the storage as integers, as wide as fit."""
-    dtype, n = (torch.int64, storage.nbytes() // 8) if storage.nbytes() % 8 == 0 else (torch.uint8, storage.nbytes())
-    return torch.empty(0, dtype=dtype, device=storage.device).set_(storage, 0, (n,), (1,))
-
-
-def _restore_storage(storage: torch.UntypedStorage, saved: Tensor) -> None:
-    if storage.nbytes() != saved.nbytes:
-        storage.resize_(saved.nbytes)
-    now = _bytes(storage)
-    if not torch.equal(now, saved):
-        now.copy_(saved)
-
-
-class _Layout(NamedTuple):
-    """A tensor's place in its storage, and its part in automatic differentiation."""
-
-    storage: torch.UntypedStorage | None
-    place: tuple[Any, ...]
-    requires_grad: bool
-    grad_fn: Any
-    grad: Tensor | None
-
-    @classmethod
-    def of(cls, tensor: Tensor) -> _Layout:
-        storage = storage_of(tensor)
-        place = () if storage is None else (tensor.dtype, tensor.storage_offset(), tensor.shape, tensor.stride())
-        grad = tensor.grad if tensor.is_leaf or tensor.retains_grad else None
-        return cls(storage, place, tensor.requires_grad, tensor.grad_fn, grad)
-
-    def restore(self, tensor: Tensor) -> None:
-        now = _Layout.of(tensor)
-        if now.grad_fn is not self.grad_fn:
-            if self.grad_fn is not None:
-                raise ValueError("a history cannot be restored")
-            tensor.detach_()
-        if self.storage is not None and (now.storage._cdata, now.place) != (self.storage._cdata, self.place):
-            dtype, *place = self.place
-            tensor.data = torch.empty(0, dtype=dtype, device=self.storage.device).set_(self.storage, *place)
-        if tensor.requires_grad != self.requires_grad:
-            tensor.requires_grad_(self.requires_grad)
-
-    def restore_grad(self, tensor: Tensor) -> None:
-        if (tensor.is_leaf or tensor.retains_grad) and tensor.grad is not self.grad:
-            tensor.grad = self.grad
+def _own(state: Any) -> Any:
+    return state.clone() if isinstance(state, Tensor) else state
 
 
 class _Keeper(NamedTuple):
-    """The functions that read, restore and compare the state of one kind of thing."""
+    """The functions that read, restore and compare the state of one kind of thing, and when it is its turn."""
 
     state: Callable[[Any], Any]
     restore: Callable[[Any, Any], None]
     same: Callable[[Any, Any], bool] = operator.eq
+    turn: int = 1
+
+
+def _bits(storage: torch.UntypedStorage) -> Tensor | None:
+    """Return the storage as integers, as wide as fit; None if it has no values."""
+    if storage.device.type == "meta":
+        return None
+    dtype, n = (torch.int64, storage.nbytes() // 8) if storage.nbytes() % 8 == 0 else (torch.uint8, storage.nbytes())
+    return torch.empty(0, dtype=dtype, device=storage.device).set_(storage, 0, (n,), (1,))
+
+
+def _same_bits(a: Tensor | None, b: Tensor | None) -> bool:
+    return a is b or (a.dtype == b.dtype and torch.equal(a, b))
+
+
+def _restore_bits(storage: torch.UntypedStorage, saved: Tensor) -> None:
+    if storage.nbytes() != saved.nbytes:
+        storage.resize_(saved.nbytes)
+    _bits(storage).copy_(saved)
+
+
+def _place(tensor: Tensor) -> tuple[Any, ...]:
+    """Return a tensor's storage, its history, and its place in the storage."""
+    storage = storage_of(tensor)
+    place = () if storage is None else (tensor.dtype, tensor.storage_offset(), tensor.shape, tensor.stride())
+    return storage, tensor.grad_fn, tensor.requires_grad, place
+
+
+def _same_place(a: tuple[Any, ...], b: tuple[Any, ...]) -> bool:
+    return a[0] is b[0] and a[1] is b[1] and a[2:] == b[2:]
+
+
+def _restore_place(tensor: Tensor, state: tuple[Any, ...]) -> None:
+    storage, history, requires_grad, place = state
+    if tensor.grad_fn is not history:
+        if history is not None:
+            raise ValueError("a history cannot be restored")
+        tensor.detach_()
+    if place:
+        dtype, *place = place
+        tensor.data = torch.empty(0, dtype=dtype, device=storage.device).set_(storage, *place)
+    tensor.requires_grad_(requires_grad)
 
 
 def _identical(a: tuple | list, b: tuple | list) -> bool:
@@ -258,6 +236,8 @@ def _position(iterator: Any) -> tuple[Any, ...]:
     if isinstance(iterator, types.GeneratorType):
         frame = iterator.gi_frame
         return () if frame is None else (frame.f_lasti, *map(id, frame.f_locals.values()))
+    if is_standard_stream(iterator):
+        return ()
     if isinstance(iterator, io.IOBase):
         try:
             return (iterator.closed or iterator.tell(),)
@@ -281,7 +261,8 @@ _KINDS: dict[type, _Keeper] = {
     io.StringIO: _Keeper(_text, _restore_text),
     io.BytesIO: _Keeper(_text, _restore_text),
     np.ndarray: _Keeper(np.copy, lambda kept, state: np.copyto(kept, state, casting="no"), _same_arrays),
-    torch.UntypedStorage: _Keeper(lambda kept: _bytes(kept).clone(), _restore_storage, torch.equal),
+    torch.UntypedStorage: _Keeper(_bits, _restore_bits, _same_bits, turn=0),
+    Tensor: _Keeper(_place, _restore_place, _same_place, turn=2),
     torch.Generator: _Keeper(torch.Generator.get_state, torch.Generator.set_state, torch.equal),
     random.Random: _Keeper(random.Random.getstate, random.Random.setstate),
     np.random.BitGenerator: _Keeper(
@@ -290,6 +271,12 @@ _KINDS: dict[type, _Keeper] = {
     np.random.RandomState: _Keeper(np.random.RandomState.get_state, np.random.RandomState.set_state, _same_arrays),
     types.FunctionType: _Keeper(_defaults, _restore_defaults, _identical),
 }
+_GRADIENT = _Keeper(
+    lambda tensor: (tensor.grad,) if tensor.is_leaf or tensor.retains_grad else (),
+    lambda tensor, state: setattr(tensor, "grad", *state),
+    _identical,
+    turn=3,
+)
 _READ_ON = _Keeper(_position, _cannot)
 _GLOBALS = _Keeper(_globals, _restore_globals, _same_values)
 _CLASS = _Keeper(_of_a_class, _restore_class, _same_values)
@@ -308,15 +295,13 @@ def _of_one_way(kind: type) -> bool:
     return kind.__module__ in ("builtins", "itertools", "_csv") and issubclass(kind, Iterator)
 
 
-def _keepers(thing: Any) -> Iterator[_Keeper]:
+def _keepers(thing: Any) -> tuple[_Keeper, ...]:
     kind = type(thing)
-    yield from _of_a_kind(kind)
     if kind is types.FunctionType and names_in(thing.__code__).bound:
-        yield _GLOBALS
+        return (*_of_a_kind(kind), _GLOBALS)
     if issubclass(kind, type) and not is_of_a_library(thing):
-        yield _CLASS
-    if goes_one_way(thing):
-        yield _READ_ON
+        return (*_of_a_kind(kind), _CLASS)
+    return _of_a_kind(kind)
 
 
 @remembered
@@ -325,4 +310,5 @@ def _of_a_kind(kind: type) -> tuple[_Keeper, ...]:
     if known is None and kind.__module__ != "builtins":
         known = next((keeper for base, keeper in _KINDS.items() if issubclass(kind, base)), None)
     has_slots = any("__slots__" in vars(base) and not is_library(base.__module__) for base in kind.__mro__)
-    return (() if known is None else (known,)) + ((_SLOTS,) if has_slots else ())
+    where = known is not None, issubclass(kind, Tensor), _of_one_way(kind), has_slots
+    return tuple(keeper for keeper, there in zip((known, _GRADIENT, _READ_ON, _SLOTS), where, strict=True) if there)
