@@ -312,7 +312,8 @@ class Copier:
     def _object(self, thing: Any) -> Any:
         kind = type(thing)
         own = getattr(kind, "__deepcopy__", None)
-        if own is not None and not (getattr(own, "__module__", None) or "").startswith(("torch.", "weakref")):
+        by_torch = issubclass(kind, nn.Module) and own is not None and own.__module__.startswith("torch.")
+        if own is not None and not by_torch and kind.__module__ != "weakref":
             try:
                 new = thing.__deepcopy__(self.copies)
             except Exception as error:

@@ -12,7 +12,7 @@ import types
 import weakref
 from collections import OrderedDict, deque
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import ClassVar, Generic, NamedTuple, TypeVar
 
 import numpy as np
 import torch
@@ -571,6 +571,61 @@ class Exponential(nn.Module):
         return self.k.exp()
 
 
+def dispatched(layer):
+    @functools.singledispatch
+    def scale(a):
+        raise NotImplementedError
+
+    @scale.register
+    def _(a: torch.Tensor):
+        return (a + layer.k).exp()
+
+    return lambda: scale(0 * layer.k)
+
+
+def patched(layer):
+    layer.scale = types.MethodType(lambda self: (self.k + TRAINED.bias).exp(), layer)
+
+
+class Registered(Scale):
+    kinds: ClassVar[list] = []
+
+    def __init_subclass__(cls, **others):
+        super().__init_subclass__(**others)
+        Registered.kinds.append(cls)
+
+
+class Entered(Registered, Generic[TypeVar("T")]):
+    def scale(self):
+        return (self.k + TRAINED.bias).exp()
+
+
+class Delegates(nn.Module):
+    """A wrapper that looks for its attributes in the layer inside."""
+
+    def __init__(self):
+        super().__init__()
+        self.inner = kept_as("kept", inner_function)
+
+    def __getattr__(self, name):
+        try:
+            return super().__getattr__(name)
+        except AttributeError:
+            return getattr(super().__getattr__("inner"), name)
+
+    def forward(self, x):
+        return self.inner(x)
+
+
+class Recurrent(Scale):
+    def __init__(self):
+        super().__init__()
+        self.net = nn.LSTM(1, 1)
+
+    def scale(self):
+        return self.net(self.k[:, None, None])[0].flatten().exp()
+
+
 def noisy(layer):
     return lambda: layer.k.exp() + 1e-3 * int.from_bytes(os.urandom(2), "big")
 
@@ -582,6 +637,11 @@ def counted(layer):
         return layer.k.exp() + CALLS
 
     return scale
+
+
+class Adds(Exponential):
+    def forward(self, a):
+        return (a + self.k).exp()
 
 
 class Tracked(Scale):
@@ -745,6 +805,19 @@ LAYERS = {
     "inference tensor": (with_inference_tensors, SOUND),
     "compiled": (lambda: torch.compile(Scale(), backend="eager"), SOUND),
     "scripted part": (lambda: kept_as("kept", lambda s: torch.jit.script(Exponential())), SOUND),
+    "single dispatch": (lambda: kept_as("kept", dispatched), SOUND),
+    "patched method that reads a global": (lambda: (Scale(patched), TRAINED), SOUND),
+    "generic class that is registered": (lambda: (Entered(), TRAINED, Registered.kinds), SOUND),
+    "wrapper that delegates": (Delegates, SOUND),
+    "recurrent network": (Recurrent, SOUND),
+    "traced part": (
+        lambda: kept_as("kept", lambda s: functools.partial(torch.jit.trace(Adds(), (torch.ones(3),)), s.shift)),
+        SOUND,
+    ),
+    "graph of a part": (
+        lambda: kept_as("kept", lambda s: functools.partial(torch.fx.symbolic_trace(Adds()), s.shift)),
+        SOUND,
+    ),
     "noise without a seed": (lambda: kept_as("kept", noisy), {"non-deterministic"}),
     "global counter in a function": (lambda: kept_as("kept", counted), {"non-deterministic"}),
     "registered by its identity": (Tracked, "a copy of the Tracked gives other values"),

@@ -40,7 +40,9 @@ def points_for(layer):
 def test_a_layer_that_keeps_functions_is_reported_rightly(name):
     layer = of(name)[0]
     report = inspect_jacobian(layer, points_for(layer), perturb=0.5)
-    assert {finding.code for finding in report.findings if finding.severity == "error"} == LAYERS[name][1]
+    errors = {finding.code for finding in report.findings if finding.severity == "error"}
+    assert LAYERS[name][1] <= errors
+    assert report.ok is not bool(LAYERS[name][1])
     if name not in CONSTANT:
         assert len({tuple(copy.y.flatten().tolist()) for copy in (report, *report.moved)}) == 9
 
