@@ -13,7 +13,7 @@ from .numbers import number
 from .tolerances import apart, tolerance
 from .witnesses import CENTRAL
 
-__all__ = ["Check", "blame", "checks", "claimed", "meaning"]
+__all__ = ["Check", "blame", "checks", "claimed", "meaning", "numbered"]
 
 
 @dataclass(frozen=True)
@@ -162,8 +162,8 @@ def blame(layers: Sequence[Diagnosis | None], composition: Diagnosis | None, che
         innocent = [k for k, layer in enumerate(layers) if layer is not None and k not in guilty]
         shown = f"{codes[0]}{' of the inverse' if kind.endswith('of the inverse') else ''} of the composition"
         if guilty:
-            rest = f"; {_numbers(innocent)} {'is' if len(innocent) == 1 else 'are'} right" if innocent else ""
-            yield f"{shown}: it comes from {_numbers(guilty)}{rest}."
+            rest = f"; {numbered(innocent)} {'is' if len(innocent) == 1 else 'are'} right" if innocent else ""
+            yield f"{shown}: it comes from {numbered(guilty)}{rest}."
         elif family == "log-det" and (kind != family or not sums.get("log-det", True)):
             yield f"{shown}: the log-det of every layer is right; the error is in how they are summed."
         elif family == "inverse-wrong":
@@ -182,7 +182,7 @@ def _shares(layer: Diagnosis, kind: str, family: str) -> bool:
     )
 
 
-def _numbers(indices: Sequence[int]) -> str:
+def numbered(indices: Sequence[int]) -> str:
     """Return "layer 2", "layers 1 and 3", "layers 1 to 5"."""
     ks = [k + 1 for k in indices]
     if len(ks) == 1:
@@ -204,7 +204,7 @@ def meaning(layers: Sequence[Diagnosis | None], composition: Diagnosis | None) -
         yield f"One layer, so the composition is that layer: {together.name}."
         return
     if dense:
-        few = "Every layer is" if len(dense) == len(structures) else f"{_numbers(dense).capitalize()} {_are(dense)}"
+        few = "Every layer is" if len(dense) == len(structures) else f"{numbered(dense).capitalize()} {_are(dense)}"
         yield f"{few} dense: by structure alone such a determinant takes an elimination, O(D³)."
     else:
         yield f"Each layer is cheap: {'; '.join(kinds)}."

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from .compared import AGREES, DIFFERS, NAMES, UNCHECKED, Compared
-from .composition import Check, claimed
+from .composition import Check, claimed, numbered
 from .diagnosis import Diagnosis
 from .finding import Finding
 from .numbers import bound
@@ -19,9 +19,9 @@ __all__ = ["StackDiagnosis"]
 
 # Name of a check -> what the composition is compared with.
 BETWEEN = {
-    "image": "the image under the layers, one after the other",
-    "log-det": "the sum of the layers' log-dets",
-    "Jacobian": "the product of the layers' Jacobians",
+    "image": "the layers one after the other",
+    "log-det": "the sum over the layers",
+    "Jacobian": "the product over the layers",
 }
 
 
@@ -102,17 +102,17 @@ class StackDiagnosis:
     @cached_property
     def compared(self) -> tuple[Compared, ...]:
         """The comparisons in the layers and in the composition, and between them."""
-        found, places = [], [*(f"layer {k + 1}" for k in range(len(self))), "composition"]
+        found = []
         for name in NAMES:
             each = [None if one is None else next(c for c in one.compared if c.name == name) for one in self.each]
             where = {result: [] for result in (AGREES, DIFFERS, UNCHECKED)}
-            for place, one in zip(places, each, strict=True):
-                where[UNCHECKED if one is None else one.result].append(place)
+            for k, one in enumerate(each):
+                where[UNCHECKED if one is None else one.result].append(k)
             result = DIFFERS if where[DIFFERS] else AGREES if where[AGREES] else UNCHECKED
-            words = "" if result == UNCHECKED else f"in {_listed(where[result])}"
-            if where[UNCHECKED]:
-                why = next((one.words for one in each if one is not None and one.result == UNCHECKED), "not reached")
-                words += ("; not compared " if words else "") + f"in {_listed(where[UNCHECKED])}: {why}"
+            why = next((one.words for one in each if one is not None and one.result == UNCHECKED), "not reached")
+            words = why if result == UNCHECKED else f"in {self._places(where[result])}"
+            if where[UNCHECKED] and result != UNCHECKED:
+                words += f"; not compared in {self._places(where[UNCHECKED])}: {why}"
             found.append(Compared(name, result, words))
         checks = {check.name: check for check in self.checks}
         for name, of_layers in BETWEEN.items():
@@ -134,15 +134,7 @@ class StackDiagnosis:
         """Return a layer's number, counted from 1, and its name."""
         return f"layer {index + 1}, {self.names[index]}"
 
-
-def _listed(places: list[str]) -> str:
-    """Return "layers 1, 2 and 4", "layer 2 and the composition"."""
-    layers = [place.removeprefix("layer ") for place in places if place != "composition"]
-    named = [f"layer{'s' if len(layers) > 1 else ''} {_series(layers)}"] if layers else []
-    return " and ".join(named + ["the composition"] * ("composition" in places))
-
-
-def _series(numbers: list[str]) -> str:
-    if len(numbers) > 2 and int(numbers[-1]) - int(numbers[0]) == len(numbers) - 1:
-        return f"{numbers[0]} to {numbers[-1]}"
-    return " and ".join([", ".join(numbers[:-1]), numbers[-1]] if len(numbers) > 1 else numbers)
+    def _places(self, indices: list[int]) -> str:
+        layers = [k for k in indices if k < len(self)]
+        every = "every layer" if len(layers) == len(self) > 1 else numbered(layers) if layers else ""
+        return " and ".join(filter(None, (every, "the composition" if len(self) in indices else "")))

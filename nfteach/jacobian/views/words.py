@@ -34,7 +34,7 @@ def jacobian_document(report: Diagnosis) -> Document:
             *_formula(report),
             *_jacobian(report),
             Section(f"Structure: {s.name if s else 'unknown'}", tuple(_structure(report))),
-            Section("Determinant", (_routes(report), *_determinant(report))),
+            Section("Determinant, by every route", (_routes(report), *_determinant(report))),
             Section("Derivative and behaviour", (_derivative(report), *_behaviour(report))),
             Section("Compared", (compared_table(report.compared),), open=True),
         )
@@ -61,9 +61,12 @@ def verdict(errors: int, results: Sequence[str]) -> tuple[str, str]:
 
 
 def compared_table(compared: Sequence[Compared]) -> Table:
-    """Return what agrees, what differs, and what was not compared and why."""
-    rows = tuple((each.name, f"{MARKS[each.result]} {each.result}", each.words) for each in compared)
-    return Table(rows, head=False, left=3, wrap=(2,))
+    """Return what agrees, what differs, and what was not compared and why; equal results share a row."""
+    names: dict[tuple[str, str], list[str]] = {}
+    for name, result, words in compared:
+        names.setdefault((result, words if result == AGREES else f"{result}: {words}"), []).append(name)
+    rows = tuple((f"{MARKS[result]} {', '.join(which)}", words) for (result, words), which in names.items())
+    return Table(rows, head=False, left=2, wrap=(0, 1))
 
 
 def _about(report: Diagnosis) -> str:
@@ -212,6 +215,9 @@ def _determinant(report: Diagnosis) -> Iterator[str]:
 def _behaviour(report: Diagnosis) -> Iterator[str]:
     """Yield what changes y besides x, what a call changes, and what was found at moved parameters."""
     behaviour = report.behaviour
+    if behaviour.calls.failure:
+        yield f"Called again, the map raises: {behaviour.calls.failure}"
+        return
     moved = {
         "repeated calls": max(behaviour.calls.again, behaviour.calls.after_others),
         "other seeds": behaviour.calls.noise,
