@@ -52,7 +52,7 @@ def brief(value: object) -> str:
 
 
 def unlike(values: dict[str, float]) -> dict[str, str]:
-    """Format numbers with as many digits as tell them apart, from four significant ones on."""
+    """Format numbers with as many significant digits as distinguish them, at least four."""
     shown: dict[str, str] = {}
     for digits in range(4, 18):
         shown = {name: f"{value:.{digits}g}" for name, value in values.items()}
