@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from nfteach.jacobian.numbers import (
+    bound,
     bracketed,
     brief,
     cell,
@@ -50,6 +51,8 @@ def test_a_number_fits_its_cell_and_says_what_it_is(decimals):
 
 def test_differences_and_condition_numbers_have_two_digits():
     assert [gap(value) for value in (None, 1e-10, 0.0123, 12.34, 12345.6)] == ["", "< 1e-9", "0.012", "12", "1.2e+04"]
+    assert [bound(value) for value in (1e-10, 2e-9, 0.0123)] == ["1e-9", "2.0e-09", "0.012"]
+    assert bound(1e-7, rounding=1e-6) == "1e-6"
     assert [condition(value) for value in (1.26, 12345.6)] == ["1.3", "1e+04"]
 
 

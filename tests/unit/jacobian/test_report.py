@@ -342,3 +342,36 @@ def test_the_parts_of_the_one_line_form_are_those_of_rich():
     assert (
         repr(report) == "JacobianReport(sinh, D=5, points=6, structure='diagonal', ok=False, errors=['log-det-wrong'])"
     )
+
+
+# Behaviour.
+
+
+class Changed(torch.nn.Module):
+    """A map that adds more in each call, or raises from the second call on."""
+
+    def __init__(self, fails):
+        super().__init__()
+        self.calls, self.fails = 0, fails
+
+    def forward(self, x):
+        self.calls += 1
+        if self.fails and self.calls > 1:
+            raise RuntimeError("the map is used up")
+        return x + (0.0 if self.fails else 0.1 * self.calls)
+
+
+@pytest.mark.parametrize(
+    ("layer", "words"),
+    [
+        (torch.nn.Identity(), "Deterministic: repeated calls, other seeds and other batches give the same y."),
+        (Changed(True), "Called again, the map raises: RuntimeError: the map is used up"),
+        (Changed(False), "With repeated calls y changes by 0."),
+        (torch.nn.Dropout(0.5), "With other seeds y changes by "),
+        (torch.nn.BatchNorm1d(3), "Repeated calls and other seeds give the same y."),
+    ],
+    ids=["none", "raises", "state", "noise", "batch"],
+)
+def test_repeated_calls_other_seeds_and_other_batches_are_in_the_text(layer, words):
+    report = inspect_jacobian(layer, torch.randn(6, 3, generator=torch.Generator().manual_seed(4)))
+    assert words in " ".join(str(report).split())
