@@ -22,7 +22,7 @@ from .interface import (
     called,
     has,
     interface_of,
-    left_by_a_call,
+    set_by_a_call,
     takes_context,
     unwrapped,
 )
@@ -54,6 +54,7 @@ class Map:
         log_det, inverse: x -> log-det and y -> x, or (x, log-det), where they were given.
         log_det_by: where the log-det came from, in words; known once the map was called.
         unanswered: which claims raised, and their errors.
+        set_by_calls: the attribute that calls set to the log-det, where it stands nowhere else; "" if none.
         formula: of the log-det, in TeX; "" if the map does not say.
         terms: x (B, *event) -> the named quantities of the formula; None if the map does not say.
         image_shape: the shape of one y, once one was seen: a squeeze makes (4 C, H/2, W/2) of (C, H, W).
@@ -73,6 +74,7 @@ class Map:
     inverse: Callable | None = None
     log_det_by: str = ""
     unanswered: dict[str, str] = field(default_factory=dict)
+    set_by_calls: str = ""
     image_shape: torch.Size | None = None
     with_gradient: bool = True
 
@@ -195,7 +197,10 @@ class Map:
             if log_det is not None:
                 break
         if log_det is None:
-            log_det, by = left_by_a_call(interface.holder, before)
+            self.set_by_calls = self.set_by_calls or set_by_a_call(interface.holder, before)
+        if log_det is None and self.set_by_calls:
+            log_det = attributes(interface.holder).get(self.set_by_calls)
+            by = f"the attribute .{self.set_by_calls}, as the call left it"
         self.log_det_by = by or self.log_det_by
         dense = isinstance(log_det, Tensor) and log_det.layout != torch.strided
         return y, log_det.to_dense() if dense else log_det

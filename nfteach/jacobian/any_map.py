@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
-from torch.distributions import ComposeTransform, Distribution, TransformedDistribution
+from torch.distributions import Distribution, TransformedDistribution
 from torch.distributions.transforms import Transform
 from torch.utils._python_dispatch import _disable_current_modes
 
@@ -19,6 +19,7 @@ from .bases import as_base, log_density
 from .borrowed import on_its_own
 from .calls import first_that_runs, in_words, noticeable
 from .chain import layers_of
+from .interface import unwrapped
 from .measure import read_claim
 from .rng import seeded
 from .twin import own_device, own_dtype, twins_at_rest
@@ -338,17 +339,11 @@ def _failures_in_words(part: str) -> Iterator[None]:
 
 
 def _map_and_base(transform: Any, base: Distribution | None) -> tuple[Any, Distribution | None]:
-    if isinstance(transform, TransformedDistribution):
-        if base is not None:
-            raise ValueError(f"base must be left out, since the {type(transform).__name__} has its own")
-        parts = transform.transforms
-        return parts[0] if len(parts) == 1 else ComposeTransform(parts), transform.base_dist
-    if isinstance(transform, Distribution):
-        raise ValueError(
-            "transform must be a map z -> x, or a distribution made of a base and transforms, but is a "
-            f"{type(transform).__name__}"
-        )
-    return transform, base
+    if not isinstance(transform, TransformedDistribution):
+        return unwrapped(transform), base
+    if base is not None:
+        raise ValueError(f"base must be left out, since the {type(transform).__name__} has its own")
+    return unwrapped(transform), transform.base_dist
 
 
 def _event_shape(

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields, is_dataclass
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import torch
@@ -22,7 +23,7 @@ __all__ = [
     "called",
     "has",
     "interface_of",
-    "left_by_a_call",
+    "set_by_a_call",
     "takes_context",
     "unwrapped",
 ]
@@ -421,8 +422,8 @@ def _named(out: Any) -> dict[Any, Any] | None:
     return None
 
 
-def left_by_a_call(holder: Any, before: dict[str, Any]) -> tuple[Any, str]:
-    """Return a log-det that a call left in an attribute, and where; (None, "") if there is none.
+def set_by_a_call(holder: Any, before: dict[str, Any]) -> str:
+    """Return the name of an attribute that a call set to a log-det; "" if there is none.
 
     Args:
         holder: the object.
@@ -431,8 +432,8 @@ def left_by_a_call(holder: Any, before: dict[str, Any]) -> tuple[Any, str]:
     for name, value in attributes(holder).items():
         number = isinstance(value, Tensor) or (isinstance(value, float | int) and not isinstance(value, bool))
         if number and value is not before.get(name):
-            return value, f"the attribute .{name}, as the call left it"
-    return None, ""
+            return name
+    return ""
 
 
 def attributes(holder: Any) -> dict[str, Any]:
@@ -463,13 +464,15 @@ def _methods(t: Any) -> tuple[dict[str, Callable[..., Any]], dict[str, Callable[
     return found[0], found[1]
 
 
-def _names(t: Any, pattern: re.Pattern[str]) -> Iterable[str]:
-    """Yield the public methods whose name matches; of functions, none."""
-    if type(t).__module__ in ("builtins", "functools"):
-        return
-    for name in dir(type(t)):
-        if not name.startswith("_") and pattern.fullmatch(_bare(name)) and callable(getattr(type(t), name, None)):
-            yield name
+def _names(t: Any, pattern: re.Pattern[str]) -> list[str]:
+    """Return the public methods whose name matches."""
+    return [name for name in _methods_about_log_dets(type(t)) if pattern.fullmatch(_bare(name))]
+
+
+@lru_cache(maxsize=256)
+def _methods_about_log_dets(kind: type) -> tuple[str, ...]:
+    public = (name for name in dir(kind) if not name.startswith("_") and callable(getattr(kind, name, None)))
+    return tuple(name for name in public if re.search(_LOG_DET, _bare(name)))
 
 
 def _second(call: Callable) -> Callable[..., Any]:

@@ -9,7 +9,7 @@ from torch.distributions import Independent, Normal, TransformedDistribution
 from torch.distributions import transforms as T
 
 from nfteach.flows import Planar
-from nfteach.jacobian import inspect_jacobian, inspect_layers
+from nfteach.jacobian import AnyMap, inspect_jacobian, inspect_layers
 
 # float64 arithmetic of well-conditioned maps.
 EXACT = 1e-9
@@ -263,6 +263,20 @@ def test_the_layers_of_a_model_are_found(make):
     broken = inspect_layers(model, X, context=context)
     assert broken.layers[0].ok
     assert "log-det-sign" in codes(broken.layers[1])
+
+
+@pytest.mark.parametrize("make", [make for make in MODELS if make()[1] is None])
+def test_the_explorers_adapter_takes_the_same_models(make):
+    model, _ = make()
+    report, f = inspect_jacobian(model, X), AnyMap(model, dim=4)
+    y, ladj, J = f.call_and_jacobian(X.double())
+    torch.testing.assert_close(y, report.y)
+    torch.testing.assert_close(ladj, report.log_det)
+    torch.testing.assert_close(J, report.jacobian)
+    assert len(f.layers) == 2
+    assert f.has_log_det
+    if f.has_inverse:
+        torch.testing.assert_close(f.inverse(y), X.double())
 
 
 def test_a_transform_that_is_made_by_a_method_is_made_at_each_context():

@@ -168,6 +168,16 @@ def test_an_attribute_that_a_call_does_not_set_is_not_a_claim():
     assert inspect_jacobian(Kept(), X).log_det is None
 
 
+def test_an_attribute_that_calls_set_to_the_same_number_is_a_claim_in_each():
+    class Shift(nn.Module):
+        def forward(self, x):
+            self.log_det = 0.0
+            return x + 1
+
+    f = adapt(Shift(), X)
+    assert [f(X.double())[1] for _ in range(3)] == [0.0] * 3
+
+
 def test_a_method_that_computes_the_log_det_of_other_things_is_not_a_claim():
     class Helper(Exp):
         def log_det(self, scale):
