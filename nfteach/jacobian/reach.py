@@ -44,20 +44,8 @@ __all__ = [
 # reads from them; locks and logs are for everyone.
 EXACT_ATOMS = frozenset(
     (
-        *(
-            bool,
-            int,
-            float,
-            complex,
-            str,
-            bytes,
-            range,
-            slice,
-            type(None),
-            type(Ellipsis),
-            type(NotImplemented),
-            object,
-        ),
+        *(bool, int, float, complex, str, bytes, range, slice, object, type(None)),
+        *(type(Ellipsis), type(NotImplemented)),
         *(types.CodeType, types.FrameType, types.ModuleType, types.GenericAlias, types.UnionType, re.Pattern),
         *(types.WrapperDescriptorType, types.MethodDescriptorType, types.ClassMethodDescriptorType),
         *(types.GetSetDescriptorType, types.MemberDescriptorType, contextvars.ContextVar, np.ufunc),
@@ -78,10 +66,6 @@ _SPARSE_PARTS = {
 }
 
 _WITHOUT_ATTRIBUTES = (dict, OrderedDict, list, tuple, set, frozenset, deque, weakref.ref, torch.UntypedStorage)
-_EXTENDED_ARG, _LOAD_GLOBAL, _LOAD_NAME, _IMPORT_NAME = (
-    dis.opmap[name] for name in ("EXTENDED_ARG", "LOAD_GLOBAL", "LOAD_NAME", "IMPORT_NAME")
-)
-_BINDS_GLOBALS = {dis.opmap["STORE_GLOBAL"], dis.opmap["DELETE_GLOBAL"]}
 _IN_C = ("builtins", "functools", "itertools")
 
 Edge = tuple[str, Any]
@@ -350,19 +334,13 @@ class _Names(NamedTuple):
 @functools.lru_cache(maxsize=10_000)
 def names_in(code: types.CodeType) -> _Names:
     """Return the names of globals that code reads and binds, of the modules that it imports, and all of its names."""
-    read, bound, imported, extended = set(), set(), set(), 0
-    for operation, argument in zip(code.co_code[::2], code.co_code[1::2], strict=True):
-        argument |= extended
-        extended = argument << 8 if operation == _EXTENDED_ARG else 0
-        if operation == _LOAD_GLOBAL:
-            read.add(code.co_names[argument >> 1])
-        elif operation == _LOAD_NAME:
-            read.add(code.co_names[argument])
-        elif operation in _BINDS_GLOBALS:
-            bound.add(code.co_names[argument])
-        elif operation == _IMPORT_NAME:
-            imported.add(code.co_names[argument])
-    own = _Names(*map(frozenset, (read | bound, bound, imported, code.co_names)))
+    found = {name: set() for name in ("LOAD_GLOBAL", "LOAD_NAME", "STORE_GLOBAL", "DELETE_GLOBAL", "IMPORT_NAME")}
+    for step in dis.get_instructions(code):
+        if step.opname in found:
+            found[step.opname].add(step.argval)
+    by_global, by_name, stored, deleted, imported = found.values()
+    bound = stored | deleted
+    own = _Names(*map(frozenset, (by_global | by_name | bound, bound, imported, code.co_names)))
     inner = [names_in(constant) for constant in code.co_consts if isinstance(constant, types.CodeType)]
     return _Names(*(names.union(*each) for names, *each in zip(own, *inner, strict=True)))
 
