@@ -11,7 +11,6 @@ _HOMES = {
     "Misconception": "exercise",
     "Verdict": "verdict",
     "progress": "table",
-    "slips": "mistakes",
 }
 
 __getattr__, __dir__, __all__ = attach(__name__, _HOMES)

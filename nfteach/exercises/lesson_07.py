@@ -12,7 +12,7 @@ from torch import Tensor
 from nfteach.exercises.autograd import log_abs_det_jacobian
 from nfteach.exercises.drawing import draw
 from nfteach.exercises.exercise import Exercise, Misconception
-from nfteach.exercises.mistakes import slips
+from nfteach.exercises.texts import text
 from nfteach.flows import AffineCoupling, Flow, Planar, alternating_mask
 
 __all__ = ["batch_norm", "composed", "filament", "masks"]
@@ -63,29 +63,8 @@ def make_masks(D, K):
 
 
 masks = Exercise(
-    number="7.1",
-    title="the masks of a stack",
-    returns=("the table of masks",),
-    cases=_sizes,
-    truth=_masks_by_loop,
-    answer=make_masks,
-    reasoning="Number layers and dimensions from 0. Layer 0 passes the even dimensions, layer 1 the odd ones, so layer "
-    "$k$ passes dimension $i$ if $k + i$ is even. A column of layers plus a row of dimensions gives all $K \\times D$ "
-    "sums at once, whatever $D$ is.",
-    hints=(
-        "Begin with one mask: `torch.arange(D) % 2 == 0` passes the dimensions 0, 2, 4, ...",
-        "The next is its opposite, `~mask`, then the first again. It depends on whether the number of the layer is "
-        "even.",
-        "Or all at once: layer $k$ passes dimension $i$ if $k + i$ is even. `torch.arange(K)[:, None]` is a column.",
-    ),
-    misconceptions=(
-        *slips(r"""
-        all the same: All your masks are the same. A dimension that the first layer passes is then never changed.
-            (layer + dimension) % 2 -> (0 * layer + dimension) % 2
-        True means changes: Your masks are the opposites of those asked for. True means *passes*, and the first layer
-            passes 0, 2, 4, ...
-            % 2 == 0 -> % 2 == 1
-    """),
+    **text(
+        "7.1",
         Misconception(
             name="numbers for truth values",
             message="The pattern is right, but these are numbers. A mask is boolean: with numbers, x[..., mask] picks "
@@ -93,14 +72,6 @@ masks = Exercise(
             edits=("return (layer + dimension) % 2 == 0 -> return 1 - (layer + dimension) % 2",),
             fits=_are_numbers,
         ),
-        *slips(r"""
-        one long row: You alternate along one long row and cut it into layers. For odd D that works; for even D each
-            layer begins as the one before.
-            (layer + dimension) % 2 -> (layer * D + dimension) % 2
-        the layers alternate, not the dimensions: A layer of yours passes everything or changes everything. In each
-            layer every other dimension passes.
-            (layer + dimension) -> (layer + 0 * dimension)
-    """),
         Misconception(
             name="halves",
             message="These are halves, the first dimensions against the last. They alternate, but asked for is every "
@@ -108,23 +79,6 @@ masks = Exercise(
             edits=("(layer + dimension) % 2 == 0 -> (layer % 2 == 0) == (dimension < D // 2)",),
             fits=_are_halves,
         ),
-        *slips(r"""
-        the first layer changes everything: Your first mask passes nothing. Then s and t have nothing to look at, and
-            the layer is no coupling.
-            return (layer + dimension) % 2 == 0 -> return ((layer + dimension) % 2 == 0) & (layer > 0)
-        transposed: Rows and columns are swapped: a row for each layer, (K, D).
-            return (layer + dimension) % 2 == 0 -> return ((layer + dimension) % 2 == 0).T
-        wider and wider: You multiplied the number of the layer by that of the dimension. It is their *sum* that is
-            even or odd.
-            layer + dimension -> layer * dimension
-        every third: Every *other* dimension passes: the remainder by 2 decides, and not by another number.
-            % 2 -> % 3
-            % 2 -> % 4
-        pairs: You change sides after two layers, or after two dimensions. Each layer is the opposite of the one
-            before.
-            (layer + dimension) -> (layer // 2 + dimension)
-            (layer + dimension) -> (layer + dimension // 2)
-    """),
         Misconception(
             name="not opposites",
             message="There are two layers in a row whose masks are not opposites: some dimension passes in both, or "
@@ -133,6 +87,10 @@ masks = Exercise(
             fits=_not_opposites,
         ),
     ),
+    returns=("the table of masks",),
+    cases=_sizes,
+    truth=_masks_by_loop,
+    answer=make_masks,
 )
 
 
@@ -173,53 +131,12 @@ def stack_log_det(layers, z):
 
 
 composed = Exercise(
-    number="7.2",
-    title="the log-determinant of a stack",
+    **text("7.2"),
     returns=("log|det J|",),
     cases=_layers,
     tries=4,
     truth=_composed_by_autograd,
     answer=stack_log_det,
-    reasoning=r"The Jacobian of the stack is the product $J_K \cdots J_1$, each factor at the input of *its own* "
-    r"layer. Determinants multiply, so logarithms add. `call_and_ladj` gives the output, which is the next layer's "
-    "input, together with the log-det at the input: one loop does it.",
-    hints=(
-        "Each layer gives two things at once: `y, ladj = layer.call_and_ladj(x)`.",
-        "The output of one layer is the input of the next: overwrite the variable in a loop.",
-        "Begin with `total = 0.0`, and in each round add `ladj` to it, shape (B,).",
-    ),
-    misconceptions=slips(r"""
-        all at the first input: Every layer got z itself. Each factor of the product stands at the input of its *own*
-            layer.
-            z, ladj = layer.call_and_ladj(z) -> ladj = layer.call_and_ladj(z)[1]
-        at the outputs: You asked each layer for its log-det at its output. A coupling forgives that; the planar layer
-            in this stack does not.
-            z, ladj = layer.call_and_ladj(z) -> z = layer(z); ladj = layer.call_and_ladj(z)[1]
-        the last layer only: That is the log-det of the last layer alone: in each round the number is overwritten.
-            total = total + ladj -> total = ladj
-        the first layer only: That is the log-det of the first layer alone. Does your loop end too early, with a
-            return inside?
-            return total -> \n        return total
-        multiplied: You multiplied the log-dets. Determinants multiply; what do their logarithms do?
-            total = 0.0 -> total = 1.0 ;; total + ladj -> total * ladj
-        the last layer left out: The last layer is left out.
-            in layers -> in layers[:-1]
-        the first layer left out: The first layer is left out.
-            in layers -> in layers[1:]
-        sign flipped: The sign is flipped: this is the log-determinant of the way back.
-            return total -> return -total
-        exponential: That is |det J|. Its logarithm is asked for.
-            return total -> return total.exp()
-        averaged: You divided by the number of layers. The log-determinants add up, all of them.
-            return total -> return total / len(layers)
-        backwards through the layers: You went back through each layer. Its own direction, z to x, is `call_and_ladj`.
-            call_and_ladj -> inverse_and_ladj
-        summed over the batch: You summed over the batch, too. Each point has a log-determinant of its own.
-            return total -> return total.sum()
-        in reverse order: You went through the layers from the last to the first. The first layer is the one that z
-            meets.
-            in layers -> in reversed(layers)
-    """),
 )
 
 
@@ -258,79 +175,11 @@ def mass_outside(log_q, points, cell, centres, radius):
 
 
 filament = Exercise(
-    number="7.3",
-    title="measure the filament",
+    **text("7.3"),
     returns=("the mass",),
     cases=_density,
     truth=_outside_by_loop,
     answer=mass_outside,
-    reasoning="Density times area is mass. A point lies outside all discs if even the *nearest* centre is further "
-    "away than the radius. So choose these points, go from the logarithm to the density, add up, and multiply by the "
-    "area of a cell.",
-    hints=(
-        "`torch.cdist(points, centres)` is the table (N, M) of all distances.",
-        "A point is outside all discs if the smallest number of its row is above the radius.",
-        "The mass is the sum of `log_q.exp()` over these points, times `cell`.",
-    ),
-    misconceptions=slips(r"""
-        cell area forgotten: You added up densities. A density becomes a mass when it is multiplied by the area of its
-            cell.
-            * cell ->
-        mass inside: That is the mass *inside* the discs. The filament is what lies outside.
-            nearest > radius -> nearest <= radius
-        the logarithm added up: You added up log q. Only densities add up to a mass: take the exponential first.
-            .exp().sum() -> .sum()
-        exponential of the sum: You took the exponential of a sum of logarithms: a product of densities. Take
-            exponentials first, then add up.
-            .exp().sum() -> .sum().exp()
-        mean in place of the sum: You took the mean over the points. A mass is a *sum* over cells: the more cells, the
-            more mass.
-            .exp().sum() * cell -> .exp().mean() * cell
-            .exp().sum() * cell -> .exp().mean()
-        a share: That is the share of the points, or of the mass, and no mass: do not divide.
-            .exp().sum() * cell -> .exp().sum() / log_q.exp().sum()
-            log_q[nearest > radius].exp().sum() * cell -> (nearest > radius).double().mean()
-        one minus the mass inside: You took the mass inside from 1. The grid does not hold all of q, so this counts
-            what lies beyond it. Add up what is outside the discs.
-            return log_q[nearest > radius].exp().sum() * cell ->
-            return 1 - log_q[nearest <= radius].exp().sum() * cell
-        area, not mass: That is the area outside the discs. Each cell weighs as much as the density in it.
-            log_q[nearest > radius].exp().sum() -> (nearest > radius).sum()
-        outside one of the discs: You kept all points, or those that are outside of *some* disc. Within one disc you are
-            outside of the others, so that drops nothing.
-            .min(dim=1) -> .max(dim=1)
-            log_q[nearest > radius] -> log_q
-        overlaps counted twice: You took away each disc from the whole. Where two discs overlap, that takes the same
-            mass away twice.
-            return log_q[nearest > radius].exp().sum() * cell ->
-            q = log_q.exp() * cell; return q.sum() - sum(q[torch.cdist(points, c[None])[:, 0] <= radius].sum()
-            for c in centres)
-        disc by disc: You measured what is outside of each disc, and added that up. A point counts once, and only if
-            it is outside of them all.
-            return log_q[nearest > radius].exp().sum() * cell ->
-            return cell * sum(log_q[torch.cdist(points, c[None])[:, 0] > radius].exp().sum() for c in centres)
-        the first disc only: You looked at one of the discs only. The filament is outside of all.
-            torch.cdist(points, centres) -> torch.cdist(points, centres[:1])
-            torch.cdist(points, centres) -> torch.cdist(points, centres[-1:])
-        distance to the mean of the centres: You measured from the middle of all centres, or took the mean of the
-            distances. The *nearest* centre decides.
-            torch.cdist(points, centres) -> torch.cdist(points, centres.mean(0, keepdim=True))
-        distance from the origin: You measured from the origin. The discs have centres of their own.
-            torch.cdist(points, centres).min(dim=1).values -> points.norm(dim=1)
-        squared distance: You compared the squared distance with the radius itself. Square both, or neither.
-            nearest > radius -> nearest**2 > radius
-            nearest > radius -> nearest > radius**2
-        diameter: You took the radius for a diameter, or the other way round.
-            nearest > radius -> nearest > radius / 2
-            nearest > radius -> nearest > 2 * radius
-        square in place of the disc: Your discs are squares, or diamonds: the distance is the root of the sum of
-            squares.
-            torch.cdist(points, centres) -> torch.cdist(points, centres, p=1.0)
-            torch.cdist(points, centres) -> torch.cdist(points, centres, p=float("inf"))
-        the logarithm of the mass: That is the logarithm of the mass.
-            return log_q[nearest > radius].exp().sum() * cell ->
-            return (log_q[nearest > radius].exp().sum() * cell).log()
-    """),
 )
 
 
@@ -362,63 +211,9 @@ def batch_norm_log_det(x, gamma, var, eps):
 
 
 batch_norm = Exercise(
-    number="7.4",
-    title="the log-det of batch normalisation",
+    **text("7.4"),
     returns=("log|det J|",),
     cases=_normalised,
     truth=_batch_norm_by_autograd,
     answer=batch_norm_log_det,
-    reasoning=r"In evaluation mode mean and variance are constants. So $J$ is diagonal, with $\gamma_i / "
-    r"\sqrt{\mathrm{var}_i + \epsilon}$ on the diagonal: the logarithm of its absolute value is $\log|\gamma_i| - "
-    r"\frac12 \log(\mathrm{var}_i + \epsilon)$. It is the same at every point, and still there is one for every point.",
-    hints=(
-        r"What is $\partial y_i / \partial x_i$? And $\partial y_i / \partial x_j$ for $j \neq i$?",
-        r"$J$ is diagonal. Add up $\log|\gamma_i / \sqrt{\mathrm{var}_i + \epsilon}|$ over the dimensions.",
-        "That is one number. `.expand(len(x))` repeats it for every point.",
-    ),
-    misconceptions=slips(r"""
-        variance for standard deviation: You divided by the variance. The layer divides by its square root.
-            - 0.5 * torch -> - torch
-        sign flipped: The sign is flipped: this is the log-det of the way back, from y to x.
-            return one -> return -one
-        epsilon left out: Where is epsilon? It is added to the variance in the layer, so it is in its slope.
-            var + eps -> var
-        epsilon added to the deviation: You added epsilon to the standard deviation. It is added to the variance,
-            under the root.
-            0.5 * torch.log(var + eps) -> torch.log(var.sqrt() + eps)
-        gamma left out: You left out gamma, which stretches as much as the division squeezes. (beta only shifts.)
-            torch.log(torch.abs(gamma)) - 0.5 -> -0.5
-        gamma alone: You left out the division by the standard deviation. It squeezes as much as gamma stretches.
-            - 0.5 * torch.log(var + eps)) -> )
-        gamma squared: You counted gamma twice.
-            torch.log(torch.abs(gamma)) - 0.5 -> 2 * torch.log(torch.abs(gamma)) - 0.5
-        variance added: You added the logarithm of the variance. The layer *divides* by its root.
-            - 0.5 * torch -> + 0.5 * torch
-        no absolute value: gamma may be negative, and you took its logarithm as it is. A flip changes no area:
-            absolute value first.
-            torch.abs(gamma) -> gamma
-        gamma without its logarithm: You added gamma itself. Its logarithm, of the absolute value, is added.
-            torch.log(torch.abs(gamma)) -> torch.abs(gamma)
-            torch.log(torch.abs(gamma)) -> gamma
-        statistics of the batch: You took the variance of x, as in training mode. In evaluation mode `var` is used,
-            whatever the batch is.
-            var + eps -> x.var(0, unbiased=False) + eps
-            var + eps -> x.var(0) + eps
-        one number for the batch: That is one number. It is the same for every point, and still each point has its
-            own: (B,).
-            .expand(len(x)) ->
-        per dimension: These are the logarithms of the diagonal, one for each dimension. A point's log-determinant is
-            their sum.
-            .sum() -> ;; one.expand(len(x)) -> one
-            .sum() -> ;; one.expand(len(x)) -> one.expand(len(x), -1)
-        mean over the dimensions: You took the mean over the dimensions. The logarithm of a product is the *sum* of
-            the logarithms.
-            .sum() -> .mean()
-        multiplied by the batch size: You summed over the batch, too, and got B times too much. Each point has its own
-            log-det.
-            return one.expand(len(x)) -> return one * len(x)
-            return one.expand(len(x)) -> return one.expand(len(x)) * len(x)
-        no logarithm: That is |det J|. Its logarithm is asked for.
-            return one -> return one.exp()
-    """),
 )

@@ -14,8 +14,8 @@ from torch.overrides import TorchFunctionMode
 from nfteach.exercises.autograd import log_abs_det_jacobian
 from nfteach.exercises.drawing import draw
 from nfteach.exercises.exercise import Exercise, Misconception
-from nfteach.exercises.mistakes import slips
 from nfteach.exercises.running import run
+from nfteach.exercises.texts import text
 from nfteach.flows import RNADE, Flow, Planar, RealNVP, Stack
 from nfteach.jacobian import ERRORS, JacobianReport, inspect_jacobian
 from nfteach.jacobian.exhibits import EXHIBITS
@@ -108,26 +108,8 @@ def _confusion(name: str, message: str, word: str, *true: str) -> Misconception:
 
 
 diagnosis = Exercise(
-    number="9.1",
-    title="six broken layers",
-    returns=("the word",),
-    cases=lambda generator, index: (sorted(gallery)[index],),
-    truth=lambda name: None,
-    answer=diagnose,
-    judge=_wrong_word,
-    tries=len(_HUNG),
-    reasoning="A divides by the norm of w, not by its square, so w.u_hat may lie below -1: the map folds, and only the "
-    "sign of det J shows it. B takes the parts apart by turns and puts them together as halves: the way back looks for "
-    "them in the wrong places. C copied the line of the way there: the log-det of the inverse has its sign. D is right "
-    "where x is positive. E says `.sum()` where it means `.sum(-1)`. F takes its statistics from the batch, so no "
-    "sample has a map of its own.",
-    hints=(
-        "Ask four questions of each: may det J change its sign? Does the inverse undo what the layer did, step by "
-        "step? Which shape has the log-det, and what was summed? Does a row of the output look at other rows?",
-        "A, B and F have nothing wrong with the *formula* of their log-det. C, D and E have.",
-        "`inspect_jacobian(*gallery['A'])` tells. Read its verdict, then find the line.",
-    ),
-    misconceptions=(
+    **text(
+        "9.1",
         _confusion(
             "all fine",
             "You call a layer fine. Not one of the six is: look at it with `inspect_jacobian`.",
@@ -167,6 +149,12 @@ diagnosis = Exercise(
             "samples-coupled",
         ),
     ),
+    returns=("the word",),
+    cases=lambda generator, index: (sorted(gallery)[index],),
+    truth=lambda name: None,
+    answer=diagnose,
+    judge=_wrong_word,
+    tries=len(_HUNG),
 )
 
 
@@ -270,24 +258,8 @@ def _mispriced(
 
 
 passes = Exercise(
-    number="9.2",
-    title="the price of both directions",
-    returns=("the RNADE's (density, sampling)", "the planar stack's", "the RealNVP's"),
-    cases=_sizes,
-    truth=lambda D, K, S: tuple(
-        torch.tensor(one) for one in (_counted_rnade(D), _counted_planar(K, S), _counted_realnvp(D, K))
-    ),
-    answer=price,
-    reasoning="RNADE: the density knows all of x, so all conditionals are computed at once; a sample's dimension d has "
-    "to wait for those before it. Planar, z to x: a sample asks each layer's h once; the density has to find z, and "
-    "each of the K searches asks h S times. RealNVP: each coupling runs its network once, in either direction.",
-    hints=(
-        "A pass has to wait for another only if it needs something that the other computes.",
-        "Density of the RNADE: which of the x before dimension d are not known yet? Sampling: the same question.",
-        "The planar stack here maps z to x. Sampling runs it as it is. For the density each layer is inverted, by a "
-        "search that asks h S times.",
-    ),
-    misconceptions=(
+    **text(
+        "9.2",
         _mispriced(
             "RNADE swapped",
             "RNADE: you have density and sampling the wrong way round. Which of the two knows all of x beforehand?",
@@ -325,6 +297,12 @@ passes = Exercise(
             (2, lambda D, K, S: (K, K * D)),
         ),
     ),
+    returns=("the RNADE's (density, sampling)", "the planar stack's", "the RealNVP's"),
+    cases=_sizes,
+    truth=lambda D, K, S: tuple(
+        torch.tensor(one) for one in (_counted_rnade(D), _counted_planar(K, S), _counted_realnvp(D, K))
+    ),
+    answer=price,
 )
 
 
@@ -356,78 +334,11 @@ def radial_log_det(z, z0, alpha, beta):
 
 
 radial_log_det = Exercise(
-    number="9.3",
-    title="the log-det of a radial layer",
+    **text("9.3"),
     returns=("log|det J|",),
     cases=_radial_case,
     truth=_radial_by_autograd,
     answer=radial_log_det,
-    reasoning=r"With $o = z - z_0$, $c = 1 + \beta h$ and $h = 1/(\alpha + r)$, the product rule gives "
-    r"$J = c\,I + \beta\, h'\, o\, o^\top / r$, since $\partial r / \partial z = o / r$. The lemma: "
-    r"$\det J = c^{D-1} (c + \beta h' o^\top o / r) = c^{D-1} (c + \beta h' r)$, and $h' = -1/(\alpha + r)^2$.",
-    hints=(
-        r"Differentiate $z + \beta\, h(r)\, (z - z_0)$ with the product rule. How does $r$ move with $z$?",
-        r"$\partial r / \partial z = (z - z_0)^\top / r$. So $J = c I + (\text{number})\,(z - z_0)(z - z_0)^\top$ with "
-        r"$c = 1 + \beta / (\alpha + r)$.",
-        r"By (4) there are $D - 1$ factors $c$, and one factor $c - \beta r / (\alpha + r)^2$.",
-    ),
-    misconceptions=slips(r"""
-        the same in all directions: You stretch by c in all D directions. Towards and away from the centre, c itself
-            changes on the way.
-            c - beta * r / (alpha + r) ** 2 -> c
-            along = c - beta * r / (alpha + r) ** 2 -> along = torch.ones_like(c) ;; (D - 1) -> D
-        one factor c too many: You have D factors c, and the one along the radius besides: that is D + 1 directions.
-            (D - 1) -> D
-        across counted once: You count one direction across the radius. In D dimensions there are more.
-            (D - 1) * torch.log(c) -> torch.log(c)
-        along the radius left out: The factor along the radius is missing. There are D - 1 directions across it, and
-            that one.
-            + torch.log(along) ->
-        across left out: The factors across the radius are missing. There are D - 1 directions in which points move by
-            c.
-            (D - 1) * torch.log(c) + torch.log(along) -> torch.log(along)
-        slope with the wrong sign: The slope of 1 / (alpha + r) is negative. In your formula it is positive.
-            c - beta -> c + beta
-        slope without the square: The slope of 1 / (alpha + r) has the square of alpha + r below it.
-            (alpha + r) ** 2 -> (alpha + r)
-        slope without r: In the factor along the radius r is missing: o^T o / r = r.
-            beta * r / -> beta /
-        slope times the square of r: In the factor along the radius stands r once: o^T o is r squared, and is divided
-            by r.
-            beta * r / -> beta * r**2 /
-        slope without beta: In the factor along the radius beta is missing: it multiplies h, so it multiplies its
-            slope.
-            c - beta * r / -> c - r /
-        slope alone: Along the radius stands c *plus* what its change adds. Yours has the change alone, or 1 for c.
-            c - beta * r / (alpha + r) ** 2 -> 1 - beta * r / (alpha + r) ** 2
-            c - beta * r / (alpha + r) ** 2 -> torch.abs(beta * r / (alpha + r) ** 2)
-        c without its 1: c is 1 + beta h: the layer adds to z. Where is the 1?
-            c = 1 + -> c =
-        c without alpha: alpha is missing below: h = 1 / (alpha + r).
-            1 + beta / (alpha + r) -> 1 + beta / r
-        squared distance: r is the distance itself, and yours is its square.
-            .norm(dim=-1) -> .square().sum(-1)
-        another distance: r is the Euclidean distance, the root of the sum of squares.
-            .norm(dim=-1) -> .abs().sum(-1)
-            .norm(dim=-1) -> .abs().amax(-1)
-        distance from the origin: You measured r from the origin. The centre of the layer is z0.
-            (z - z0).norm -> z.norm
-        one distance for the batch: You took one distance for the whole batch. Each point has its own.
-            .norm(dim=-1) -> .norm()
-        at the output: You take r at the layer's output. The log-det belongs to its input z.
-            c = -> \n    z = z + beta * (z - z0) / (alpha + r)[:, None]\n    r = (z - z0).norm(dim=-1)\n    c =
-        sign flipped: The sign is flipped: this is the log-determinant of the inverse.
-            return (D -> return -(D ;; + torch.log -> - torch.log
-        factors added: You added the factors, or multiplied logarithms. The logarithm of a product is the sum of
-            logarithms.
-            (D - 1) * torch.log(c) + torch.log(along) -> torch.log((D - 1) * c + along)
-            torch.log(c) + torch.log -> torch.log(c) * torch.log
-        summed over the batch: You summed over the batch. Each point has a log-determinant of its own.
-            return (D - 1) * torch.log(c) + torch.log(along) ->
-            return ((D - 1) * torch.log(c) + torch.log(along)).sum()
-        no logarithm: That is det J. Its logarithm is asked for.
-            (D - 1) * torch.log(c) + torch.log(along) -> c ** (D - 1) * along
-    """),
 )
 
 
@@ -597,26 +508,8 @@ def _slip(kind: str) -> Callable[[int], Flow]:
 
 
 your_layer = Exercise(
-    number="9.4",
-    title="a layer of your own",
-    returns=("the layer",),
-    cases=lambda generator, index: (2 + index,),
-    truth=lambda dim: None,
-    answer=make_layer,
-    judge=_unfit,
-    tries=3,
-    remark=_at_what_cost,
-    reasoning="Dimension i looks at dimension i - 1 and itself only, so J is lower triangular, and its diagonal is 1, "
-    "exp(s_2), ..., exp(s_D): the log-det is the sum of s, whatever a, b and the sine do below the diagonal. The way "
-    "back begins with x_1 = y_1, and then knows what each s and each sine were.",
-    hints=(
-        "Begin with the zeros. Which outputs may look at which inputs, so that the determinant is a short product?",
-        "A coupling, or a chain in which each dimension listens to the one before, with an increasing function of x_i "
-        "whose inverse and slope you can write down, such as exp(s) x_i + t or sinh(x_i).",
-        "The log-det is the sum of the logarithms of the slopes. For the inverse, compute what the layer computed, in "
-        "an order in which everything needed is known.",
-    ),
-    misconceptions=(
+    **text(
+        "9.4",
         Misconception(
             name="sign of the log-det",
             message="The log-det has the wrong sign. Of y with respect to x is asked, at x.",
@@ -655,4 +548,11 @@ your_layer = Exercise(
             fits=lambda came, dim: isinstance(came, nn.Module) and bool(_look(came, dim).unreached),
         ),
     ),
+    returns=("the layer",),
+    cases=lambda generator, index: (2 + index,),
+    truth=lambda dim: None,
+    answer=make_layer,
+    judge=_unfit,
+    tries=3,
+    remark=_at_what_cost,
 )

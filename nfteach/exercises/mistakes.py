@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from itertools import combinations, pairwise
 from typing import Any
 
-__all__ = ["Misconception", "pairs", "resolved", "slips"]
+__all__ = ["Misconception", "pairs", "resolved"]
 
 Span = tuple[int, int, str]
 """An edit of a text: where what it replaces begins and ends, and the new text."""
@@ -24,7 +24,9 @@ class Misconception:
         message: the explanation for the learner: what is wrong, not what is right.
         answer: the mistake itself: a function like the right answer, or, where the answer is a value, that value. An
             answer that agrees with it on every case, and not with the truth, is taken for it.
-        edits: in place of ``answer``, ways to make the mistake by editing the right answer's source; see :func:`slips`.
+        edits: in place of ``answer``, different ways to make the mistake by editing the right answer's source.
+            ``"old -> new"`` edits a text that occurs once in the source; ``"old => new"`` replaces every occurrence;
+            ``" ;; "`` separates edits that belong together.
         fits: in place of the comparison, where a mistake takes many forms: ``fits(came, *arguments)``.
         spans: the edit as it is applied, filled in by the exercise.
     """
@@ -35,35 +37,6 @@ class Misconception:
     edits: tuple[str, ...] = ()
     fits: Callable[..., bool] | None = None
     spans: tuple[Span, ...] = ()
-
-
-def slips(text: str) -> tuple[Misconception, ...]:
-    r"""Return mistakes that are edits of the right answer, from a text such as::
-
-        sign flipped: The sign is flipped: this is the log-determinant of the inverse.
-            return -> return -
-        no absolute value: Where det J is negative you take the logarithm of a negative number. Take its absolute
-            value first.
-            torch.abs(det) -> det
-            torch.abs -> torch.relu ;; log -> log1p
-
-    A name and a message, and below them, indented, different ways to make that mistake. ``old -> new`` edits a text
-    that occurs once in the source; ``old => new`` replaces every occurrence; ``;;`` separates edits that belong
-    together; ``\n`` is a new line. Messages and edits may go on on the next line.
-    """
-    found: list[list[str]] = []
-    for line in textwrap.dedent(text).strip("\n").split("\n"):
-        if not line.startswith(" "):
-            found.append([line])
-        elif (" ->" in line or " =>" in line) and not found[-1][-1].endswith(";;"):
-            found[-1].append(line.strip())
-        else:
-            found[-1][-1] += f" {line.strip()}"
-    made = []
-    for head, *edits in found:
-        name, _, message = head.partition(": ")
-        made.append(Misconception(name=name, message=message, edits=tuple(edit.replace("\\n", "\n") for edit in edits)))
-    return tuple(made)
 
 
 def resolved(known: Sequence[Misconception], right: Any) -> tuple[Misconception, ...]:
