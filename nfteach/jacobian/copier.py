@@ -161,6 +161,8 @@ class Copier:
         return new
 
     def _dict(self, thing: dict) -> dict:
+        if "__builtins__" in thing:  # the globals of a module
+            return thing
         new = self.copies[id(thing)] = type(thing)()
         for key, value in type(thing).items(thing):
             new[self(key)] = value if type(value) in EXACT_ATOMS else self(value)

@@ -14,7 +14,7 @@ import threading
 import types
 import weakref
 from collections import OrderedDict, deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -178,7 +178,7 @@ def edges(thing: Any, dotted: bool = False) -> Iterator[Edge]:
             yield from (("", base) for base in thing.__bases__)
         return
     if issubclass(kind, dict):
-        for key, value in dict.items(thing):
+        for key, value in _items(thing):
             if type(value) not in EXACT_ATOMS:
                 yield (f".{key}" if dotted else f"[{_key(key)}]"), value
             if type(key) is not str:
@@ -209,7 +209,7 @@ def edges(thing: Any, dotted: bool = False) -> Iterator[Edge]:
         yield from ((f".{name}", value) for name, value in (*thing.named_parameters(), *thing.named_buffers()))
     elif kind.__module__ in _IN_C:
         # Objects of C without attributes: cells, methods, iterators, generators, properties, cached functions.
-        yield from (("", value) for value in gc.get_referents(thing) if not _is_globals(value))
+        yield from (("", value) for value in gc.get_referents(thing))
     if kind in _WITHOUT_ATTRIBUTES:
         return
     attributes = attributes_of(thing)
@@ -241,8 +241,9 @@ def _dunder(name: str, value: Any) -> bool:
     return name.startswith("__") and type(value) is not types.FunctionType
 
 
-def _is_globals(value: Any) -> bool:
-    return type(value) is dict and "__builtins__" in value
+def _items(values: dict) -> Iterable[tuple[Any, Any]]:
+    """Return the items of a dict; none of a module's globals, which are entered by the names that code reads."""
+    return () if dict.__contains__(values, "__builtins__") else dict.items(values)
 
 
 def is_of_a_library(thing: Any) -> bool:

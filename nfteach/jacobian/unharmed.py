@@ -7,6 +7,7 @@ import io
 import itertools
 import operator
 import random
+import re
 import types
 from collections import OrderedDict, deque
 from collections.abc import Callable, Iterator
@@ -16,6 +17,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn.modules import module
 
 from .reach import (
     Reach,
@@ -30,6 +32,8 @@ from .reach import (
 )
 
 __all__ = ["Snapshot", "goes_one_way", "unharmed"]
+
+_HOOKS_OF_ALL_MODULES = [value for name, value in vars(module).items() if re.fullmatch(r"_global_.*_hooks", name)]
 
 
 @contextmanager
@@ -62,7 +66,7 @@ class Snapshot:
     """
 
     def __init__(self, *given: Any) -> None:
-        self.reach = Reach(*given)
+        self.reach = Reach(*given, *filter(None, _HOOKS_OF_ALL_MODULES))
         pairs = [(thing, keeper) for thing in self.reach.things.values() for keeper in _keepers(thing)]
         pairs.sort(key=lambda pair: pair[1].turn)
         self._kept = [(thing, keeper, _own(keeper.state(thing))) for thing, keeper in pairs]

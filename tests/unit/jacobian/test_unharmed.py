@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 from torch import nn
+from torch.nn.modules.module import register_module_forward_hook
 from torch.nn.parameter import UninitializedParameter
 
 from nfteach.jacobian import inspect_jacobian, inspect_layers
@@ -88,6 +89,24 @@ def test_everything_is_left_as_it_was(name, asked):
         ASKED[asked](layer, points(3, 3))
     assert fingerprint(made) == before
     assert (keepers.CALLS, Counts.made) == (calls, of_class)
+
+
+def test_a_hook_of_all_modules_is_left_as_it_was():
+    seen, count = [], torch.zeros(1)
+    handle = register_module_forward_hook(lambda module, args, out: seen.append(count.add_(1)))
+    try:
+        inspect_jacobian(Scale(), points(3, 3))
+        assert (seen, count) == ([], torch.zeros(1))
+    finally:
+        handle.remove()
+
+
+def test_the_namespace_of_a_notebook_is_not_entered():
+    numbers = (n for n in [1])
+    layer = Scale()
+    layer.shell = types.SimpleNamespace(user_ns={"__builtins__": {}, "numbers": numbers, "layer": layer})
+    inspect_jacobian(layer, points(3, 3), perturb=0.5).check()
+    assert next(numbers) == 1
 
 
 def with_default(n=1):
