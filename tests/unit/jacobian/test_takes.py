@@ -444,6 +444,27 @@ def test_context_follows_its_points():
     torch.testing.assert_close(f.invert(y, rows=rows)[0], Y.double()[rows])
 
 
+def test_a_gradient_that_is_cut_is_found_beside_a_context():
+    class Cut(Conditional):
+        def scale_and_shift(self, x, context):
+            return super().scale_and_shift(x.detach(), context)
+
+    report = inspect_jacobian(Cut(), Y, context=CONTEXT)
+    assert "gradient-cut" in codes(report)
+    sound = inspect_jacobian(sound_twin := Conditional(), Y, context=CONTEXT)
+    cut = Cut()
+    cut.load_state_dict(sound_twin.state_dict())
+    torch.testing.assert_close(inspect_jacobian(cut, Y, context=CONTEXT).jacobian, sound.jacobian, rtol=0, atol=1e-6)
+
+
+def test_layers_get_the_context_that_they_take():
+    plain = Third()
+    report = inspect_layers([Conditional(), plain, Conditional()], Y, context=CONTEXT).check()
+    assert [check.name for check in report.checks] == ["image", "log-det", "Jacobian"]
+    broken = inspect_layers([Conditional(), plain, Conditional(wrong=True)], Y, context=CONTEXT)
+    assert [layer.ok for layer in broken] == [True, True, False]
+
+
 def test_context_of_one_point_given_as_such():
     inspect_jacobian(Conditional(), Y[:1], context=CONTEXT[:1]).check()
     inspect_jacobian(lambda x, context: x * context.exp().sum(), Y[0], context=CONTEXT[0]).check()
