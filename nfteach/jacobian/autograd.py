@@ -10,7 +10,7 @@ from torch import Tensor
 
 from .adapt import Map
 
-__all__ = ["jacobian"]
+__all__ = ["jacobian", "rows"]
 
 # Numbers in the cotangents of one backward pass. More would not be faster: they are out of the processor's caches.
 _AT_ONCE = 500_000
@@ -42,6 +42,22 @@ def jacobian(f: Map, x: Tensor, *, rows_apart: bool = False) -> tuple[Tensor, Te
     else:
         J = _gradients(y, leaf)
     return J.double().cpu(), y.detach(), claimed.detach() if isinstance(claimed, Tensor) else claimed
+
+
+def rows(f: Map, x: Tensor, which: Tensor) -> Tensor:
+    """Return the rows of J for some outputs, (B, n, D) in float64 on the CPU.
+
+    Args:
+        f: the map.
+        x: (B, D), points that do not depend on each other.
+        which: (n,) outputs, counted from 0.
+    """
+    leaf = x.detach().requires_grad_()
+    with torch.enable_grad():
+        y, _ = f(leaf)
+    if not y.requires_grad:
+        return torch.zeros(len(x), len(which), x.shape[1], dtype=torch.float64)
+    return _gradients(y[:, which.to(y.device)], leaf).double().cpu()
 
 
 def _gradients(y: Tensor, x: Tensor) -> Tensor:

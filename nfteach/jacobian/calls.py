@@ -12,6 +12,7 @@ from torch.distributions import Distribution, Transform
 from .adapt import MANNERS, Map, NoMap, adapt
 from .autograd import jacobian
 from .interface import has
+from .large import LARGE
 from .twin import changes, state
 
 __all__ = [
@@ -24,7 +25,7 @@ __all__ = [
 
 @dataclass(frozen=True)
 class FirstCall:
-    """The map in a form in which it runs, and what its first call gave."""
+    """The map in a form in which it runs, and what its first call gave; J is None above ``LARGE`` dimensions."""
 
     f: Map
     points: Tensor
@@ -53,7 +54,7 @@ def first_that_runs(
             try:
                 points = (x if dtype is None else x.to(dtype)).reshape(-1, f.dim)
                 try:
-                    J, y, raw = jacobian(f, points)
+                    J, y, raw = (None, *f(points)) if f.dim > LARGE else jacobian(f, points)
                     no_reverse_mode = ""
                 except NoMap:
                     raise

@@ -80,6 +80,8 @@ def _points(facts: Facts) -> str:
 
 
 def _derivative(facts: Facts) -> tuple[str, str]:
+    if facts.block is not None:
+        return _signal(("y", "x"))(facts)
     if facts.witnesses is None:
         return "y changes from call to call, or with the other samples", ""
     if facts.witnesses.undecided.all():
@@ -90,6 +92,8 @@ def _derivative(facts: Facts) -> tuple[str, str]:
 def _log_det(facts: Facts) -> tuple[str, str]:
     if facts.log_det is None:
         return "the map claims no log-det (pass log_det=)", ""
+    if facts.block is not None and not facts.block.whole:
+        return f"all of J would take about {facts.block.seconds:.0f} s at D = {facts.dim:,}", ""
     usable = facts.finite & facts.log_det_jacobian.isfinite() & ~facts.singular
     if not usable.any():
         return "J is singular, or not finite, at every point", ""

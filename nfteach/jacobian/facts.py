@@ -10,6 +10,7 @@ from torch import Tensor
 
 from .behaviour import Behaviour, is_strong
 from .declared import Contradiction
+from .large import Block
 from .measure import Claim, Inverse
 from .signal import Gradient
 from .structure import Structure
@@ -43,6 +44,7 @@ class Facts:
         other_claims: log-dets that the map claims in other places, by name.
         contradictions: what a torch ``Transform`` declares of itself and does not hold.
         estimate: mean and standard error (B,) of a log-det that is drawn, in nats; None of others.
+        block: of a map of more than 1,000 dimensions, the block of J that was looked at; None of others.
         signal: gradients of the log-det and of y beside differences; empty where they could not be compared.
     """
 
@@ -71,6 +73,7 @@ class Facts:
     other_claims: dict[str, Claim] = field(default_factory=dict)
     contradictions: tuple[Contradiction, ...] = ()
     estimate: tuple[Tensor, Tensor] | None = None
+    block: Block | None = None
     signal: tuple[Gradient, ...] = ()
 
     @property
@@ -97,7 +100,7 @@ class Facts:
         """(B,) nats, log|det J| at x by the structure's own short cut; NaN where J is not finite."""
         values = torch.full_like(self.log_det_jacobian, torch.nan)
         usable = self.jacobian.flatten(1).isfinite().all(1)
-        if self.structure is not None:
+        if self.structure is not None and self.block is None:
             values[usable] = self.structure.log_det[: int(usable.sum())]
         return values
 
@@ -154,6 +157,8 @@ class Facts:
     @cached_property
     def singular(self) -> Tensor:
         """(B,) bool: where det J is zero up to rounding."""
+        if self.block is not None:
+            return self.sign == 0
         if self.structure is not None and "triangular" in self.structure.name:
             # A product of the diagonal stays exact however badly conditioned the triangle is.
             return (self.log_det_structure == -torch.inf) & self.finite

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -23,10 +23,11 @@ from .behaviour import (
     same_image,
 )
 from .borrowed import on_its_own
-from .calls import first_that_runs, noticeable
+from .calls import FirstCall, first_that_runs, noticeable
 from .coordinates import VOLUME, in_coordinates
 from .declared import contradictions
 from .facts import Facts
+from .large import LARGE, look_at_block
 from .measure import Claim, InOwnDtype, Inverse, in_own_dtype, read_claim, try_inverse, try_onto
 from .report import JacobianReport
 from .rng import modes_at_rest, seeded
@@ -167,67 +168,46 @@ def _look(
     if first is None:
         f = adapt(transform, x, log_det, inverse, context=context, dtype=None)
         return _of_a_map_that_raises(f, x, refusals[0])
-    f, points, y, J = first.f, first.points, first.y, first.J
-    eps, rounding = torch.finfo(y.dtype).eps, noticeable(y)
+    f, points, y = first.f, first.points, first.y
+    rounding, large = noticeable(y), f.dim > LARGE
     others = elsewhere(points, companions(f, points, len(points)))
     calls = call_again(first, others)
     steady = max(calls.again, calls.noise, calls.after_others) <= rounding
-    extra, extra_J, whose = points[:0], points.new_zeros(0, f.dim, f.dim).cpu(), torch.arange(0)
-    if J is not None:
-        extra, extra_J, whose = neighbours(f, points)
-    from_others = moved_by_others(f, points, extra, y) if steady else torch.zeros(len(points))
+    near = _Near(points[:0], points.new_zeros(0, f.dim, f.dim).cpu(), torch.arange(0))
+    if first.J is not None:
+        near = _Near(*neighbours(f, points))
+    from_others = moved_by_others(f, points, near.points, y) if steady else torch.zeros(len(points))
     coupled, strongly = float(from_others.max()) > rounding, is_strong(float(from_others.max()), y)
-    if coupled and J is not None:
-        J, extra_J = jacobian(f, points, rows_apart=True)[0], extra_J[:0]
-    witnesses = hear(f, points, y, J, first.no_reverse_mode) if steady and not strongly else None
-    by_reverse_mode = torch.full((len(points), f.dim, f.dim), torch.nan, dtype=torch.float64) if J is None else J
-    J = by_reverse_mode
-    if witnesses is not None and witnesses.trusted != REVERSE:
-        J = whole_jacobian(witnesses.trusted, f, points, y, first.J)
-        if len(extra):
-            near = f.at(whose)
-            extra_J = whole_jacobian(witnesses.trusted, near, extra, near(extra)[0], None)
-        extra_J = extra_J[extra_J.flatten(1).isfinite().all(1)]
-    by_reverse = J is by_reverse_mode
-    if volume:
-        J, extra_J = _symmetric_root(J), _symmetric_root(extra_J)
-        by_reverse_mode = _symmetric_root(by_reverse_mode)
-    finite = J.flatten(1).isfinite().all(1)
-    safe = J.nan_to_num(nan=0.0, posinf=0.0, neginf=0.0)
-    sign, log_abs_det = torch.linalg.slogdet(safe)
-    stretches = torch.linalg.svdvals(safe)
+    if large:
+        derivative, looked_at = _in_a_block(f, points)
+    else:
+        derivative, looked_at = _whole(first, near, steady=steady, coupled=coupled, strongly=strongly, volume=volume)
     before = state(f.subject)
     inverse = try_inverse(f, points, y, others)
-    usual = float((stretches[:, 0] / stretches[:, -1]).nan_to_num(nan=1.0).median())
+    usual = float(derivative["condition_number"].nan_to_num(nan=1.0).median())
     # A transform of torch declares its codomain, if not exactly.
-    if inverse.error is not None and steady and not coupled and usual < _HARD and not volume and f.kind != "transform":
-        inverse = replace(inverse, onto=try_onto(f, y, max(1e-5, 1e3 * eps * usual)))
+    if inverse.error is not None and not (coupled or volume) and steady and usual < _HARD and f.kind != "transform":
+        inverse = replace(inverse, onto=try_onto(f, y, max(1e-5, 1e3 * torch.finfo(y.dtype).eps * usual)))
     changed = first.state_changed + tuple(n for n in changes(before, state(f.subject)) if n not in first.state_changed)
     own = _in_own_dtype(given, f, x, y, context) if steady and not strongly else None
     if inverse.failure and own is not None and own.inverse.error is not None:
         inverse = replace(own.inverse, low_precision=inverse.failure)
     terms, per_point = _terms(f, points)
+    one_map = steady and not coupled and f.context is None and not large
     facts = dict(
         name=f.name,
         kind=f.kind,
         x=points.cpu(),
         y=y.cpu(),
-        jacobian=J,
-        jacobian_autograd=by_reverse_mode,
-        log_det_autograd=_where(finite, log_abs_det) if by_reverse else _log_abs_det(by_reverse_mode),
-        log_det_jacobian=_where(finite, log_abs_det),
-        sign=_where(finite, sign),
-        condition_number=_where(finite, stretches[:, 0] / stretches[:, -1]),
-        smallest_stretch=_where(finite, stretches[:, -1]),
+        **derivative,
         claim=read_claim(first.raw, points, f.event_shape),
         inverse=inverse,
-        witnesses=witnesses,
         log_det_by=f.log_det_by,
         per_dimension_by_design=f.per_dimension,
         formula=f.formula,
         terms=terms,
         terms_per_point=per_point,
-        eps=eps,
+        eps=torch.finfo(y.dtype).eps,
         behaviour=Behaviour(
             manner=f.manner,
             low_precision="" if y.dtype == torch.float64 else (refusals or [f"y comes as {y.dtype}"])[0],
@@ -236,19 +216,83 @@ def _look(
             moved_by_others=from_others.double(),
             noticeable=rounding,
             batches=batch_trials(first) if steady and not coupled else (),
-            same_image=same_image(f, points, y, extra) if steady and not coupled and f.context is None else None,
+            same_image=same_image(f, points, y, near.points) if one_map else None,
             in_own_dtype=own,
         ),
         other_claims=_other_claims(f, points, y),
-        contradictions=tuple(contradictions(f, points, y, J, companions(f, points, _NEAR))),
+        contradictions=tuple(contradictions(f, points, y, derivative["jacobian"], companions(f, points, _NEAR))),
     )
     so_far = Facts(**facts, structure=None)
     if so_far.log_det_drawn and steady:
         facts["estimate"] = _estimate(f, points)
-    if steady and first.J is not None:
+    if steady and not first.no_reverse_mode:
         claimed = so_far.log_det is not None and not (so_far.log_det_drawn or so_far.log_det_stale)
-        facts["signal"] = tuple(training_signal(f, points, trained(f.subject, f.forward), claimed=claimed))
-    return facts, torch.cat([J[finite], extra_J])
+        parameters = trained(f.subject, f.forward)
+        facts["signal"] = tuple(training_signal(f, points, parameters, claimed=claimed, whole=large))
+    return facts, looked_at
+
+
+class _Near(NamedTuple):
+    """Neighbours of the points (N, D), the Jacobians there, and the points (N,) that they are near to."""
+
+    points: Tensor
+    jacobian: Tensor
+    rows: Tensor
+
+
+def _whole(
+    first: FirstCall, near: _Near, *, steady: bool, coupled: bool, strongly: bool, volume: bool
+) -> tuple[dict[str, Any], Tensor]:
+    """Return what ``Facts`` says of J, and the Jacobians (P, D, D) that decide the structure: those at x first."""
+    f, points, y, J, extra_J = first.f, first.points, first.y, first.J, near.jacobian
+    if coupled and J is not None:
+        J, extra_J = jacobian(f, points, rows_apart=True)[0], extra_J[:0]
+    witnesses = hear(f, points, y, J, first.no_reverse_mode) if steady and not strongly else None
+    told = torch.full((len(points), f.dim, f.dim), torch.nan, dtype=torch.float64) if J is None else J
+    J = told
+    if witnesses is not None and witnesses.trusted != REVERSE:
+        J = whole_jacobian(witnesses.trusted, f, points, y, first.J)
+        if len(near.points):
+            there = f.at(near.rows)
+            extra_J = whole_jacobian(witnesses.trusted, there, near.points, there(near.points)[0], None)
+        extra_J = extra_J[extra_J.flatten(1).isfinite().all(1)]
+    if volume:
+        same = J is told
+        J, extra_J = _symmetric_root(J), _symmetric_root(extra_J)
+        told = J if same else _symmetric_root(told)
+    finite = J.flatten(1).isfinite().all(1)
+    safe = J.nan_to_num(nan=0.0, posinf=0.0, neginf=0.0)
+    sign, log_abs_det = torch.linalg.slogdet(safe)
+    stretches = torch.linalg.svdvals(safe)
+    derivative = {
+        "jacobian": J,
+        "jacobian_autograd": told,
+        "log_det_autograd": _where(finite, log_abs_det) if J is told else _log_abs_det(told),
+        "log_det_jacobian": _where(finite, log_abs_det),
+        "sign": _where(finite, sign),
+        "condition_number": _where(finite, stretches[:, 0] / stretches[:, -1]),
+        "smallest_stretch": _where(finite, stretches[:, -1]),
+        "witnesses": witnesses,
+    }
+    return derivative, torch.cat([J[finite], extra_J])
+
+
+def _in_a_block(f: Map, points: Tensor) -> tuple[dict[str, Any], Tensor]:
+    """Return the same of a map of many dimensions: J of a block of coordinates, and log|det J| where it is quick."""
+    block = look_at_block(f, points)
+    unknown = torch.full((len(points),), torch.nan, dtype=torch.float64)
+    derivative = {
+        "jacobian": block.jacobian,
+        "jacobian_autograd": block.jacobian,
+        "log_det_autograd": block.log_det,
+        "log_det_jacobian": block.log_det,
+        "sign": block.sign,
+        "condition_number": unknown,
+        "smallest_stretch": unknown,
+        "witnesses": None,
+        "block": block,
+    }
+    return derivative, block.jacobian[block.jacobian.flatten(1).isfinite().all(1)]
 
 
 def _symmetric_root(J: Tensor) -> Tensor:

@@ -148,7 +148,8 @@ def _training_signal(facts: Facts) -> Iterator[Finding]:
     for gradient in facts.signal:
         whose = f"The gradient of {_NAMES[gradient.of]} with respect to {_NAMES[gradient.by]}"
         evidence = {"by autograd": gradient.told, "by central differences": gradient.true}
-        about = "log-det gradient" if (gradient.of, gradient.by) == ("log-det", "x") else "parameter gradients"
+        about = {"log-det": "log-det gradient", "y": "derivative"}[gradient.of]
+        about = about if gradient.by == "x" else "parameter gradients"
         gap, size = abs(gradient.told - gradient.true), abs(gradient.true)
         if gradient.result == CUT:
             message = (

@@ -19,6 +19,8 @@ RIGHT, CUT, WRONG, NOT_FINITE, UNDECIDED = "right", "cut", "wrong", "not finite"
 
 # Relative distances that are accepted: implicit and adjoint gradients are as precise as their solver.
 _TOLERANCE, _COARSE_TOLERANCE = 1e-3, 5e-2
+# A relative error of differences that needs no further steps.
+_ENOUGH = 1e-4
 
 
 class Gradient(NamedTuple):
@@ -39,16 +41,19 @@ class Gradient(NamedTuple):
     true: float
 
 
-def training_signal(f: Map, x: Tensor, parameters: Sequence[Tensor], *, claimed: bool) -> Iterator[Gradient]:
+def training_signal(
+    f: Map, x: Tensor, parameters: Sequence[Tensor], *, claimed: bool, whole: bool
+) -> Iterator[Gradient]:
     """Compare the gradient of the log-det by x, and those of the log-det and of y by the parameters.
 
-    The gradient of y by x is the Jacobian, which ``hear`` judges.
+    The gradient of y by x is the Jacobian, which ``hear`` judges where it is known as a whole.
 
     Args:
         f: a map that gives the same values in every call.
         x: (B, D).
         parameters: leaves that require a gradient, of the copy that ``f`` calls.
         claimed: whether to look at the log-det.
+        whole: whether to look at the gradient of y by x as well.
     """
     generator = torch.Generator().manual_seed(0)
 
@@ -72,12 +77,16 @@ def training_signal(f: Map, x: Tensor, parameters: Sequence[Tensor], *, claimed:
         with _moved(parameters, step, along):
             return _row(totals(x))
 
+    def random_move() -> list[Tensor]:
+        return [noise(parameter) * _size(parameter) for parameter in parameters]
+
+    number = 1 if whole else 2  # of directions: a map of many dimensions is slow to call
     leaf = x.detach().requires_grad_()
     for by, inputs, after, moves in (
-        ("x", [leaf], with_x_moved, [[v] for v in directions(x)]),
-        ("parameters", parameters, with_parameters_moved, [[noise(p) * _size(p) for p in parameters] for _ in "ab"]),
+        ("x", [leaf], with_x_moved, [[v] for v in directions(x)[:number]]),
+        ("parameters", parameters, with_parameters_moved, [random_move() for _ in range(number)]),
     ):
-        judged = [name for name in names if (name, by) != ("y", "x")]
+        judged = [name for name in names if whole or (name, by) != ("y", "x")]
         if not inputs or not judged:
             continue
         here = totals(leaf)
@@ -104,7 +113,7 @@ def _products(gradients: Sequence[Tensor], along: Sequence[Tensor]) -> Tensor:
 
 def _differences(at: Callable[[float], Tensor], here: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
     """Return slopes as ``slopes`` does; from larger steps where the values are rounded to less than ``dtype``."""
-    slope, error = slopes(at, here, torch.finfo(dtype).eps)
+    slope, error = slopes(at, here, torch.finfo(dtype).eps, _ENOUGH)
     if dtype != torch.float64 or error.isfinite().all():
         return slope, error
     coarse, its_error = slopes(at, here, torch.finfo(torch.float32).eps)

@@ -188,13 +188,14 @@ def _differences(f: Map, x: Tensor, v: Tensor, y: Tensor) -> tuple[Tensor, Tenso
     return slopes(lambda step: f(x + step * v)[0].double(), y.double(), torch.finfo(y.dtype).eps)
 
 
-def slopes(at: Callable[[float], Tensor], here: Tensor, eps: float) -> tuple[Tensor, Tensor]:
+def slopes(at: Callable[[float], Tensor], here: Tensor, eps: float, enough: float = 1e-7) -> tuple[Tensor, Tensor]:
     """Return the derivative of ``at`` at 0 by central differences, and how far off it may be.
 
     Args:
         at: step -> values (B, M) in float64; steps of order 1 are large.
         here: (B, M), ``at(0)``.
         eps: the rounding unit of the arithmetic in ``at``.
+        enough: no larger steps are tried if the error is smaller than this, relative to the largest slope in a row.
 
     Returns:
         Two tensors (B, M) on the CPU; the error is infinite where differences say nothing.
@@ -206,7 +207,7 @@ def slopes(at: Callable[[float], Tensor], here: Tensor, eps: float) -> tuple[Ten
             best, error = value, this_error
         else:
             best, error = value.where(this_error < error, best), torch.minimum(error, this_error)
-        if (error <= 1e-7 * best.abs().amax(1, keepdim=True)).all():
+        if (error <= enough * best.abs().amax(1, keepdim=True)).all():
             break
     if eps < 1e-12:
         error = error.where(~_rough(at, here, best, eps), torch.inf)

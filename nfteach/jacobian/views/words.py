@@ -10,6 +10,7 @@ from torch import Tensor
 from ..compared import AGREES, DIFFERS, UNCHECKED, Compared
 from ..diagnosis import Diagnosis
 from ..finding import at_points, counted
+from ..large import LARGE
 from ..numbers import bound, condition, coordinate, gap, number, value_at
 from ..witnesses import CENTRAL, FORWARD, REVERSE
 from .document import Card, Document, Formula, Matrix, Order, Section, Table
@@ -28,12 +29,13 @@ def jacobian_document(report: Diagnosis) -> Document:
     kind = "torch Transform" if report.kind == "transform" else report.kind
     errors = sum(finding.severity == "error" for finding in report.findings)
     words, state = verdict(errors, [each.result for each in report.compared])
+    in_block = report.block is not None
     sections: tuple[Section, ...] = ()
     if not report.behaviour.raised:
         sections = (
             *_formula(report),
             *_jacobian(report),
-            Section(f"Structure: {s.name if s else 'unknown'}", tuple(_structure(report))),
+            Section(f"Structure{' of the block' * in_block}: {s.name if s else 'unknown'}", tuple(_structure(report))),
             Section("Determinant, by every route", (_routes(report), *_determinant(report))),
             Section("Derivative and behaviour", (_derivative(report), *_behaviour(report))),
             Section("Compared", (compared_table(report.compared),), open=True),
@@ -82,7 +84,23 @@ def _about(report: Diagnosis) -> str:
         "one by one": " The map takes one point at a time.",
         "never alone": " The map refuses a batch of one, so a single point was evaluated beside another one.",
     }.get(report.behaviour.manner, "")
-    return f"Evaluated at {counted(given, 'point', 'points')}{near}, on a copy in {precision}.{manner}"
+    return f"Evaluated at {counted(given, 'point', 'points')}{near}, on a copy in {precision}.{manner}{_block(report)}"
+
+
+def _block(report: Diagnosis) -> str:
+    """Return what was looked at of a map of many dimensions, and what that does not show."""
+    if report.block is None:
+        return ""
+    text = (
+        f" D is above {LARGE:,}, so J is shown for a block of {len(report.block.coordinates)} evenly spaced coordinates, "
+        "and derivatives are compared along random directions: what happens in few of the other coordinates is not seen."
+    )
+    known = int(report.sign.isfinite().sum())
+    if known:
+        return (
+            f"{text} log|det J| was computed from all of J at {known} of {counted(len(report.x), 'point', 'points')}."
+        )
+    return f"{text} log|det J| was not computed, which would take about {report.block.seconds:.0f} s."
 
 
 def _formula(report: Diagnosis) -> Iterator[Section]:
@@ -109,6 +127,8 @@ def _jacobian(report: Diagnosis) -> Iterator[Section]:
 def _derivative(report: Diagnosis) -> str:
     """Return how J was computed, and which ways to compute it agree."""
     heard = report.witnesses
+    if report.block is not None:
+        return f"Computed with {BY[REVERSE]}."
     if heard is None:
         return f"Computed with {BY[REVERSE]}. Not compared: y changes from call to call, or with the other samples."
     agree = [witness for witness in (REVERSE, FORWARD) if witness in heard.gap and witness not in heard.wrong]
@@ -144,7 +164,8 @@ def _structure(report: Diagnosis) -> Iterator[str]:
         if s.row_ordering != s.ordering:
             orders.append(f"outputs {_first(s.row_ordering, 'y')}")
         yield f"The order found: {'; '.join(orders)}."
-    yield _cost(report)
+    if report.block is None:
+        yield _cost(report)
     if s.also:
         yield f"It is also: {', '.join(s.also)}."
 
@@ -174,20 +195,23 @@ def _routes(report: Diagnosis) -> Table:
     rows = [("log|det J| in nats", *(f"point {b + 1}" for b in shown), "off by")]
 
     def route(name: str, values: Tensor) -> None:
-        apart = (values - true).abs().where(values != true, torch.zeros_like(true))[report.finite]
+        comparable = report.finite & ~true.isnan()
+        apart = (values - true).abs().where(values != true, torch.zeros_like(true))[comparable]
         largest = gap(float(apart.max()) if len(apart) and values is not true else None)
         rows.append((name, *(number(float(values[b])) for b in shown), largest))
 
     if report.log_det is not None:
         route(f"claimed: {report.log_det_by}", report.log_det)
-    route(f"J by {report.witness}, elimination, O(D³)", true)
-    if report.structure is not None and report.structure.name != "dense":
+    if true.isfinite().any() or report.block is None:
+        route(f"J by {report.witness}, elimination, O(D³)", true)
+    if report.block is None and report.structure is not None and report.structure.name != "dense":
         route(f"the structure of J, {report.structure.cost}", report.log_det_structure)
     if report.inverse.log_det is not None:
         route("claimed by the inverse at y, times -1", -report.inverse.log_det)
     signs = {1.0: "+", -1.0: "-", 0.0: "0"}
     rows.append(("sign of det J", *(signs.get(float(report.sign[b]), "?") for b in shown), ""))
-    rows.append(("condition number", *(condition(float(report.condition_number[b])) for b in shown), ""))
+    if report.block is None:
+        rows.append(("condition number", *(condition(float(report.condition_number[b])) for b in shown), ""))
     return Table(tuple(rows), spare=tuple(b + 1 for b in shown[1:]))
 
 
