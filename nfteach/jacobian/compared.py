@@ -93,7 +93,7 @@ def _log_det(facts: Facts) -> tuple[str, str]:
     if facts.log_det is None:
         return "the map claims no log-det (pass log_det=)", ""
     if facts.block is not None and not facts.block.whole:
-        return f"all of J would take about {facts.block.seconds:.0f} s at D = {facts.dim:,}", ""
+        return f"all of J takes about {facts.block.seconds:.0f} s of processor time at D = {facts.dim:,}", ""
     usable = facts.finite & facts.log_det_jacobian.isfinite() & ~facts.singular
     if not usable.any():
         return "J is singular, or not finite, at every point", ""

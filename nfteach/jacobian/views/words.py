@@ -92,15 +92,14 @@ def _block(report: Diagnosis) -> str:
     if report.block is None:
         return ""
     text = (
-        f" D is above {LARGE:,}, so J is shown for a block of {len(report.block.coordinates)} evenly spaced coordinates, "
-        "and derivatives are compared along random directions: what happens in few of the other coordinates is not seen."
+        f" D is above {LARGE:,}, so J is shown for a block of {len(report.block.coordinates)} evenly spaced "
+        "coordinates, and derivatives are compared along random directions: a mistake in a few other coordinates is "
+        "not seen."
     )
-    known = int(report.sign.isfinite().sum())
+    known, given = int(report.sign.isfinite().sum()), counted(len(report.x), "point", "points")
     if known:
-        return (
-            f"{text} log|det J| was computed from all of J at {known} of {counted(len(report.x), 'point', 'points')}."
-        )
-    return f"{text} log|det J| was not computed, which would take about {report.block.seconds:.0f} s."
+        return f"{text} log|det J| was computed from all of J at {known} of {given}."
+    return f"{text} log|det J| was not computed: {report.block.seconds:.0f} s of processor time."
 
 
 def _formula(report: Diagnosis) -> Iterator[Section]:
