@@ -81,11 +81,11 @@ def _points(facts: Facts) -> str:
 
 def _derivative(facts: Facts) -> tuple[str, str]:
     if facts.block is not None:
-        return _signal(("y", "x"))(facts)
+        return _signal("y has no gradient", ("y", "x"))(facts)
     if facts.witnesses is None:
         return "y changes from call to call, or with the other samples", ""
     if facts.witnesses.undecided.all():
-        return "differences decide nothing: a kink, or values on a staircase", ""
+        return "central differences are not precise enough: a kink, or rounded values", ""
     return "", f"autograd and central differences, {_points(facts)}"
 
 
@@ -107,13 +107,13 @@ def _log_det(facts: Facts) -> tuple[str, str]:
     )
 
 
-def _signal(*which: tuple[str, str]) -> Judge:
+def _signal(none: str, *which: tuple[str, str]) -> Judge:
     def judge(facts: Facts) -> tuple[str, str]:
         found = [gradient for gradient in facts.signal if (gradient.of, gradient.by) in which]
         if not found:
-            return "there is nothing to compare" if facts.signal else "there is no gradient to compare", ""
+            return none if facts.steady else "the map gives other values from call to call", ""
         if all(gradient.result == UNDECIDED for gradient in found):
-            return "differences decide nothing", ""
+            return "central differences are not precise enough", ""
         return "", "autograd and central differences, along random directions"
 
     return judge
@@ -145,9 +145,9 @@ def _batch_sizes(facts: Facts) -> tuple[str, str]:
 def _own_dtype(facts: Facts) -> tuple[str, str]:
     own = facts.behaviour.in_own_dtype
     if own is None:
-        return "it works in float64, or in no other dtype" if facts.eps < 1e-12 else "it does not run in float64", ""
+        return "float64 is its own dtype" if facts.eps < 1e-12 else "it runs in its own dtype only", ""
     words = []
-    if own.inverse.error is not None:
+    if own.inverse.error is not None and (own.inverse.error <= 0.1 * (1 + facts.x.abs().amax(1))).all():
         words.append(f"x -> y -> x {_below(own.inverse.error)}")
     if own.log_det_gap is not None:
         words.append(f"log-det {_below(own.log_det_gap)} nats")
@@ -159,8 +159,8 @@ def _own_dtype(facts: Facts) -> tuple[str, str]:
 _JUDGES = {
     "derivative": _derivative,
     "log-det": _log_det,
-    "log-det gradient": _signal(("log-det", "x")),
-    "parameter gradients": _signal(("log-det", "parameters"), ("y", "parameters")),
+    "log-det gradient": _signal("there is no log-det to compare", ("log-det", "x")),
+    "parameter gradients": _signal("no parameter is trained", ("log-det", "parameters"), ("y", "parameters")),
     "inverse": _inverse,
     "both directions": _both_directions,
     "batch sizes": _batch_sizes,

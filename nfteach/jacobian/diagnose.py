@@ -42,7 +42,7 @@ def diagnose(facts: Facts, copies: Iterable[Finding] = (), perturb: float | None
         if finding.severity == "error" and finding.code not in known:
             known.add(finding.code)
             evidence = finding.evidence | {"parameters moved by": perturb}
-            message = f"Once its parameters are moved: {finding.message}"
+            message = f"With moved parameters: {finding.message}"
             found.append(replace(finding, message=message, evidence=evidence))
     return tuple(sorted(found, key=lambda finding: finding.severity))
 

@@ -33,11 +33,11 @@ def _inverse(facts: Facts) -> Iterator[Finding]:
     bad = (inverse.error > inverse_tolerance(facts, max(facts.eps, inverse.eps))) & sound
     if bad.any():
         error = inverse.error.where(bad, torch.zeros_like(inverse.error))
-        yield missed(facts, f"The inverse does not lead back: x -> y -> x misses {at_points(bad)}.", error)
+        yield missed(facts, f"The inverse is wrong: x -> y -> x does not return to x {at_points(bad)}.", error)
     elif inverse.stale > _MISS:
         message = (
             "The inverse depends on the last forward call: once the map was called at other points, the same y leads "
-            "to another x. Something that forward leaves behind is used."
+            "to another x. It uses state that forward leaves behind."
         )
         evidence = {"moved by, relative to 1 + |x|": inverse.stale}
         yield Finding("inverse-wrong", message, evidence, "inverse", inverse.stale, 1.0)
@@ -90,8 +90,8 @@ def _own_dtype(facts: Facts) -> Iterator[Finding]:
         bad = (error > allowed) & (allowed <= 0.1) & new
         if bad.any():
             message = (
-                f"{in_use} the inverse does not lead back {at_points(bad)}, though in float64 it does and J is well "
-                "enough conditioned: the formula cancels digits."
+                f"{in_use} x -> y -> x does not return to x {at_points(bad)}, though in float64 it does and J is "
+                "well enough conditioned: the formula cancels digits."
             )
             yield missed(facts, message, error.where(bad, torch.zeros_like(error)))
         else:

@@ -90,8 +90,8 @@ def _changes_state(facts: Facts) -> Iterator[Finding]:
     behaviour = facts.behaviour
     if behaviour.state_changed and behaviour.calls.again <= behaviour.noticeable:
         message = (
-            "A call changes what the map keeps (running statistics, or a first call that sets parameters from the "
-            "data), though not its answer to these x. The original is unchanged."
+            "A call changes the state of the map (running statistics, or a first call that sets parameters from the "
+            "data), but not its y at these x. The original is unchanged."
         )
         yield Finding("changes-state", message, {"changed": ", ".join(behaviour.state_changed[:6])})
 
@@ -102,8 +102,8 @@ def _gradient_cut(facts: Facts) -> Iterator[Finding]:
         return
     if REVERSE in heard.unheard:
         message = (
-            f"Reverse mode cannot go through the map, so nothing that stands before it can be trained; J here is by "
-            f"{heard.trusted}. Asked for a gradient it raises: {heard.unheard[REVERSE]}"
+            "Reverse-mode autodiff does not run through the map, so nothing before it can be trained; J is computed "
+            f"with {heard.trusted}. autograd raises: {heard.unheard[REVERSE]}"
         )
         yield Finding("gradient-cut", message, about="derivative")
     elif REVERSE in heard.wrong:
@@ -120,16 +120,16 @@ def _gradient_cut(facts: Facts) -> Iterator[Finding]:
             )
         elif lost.any():
             why = (
-                f"{counted(int(lost.any(0).sum()), 'entry is', 'entries are')} 0 by autograd and not in truth: "
-                "something inside cuts the gradient (detach, no_grad, .data, a way through NumPy)."
+                f"{counted(int(lost.any(0).sum()), 'entry is', 'entries are')} 0 by autograd, but not by differences: "
+                "something inside cuts the gradient (detach, no_grad, .data, NumPy)."
             )
         elif lost.logical_not().all() and (told != 0).any() and FORWARD not in heard.wrong:
-            why = "No entry is cut to 0: a backward that was written by hand is wrong, or a path beside others is cut."
+            why = "No entry is 0: a custom backward is wrong, or one of several paths is cut (detach)."
         else:
-            why = "A path beside others is cut (detach), or a derivative that was written by hand is wrong."
+            why = "One of several paths is cut (detach), or a custom derivative is wrong."
         message = (
-            f"Autograd's J is not the map's, {at_points(heard.at)}: differences of its own values "
-            f"tell another one, which is taken here. {why}"
+            f"J by autograd differs from central differences of the map's values {at_points(heard.at)}; the report "
+            f"uses the latter. {why}"
         )
         evidence = {
             f"dy{i + 1}/dx{j + 1} by autograd": told[b, i, j].item(),
@@ -139,7 +139,7 @@ def _gradient_cut(facts: Facts) -> Iterator[Finding]:
     elif FORWARD in heard.wrong:
         message = (
             f"Forward mode is wrong {at_points(heard.at)}, while reverse mode and differences agree: "
-            "a jvp that was written by hand is wrong."
+            "a custom jvp is wrong."
         )
         yield Finding("gradient-cut", message, {"off by, relatively": heard.gap[FORWARD]}, about="derivative")
 
@@ -165,8 +165,8 @@ def _training_signal(facts: Facts) -> Iterator[Finding]:
             yield Finding("gradient-wrong", message, evidence, about=about)
         elif gradient.result == WRONG:
             message = (
-                f"{whose} is not that of its values: a part of it is cut (detach) or counted twice, or a derivative "
-                "that was written by hand is wrong."
+                f"{whose} by autograd differs from central differences: part of it is cut (detach) or counted twice, "
+                "or a custom derivative is wrong."
             )
             yield Finding("gradient-wrong", message, evidence, about=about, gap=gap, size=size)
 

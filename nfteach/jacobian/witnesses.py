@@ -76,7 +76,7 @@ def hear(f: Map, x: Tensor, y: Tensor, J: Tensor | None, why_not: str = "") -> W
     if J is not None:
         v = torch.stack(along).double().cpu()
         # Where terms cancel in J v, their size before the sum is what rounding follows.
-        size = torch.maximum(size, torch.einsum("bij,nbj->nbi", J.abs(), v.abs()))
+        size = torch.maximum(size, torch.einsum("bij,nbj->nbi", J.abs().nan_to_num(nan=0.0, posinf=0.0), v.abs()))
     size = size.clamp(min=1e-300)
     error = (errors / size).amax(0)
     # An estimate can be small by luck: take no output for better known than is usual at its point and for its kind.

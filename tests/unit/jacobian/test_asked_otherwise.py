@@ -1,0 +1,423 @@
+"""Faults that show only when a map is called otherwise: after other points, in other batches, from y, in its dtype."""
+
+import json
+import math
+
+import pytest
+import torch
+from torch import nn
+from torch.distributions import Transform, constraints
+from torch.distributions import transforms as T
+
+from nfteach import inspect_jacobian
+from nfteach.jacobian.compared import AGREES, DIFFERS, NAMES, UNCHECKED
+
+
+def points(B=6, D=4, seed=0):
+    return torch.randn(B, D, generator=torch.Generator().manual_seed(seed))
+
+
+def codes(report):
+    return {finding.code for finding in report.findings}
+
+
+def result(report, name):
+    return next(each.result for each in report.compared if each.name == name)
+
+
+class Coupling(nn.Module):
+    """A sound coupling layer of four dimensions."""
+
+    def __init__(self):
+        super().__init__()
+        torch.manual_seed(0)
+        self.net = nn.Sequential(nn.Linear(2, 6), nn.Tanh(), nn.Linear(6, 4))
+
+    def forward(self, x):
+        s, t = self.net(x[:, :2]).chunk(2, -1)
+        return torch.cat([x[:, :2], x[:, 2:] * s.exp() + t], 1), s.sum(-1)
+
+    def inverse(self, y):
+        s, t = self.net(y[:, :2]).chunk(2, -1)
+        return torch.cat([y[:, :2], (y[:, 2:] - t) * (-s).exp()], 1)
+
+
+# After other points.
+
+
+class InverseFromMemory(Coupling):
+    def forward(self, x):
+        self.kept = self.net(x[:, :2]).chunk(2, -1)
+        return super().forward(x)
+
+    def inverse(self, y):
+        s, t = self.kept
+        return torch.cat([y[:, :2], (y[:, 2:] - t) * (-s).exp()], 1)
+
+
+class LogDetFromMemory(Coupling):
+    last = None
+
+    def forward(self, x):
+        y, log_det = super().forward(x)
+        log_det, self.last = (log_det if self.last is None or len(self.last) != len(x) else self.last), log_det.detach()
+        return y, log_det
+
+
+class ShiftFromMemory(Coupling):
+    """y is moved by the mean of the last batch; the first call has none."""
+
+    last = 0.0
+
+    def forward(self, x):
+        y, log_det = super().forward(x)
+        shift, self.last = self.last, x.detach().mean()
+        return y + shift, log_det
+
+
+class RunningSum(Coupling):
+    """Adds its log-det to that of earlier calls."""
+
+    total = 0.0
+
+    def forward(self, x):
+        y, log_det = super().forward(x)
+        self.total = self.total + log_det.detach().mean()
+        return y, log_det + self.total
+
+
+@pytest.mark.parametrize(
+    ("layer", "found"),
+    [
+        (InverseFromMemory, {"inverse-wrong"}),
+        (LogDetFromMemory, {"log-det-wrong"}),
+        (ShiftFromMemory, {"non-deterministic"}),
+        (RunningSum, {"log-det-wrong"}),
+    ],
+)
+def test_what_an_earlier_call_left_behind(layer, found):
+    report = inspect_jacobian(layer(), points())
+    assert found <= codes(report)
+    assert not report
+    assert inspect_jacobian(Coupling(), points(), perturb=0.5).findings == ()
+
+
+# In other batches.
+
+
+class Squeezed(Coupling):
+    def forward(self, x):
+        y, log_det = super().forward(x)
+        return y.squeeze(), log_det
+
+
+class DividedByTheBatch(Coupling):
+    def forward(self, x):
+        y, log_det = super().forward(x)
+        return y, log_det - math.log(len(x)) + math.log(6)
+
+
+class AloneOtherwise(Coupling):
+    """Takes a batch of one for a single point, whose mean is over its dimensions."""
+
+    def forward(self, x):
+        y, log_det = super().forward(x)
+        return y + (x.mean() if len(x) == 1 else 0), log_det
+
+
+class RefusesOne(Coupling):
+    def forward(self, x):
+        if len(x) == 1:
+            raise ValueError("expected more than one value")
+        return super().forward(x)
+
+
+@pytest.mark.parametrize("layer", [Squeezed, DividedByTheBatch, AloneOtherwise])
+def test_another_number_of_points_gives_something_else(layer):
+    report = inspect_jacobian(layer(), points())
+    assert codes(report) - {"inverse-missing"} == {"batch-size"}
+    assert result(report, "batch sizes") == DIFFERS
+    assert not report.ok
+
+
+def test_a_map_that_only_refuses_one_point_is_sound():
+    report = inspect_jacobian(RefusesOne(), points())
+    assert [(f.code, f.severity) for f in report.findings] == [("batch-size", "note")]
+    assert report.ok
+    assert "expected more than one value" in report.findings[0].message
+
+
+# From y.
+
+
+def test_images_that_coincide():
+    def fold(x):  # the upper half of the plane twice
+        radius, angle = x.norm(dim=1), 2 * torch.atan2(x[:, 1], x[:, 0])
+        return torch.stack([radius * angle.cos(), radius * angle.sin()], 1), torch.full((len(x),), math.log(2))
+
+    report = inspect_jacobian(fold, points(5, 2))
+    assert codes(report) == {"not-one-to-one"}
+    assert (report.sign > 0).all()
+    # Nor is a map that saturates a fold, nor one whose mirror images lie outside of the domain.
+    far = torch.tensor([[20.0, -30.0], [40.0, 50.0]])
+    assert "not-one-to-one" not in codes(inspect_jacobian(torch.tanh, far))
+    assert inspect_jacobian(T.SigmoidTransform().inv, points(5, 2).sigmoid()).ok
+
+
+@pytest.mark.parametrize(
+    ("f", "inverse"),
+    [
+        (torch.tanh, torch.atanh),
+        (torch.sigmoid, torch.logit),
+        (lambda x: x / (1 + x.abs()), lambda y: y / (1 - y.abs())),
+        (torch.tanh, lambda y: y.clamp(-0.9999, 0.9999).atanh()),
+    ],
+)
+def test_a_map_that_does_not_reach_all_y_is_noted(f, inverse):
+    report = inspect_jacobian(f, points(5, 3), inverse=inverse)
+    assert "not-onto" in codes(report)
+    assert report.ok
+    assert "not-onto" not in codes(inspect_jacobian(torch.sinh, points(5, 3), inverse=torch.asinh))
+
+
+class Declared(Transform):
+    domain, codomain, bijective, sign = constraints.positive, constraints.positive, True, 1
+
+    def _call(self, x):
+        return x**2
+
+    def _inverse(self, y):
+        return y.sqrt()
+
+    def log_abs_det_jacobian(self, x, y):
+        return (2 * x).log()
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "x"),
+    [
+        ("codomain", constraints.unit_interval, 1 + points().abs()),
+        ("codomain", constraints.less_than(0.0), points().abs()),
+        ("sign", -1, points().abs()),
+        ("domain", constraints.unit_interval, 1 + points().abs()),
+    ],
+)
+def test_a_transform_that_declares_what_is_not_so(name, value, x):
+    assert inspect_jacobian(Declared(), x).ok
+    wrong = type("Wrong", (Declared,), {name: value})()
+    report = inspect_jacobian(wrong, x)
+    assert codes(report) == {"declared-wrong"}
+    assert f".{name} " in report.findings[0].message
+    assert report.contradictions[0].attribute == name
+
+
+def test_a_domain_that_is_too_wide():
+    class Wide(Declared):
+        domain = constraints.real
+
+        def _call(self, x):
+            return x.sqrt() ** 4
+
+    assert "declared-wrong" in codes(inspect_jacobian(Wide(), 0.1 * points().abs()))
+
+
+# In its own dtype.
+
+
+class BFloat(nn.Module):
+    """Scales of very different size, whose logarithms bfloat16 rounds."""
+
+    def __init__(self, D=64):
+        super().__init__()
+        torch.manual_seed(0)
+        self.scale = nn.Parameter((8 * torch.randn(D)).to(torch.bfloat16))
+
+    def forward(self, x):
+        return x * self.scale.exp(), self.scale.exp().log().sum().expand(len(x)) + 100 * x.sum(-1) - 100 * x.sum(-1)
+
+    def inverse(self, y):
+        return y / self.scale.exp()
+
+
+@pytest.mark.parametrize(
+    ("f", "x", "words"),
+    [
+        (T.TanhTransform(), torch.tensor([[0.1, 9.5], [12.0, 1.0]]), "x -> y -> x is infinite"),
+        (T.ExpTransform(), torch.tensor([[0.1, -120.0], [1.0, 1.0]]), "infinite"),
+        (BFloat(), points(5, 64).to(torch.bfloat16), "the log-det is off by up to"),
+    ],
+)
+def test_what_is_lost_in_the_own_dtype_is_noted_with_its_size(f, x, words):
+    report = inspect_jacobian(f, x)
+    (note,) = [finding for finding in report.findings if finding.code == "low-precision"]
+    assert words in note.message
+    assert report.ok
+    assert "low-precision" not in codes(inspect_jacobian(f, x.double() / 10))
+
+
+def test_the_own_dtype_is_always_compared():
+    report = inspect_jacobian(Coupling(), points())
+    words = {each.name: each.words for each in report.compared}["own dtype"]
+    assert words.startswith("float32: x -> y -> x within 1e-")
+    assert "nats" in words
+    assert result(inspect_jacobian(Coupling().double(), points()), "own dtype") == UNCHECKED
+
+
+# One fault does not hide another.
+
+
+class SlightlyCoupled(Coupling):
+    """An adaptive solver's: what other samples need moves y by a few millionths."""
+
+    sign = 1
+
+    def forward(self, x):
+        y, log_det = super().forward(x)
+        return y + 4e-6 * x.square().mean(), self.sign * log_det
+
+
+def test_a_slight_coupling_does_not_hide_a_wrong_log_det():
+    sound = inspect_jacobian(SlightlyCoupled(), points())
+    assert ("samples-coupled", "note") in [(finding.code, finding.severity) for finding in sound.findings]
+    assert sound.ok
+    wrong = SlightlyCoupled()
+    wrong.sign = -1
+    assert "log-det-sign" in codes(inspect_jacobian(wrong, points()))
+
+
+def test_a_singular_jacobian_has_no_log_det_to_compare():
+    def flat(x):
+        return x - x.mean(1, keepdim=True), torch.full((len(x),), 9.0)
+
+    report = inspect_jacobian(flat, points())
+    assert codes(report) == {"singular"}
+    assert "rank 3 of 4" in report.findings[0].message
+    assert "coordinates=" in report.findings[0].message
+    assert result(report, "log-det") == UNCHECKED
+
+
+# What is said of it.
+
+
+def test_numbers_that_differ_are_printed_differently_with_their_gap():
+    def squash(x):
+        return x.tanh(), (1 - x.tanh() ** 2 + 1e-6).log().sum(-1)
+
+    (finding,) = [f for f in inspect_jacobian(squash, 0.5 * points(16, 3)).findings if f.code == "log-det-wrong"]
+    assert finding.evidence["claimed"] != finding.evidence["by J"]
+    assert 1e-6 < finding.gap < 1e-4
+    assert "close to" in finding.message
+    assert "same amount" not in finding.message
+
+
+def test_logdet_of_a_negative_determinant_is_named():
+    matrix = torch.tensor([[0.0, 1.0], [1.0, 0.0]])
+    report = inspect_jacobian(lambda x: (x @ matrix.to(x), torch.logdet(matrix.to(x)).expand(len(x))), points(4, 2))
+    assert "torch.logdet gives NaN" in report.findings[0].message
+
+
+def test_nan_of_autograd_is_not_nan_of_the_map():
+    def f(x):
+        return x + torch.where(x > 99, (0 * x).sqrt(), 0 * x), 0.0
+
+    report = inspect_jacobian(f, points(4, 2))
+    assert codes(report) == {"gradient-cut"}
+    assert "torch.where" in report.findings[0].message
+    assert report.jacobian.isfinite().all()
+
+
+# The report in tests.
+
+
+def test_require_ignore_and_tolerances():
+    report = inspect_jacobian(torch.sinh, points())
+    assert [each.name for each in report.compared] == list(NAMES)
+    assert report.check() is report
+    with pytest.raises(AssertionError, match="log-det was not compared: the map claims no log-det"):
+        report.check(require=("log-det",))
+    wrong = inspect_jacobian(lambda x: (x.sinh(), x.cosh().log().sum(-1) + 1e-3), points())
+    with pytest.raises(AssertionError, match="log-det-wrong"):
+        wrong.check(atol=1e-4)
+    assert wrong.check(atol=2e-3) is wrong
+    assert wrong.check(ignore=("log-det-wrong",)) is wrong
+    assert result(wrong, "log-det") == DIFFERS
+    assert result(wrong, "derivative") == AGREES
+    for bad in ({"require": ("logdet",)}, {"ignore": "log-det-wrong"}, {"atol": -1.0}):
+        with pytest.raises(ValueError, match=next(iter(bad))):
+            report.check(**bad)
+
+
+def test_a_report_as_data_survives_json():
+    report = inspect_jacobian(Coupling(), points(), perturb=0.5)
+    data = json.loads(json.dumps(report.to_dict()))
+    assert data["ok"] is True
+    assert {each["name"] for each in data["compared"]} == set(NAMES)
+
+
+# Coordinates.
+
+
+def test_a_subspace_by_basis_and_by_functions():
+    def centred(x):
+        x = x - x.mean(1, keepdim=True)
+        return 1.7 * x, torch.full((len(x),), 3 * math.log(1.7))
+
+    x = points() - points().mean(1, keepdim=True)
+    basis = torch.linalg.svd(torch.eye(4) - 0.25)[0][:, :3]
+    functions = (lambda x: x[:, :3], lambda v: torch.cat([v, -v.sum(1, keepdim=True)], 1))
+    for coordinates in (basis, functions):
+        report = inspect_jacobian(centred, x, coordinates=coordinates)
+        assert report.ok
+        assert report.dim == 3
+    wrong = inspect_jacobian(lambda x: (centred(x)[0], centred(x)[1] * 4 / 3), x, coordinates=basis)
+    assert codes(wrong) == {"log-det-wrong"}
+
+
+def test_a_simplex_and_correlation_matrices():
+    x = points(5, 3)
+    i, j = torch.tril_indices(3, 3, -1)
+    for transform, to_vector in (
+        (T.StickBreakingTransform(), lambda y: y[:, :-1]),
+        (T.CorrCholeskyTransform(), lambda y: y[:, i, j]),
+    ):
+        assert inspect_jacobian(transform, x, coordinates=(to_vector, None)).ok
+        with pytest.raises(ValueError, match="coordinates"):
+            inspect_jacobian(transform, x)
+
+
+def test_a_map_to_more_dimensions_by_its_volume():
+    W = torch.randn(3, 5, generator=torch.Generator().manual_seed(0))
+
+    def f(x, factor=0.5):
+        return x @ W.to(x), factor * torch.logdet(W.to(x) @ W.T.to(x)).expand(len(x))
+
+    x = points(5, 3)
+    assert inspect_jacobian(f, x, coordinates="volume", inverse=lambda y: y @ torch.linalg.pinv(W.to(y))).ok
+    assert codes(inspect_jacobian(lambda x: f(x, 1.0), x, coordinates="volume")) == {"log-det-wrong"}
+
+
+@pytest.mark.parametrize("bad", ["area", 3, torch.eye(3), (1, 2), (lambda x: 2 * x, lambda v: v)])
+def test_coordinates_that_do_not_fit(bad):
+    with pytest.raises(ValueError, match="coordinates"):
+        inspect_jacobian(torch.sinh, points(), coordinates=bad)
+
+
+# Many dimensions.
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_many_dimensions_are_looked_at_in_a_block(sign):
+    D = 1200
+
+    def f(x):
+        scale = torch.tanh(x[:, :1]).expand(-1, D // 2)
+        return torch.cat([x[:, : D // 2], x[:, D // 2 :] * scale.exp()], 1), sign * scale.sum(-1)
+
+    report = inspect_jacobian(f, points(3, D))
+    assert report.block is not None
+    assert report.structure.name == "coupling"
+    assert "a block of" in str(report)
+    assert codes(report) == (set() if sign > 0 else {"log-det-sign"})
+    detached = inspect_jacobian(lambda x: (x + x.roll(1, 1).detach().sin(), 0.0), points(3, D))
+    assert codes(detached) & {"gradient-cut", "gradient-wrong"}
+    assert result(detached, "derivative") == DIFFERS
