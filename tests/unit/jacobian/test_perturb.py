@@ -39,7 +39,7 @@ def test_a_mistake_that_the_initial_parameters_hide():
     assert inspect_jacobian(Linear(right=False), x).findings == ()
     report = inspect_jacobian(Linear(right=False), x, perturb=0.5)
     assert [finding.code for finding in report.findings] == ["log-det-wrong"]
-    assert report.findings[0].message.startswith("Once its parameters are moved")
+    assert report.findings[0].message.startswith("With moved parameters")
     assert report.findings[0].evidence["parameters moved by"] == 0.5
     assert not report.ok
     assert len(report.moved) == 8
