@@ -268,7 +268,9 @@ class Task:
                     return one
             elif self._makes(one.answer, came, truths, cases, tolerance):
                 return one
-        cut = any(one.gradient is None and true.gradient is not None for one, true in zip(came, truths, strict=True))
+        cut = self.gradients and all(
+            one.gradient is None and _agree(one, true, tolerance) for one, true in zip(came, truths, strict=True)
+        )
         for one, other, both in pairs(self.misconceptions, self.answer) if _tells(came) and not cut else ():
             if self._makes(both, came, truths, cases, tolerance):
                 message = f"Two things at once. {one.message} And: {other.message}"

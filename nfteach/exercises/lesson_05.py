@@ -86,7 +86,7 @@ def _mixture_on_a_grid(generator: torch.Generator, index: int) -> tuple[Tensor]:
     There are Gaussians apart from each other, one of them narrow and along a diagonal; humps whose middles lie beyond
     each edge; single cells in the first and last inner rows and columns; a low mode; and a floor of zeros.
     """
-    rows, columns = 33 + 2 * index, 40 + index
+    rows, columns = 41 + 2 * index, 48 + index
     x, y = torch.meshgrid(torch.arange(columns).double(), torch.arange(rows).double(), indexing="xy")
     inside = [(columns * across, rows * up) for across in (0.3, 0.72) for up in (0.3, 0.7)]
     inside = [inside[place] for place in torch.randperm(4, generator=generator)[: 2 + index % 3].tolist()]
@@ -109,8 +109,8 @@ def _mixture_on_a_grid(generator: torch.Generator, index: int) -> tuple[Tensor]:
         free = torch.zeros_like(near)
         free[slice(3, -3) if row is None else row, slice(3, -3) if column is None else column] = True
         places = (near & free).nonzero()
-        place = places[int(torch.randint(len(places), (), generator=generator))]
-        density[tuple(place)] = (0.02 if row is column is None else 0.3) * top
+        for place in places[torch.randperm(len(places), generator=generator)[:1]]:
+            density[tuple(place)] = (0.01 if row is column is None else 0.3) * top
     return (density / density.sum(),)
 
 

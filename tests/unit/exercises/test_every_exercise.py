@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from nfteach.exercises import Exercise
+from nfteach.exercises.mistakes import pairs
 from nfteach.exercises.table import exercises_of, lessons
 from nfteach.exercises.verdict import State
 
@@ -31,6 +32,17 @@ def test_a_mistake_is_caught_with_its_own_message(exercise: Exercise, mistake) -
         verdict = exercise.judged(mistake.answer, seed)
         assert (verdict.state, verdict.misconception) == (State.NOT_YET, mistake.name), (seed, str(verdict))
         assert verdict.message == mistake.message
+
+
+@pytest.mark.parametrize("number", ["0.1", "1.1", "2.3", "3.4", "4.2", "5.3", "6.2", "8.5", "9.3"])
+def test_two_mistakes_at_once_are_both_named(number: str) -> None:
+    exercise = next(one for one in ALL if one.number == number)
+    found = []
+    for one, other, both in list(pairs(exercise.misconceptions, exercise.answer))[:24:2]:
+        verdict = exercise.judged(both, 1)
+        assert verdict.state is State.NOT_YET
+        found.append({one.name, other.name} == set(verdict.misconception.split("; ")))
+    assert sum(found) >= 0.6 * len(found), found
 
 
 @pytest.mark.parametrize("exercise", ALL, ids=number_of)
