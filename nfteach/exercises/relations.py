@@ -15,7 +15,7 @@ from torch import Tensor
 from nfteach.exercises.comparing import is_close, listed
 from nfteach.jacobian.numbers import brief
 
-__all__ = ["relation", "twisted"]
+__all__ = ["related", "twisted"]
 
 Cases = Sequence[Tensor]
 Map = Callable[[Tensor], Tensor]
@@ -58,7 +58,7 @@ _UNDONE: dict[str, Map] = {
 }
 
 
-def relation(
+def related(
     came: Sequence[Cases], truths: Sequence[Cases], names: Sequence[str], tolerance: float, *, vague: bool = False
 ) -> str:
     """Return how a wrong answer relates to the right one, in a sentence; empty if no relation is known.
