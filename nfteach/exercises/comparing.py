@@ -11,7 +11,7 @@ from torch import Tensor
 
 from nfteach.jacobian.numbers import brief
 
-__all__ = ["as_parts", "difference", "in_words", "is_close", "listed", "misfit", "same"]
+__all__ = ["as_parts", "difference", "in_words", "is_close", "listed", "misfit", "printed", "same"]
 
 
 def as_parts(value: Any, like: Any) -> list[Tensor] | None:
@@ -43,7 +43,10 @@ def as_parts(value: Any, like: Any) -> list[Tensor] | None:
 def _tensor(value: Any) -> Tensor | None:
     """Return a tensor, a number, an array, or nested lists of these as one tensor; None for other things."""
     if isinstance(value, Tensor):
-        return value
+        if value.is_meta or value.is_nested:
+            return None
+        value = value.dequantize() if value.is_quantized else value
+        return (value if value.layout == torch.strided else value.to_dense()).cpu()
     if isinstance(value, list | tuple):
         parts = [_tensor(one) for one in value]
         if not parts or any(part is None or part.shape != parts[0].shape for part in parts):
@@ -129,6 +132,15 @@ def in_words(arguments: Sequence[Any], names: Sequence[str]) -> str:
 def listed(names: Sequence[str]) -> str:
     """Return names with commas and "and"."""
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+
+
+def printed(value: Any, most: int = 80) -> str:
+    """Return a value as it prints itself, on one line that is not too long."""
+    try:
+        text = " ".join(repr(value).split())
+    except Exception:  # a class of the learner's own
+        text = _kind(value)
+    return text if len(text) <= most else f"{text[: most - 4]} ..."
 
 
 def _short(value: Any) -> str:

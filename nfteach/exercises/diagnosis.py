@@ -84,7 +84,7 @@ class Diagnosis:
     def relation(self, known: Sequence[Misconception]) -> str:
         """Return how an answer relates to the truth, or to a known mistake; empty if no relation is known."""
         parts, true = [one.parts for one in self.came], [one.parts for one in self.truths]
-        if None in parts or None in true:
+        if None in parts or None in true or any(part.is_complex() for one in parts for part in one):
             return ""
         fine = [
             name
@@ -150,7 +150,8 @@ class Diagnosis:
 
 def _tells(came: Sequence[Outcome]) -> bool:
     """Return whether an answer is so special that two mistakes agree with it for no other reason than being made."""
-    numbers = [part.detach().double().flatten() for one in came for part in one.parts or ()]
+    parts = [part.detach() for one in came for part in one.parts or ()]
+    numbers = [part.double().flatten() for part in parts if not part.is_complex()]
     everything = torch.cat(numbers) if numbers else torch.zeros(0)
     real = everything[everything.isfinite() & (everything != everything.round())]
     return len(real) > 2 or len(everything) > 30

@@ -13,6 +13,7 @@ from typing import Any
 
 import torch
 
+from nfteach.exercises.comparing import printed
 from nfteach.exercises.judging import Judgement, Task
 from nfteach.exercises.mistakes import Misconception
 from nfteach.exercises.record import Record
@@ -153,4 +154,4 @@ def _source(answer: Any) -> str:
     try:
         return textwrap.dedent(inspect.getsource(answer))
     except (OSError, TypeError):  # a value, or a function whose source is not kept
-        return repr(answer)
+        return printed(answer)

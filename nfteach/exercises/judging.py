@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from nfteach.exercises.comparing import difference, in_words, is_close, listed, misfit
+from nfteach.exercises.comparing import difference, in_words, is_close, listed, misfit, printed
 from nfteach.exercises.copies import in_single_precision
 from nfteach.exercises.diagnosis import Diagnosis
 from nfteach.exercises.mistakes import Misconception, resolved
@@ -104,9 +104,7 @@ class Task:
                 return Judgement(State.NOT_ATTEMPTED)
             if self.arguments and not callable(answer):
                 what = f"a function of {', '.join(self.arguments)}"
-                return Judgement(
-                    State.NOT_YET, f"Hand in {what}, without calling it; what came is {_short(repr(answer))}."
-                )
+                return Judgement(State.NOT_YET, f"Hand in {what}, without calling it; what came is {printed(answer)}.")
             with undisturbed(), seeded(seed):
                 return self._tried(answer, seed)
         except Refused as refusal:  # of code that a judge runs
@@ -114,7 +112,7 @@ class Task:
         except Exception as error:  # an exercise that breaks must not stop a notebook
             return Judgement(
                 State.NOT_YET,
-                f"This answer could not be judged: {type(error).__name__}, {_short(str(error))}. It may well be right; "
+                f"This answer could not be judged: {printed(error)}. It may well be right; "
                 "the fault is the course's own.",
             )
 
@@ -252,7 +250,3 @@ class _Failed(Exception):
 
 def _quoted(names: Sequence[str]) -> str:
     return listed([f"`{name}`" for name in names])
-
-
-def _short(text: str) -> str:
-    return text if len(text) < 80 else f"{text[:76]} ..."

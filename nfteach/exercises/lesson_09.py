@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from nfteach.exercises.autograd import log_abs_det_jacobian
+from nfteach.exercises.comparing import printed
 from nfteach.exercises.drawing import draw
 from nfteach.exercises.exercise import Exercise, Misconception
 from nfteach.exercises.running import run
@@ -77,7 +78,7 @@ def diagnose(name):
 
 def _wrong_word(word: Any, name: str) -> str:
     if not isinstance(word, str):
-        return f"Return a word of the list, such as 'log-det-sign'; what came is {word!r}."
+        return f"Return a word of the list, such as 'log-det-sign'; what came is {printed(word)}."
     if word not in ERRORS | {"fine"}:
         return f"For layer {name} you return {word!r}, which is no word of the list."
     found = _found(name) or {"fine"}
@@ -93,8 +94,8 @@ def _mistaken_for(word: str, *true: str) -> Callable[[Any, str], bool]:
 
     def fits(came: Any, name: str) -> bool:
         found = _found(name)
-        slipped = came == word and (not true or bool(found & set(true)))
-        return isinstance(came, str) and (came in found or slipped)
+        slipped = not true or bool(found & set(true))
+        return isinstance(came, str) and (came in found or (came == word and slipped))
 
     return fits
 

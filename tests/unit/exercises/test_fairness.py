@@ -304,10 +304,47 @@ def test_nothing_is_given_away_by_a_forgotten_bracket(exercise) -> None:
     assert re.search(r"exercise\.\w+\.hint\(\)", repr(exercise))
 
 
+class Weird:
+    """A thing that breaks whatever is done with it."""
+
+    def __eq__(self, other):
+        raise RuntimeError
+
+    def __repr__(self):
+        raise RuntimeError
+
+    def __bool__(self):
+        raise RuntimeError
+
+
+def endlessly(*given):
+    return endlessly(*given)
+
+
+STRANGE = [
+    *(Weird(), int, torch.sum, torch.nn.Linear(2, 2), lambda: 1, endlessly),
+    *(lambda *given, value=value: value for value in (Weird(), [Weird()], {}, [], b"x", [1, [2, 3]], 10**400, Weird)),
+    *(lambda *given, value=value: value for value in (torch.zeros(3, device="meta"), torch.zeros(3).to_sparse())),
+    *(lambda *given, value=value: value for value in (torch.zeros(3) * 1j, torch.empty(0), np.array([None]))),
+    lambda *given: torch.quantize_per_tensor(torch.zeros(3), 0.1, 0, torch.quint8),
+    lambda *given: given,
+]
+
+
+@pytest.mark.parametrize("number", ["0.1", "1.3", "5.1", "5.2", "6.4", "7.1", "9.1", "9.2", "9.4"])
+def test_strange_answers_get_a_sentence(number: str) -> None:
+    exercise = next(one for one in ALL if one.number == number)
+    for answer in STRANGE:
+        verdict = exercise.judged(answer, 1)
+        assert verdict.state is State.NOT_YET
+        assert "could not be judged" not in verdict.message
+        assert verdict._repr_html_()
+
+
 def test_broken_judges_are_a_sentence() -> None:
     broken = dataclasses.replace(lesson_04.psi, truth=lambda *given: 1 / 0)
     message = broken.judged(broken.answer, 1).message
-    assert message.startswith("This answer could not be judged: ZeroDivisionError, division by zero.")
+    assert message.startswith("This answer could not be judged: ZeroDivisionError('division by zero').")
 
 
 def test_the_arguments_of_the_failing_call_can_be_had() -> None:
