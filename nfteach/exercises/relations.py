@@ -52,6 +52,7 @@ _PLACES: dict[str, Map] = {
 # The other way round: what would have to be done to the answer.
 _UNDONE: dict[str, Map] = {
     "you did not add up yet: the sum over the last dimension is {it}": lambda c: c.sum(-1),
+    "you did not add up yet: the sum over the first dimension is {it}": lambda c: c.sum(0),
     "you did not add up yet: the sum of all your numbers is {it}": torch.sum,
     "you did not take the mean yet: that of your numbers is {it}": torch.mean,
     "you did not multiply yet: the product over the last dimension is {it}": lambda c: c.prod(-1),
