@@ -422,7 +422,7 @@ def _check_transform(transform: Any) -> None:
         raise ValueError(f"transform must be {kinds}, but is the class {transform.__name__}; try an instance of it")
     if isinstance(transform, Tensor):
         raise ValueError(f"transform must be {kinds}, but is a Tensor; try the transform first and x second")
-    if isinstance(transform, list | tuple | nn.ModuleList):
+    if isinstance(transform, list | tuple | nn.ModuleList) and not isinstance(transform, Transform):
         raise ValueError(f"transform must be {kinds}, but is {_a(transform)}; try inspect_layers for layers in a row")
     methods = ("forward", "forward_and_log_det", "call_and_ladj", "condition", "transforms", "transform")
     if not callable(transform) and not any(has(transform, name) for name in methods):

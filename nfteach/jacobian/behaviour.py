@@ -26,6 +26,7 @@ __all__ = [
     "moved_by_others",
     "neighbours",
     "same_image",
+    "slack",
 ]
 
 # Points looked at to tell structure from accident; fewer given are filled up with neighbours.
@@ -34,6 +35,8 @@ ENOUGH_POINTS = 8
 _LARGE = 2_000_000
 # A coupling between samples, relative to the size of y, that is more than a loss of precision.
 _STRONG = 1e-4
+# The error of adjoint gradients beside such a coupling.
+_SLACK = 1e5
 # Candidates for a second point with the same image.
 _CANDIDATES = 64
 
@@ -201,7 +204,19 @@ def neighbours(f: Map, points: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 
 def is_strong(coupling: float, y: Tensor) -> bool:
     """Return True for a coupling between samples that no solver with steps of its own choice explains."""
-    return coupling > _STRONG * (1 + float(y.abs().nan_to_num(nan=0.0, posinf=0.0, neginf=0.0).max()))
+    return coupling > _STRONG * _size(y)
+
+
+def slack(coupling: float, y: Tensor) -> float:
+    """Return the relative error of derivatives that is accepted of a map whose samples are coupled slightly.
+
+    Its solver leaves errors in y about as large as the coupling, and larger ones in adjoint gradients.
+    """
+    return min(0.5, _SLACK * coupling / _size(y))
+
+
+def _size(y: Tensor) -> float:
+    return 1 + float(y.abs().nan_to_num(nan=0.0, posinf=0.0, neginf=0.0).max())
 
 
 def elsewhere(points: Tensor, extra: Tensor) -> Tensor:

@@ -21,6 +21,7 @@ from .behaviour import (
     moved_by_others,
     neighbours,
     same_image,
+    slack,
 )
 from .borrowed import on_its_own
 from .calls import FirstCall, first_that_runs, noticeable
@@ -178,10 +179,12 @@ def _look(
         near = _Near(*neighbours(f, points))
     from_others = moved_by_others(f, points, near.points, y) if steady else torch.zeros(len(points))
     coupled, strongly = float(from_others.max()) > rounding, is_strong(float(from_others.max()), y)
+    loose = slack(float(from_others.max()), y) if coupled else 0.0
     if large:
         derivative, looked_at = _in_a_block(f, points)
     else:
-        derivative, looked_at = _whole(first, near, steady=steady, coupled=coupled, strongly=strongly, volume=volume)
+        comparable = steady and not strongly
+        derivative, looked_at = _whole(first, near, loose, comparable=comparable, coupled=coupled, volume=volume)
     before = state(f.subject)
     inverse = try_inverse(f, points, y, others)
     usual = float(derivative["condition_number"].nan_to_num(nan=1.0).median())
@@ -193,6 +196,7 @@ def _look(
     if inverse.failure and own is not None and own.inverse.error is not None:
         inverse = replace(own.inverse, low_precision=inverse.failure)
     terms, per_point = _terms(f, points)
+    nearby = companions(f, points, _NEAR) if steady and not (coupled or changed) else points[:0]
     one_map = steady and not coupled and f.context is None and not large
     facts = dict(
         name=f.name,
@@ -220,7 +224,7 @@ def _look(
             in_own_dtype=own,
         ),
         other_claims=_other_claims(f, points, y),
-        contradictions=tuple(contradictions(f, points, y, derivative["jacobian"], companions(f, points, _NEAR))),
+        contradictions=tuple(contradictions(f, points, y, derivative["jacobian"], nearby)),
     )
     so_far = Facts(**facts, structure=None)
     if so_far.log_det_drawn and steady:
@@ -228,7 +232,7 @@ def _look(
     if steady and not first.no_reverse_mode:
         claimed = so_far.log_det is not None and not (so_far.log_det_drawn or so_far.log_det_stale)
         parameters = trained(f.subject, f.forward)
-        facts["signal"] = tuple(training_signal(f, points, parameters, claimed=claimed, whole=large))
+        facts["signal"] = tuple(training_signal(f, points, parameters, claimed=claimed, whole=large, slack=loose))
     return facts, looked_at
 
 
@@ -241,13 +245,13 @@ class _Near(NamedTuple):
 
 
 def _whole(
-    first: FirstCall, near: _Near, *, steady: bool, coupled: bool, strongly: bool, volume: bool
+    first: FirstCall, near: _Near, loose: float, *, comparable: bool, coupled: bool, volume: bool
 ) -> tuple[dict[str, Any], Tensor]:
     """Return what ``Facts`` says of J, and the Jacobians (P, D, D) that decide the structure: those at x first."""
     f, points, y, J, extra_J = first.f, first.points, first.y, first.J, near.jacobian
     if coupled and J is not None:
         J, extra_J = jacobian(f, points, rows_apart=True)[0], extra_J[:0]
-    witnesses = hear(f, points, y, J, first.no_reverse_mode) if steady and not strongly else None
+    witnesses = hear(f, points, y, J, first.no_reverse_mode, loose) if comparable else None
     told = torch.full((len(points), f.dim, f.dim), torch.nan, dtype=torch.float64) if J is None else J
     J = told
     if witnesses is not None and witnesses.trusted != REVERSE:

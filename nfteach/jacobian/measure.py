@@ -155,7 +155,11 @@ def try_inverse(f: Map, x: Tensor, y: Tensor, others: Tensor | None = None) -> I
     error = (back - x).abs().double().amax(1).nan_to_num(nan=math.inf, posinf=math.inf).cpu()
     stale = alone = 0.0
     if others is not None:
-        stale = _moved(back, lambda: (f(others), f.invert(y)[0])[1])
+        try:
+            f(others)
+            stale = _moved(back, lambda: f.invert(y)[0])
+        except Exception:  # the others may lie outside of the domain
+            pass
         f(x)
         if len(y) > 1 and f.manner == "all at once" and f.rows == "any":
             alone = _moved(back[:1], lambda: f.invert(y[:1])[0])
@@ -195,8 +199,8 @@ def try_onto(f: Map, y: Tensor, tolerance: float) -> Onto | None:
         return None
     try:
         x = f.invert(drawn)[0]
-    except Exception:
-        return Onto(len(drawn), lost=len(drawn), y=drawn[0].cpu())
+    except Exception:  # it refuses such y itself
+        return None
     lost = ~x.isfinite().all(1)
     try:
         again = f(x.where(~lost.unsqueeze(1), torch.zeros_like(x)))[0]

@@ -54,7 +54,7 @@ class Witnesses:
     unheard: dict[str, str]
 
 
-def hear(f: Map, x: Tensor, y: Tensor, J: Tensor | None, why_not: str = "") -> Witnesses:
+def hear(f: Map, x: Tensor, y: Tensor, J: Tensor | None, why_not: str = "", slack: float = 0.0) -> Witnesses:
     """Ask all three, and judge.
 
     Args:
@@ -63,6 +63,7 @@ def hear(f: Map, x: Tensor, y: Tensor, J: Tensor | None, why_not: str = "") -> W
         y: (B, D), f(x).
         J: (B, D, D) by reverse mode; None if that raised.
         why_not: what it raised.
+        slack: a relative distance that is accepted, where it is more than rounding explains.
     """
     along, unheard = directions(x), {}
     try:
@@ -71,7 +72,7 @@ def hear(f: Map, x: Tensor, y: Tensor, J: Tensor | None, why_not: str = "") -> W
         unheard[CENTRAL] = _first_line(raised)
         told = [(torch.zeros_like(x, dtype=torch.float64, device="cpu"), torch.full(x.shape, torch.inf).double())] * 2
     truths, errors = (torch.stack(each) for each in zip(*told, strict=True))
-    tolerance = _TOLERANCE if y.dtype == torch.float64 else _COARSE_TOLERANCE
+    tolerance = max(slack, _TOLERANCE if y.dtype == torch.float64 else _COARSE_TOLERANCE)
     size = truths.abs()
     if J is not None:
         v = torch.stack(along).double().cpu()

@@ -268,7 +268,7 @@ LAYERS = {
         "dense",
         "the same with Hutchinson's estimate of the traces",
         x=points(7, 3),
-        findings={"non-deterministic": "the log-det is drawn: right on average, never at one call"} | COARSE,
+        findings={"log-det-estimated": "right on average, never at one call"} | COARSE,
         shown_by="test_inverse_of_a_residual_flow_stops_too_early",
     ),
     "Squeeze": fixed(F.Squeeze, "permutation", "channels become pixels, none changes", x=points(5, 4, 2, 1)),

@@ -9,6 +9,7 @@ from tests.peers.registry import Layer, Library, Model, Refused, alone, fixed
 
 ORDER = torch.tensor([2, 0, 4, 1, 3])
 TRIANGULAR = "triangular up to a permutation"
+ELU_DOMAIN = {"declared-wrong": "the codomain is declared positive, and is (-1, inf)"}
 NO_INVERSE = {"inverse-missing": "what inverse there is, is what the cache remembers of the last call"}
 FLOAT32_INVERSE = {"low-precision": "the inverse starts from zeros of the default dtype: it does not run in float64"}
 
@@ -203,11 +204,11 @@ LAYERS = {
         at_start="orthogonal",
     ),
     "LeakyReLU": alone(P.LeakyReLUTransform, perturb=None),
-    "ELU": alone(P.ELUTransform, perturb=None),
+    "ELU": alone(P.ELUTransform, findings=ELU_DOMAIN, perturb=None),
     "ELU, far below 0": alone(
         P.ELUTransform,
         x=points(7, 5) - 12.0,
-        findings={"inverse-wrong": "1e-8 is added under the logarithm, where exp(x) is smaller"},
+        findings={"inverse-wrong": "1e-8 is added under the logarithm, where exp(x) is smaller"} | ELU_DOMAIN,
         shown_by="test_inverse_of_elu_adds_a_little",
         perturb=None,
     ),
@@ -234,7 +235,10 @@ LAYERS = {
         lambda: P.affine_coupling(5, log_scale_max_clip=0.0),
         "coupling",
         "as above; where the log of the scale is clipped at 0, the scale no longer follows x_1 and x_2",
-        findings={"gradient-cut": "clamp_preserve_gradients lets autograd believe that it does"},
+        findings={
+            "gradient-cut": "clamp_preserve_gradients lets autograd believe that it does",
+            "gradient-wrong": "and the log-det's gradient with it",
+        },
         shown_by="test_clipped_scales_keep_their_gradient",
     ),
     "composed": Layer(

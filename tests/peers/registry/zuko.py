@@ -203,7 +203,7 @@ LAYERS = {
         lambda: tight_free_form(exact=False),
         "dense",
         "the same with Hutchinson's estimate of the trace",
-        findings={"non-deterministic": "the log-det is drawn: right on average, never at one call"},
+        findings={"log-det-estimated": "right on average, never at one call"},
         x=points(3, 2),
     ),
     "lazy transform": Layer(
