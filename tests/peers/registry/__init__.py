@@ -20,7 +20,7 @@ from tests.peers.numerics import points
 
 __all__ = ["LIBRARIES", "Layer", "Library", "Model", "Refused", "alone", "fixed", "library", "made"]
 
-LIBRARIES = ("nflows", "normflows", "pyro", "zuko")
+LIBRARIES = ("freia", "nflows", "normflows", "pyro", "zuko")
 SEED = 20260
 # Central differences of a float64 layer with steps of 1e-5 hold eight digits where the map is smooth.
 DIFFERENCES = 1e-6
