@@ -38,7 +38,7 @@ only = $(if $(ONLY),'$(ONLY)',$(1))
 PEERS_VENV ?= $(VENV)-peers
 PEERS_BIN := $(PEERS_VENV)/bin
 PEERS_READY := $(PEERS_VENV)/.peers-ready
-PEERS ?= nflows,normflows,environment zuko pyro,docs
+PEERS ?= nflows,normflows,environment zuko pyro,docs freia
 PEERS_SUITES = $(addprefix test-peers-,$(PEERS))
 PEERS_PIP = $(PEERS_BIN)/python -m pip install $(PIP_OPTIONS) -c constraints-peers.txt
 BENCHMARKS := $(PEERS_BIN)/python -m benchmarks
@@ -104,7 +104,7 @@ test-quick-exercises: $(TEST_READY)
 test-quick-browser: $(TEST_READY) browser
 	$(PYTEST) -k "00_start_here or PlanarExplorer" $(call only,tests/browser/test_lessons.py tests/browser/test_gallery.py)
 
-test-peers: $(PEERS_READY) ## the microscope on layers of zuko, nflows, normflows and Pyro (PEERS=zuko: that library only)
+test-peers: $(PEERS_READY) ## the microscope on layers of FrEIA, zuko, nflows, normflows and Pyro (PEERS=zuko: that library only)
 	@$(RUN_SUITES) $(PEERS_SUITES)
 
 test-peers-%: $(PEERS_READY)
@@ -179,10 +179,10 @@ $(BOOK_READY): tools/book/package.json tools/book/package-lock.json
 # normflows are built from source, by the pinned setuptools.
 SITE_PACKAGES := -c 'import sysconfig; print(sysconfig.get_path("purelib"))'
 $(PEERS_READY): $(TEST_READY) constraints-peers.txt
-	@echo "Installing zuko, nflows and normflows into $(PEERS_VENV), on top of $(VENV)."
+	@echo "Installing FrEIA, zuko, nflows and normflows into $(PEERS_VENV), on top of $(VENV)."
 	$(BIN)/python -m venv --clear --without-pip $(PEERS_VENV)
 	echo "import site; site.addsitedir('$$($(BIN)/python $(SITE_PACKAGES))')" > "$$($(PEERS_BIN)/python $(SITE_PACKAGES))/course.pth"
-	$(PEERS_PIP) --no-deps --no-build-isolation --use-pep517 nflows normflows zuko
+	$(PEERS_PIP) --no-deps --no-build-isolation --use-pep517 FrEIA nflows normflows zuko
 	@touch $@
 
 $(BENCH_READY): pyproject.toml constraints.txt constraints-bench.txt | $(BENCH_BIN)/python

@@ -175,7 +175,6 @@ LAYERS = {
         lambda: Fm.InvertibleSigmoid(DIMS),
         "diagonal",
         "each x_i by itself",
-        findings={"not-onto": "its images are between 0 and 1"},
     ),
     "HaarDownsampling": constant(
         lambda: Fm.HaarDownsampling([(1, 4, 4)]), "orthogonal", "four wavelets for each 2 x 2 pixels", x=IMAGE
