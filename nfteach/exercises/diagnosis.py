@@ -108,24 +108,23 @@ class Diagnosis:
     def _ignored(self) -> Iterator[str]:
         """Yield the arguments that make no difference to the answer, though they make one to the truth."""
         for place, name in enumerate(self.arguments):
-            matters = False
-            for case, before, true in zip(self.cases, self.came, self.truths, strict=True):
-                pushed = _pushed(case[place])
-                if pushed is None:
-                    break
-                moved = (*case[:place], pushed, *case[place + 1 :])
-                try:
-                    value = run(self.answer, copy.deepcopy(moved), seconds=1.0, given="")
-                    after = Outcome(value, as_parts(value, true.value))
-                    truth = self._outcome(self.truth, moved, true.value)
-                except Exception:  # these arguments no longer belong together
-                    break
-                if not agree(before, after, 1e-9):
-                    break
-                matters = matters or not agree(true, truth, 1e-4)
-            else:
-                if matters:
-                    yield name
+            found = [
+                self._differences((*case[:place], pushed, *case[place + 1 :]), before, true)
+                for case, before, true in zip(self.cases, self.came, self.truths, strict=True)
+                for pushed in _pushed(case[place])
+            ]
+            if found and not any(changes for changes, _ in found) and any(should for _, should in found):
+                yield name
+
+    def _differences(self, case: tuple[Any, ...], before: Outcome, true: Outcome) -> tuple[bool, bool]:
+        """Return whether the answer is another one for other arguments, and whether it should be."""
+        try:
+            value = run(self.answer, copy.deepcopy(case), seconds=1.0, given="")
+            after = Outcome(value, as_parts(value, true.value))
+            truth = self._outcome(self.truth, case, true.value)
+        except Exception:  # these arguments do not belong together
+            return True, True
+        return not agree(before, after, 1e-9), not agree(true, truth, 1e-4)
 
     def _twisted(self, known: Sequence[Misconception]) -> Iterator[str]:
         """Yield the known mistakes to which something simple was done besides, such as a flipped sign."""
@@ -157,10 +156,12 @@ def _tells(came: Sequence[Outcome]) -> bool:
     return len(real) > 2 or len(everything) > 30
 
 
-def _pushed(value: Any) -> Any:
-    """Return another value of an argument; None where there is no plain way to make one."""
-    if isinstance(value, Tensor) and value.numel():
-        if value.is_floating_point():
-            return value + 0.37 * torch.randn_like(value).sign()
-        return None if value.dtype == torch.bool else value.flip(0)
-    return value * 1.3 if isinstance(value, float) else None
+def _pushed(value: Any) -> Iterator[Any]:
+    """Yield other values of an argument, near and far, where there is a plain way to make them."""
+    if isinstance(value, Tensor) and value.is_floating_point() and value.numel():
+        yield value + 0.37 * torch.randn_like(value).sign()
+        yield value + 3 * (1 + value.abs().mean()) * torch.randn_like(value)
+    elif isinstance(value, Tensor) and value.dtype == torch.long and value.numel():
+        yield from (value.flip(0), value.roll(1, 0))
+    elif isinstance(value, float):
+        yield from (0.6 * value, 1.3 * value)
