@@ -30,18 +30,20 @@ def _inverse(facts: Facts) -> Iterator[Finding]:
     if inverse.error is None or facts.strongly_coupled or not facts.steady:
         return
     sound = facts.finite & ~facts.singular
-    bad = (inverse.error > inverse_tolerance(facts, max(facts.eps, inverse.eps))) & sound
+    allowed = inverse_tolerance(facts, max(facts.eps, inverse.eps))
+    bad = (inverse.error > allowed) & sound
+    moved = max(_MISS, float(allowed.max()))
     if bad.any():
         error = inverse.error.where(bad, torch.zeros_like(inverse.error))
         yield missed(facts, f"The inverse is wrong: x -> y -> x does not return to x {at_points(bad)}.", error)
-    elif inverse.stale > _MISS:
+    elif inverse.stale > moved:
         message = (
             "The inverse depends on the last forward call: once the map was called at other points, the same y leads "
             "to another x. It uses state that forward leaves behind."
         )
         evidence = {"moved by, relative to 1 + |x|": inverse.stale}
         yield Finding("inverse-wrong", message, evidence, "inverse", inverse.stale, 1.0)
-    elif inverse.alone > _MISS and math.isfinite(inverse.alone):
+    elif moved < inverse.alone < math.inf:
         message = "The inverse of a point depends on the other points of its batch."
         evidence = {"moved by, relative to 1 + |x|": inverse.alone}
         yield Finding("inverse-wrong", message, evidence, "inverse", inverse.alone, 1.0)
