@@ -110,10 +110,11 @@ def _sample(model: RNADE | FlowDistribution, B: int) -> Tensor:
 def determinants(name: str, D: int) -> dict[str, Callable[[], Tensor]]:
     """Return the structured log-det at BATCH points, and the Jacobian at the first FEW of them, as functions."""
     x = points(BATCH, D).double()
-    f = adapt(build(name, D)[1], x)
+    model = build(name, D)[1]
+    f, at_few = adapt(model, x), adapt(model, x[:FEW])
     return {
         "log-det, structure": torch.no_grad()(lambda: f(x)[1]),
-        "Jacobian": lambda: jacobian(f, x[:FEW])[0],
+        "Jacobian": lambda: jacobian(at_few, x[:FEW])[0],
     }
 
 

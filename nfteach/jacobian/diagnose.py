@@ -15,7 +15,7 @@ from .finding import Finding, at_points
 from .inverses import INVERSES
 from .misbehaviour import MISBEHAVIOUR
 from .numbers import gap, short_vector, unlike
-from .tolerances import disagrees, inverse_tolerance, tolerance, worst
+from .tolerances import apart, disagrees, inverse_tolerance, tolerance, worst
 
 __all__ = ["diagnose"]
 
@@ -220,7 +220,8 @@ def _other_claims(facts: Facts) -> Iterator[Finding]:
         if claim.values is None or facts.strongly_coupled or facts.log_det_drawn:
             continue
         wrong = disagrees(facts, claim.values) & usable
-        if wrong.any():
+        same = facts.log_det is not None and bool((apart(claim.values, facts.log_det) <= tolerance(facts)).all())
+        if wrong.any() and not same:
             finding = judge(facts, claim.values, wrong, usable)
             yield replace(finding, message=f"{name}: {finding.message}")
 
