@@ -29,7 +29,7 @@ from .interface import (
 from .rng import seeded
 from .twin import InverseTransform, twins
 
-__all__ = ["MANNERS", "Map", "NoMap", "adapt", "as_context", "as_points", "name_of"]
+__all__ = ["MANNERS", "Map", "NoMap", "adapt", "as_context", "as_points", "in_words", "name_of"]
 
 Pair = tuple[Any, Any]
 
@@ -307,6 +307,10 @@ class Map:
 def _is_dual(x: Tensor) -> bool:
     """Return True in forward mode, where x has a tangent that ``detach`` would remove."""
     return forward_ad._current_level >= 0 and forward_ad.unpack_dual(x).tangent is not None
+
+
+def in_words(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}".rstrip(": ")
 
 
 def _a(value: Any) -> str:

@@ -262,7 +262,7 @@ def same_image(f: Map, points: Tensor, y: Tensor, extra: Tensor) -> tuple[Tensor
     finite = y.isfinite().all(1)
     x, y = x[finite], y[finite]
     # Far apart, beside what is usual, and mapped to the same place but for rounding.
-    apart, images = torch.cdist(x, x), torch.cdist(y, y)
+    apart, images = (torch.cdist(each.double(), each.double()) for each in (x, y))
     rounding = 1e3 * torch.finfo(points.dtype).eps * (1 + y.abs().amax(1, keepdim=True))
     same = (images <= rounding) & (apart > 1e-3 * (1 + x.abs().amax(1, keepdim=True)))
     if not same.any():

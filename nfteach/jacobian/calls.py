@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.distributions import Distribution, Transform
 
-from .adapt import MANNERS, Map, NoMap, adapt
+from .adapt import MANNERS, Map, NoMap, adapt, in_words
 from .autograd import jacobian
 from .interface import has
 from .large import LARGE
@@ -18,7 +18,6 @@ from .twin import changes, state
 __all__ = [
     "FirstCall",
     "first_that_runs",
-    "in_words",
     "noticeable",
 ]
 
@@ -89,10 +88,6 @@ def _manners(transform: Any, x: Tensor) -> list[str]:
     if isinstance(transform, torch.nn.Module | Transform | Distribution) or has(transform, "call_and_ladj"):
         return [whole, never_alone] if x.dim() == 1 or len(x) == 1 else [whole]
     return [single, whole, never_alone] if x.dim() == 1 else [whole, single]
-
-
-def in_words(error: Exception) -> str:
-    return f"{type(error).__name__}: {error}".rstrip(": ")
 
 
 def noticeable(y: Tensor) -> float:

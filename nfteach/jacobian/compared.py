@@ -146,7 +146,7 @@ def _own_dtype(facts: Facts) -> tuple[str, str]:
     own = facts.behaviour.in_own_dtype
     if own is None:
         return "float64 is its own dtype" if facts.eps < 1e-12 else "it runs in its own dtype only", ""
-    words = []
+    words: list[str] = []
     if own.inverse.error is not None and (own.inverse.error <= 0.1 * (1 + facts.x.abs().amax(1))).all():
         words.append(f"x -> y -> x {_below(own.inverse.error)}")
     if own.log_det_gap is not None:

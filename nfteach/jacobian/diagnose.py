@@ -114,14 +114,25 @@ def _estimated(facts: Facts) -> Iterator[Finding]:
         yield Finding("log-det-estimated", message, evidence, about="log-det")
 
 
+def _comparable(facts: Facts) -> Tensor:
+    """Return where (B,) log|det J| is known: not where J is singular, and rounding noise, nor at a kink."""
+    usable = facts.finite & facts.log_det_jacobian.isfinite() & ~facts.singular
+    return usable if facts.kink is None else usable & ~facts.kink
+
+
 def _claimed(facts: Facts) -> Iterator[Finding]:
     claim, true = facts.claim, facts.log_det_jacobian
-    # Where J is singular, its log-det is rounding noise.
-    usable = facts.finite & true.isfinite() & ~facts.singular
+    usable = _comparable(facts)
     if claim.layout == "per dimension" and not facts.per_dimension_by_design:
         message = (
             f"The log-det has the shape {claim.shape}: one value per dimension, which broadcasts silently against the "
             "base's log-density. Sum over the dimensions of an event: .sum(-1)."
+        )
+        yield Finding("log-det-per-dimension", message, about="log-det")
+    if facts.per_dimension_by_design and claim.layout == "per sample" and facts.dim > 1:
+        message = (
+            f"The log-det has the shape {claim.shape}, but the Transform declares event_dim 0: torch takes it for one "
+            "value per dimension, and sums it once more. Declare event_dim 1, or return one value per dimension."
         )
         yield Finding("log-det-per-dimension", message, about="log-det")
     wrong = disagrees(facts, claim.values) & usable
@@ -215,7 +226,7 @@ def _guess(facts: Facts, claimed: Tensor, true: Tensor, usable: Tensor) -> str:
 
 
 def _other_claims(facts: Facts) -> Iterator[Finding]:
-    usable = facts.finite & facts.log_det_jacobian.isfinite() & ~facts.singular
+    usable = _comparable(facts)
     for name, claim in facts.other_claims.items():
         if claim.values is None or facts.strongly_coupled or facts.log_det_drawn:
             continue

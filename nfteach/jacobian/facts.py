@@ -42,6 +42,7 @@ class Facts:
         eps: the rounding unit of the arithmetic.
         behaviour: what happens when it is called again, with other samples, with another random state.
         other_claims: log-dets that the map claims in other places, by name.
+        kink: (B,) bool, where J is one of several: differences decide nothing, and close by the log-det is right.
         contradictions: what a torch ``Transform`` declares of itself and does not hold.
         estimate: mean and standard error (B,) of a log-det that is drawn, in nats; None of others.
         block: of a map of more than 1,000 dimensions, the block of J that was looked at; None of others.
@@ -70,6 +71,7 @@ class Facts:
     terms_per_point: frozenset[str]
     eps: float
     behaviour: Behaviour
+    kink: Tensor | None = None
     other_claims: dict[str, Claim] = field(default_factory=dict)
     contradictions: tuple[Contradiction, ...] = ()
     estimate: tuple[Tensor, Tensor] | None = None

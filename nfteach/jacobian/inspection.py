@@ -36,7 +36,7 @@ from .signal import training_signal
 from .structure import Structure, recognise
 from .twin import changes, own_dtype, parameters_account, state, trained, with_parameters_moved
 from .unharmed import unharmed
-from .witnesses import CENTRAL, REVERSE, hear, whole_jacobian
+from .witnesses import CENTRAL, REVERSE, directions, hear, whole_jacobian
 
 __all__ = ["inspect_copies", "inspect_jacobian"]
 
@@ -47,6 +47,8 @@ _LARGE = 16_000_000
 _EPS_OF_DIFFERENCES = 1e-11
 # Points where a domain that is declared is tried, and draws of a log-det that is an estimate.
 _NEAR, _DRAWS = 8, 64
+# How far from a kink is beside it.
+_CLOSE = 1e-4
 # A condition number beyond which y -> x -> y is not tried.
 _HARD = 1e8
 
@@ -227,6 +229,8 @@ def _look(
         contradictions=tuple(contradictions(f, points, y, derivative["jacobian"], nearby)),
     )
     so_far = Facts(**facts, structure=None)
+    if derivative["witnesses"] is not None and derivative["witnesses"].undecided.any():
+        facts["kink"] = derivative["witnesses"].undecided & _right_close_by(f, points)
     if so_far.log_det_drawn and steady:
         facts["estimate"] = _estimate(f, points)
     if steady and not first.no_reverse_mode:
@@ -317,6 +321,20 @@ def _other_claims(f: Map, points: Tensor, y: Tensor) -> dict[str, Claim]:
         except Exception:  # it does not answer
             continue
     return found
+
+
+def _right_close_by(f: Map, points: Tensor) -> Tensor:
+    """Return where (B,) the claimed log-det is that of J at a point close by."""
+    step = directions(points)[0]
+    try:
+        J, _, raw = jacobian(f, points + _CLOSE * step)
+    except Exception:
+        return torch.zeros(len(points), dtype=torch.bool)
+    claim = read_claim(raw, points, f.event_shape).values
+    if claim is None:
+        return torch.zeros(len(points), dtype=torch.bool)
+    true = _log_abs_det(J)
+    return (claim - true).abs() <= 1e-6 * (1 + true.abs())
 
 
 def _estimate(f: Map, points: Tensor) -> tuple[Tensor, Tensor]:

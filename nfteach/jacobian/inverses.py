@@ -82,6 +82,12 @@ def _own_dtype(facts: Facts) -> Iterator[Finding]:
         return
     eps, sound = torch.finfo(own.dtype).eps, facts.finite & ~facts.singular
     in_use = f"In {str(own.dtype).removeprefix('torch.')}, as the layer is used,"
+    if own.raised:
+        yield Finding("raises", f"{in_use} it raises, though in float64 it runs: {own.raised}", about="own dtype")
+        return
+    if own.inverse.failure and facts.inverse_error is not None:
+        message = f"{in_use} the inverse raises, though in float64 it runs: {own.inverse.failure}"
+        yield Finding("raises", message, about="own dtype")
     lost = own.lost & sound
     losses: list[tuple[str, Tensor, Tensor]] = [("y or the log-det", torch.full(lost.shape, math.inf), lost)]
     error = own.inverse.error

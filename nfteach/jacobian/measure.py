@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.distributions.transforms import Transform
 
-from .adapt import Map
+from .adapt import Map, in_words
 
 __all__ = [
     "Claim",
@@ -95,12 +95,14 @@ class InOwnDtype:
         inverse: the way back in this dtype.
         log_det_gap: (B,) nats between its claim and the float64 copy's; None if nothing is claimed.
         lost: (B,) bool, where it gives NaN or infinity and the float64 copy does not.
+        raised: "" or what it raises there, though the float64 copy runs.
     """
 
     dtype: torch.dtype
     inverse: Inverse
     log_det_gap: Tensor | None
     lost: Tensor
+    raised: str = ""
 
 
 def read_claim(raw: Any, x: Tensor, event_shape: torch.Size) -> Claim:
@@ -149,7 +151,7 @@ def try_inverse(f: Map, x: Tensor, y: Tensor, others: Tensor | None = None) -> I
     try:
         back, raw = f.invert(y)
     except Exception as error:
-        return Inverse(failure=f"{type(error).__name__}: {error}".rstrip(": "))
+        return Inverse(failure=in_words(error))
     if back.shape != x.shape:
         return Inverse(failure=f"it returned the shape {tuple(back.shape)} for {tuple(x.shape)}")
     error = (back - x).abs().double().amax(1).nan_to_num(nan=math.inf, posinf=math.inf).cpu()
@@ -222,9 +224,13 @@ def in_own_dtype(own: Map, twin: Map, x: Tensor, dtype: torch.dtype) -> InOwnDty
     """
     x = x.to(dtype)
     try:
-        (y, raw), (exact_y, exact_raw) = own(x), twin(x.double())
-    except Exception:  # it has been looked at in the one dtype that it runs in
+        exact_y, exact_raw = twin(x.double())
+    except Exception:  # x is rounded, and may be outside of the domain
         return None
+    try:
+        y, raw = own(x)
+    except Exception as error:
+        return InOwnDtype(dtype, Inverse(), None, torch.zeros(len(x), dtype=torch.bool), in_words(error))
     claim, exact = (read_claim(r, x, own.event_shape).values for r in (raw, exact_raw))
     lost = ~y.isfinite().all(1).cpu() & exact_y.isfinite().all(1).cpu()
     gap = None

@@ -10,7 +10,7 @@ import torch
 
 from .facts import Facts
 from .finding import Finding, at_points, counted
-from .signal import CUT, NOT_FINITE, WRONG
+from .signal import CUT, NOT_FINITE, RAISES, WRONG
 from .tolerances import disagrees, worst
 from .witnesses import FORWARD, REVERSE
 
@@ -157,6 +157,9 @@ def _training_signal(facts: Facts) -> Iterator[Finding]:
                 "(detach, item, no_grad, .data), so training does not see it."
             )
             yield Finding("gradient-cut", message, evidence, about=about, gap=gap, size=size)
+        elif gradient.result == RAISES:
+            message = f"{whose} cannot be computed: autograd raises {gradient.error}"
+            yield Finding("gradient-cut", message, about=about)
         elif gradient.result == NOT_FINITE:
             message = (
                 f"{whose} is NaN or infinite by autograd, while the values themselves are finite: often a branch of "

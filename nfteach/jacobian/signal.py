@@ -9,13 +9,14 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from .adapt import Map
+from .adapt import Map, in_words
 from .measure import read_claim
 from .witnesses import directions, slopes
 
-__all__ = ["CUT", "NOT_FINITE", "RIGHT", "UNDECIDED", "WRONG", "Gradient", "training_signal"]
+__all__ = ["CUT", "NOT_FINITE", "RAISES", "RIGHT", "UNDECIDED", "WRONG", "Gradient", "training_signal"]
 
 RIGHT, CUT, WRONG, NOT_FINITE, UNDECIDED = "right", "cut", "wrong", "not finite", "undecided"
+RAISES = "raises"
 
 # Relative distances that are accepted: implicit and adjoint gradients are as precise as their solver.
 _TOLERANCE, _COARSE_TOLERANCE = 1e-3, 5e-2
@@ -29,9 +30,10 @@ class Gradient(NamedTuple):
     Attributes:
         of: "log-det" or "y".
         by: "x" or "parameters".
-        result: "right", "cut" (zero, and in truth it is not), "wrong", "not finite" or "undecided".
+        result: "right", "cut" (zero, and in truth it is not), "wrong", "not finite", "raises" or "undecided".
         told: what autograd says along one direction.
         true: what central differences say.
+        error: what autograd raises, if it does.
     """
 
     of: str
@@ -39,6 +41,7 @@ class Gradient(NamedTuple):
     result: str
     told: float
     true: float
+    error: str = ""
 
 
 def training_signal(
@@ -92,7 +95,11 @@ def training_signal(
         if not inputs or not judged:
             continue
         here = totals(leaf)
-        gradients = {name: _gradients(here[name], inputs) for name in judged}
+        try:
+            gradients = {name: _gradients(here[name], inputs) for name in judged}
+        except Exception as error:
+            yield Gradient(judged[-1], by, RAISES, torch.nan, torch.nan, in_words(error))
+            continue
         there = [
             _differences(lambda step, along=along, after=after: after(step, along), _row(here), x.dtype)
             for along in moves

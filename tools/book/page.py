@@ -33,6 +33,8 @@ CELL = re.compile("<!--cell-->.*?<!--/cell-->", re.DOTALL)
 HEADING = re.compile(r'<h([23]) id="([^"]*)">(.*?)<a class="anchor".*?</h\1>', re.DOTALL)
 FORMULA = re.compile(r"`[^`]*`|\$\$((?:\\.|[^$\\])+)\$\$|\$((?:\\.|[^$\\])+)\$", re.DOTALL)  # as in prediction.js
 NARROW = 38.0  # ex, the width of a telephone
+# Links to lessons in outputs, such as the table of progress.
+NOTEBOOK = re.compile(r"""href=['"]([\w./]+\.ipynb)['"]""")
 INLINE = re.compile(r"(?<=>)\$((?:\\.|[^$\\<])+)\$(?=<)")  # in HTML, where it is all that stands in its element
 CODE = HtmlFormatter(cssclass="code")
 
@@ -145,6 +147,7 @@ class Page:
             )
         elif "text/html" in data:
             html = INLINE.sub(lambda match: self.formula(unescape(match[1]), False), data["text/html"])
+            html = NOTEBOOK.sub(lambda match: f"href='{self.site.resolve(match[1], self.source) or '#'}'", html)
             shown = f'<div class="html scroll">{html}</div>'
         elif "text/markdown" in data:
             shown = self.markdown(data["text/markdown"])

@@ -190,7 +190,7 @@ def test_memory_is_flat_over_many_moves(make, moves):
         gc.collect()
         return sys.getallocatedblocks(), len(get_comm_manager().comms)
 
-    (first, widgets_before), *later = [move(moves // 3) for _ in range(4)]
+    (first, widgets_before), *later = [move(moves // 3) for _ in range(6)]
     assert {widgets for _, widgets in later} == {widgets_before}
     # An array or a number that each move kept would be a block or more for each, in every round. Caches, such as
     # matplotlib's of the words that it has laid out, grow by less.
