@@ -115,11 +115,12 @@ def run(answer: Callable[..., Any], arguments: tuple[Any, ...], *, seconds: floa
     """
     worker = _Worker(answer, arguments)
     with undisturbed():
-        worker.start()
         try:
+            worker.start()
             in_time = worker.wait(seconds)
         except BaseException:
-            worker.stop()
+            if worker.ident is not None:
+                worker.stop()
             raise
         ended = in_time or worker.stop()
     if not in_time:

@@ -265,15 +265,22 @@ def test_an_endless_answer_leaves_no_thread(stubborn: bool) -> None:
 
 @pytest.mark.skipif(sys.platform == "win32", reason="there is no SIGINT to send")
 def test_an_interrupt_leaves_no_thread() -> None:
+    started = threading.Event()
+
     def endless(z, w, b):
+        started.set()
         while True:
             pass
 
-    timer = threading.Timer(0.3, lambda: os.kill(os.getpid(), signal.SIGINT))
-    timer.start()
+    def interrupt():
+        started.wait()
+        os.kill(os.getpid(), signal.SIGINT)
+
+    interrupter = threading.Thread(target=interrupt)
+    interrupter.start()
     with pytest.raises(KeyboardInterrupt):
         lesson_04.psi.judged(endless, 1)
-    timer.join()
+    interrupter.join()
     assert [thread for thread in threading.enumerate() if thread.name == "exercise"] == []
 
 
