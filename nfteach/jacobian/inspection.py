@@ -34,7 +34,7 @@ from .report import JacobianReport
 from .rng import modes_at_rest, seeded
 from .signal import training_signal
 from .structure import Structure, recognise
-from .twin import changes, own_dtype, parameters_account, state, trained, with_parameters_moved
+from .twin import changes, own_dtype, own_dtypes, parameters_account, state, trained, with_parameters_moved
 from .unharmed import unharmed
 from .witnesses import CENTRAL, REVERSE, directions, hear, whole_jacobian
 
@@ -393,7 +393,14 @@ def _in_own_dtype(given: tuple[Any, ...], f: Map, x: Tensor, y: Tensor, context:
         adapt(transform, x, log_det, inverse, context=context, dtype=d, manner=f.manner, rectangular=f.rectangular)
         for d in (None, torch.float64)
     )
-    return in_own_dtype(own, twin, x.reshape(-1, f.dim), dtype)
+    looked = in_own_dtype(own, twin, x.reshape(-1, f.dim), dtype)
+    # What it raises counts only where all that meets has one dtype.
+    meeting = {x.dtype, dtype, *own_dtypes(*given), *(() if context is None else (context.dtype,))}
+    if looked is not None and len(meeting) > 1:
+        if looked.raised:
+            return None
+        return replace(looked, inverse=replace(looked.inverse, failure=""))
+    return looked
 
 
 def _terms(f: Map, points: Tensor) -> tuple[dict[str, Tensor], frozenset[str]]:

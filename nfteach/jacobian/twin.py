@@ -23,6 +23,7 @@ __all__ = [
     "copied",
     "own_device",
     "own_dtype",
+    "own_dtypes",
     "parameters_account",
     "rebuilt",
     "state",
@@ -167,8 +168,12 @@ def trained(*things: Any) -> list[Tensor]:
 
 def own_dtype(*things: Any, otherwise: torch.dtype) -> torch.dtype:
     """Return the dtype of the first floating tensor in the things; that of the parts of a complex one."""
-    dtypes = (tensor.dtype.to_real() for tensor in _tensors(things) if is_real_or_complex(tensor))
-    return next(dtypes, otherwise)
+    return next(iter(own_dtypes(*things)), otherwise)
+
+
+def own_dtypes(*things: Any) -> list[torch.dtype]:
+    """Return the dtypes of the floating tensors in the things, each once, in the order found."""
+    return list(dict.fromkeys(t.dtype.to_real() for t in _tensors(things) if is_real_or_complex(t)))
 
 
 def own_device(*things: Any) -> torch.device:
