@@ -13,6 +13,7 @@ from torch import Tensor
 from .facts import Facts
 from .finding import Finding, at_points
 from .inverses import INVERSES
+from .measure import DRAWS
 from .misbehaviour import MISBEHAVIOUR
 from .numbers import gap, short_vector, unlike
 from .tolerances import apart, disagrees, inverse_tolerance, tolerance, worst
@@ -97,18 +98,18 @@ def _estimated(facts: Facts) -> Iterator[Finding]:
     gaps = (mean - facts.log_det_jacobian).abs()
     usable = facts.finite & facts.log_det_jacobian.isfinite() & ~facts.singular
     wrong = (gaps > 5 * error + tolerance(facts)) & usable
-    evidence = {"standard deviation in nats": float(error.max()) * _DRAWS**0.5}
+    evidence = {"standard deviation in nats": float(error.max()) * DRAWS**0.5}
     if wrong.any():
         at = int(gaps.where(wrong, torch.zeros_like(gaps)).argmax())
         evidence |= {"mean": float(mean[at]), "by J": float(facts.log_det_jacobian[at]), "point": at + 1}
         message = (
-            f"The log-det is a random estimate, and its mean over {_DRAWS} draws is not log|det J| "
+            f"The log-det is a random estimate, and its mean over {DRAWS} draws is not log|det J| "
             f"{at_points(wrong)}: the estimate is biased."
         )
         yield Finding("log-det-wrong", message, evidence, "log-det", float(gaps[at]), float(mean[at].abs()))
     else:
         message = (
-            f"The log-det is a random estimate (of a trace, for example). Its mean over {_DRAWS} draws is log|det J|, "
+            f"The log-det is a random estimate (of a trace, for example). Its mean over {DRAWS} draws is log|det J|, "
             "within the error of that mean."
         )
         yield Finding("log-det-estimated", message, evidence, about="log-det")
@@ -290,7 +291,6 @@ def _singular(facts: Facts, zero: Tensor) -> str:
     return message
 
 
-_DRAWS = 64
 _RULES = (
     _non_finite,
     _log_det,

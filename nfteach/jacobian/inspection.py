@@ -29,7 +29,7 @@ from .coordinates import VOLUME, in_coordinates
 from .declared import contradictions
 from .facts import Facts
 from .large import LARGE, look_at_block
-from .measure import Claim, InOwnDtype, Inverse, in_own_dtype, read_claim, try_inverse, try_onto
+from .measure import DRAWS, Claim, InOwnDtype, Inverse, in_own_dtype, read_claim, try_inverse, try_onto
 from .report import JacobianReport
 from .rng import modes_at_rest, seeded
 from .signal import training_signal
@@ -45,8 +45,8 @@ MOVED_COPIES = 8
 _LARGE = 16_000_000
 # What central differences are precise to, where J is taken by them.
 _EPS_OF_DIFFERENCES = 1e-11
-# Points where a domain that is declared is tried, and draws of a log-det that is an estimate.
-_NEAR, _DRAWS = 8, 64
+# Points where a domain that is declared is tried.
+_NEAR = 8
 # How far from a kink is beside it.
 _CLOSE = 1e-4
 # A condition number beyond which y -> x -> y is not tried.
@@ -72,8 +72,8 @@ def inspect_jacobian(
         transform: a flow; any ``torch.distributions.Transform``; a module whose call returns ``(y, log_det)``, its
             inverse found as ``.inverse``; or any function of x that returns ``y`` or ``(y, log_det)``.
         x: the points to look at, (D,), (B, D), or events of more dimensions, which are flattened.
-        log_det: x -> log|det J| in nats, where the transform does not tell it.
-        inverse: y -> x, where the transform does not tell it.
+        log_det: x -> log|det J| in nats, where the transform does not return it.
+        inverse: y -> x, where the transform does not have it.
         perturb: look also at copies (up to 8) whose parameters are moved at random, by Gaussian noise of this many
             times the size of each (its rms, or 1 / sqrt(fan-in) if that is larger). 0.5 is a good choice: most
             mistakes cannot be seen at initial parameters. The copies' reports are ``report.moved``.
@@ -86,8 +86,8 @@ def inspect_jacobian(
 
     Raises:
         ValueError: if x is no finite floating tensor of the right shape, ``perturb`` is not positive, the map does not
-            keep the number of dimensions, ``coordinates`` do not fit x, or it cannot be copied: it holds an open file
-            or a generator, or looks something up by its own identity.
+            keep the number of dimensions, it has more than 1,000 and does not run with autograd, ``coordinates`` do not fit
+            x, or it cannot be copied: it holds an open file or a generator, or looks something up by its own identity.
 
     Example:
         >>> shear = lambda x: torch.stack([x[0], x[1] + x[0] ** 2])
@@ -182,6 +182,11 @@ def _look(
     from_others = moved_by_others(f, points, near.points, y) if steady else torch.zeros(len(points))
     coupled, strongly = float(from_others.max()) > rounding, is_strong(float(from_others.max()), y)
     loose = slack(float(from_others.max()), y) if coupled else 0.0
+    if large and first.no_reverse_mode:
+        raise ValueError(
+            f"transform must run with autograd above {LARGE:,} dimensions, but {f.name} raises "
+            f"{first.no_reverse_mode}; try fewer dimensions"
+        )
     if large:
         derivative, looked_at = _in_a_block(f, points)
     else:
@@ -339,8 +344,8 @@ def _right_close_by(f: Map, points: Tensor) -> Tensor:
 
 def _estimate(f: Map, points: Tensor) -> tuple[Tensor, Tensor]:
     """Return mean and standard error (B,) of a log-det that differs from call to call, over many random states."""
-    draws = torch.stack([read_claim(f(points, seed=seed)[1], points, f.event_shape).values for seed in range(_DRAWS)])
-    return draws.mean(0), draws.std(0) / _DRAWS**0.5
+    draws = torch.stack([read_claim(f(points, seed=seed)[1], points, f.event_shape).values for seed in range(DRAWS)])
+    return draws.mean(0), draws.std(0) / DRAWS**0.5
 
 
 def _of_a_map_that_raises(f: Map, x: Tensor, what: str) -> tuple[dict, Tensor]:

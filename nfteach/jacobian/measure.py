@@ -14,6 +14,7 @@ from torch.distributions.transforms import Transform
 from .adapt import Map, in_words
 
 __all__ = [
+    "DRAWS",
     "Claim",
     "InOwnDtype",
     "Inverse",
@@ -24,6 +25,8 @@ __all__ = [
     "try_onto",
 ]
 
+# Draws of a log-det that is a random estimate.
+DRAWS = 64
 # Points y that are tried in y -> x -> y.
 _DRAWN = 8
 

@@ -421,3 +421,8 @@ def test_many_dimensions_are_looked_at_in_a_block(sign):
     detached = inspect_jacobian(lambda x: (x + x.roll(1, 1).detach().sin(), 0.0), points(3, D))
     assert codes(detached) & {"gradient-cut", "gradient-wrong"}
     assert result(detached, "derivative") == DIFFERS
+
+
+def test_many_dimensions_without_a_gradient_are_refused_in_a_sentence():
+    with pytest.raises(ValueError, match="transform must run with autograd above 1,000 dimensions"):
+        inspect_jacobian(lambda x: torch.from_numpy(x.numpy() ** 3), points(3, 1200))
