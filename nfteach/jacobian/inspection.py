@@ -86,8 +86,9 @@ def inspect_jacobian(
 
     Raises:
         ValueError: if x is no finite floating tensor of the right shape, ``perturb`` is not positive, the map does not
-            keep the number of dimensions, it has more than 1,000 and does not run with autograd, ``coordinates`` do not fit
-            x, or it cannot be copied: it holds an open file or a generator, or looks something up by its own identity.
+            keep the number of dimensions, it has more than 1,000 and does not run with autograd, ``coordinates`` do
+            not fit x, or it cannot be copied: it holds an open file or a generator, or looks something up by its own
+            identity.
 
     Example:
         >>> shear = lambda x: torch.stack([x[0], x[1] + x[0] ** 2])
@@ -124,7 +125,7 @@ def inspect_copies(
     context: Tensor | None = None,
     volume: bool = False,
 ) -> JacobianReport:
-    """The report of a map that is known to have copies which stand for it."""
+    """Return the report of a map whose copies are known to stand for it."""
     facts, looked_at = _look(transform, x, log_det, inverse, context, volume)
     moved = []
     copies_to_move = min(MOVED_COPIES, max(2, _LARGE // facts["jacobian"].numel())) if perturb else 0
@@ -388,7 +389,7 @@ def _log_abs_det(J: Tensor) -> Tensor:
 
 
 def _in_own_dtype(given: tuple[Any, ...], f: Map, x: Tensor, y: Tensor, context: Tensor | None) -> InOwnDtype | None:
-    """The layer as it is used, where that is not float64."""
+    """Compare the layer in its own dtype with its float64 copy; None where that dtype is float64."""
     transform, log_det, inverse = given
     dtype = own_dtype(transform, log_det, inverse, otherwise=x.dtype)
     if y.dtype != torch.float64 or dtype == torch.float64:
@@ -409,7 +410,7 @@ def _in_own_dtype(given: tuple[Any, ...], f: Map, x: Tensor, y: Tensor, context:
 
 
 def _terms(f: Map, points: Tensor) -> tuple[dict[str, Tensor], frozenset[str]]:
-    """The map's own quantities by name, and which of them are given point by point."""
+    """Return the map's own quantities by name, and the names of those that have a value at each point."""
     if f.terms is None:
         return {}, frozenset()
     events = points.reshape(-1, *f.event_shape)
