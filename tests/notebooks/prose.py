@@ -20,6 +20,7 @@ __all__ = [
     "ALLOWED",
     "AMERICAN",
     "anchors",
+    "clumsy",
     "dead_links",
     "doubled_words",
     "in_code",
@@ -161,6 +162,62 @@ def misspelt(pages: Mapping[str, str], folder: Path) -> list[str]:
         found = found.replace(f"{files[number]}:", f"{name}:")
     own = [f"{name}:{complaint}" for name, text in pages.items() for complaint in wrong_words(text)]
     return [line for line in found.splitlines() if line.strip()] + own
+
+
+# ---- voice -------------------------------------------------------------------------------------------------------
+
+_PROGRAM = r"(?:checker|determinant|explorer|formula|function|gradient|inspector|kernel|layer|map|matrix|model|network"
+_PROGRAM += r"|pixel|program|report|samples?|sum|symbol|table|test|J|s|t|u|w|z|x)"
+
+#: What readers stumbled over, as regular expressions, and what to write in its place.
+CLUMSY = {
+    # Symbols and programs are not persons.
+    r"\bknows? (?:nothing|no|nobody)\b": "does not depend on, does not use, has no",
+    r"\b(?:never|ever) (?:hears?|heard) of\b": "does not depend on",
+    rf"\b{_PROGRAM} (?:asks?|hears?|knows|listens|speaks|tells|thinks|wants)\b": "say what it does",
+    r"\bis asked\b|\bcould not be asked\b|\b(?:asked|ask) (?:p|log_p|each layer|all layers)\b": "is evaluated",
+    r"\b(?:you|they|we) are told\b|\bis told (?:what|which|that)\b|\btells you which\b": "name who does it",
+    r"\bhas a right\b|\bown opinion\b|\bis comfortable\b|\bsays no\b|\bgets? hold of\b": "say what happens",
+    r"\b(?:a|the) (?:gift|big sister|same news)\b|\bwaits? for nobody\b|\btalk to each other\b": "say what happens",
+    # Word order.
+    r"(?:^|[.:;] )(?:Below|Above|Beside|Behind|On top|Under)(?: [\w$()]+){0,4} stands?\b": "the subject first",
+    r"\bstands? (?:at|above|below|beside|behind|for itself|on top|there|under)\b": "is",
+    r"(?:^|[.!?] )N(?:or|either) (?:is|has|does|do|can|was|need)\b": "It does not ... either",
+    r"[,:] for (?:it|they|there|then|you|we|nobody|nothing|if|the answers?|no)\b": "because",
+    r"(?:^|[.!?] )Of (?:exact|all|each|its|these|those|this) \w+,? (?:the|a|each|it|they)\b": "the subject first",
+    r"\b(?:is|are|was|were|does|do|did), too\b": "so ... as well",
+    r"\bso (?:much|many) (?:for|eigenvalues)\b": "as many ... as",
+    # Words that mean something else.
+    r"\banother (?:factor|matter|number) (?:at|of|in)\b|\bby \*?another\b|\bis another one\b": "a different",
+    r"(?<!here )\bis no (?!longer|more|less|better|worse|larger|smaller|one|difference)\w+": "is not a",
+    r"\blets? (?:them|it|the \w+|all) (?:add|sum)\b": "makes them sum to",
+    r"\bof (?:its|their) own\b": "its own ..., a separate, a different",
+    r"\bby itself alone\b|\bat all events\b|\bas it were\b|\bso to speak\b|\bwithout end\b": "leave it out",
+    r"\bas one should\b|\bby far and away\b|\ba word on words\b|\bto the letter\b|\bmuch less\b": "say it plainly",
+    r"\bin a hundred\b": "%",
+    r"\bhalvings\b|\bsome halvings\b": "bisection",
+    r"\b[Mm]ind the (?:places?|signs?|order|square)\b|\b[Bb]egin with this one\b": "Watch, Start with",
+    r"\bsamples? crowd\b|\b[Ss]pread sand\b|\bpasses through the same one\b": "bunch up, Sprinkle",
+    r"\bnever were\b|\bnone that (?:we|you|one)\b|\bis none of the\b": "that do not exist",
+    r"\bthe truth is not beaten\b|\bthat it does not\b|\bhands out\b|\bwith you\.": "say it plainly",
+    r"\bnot to boast\b|\bto boast\b|\bin your hands\b|\bwhatever you hold\b": "say it plainly",
+    r"\b(?:two|both) (?:kinds|ways) of it\b|\bhas not\.|\bhave not\.": "does not",
+    r"\bno formula is not no\b|\bnot no\b": "no double negative",
+    r"\bThat is all\.|\bNothing more\.|\bThe catch is what\b": "leave it out",
+    r"\bdetour\b|\bnews\b(?!paper)|\bnervous\b|\bhonest(?:ly)? model\b": "say it plainly",
+    r"\bthe former\b|\bthe latter\b": "name it",
+}
+_CLUMSY = {re.compile(pattern, re.MULTILINE): instead for pattern, instead in CLUMSY.items()}
+
+
+def clumsy(text: str) -> list[str]:
+    """Phrases over which readers stumbled, each with its line and what to write instead."""
+    found = [
+        (text[: match.start()].count("\n") + 1, match[0].strip(" .\n"), instead)
+        for pattern, instead in _CLUMSY.items()
+        for match in pattern.finditer(text)
+    ]
+    return [f"{number}: {phrase!r}: {instead}" for number, phrase, instead in sorted(found)]
 
 
 # ---- links -------------------------------------------------------------------------------------------------------
