@@ -25,6 +25,7 @@ class Diagnosis:
 
     Args:
         answer: the learner's function.
+        function: the function that calls an answer, which may be a class.
         truth: the right answer, from the same arguments.
         arguments: the names of the arguments.
         returns: the names of the returned things.
@@ -36,6 +37,7 @@ class Diagnosis:
     """
 
     answer: Any
+    function: Callable[[Any], Any]
     truth: Callable[..., Any]
     arguments: tuple[str, ...]
     returns: tuple[str, ...]
@@ -144,7 +146,7 @@ class Diagnosis:
                 yield f"Two things at once. {one.message} {besides}"
 
     def _outcome(self, function: Any, case: tuple[Any, ...], like: Any) -> Outcome:
-        return outcome(function, case, self.arguments, like=like, gradients=self.gradients)
+        return outcome(self.function(function), case, self.arguments, like=like, gradients=self.gradients)
 
 
 def _tells(came: Sequence[Outcome]) -> bool:

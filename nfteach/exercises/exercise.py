@@ -88,6 +88,21 @@ class Exercise(Task):
         Record(self.number).note(verdict.state)
         return verdict
 
+    def __call__(self, *arguments: Any, **named: Any) -> Any:
+        """Call the lesson's solution."""
+        return self.answer(*arguments, **named)
+
+    def or_solution(self, answer: Any) -> Any:
+        """Return an answer that passes its check, else the lesson's solution, so that a lesson can build on it.
+
+        Args:
+            answer: the function, the class or the value that the exercise requires.
+        """
+        if self.judged(answer).state is State.RIGHT:
+            return answer
+        print(f"Exercise {self.number} is not solved yet. From here on the lesson uses its solution.")
+        return self.answer
+
     def judged(self, answer: Any, seed: int | None = None) -> Verdict:
         """Return the verdict on an answer, without remembering it.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import functools
 import inspect
 import re
 from collections import namedtuple
@@ -70,6 +71,8 @@ class Task:
         extreme: the number of cases, at the end, that only right answers have to get right: mistakes show before.
         tries: the number of cases.
         seconds: how long one try may take.
+        use: where a class is due: ``use(answer, *arguments)`` makes an instance, sets its parameters, and returns what
+            is compared with ``truth``.
     """
 
     returns: tuple[str, ...]
@@ -86,6 +89,7 @@ class Task:
     extreme: int = 0
     tries: int = 6
     seconds: float = 10.0
+    use: Callable[..., Any] | None = None
 
     def __post_init__(self) -> None:
         if self.arguments is None:
@@ -102,6 +106,8 @@ class Task:
         try:
             if is_untouched(answer):
                 return Judgement(State.NOT_ATTEMPTED)
+            if self.use is not None and not isinstance(answer, type):
+                return Judgement(State.NOT_YET, f"Hand in the class itself; what came is {printed(answer)}.")
             if self.arguments and not callable(answer):
                 what = f"a function of {', '.join(self.arguments)}"
                 return Judgement(State.NOT_YET, f"Hand in {what}, without calling it; what came is {printed(answer)}.")
@@ -115,6 +121,10 @@ class Task:
                 f"This answer could not be judged: {printed(error)}. It may well be right; "
                 "the fault is the course's own.",
             )
+
+    def function(self, answer: Any) -> Any:
+        """Return an answer as what is called: a class, where one is due, through ``use``."""
+        return functools.partial(self.use, answer) if self.use is not None and isinstance(answer, type) else answer
 
     def named(self, values: tuple[Any, ...]) -> tuple[Any, ...]:
         """Return arguments as a tuple whose entries have their names."""
@@ -141,12 +151,12 @@ class Task:
 
     def _called(self, answer: Any, cases: Sequence[tuple[Any, ...]], truths: Sequence[Outcome]) -> list[Outcome]:
         """Return the outcomes of the learner's own function."""
-        came = []
+        came, function = [], self.function(answer)
         for case, truth in zip(cases, truths, strict=True):
             given = in_words(case, self.arguments)
 
             def limited(*arguments: Any, given: str = given) -> Any:
-                return run(answer, arguments, seconds=self.seconds, given=given) if self.arguments else answer
+                return run(function, arguments, seconds=self.seconds, given=given) if self.arguments else answer
 
             try:
                 came.append(self._outcome(limited, case, like=truth.value))
@@ -154,7 +164,7 @@ class Task:
                 raise _Failed(refusal, case) from None
             if came[-1].value is None or came[-1].value is ...:
                 # Of an untouched skeleton nothing is known before it has run.
-                words = "Your function returns nothing: is there a `return` at its end?"
+                words = f"Your {'class' if self.use else 'function'} returns nothing: is there a `return` at its end?"
                 raise _Failed(Refused(words), case)
         return came
 
@@ -177,7 +187,8 @@ class Task:
         inputs = cases[first]
         plain = slice(len(cases) - self.extreme)
         diagnosis = Diagnosis(
-            answer=answer,
+            answer=self.function(answer),
+            function=self.function,
             truth=self.truth,
             arguments=self.arguments,
             returns=self.returns,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import sys
 import textwrap
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -73,7 +74,7 @@ def pairs(known: Sequence[Misconception], right: Any) -> Iterator[tuple[Misconce
 
 
 def _source(answer: Any) -> str:
-    """Return the source of a function, without decorators and indentation."""
+    """Return the source of a function or class, without decorators and indentation."""
     return textwrap.dedent(inspect.getsource(answer))
 
 
@@ -93,5 +94,6 @@ def _edited(right: Any, source: str, spans: Sequence[Span]) -> Any:
     for start, end, new in reversed(spans):
         source = source[:start] + new + source[end:]
     made: dict[str, Any] = {}
-    exec(compile(source, f"<{right.__name__} with a mistake>", "exec", dont_inherit=True), right.__globals__, made)
+    names = vars(sys.modules[right.__module__])
+    exec(compile(source, f"<{right.__name__} with a mistake>", "exec", dont_inherit=True), names, made)
     return made[right.__name__]

@@ -78,7 +78,8 @@ def models(name: str) -> dict:
 
 
 def scroll_through(page: Page) -> None:
-    """Bring every part of the page into view, until all widgets are there."""
+    """Bring every part of the page into view, also what waits for a prediction, until all widgets are there."""
+    page.evaluate("() => document.querySelectorAll('details.reveals').forEach((one) => { one.open = true; })")
     for widget in page.locator(".widget").all():
         widget.scroll_into_view_if_needed()
     page.wait_for_function(f"{WAITING} === 0")
@@ -129,9 +130,15 @@ def test_nothing_comes_from_elsewhere(name):
 def test_predictions_are_judged(read, name):
     specs = [model["state"]["_spec"] for model in models(name).values() if "_spec" in model["state"]]
     page = read(name)
-    scroll_through(page)
-    roots = page.locator(".nfteach-prediction").all()
-    assert len(roots) == len(specs) > 0
+    folded = page.locator("details.reveals")
+    hidden = folded.count()
+    assert page.locator("details.reveals[open]").count() == 0
+    for widget in page.locator(".widget:visible").all():
+        widget.scroll_into_view_if_needed()
+    predictions = page.locator(".nfteach-prediction")
+    expect(predictions).to_have_count(len(specs))
+    roots = predictions.all()
+    assert roots
     asked = {in_page(spec["question"]): spec for spec in specs}
     assert len(asked) == len(specs)
     for root in roots:
@@ -142,6 +149,7 @@ def test_predictions_are_judged(read, name):
         expect(root).to_have_attribute("data-state", "right")
         places = root.locator(".nfteach-tex")
         expect(places.locator("mjx-container")).to_have_count(places.count())
+    expect(page.locator("details.reveals[open]")).to_have_count(hidden)
 
 
 def in_page(text: str) -> str:

@@ -30,13 +30,15 @@ def lesson(request) -> str:
 def test_a_lesson_runs_and_its_explorers_move(lesson, lab, page, artefacts, request):
     stored = stored_outputs(lesson)
     lab.open(page, f"{lesson}.ipynb")
-    pictures = [one for one in stored if "image/png" in one and "text/html" not in one]
+    shown = stored_outputs(lesson, folded=False)
+    pictures = [one for one in shown if "image/png" in one and "text/html" not in one]
     expect(page.locator(".jp-NotebookPanel:visible .jp-RenderedImage img")).to_have_count(len(pictures), timeout=WAIT)
     assert_no_broken_widget(page)  # as stored, before anything ran
     with unpainted(page):
         succeeded = lab.run_all(page)
     assert succeeded, failed_output(page)
     assert changed_results(request.session, NOTEBOOKS / f"{lesson}.ipynb", lab.contents(page)) == []
+    answer_predictions(page)
     # Views are made after the kernel's last reply: nothing is looked at before every explorer is there.
     explorers = page.locator(ROOTS)
     expect(explorers).to_have_count(sum(bool(EXPLORER.match(one["text/plain"])) for one in stored), timeout=WAIT)
@@ -52,11 +54,30 @@ def test_a_lesson_runs_and_its_explorers_move(lesson, lab, page, artefacts, requ
     assert [said for said in page.complaints if not any(part in said for part in HARMLESS)] == []
 
 
-def stored_outputs(lesson: str) -> list[nbformat.NotebookNode]:
-    """What the stored notebook shows as displays and results: for each, its data by mime type."""
+def stored_outputs(lesson: str, folded: bool = True) -> list[nbformat.NotebookNode]:
+    """Return the displays and results of the stored notebook, for each its data by mime type.
+
+    Args:
+        lesson: its name.
+        folded: whether to return those that wait for a prediction, too.
+    """
     notebook = nbformat.read(NOTEBOOKS / f"{lesson}.ipynb", as_version=4)
-    outputs = [output for cell in notebook.cells for output in cell.get("outputs", ())]
+    cells = [cell for cell in notebook.cells if folded or "reveals" not in cell.metadata.get("tags", ())]
+    outputs = [output for cell in cells for output in cell.get("outputs", ())]
     return [output.data for output in outputs if output.output_type in ("display_data", "execute_result")]
+
+
+def answer_predictions(page: Page) -> None:
+    """Give any answer to each prediction, then give up: every output that waits for it is shown."""
+    for root in page.locator(".jp-NotebookPanel:visible .nfteach-prediction").all():
+        if (choice := root.get_by_role("radio")).count():
+            choice.first.check()
+        else:
+            root.get_by_role("textbox").fill("0.123")
+        root.get_by_role("button", name="Commit").click()
+        if (give_up := root.get_by_role("button", name="Show the answer")).is_visible():
+            give_up.click()
+    expect(page.locator(".jp-NotebookPanel:visible .nfteach-waits")).to_have_count(0)
 
 
 @contextmanager

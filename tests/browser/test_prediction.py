@@ -197,6 +197,33 @@ def test_by_keyboard_alone(opened, page):
     assert page.complaints == []
 
 
+@pytest.mark.timeout(240)
+def test_an_output_that_answers_a_prediction_waits_for_it(lab, page):
+    made = nbformat.v4.new_code_cell
+    cells = [made("from nfteach.widgets import Prediction, predict")]
+    for source, word in ((CHOICE, "same"), (NUMBER, "half")):
+        answer = made(f"print('the', 'answer: {word}')", metadata={"tags": ["reveals"]})
+        cells += [made(source.strip()), answer, made(f"print('besi' + 'de', '{word}')")]
+    kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
+    nbformat.write(nbformat.v4.new_notebook(cells=cells, metadata={"kernelspec": kernel}), lab.root / OPENED)
+    lab.open(page, OPENED)
+    assert lab.run_all(page)
+    choice, number = predictions(page)
+    first, second = (page.get_by_text(f"the answer: {word}") for word in ("same", "half"))
+    for word in ("same", "half"):
+        expect(page.get_by_text(f"beside {word}")).to_be_visible()
+    for answer in (first, second):
+        expect(answer).to_be_hidden()
+    choice.get_by_role("radio").nth(1).check()
+    choice.get_by_role("button", name="Commit").click()
+    expect(first).to_be_visible()
+    for typed in ("7", "8"):
+        expect(second).to_be_hidden()
+        number.get_by_role("textbox").fill(typed)
+        number.get_by_role("textbox").press("Enter")
+    expect(second).to_be_visible()
+
+
 def cells(page: Page) -> list[str]:
     """The cells of the open notebook: type and text."""
     script = "() => window.jupyterapp.shell.currentWidget.content.widgets.map((one) => one.model.toJSON())"
@@ -204,17 +231,22 @@ def cells(page: Page) -> list[str]:
 
 
 @pytest.mark.timeout(240)
-def test_an_answer_comes_also_while_the_kernel_is_busy_and_when_it_is_gone(opened, page):
-    assert opened(*NAMED, "import time")
+def test_an_answer_comes_also_while_the_kernel_is_busy_and_when_it_is_gone(opened, page, tmp_path):
+    assert opened(*NAMED, "import pathlib, time")
     choice, number = predictions(page)
-    page.evaluate("""() => { window.busy = window.jupyterapp.shell.currentWidget.sessionContext.session.kernel
-        .requestExecute({ code: 'time.sleep(6)' }).done; }""")
+    go = tmp_path / "go"
+    page.evaluate(
+        """(code) => { window.busy = window.jupyterapp.shell.currentWidget.sessionContext.session.kernel
+            .requestExecute({ code }).done; }""",
+        f"while not pathlib.Path({str(go)!r}).exists(): time.sleep(0.05)",
+    )
     status = "window.jupyterapp.shell.currentWidget.sessionContext.session.kernel.status"
     page.wait_for_function(f"{status} === 'busy'")
     choice.get_by_role("radio").nth(0).check()
     choice.get_by_role("button", name="Commit").click()
     expect(choice.get_by_role("status")).to_contain_text("Where is the origin")
     assert page.evaluate(status) == "busy"
+    go.touch()
     page.evaluate("async () => { await window.busy }")
     wait_for(page, "choice.right", "False")
 

@@ -110,6 +110,14 @@ def test_inserting_a_cell_keeps_the_other_ids(tmp_path):
     assert [cell.id for cell in first.cells] == [second.cells[0].id, second.cells[2].id]
 
 
+def test_the_code_of_a_figure_and_the_answer_to_a_prediction_are_folded(tmp_path):
+    source = write(tmp_path, code("1", ' tags=["figure", "reveals"]') + code("2", ' tags=["nbval-check-output"]'))
+    for notebook in read_lesson(source).notebooks.values():
+        folded, plain = (cell.metadata for cell in notebook.cells if cell.cell_type == "code")
+        assert folded["jupyter"] == {"source_hidden": True, "outputs_hidden": True}
+        assert "jupyter" not in plain
+
+
 def test_links_of_the_solved_notebook_are_relative_to_its_folder(tmp_path):
     text = "# T\n\n[a](02_nade.ipynb), [b](../README.md#x), [c](#T), [d](https://example.org/a.html), $f[i](x)$\n"
     solved = read_lesson(write(tmp_path, text)).notebooks["solved"].cells[0].source

@@ -132,6 +132,11 @@ class Page:
         self.shown += shown
         if cell.source.startswith("predict("):
             return f'<div class="cell">{"".join(outputs)}</div>'
+        if "reveals" in cell.metadata.get("tags", ()):
+            answer = "".join(outputs)
+            outputs = [
+                f'<details class="reveals"><summary>Answer the prediction above first</summary>{answer}</details>'
+            ]
         if shown:  # the text is about the picture, and its code is read by those who want to
             code = f'<details class="source"><summary>Code</summary>{code}</details>'
             return f'<div class="cell">{"".join(outputs)}{code}</div>'

@@ -12,7 +12,7 @@ from nbformat import NotebookNode
 
 __all__ = ["BUILDER_VERSION", "METADATA", "NOTEBOOKS", "SETS", "Lesson", "LessonError", "discover", "read_lesson"]
 
-BUILDER_VERSION = "1"  # raise it when the builder changes the bytes of the same source
+BUILDER_VERSION = "2"  # raise it when the builder changes the bytes of the same source
 
 # The folder of the course, or another one for lessons in preparation.
 NOTEBOOKS = Path(os.environ.get("NFTEACH_NOTEBOOKS", Path(__file__).parents[2] / "notebooks")).resolve()
@@ -20,6 +20,8 @@ NOTEBOOKS = Path(os.environ.get("NFTEACH_NOTEBOOKS", Path(__file__).parents[2] /
 SETS = ("learner", "solved")
 BEGIN, END = "### BEGIN SOLUTION", "### END SOLUTION"
 PLACE = "# your code here"
+# Tag of a cell -> what JupyterLab folds: the code of a figure, or an output that answers the prediction above it.
+FOLDED = {"figure": "source_hidden", "reveals": "outputs_hidden"}
 NAME = re.compile(r"\d\d_[a-z0-9_]+")
 # The target of a link or picture: a relative path with a dot, and not a lesson. It excludes f[i](x).
 LINK = re.compile(r"(\]\()(?!\d\d_[a-z0-9_]+\.ipynb)([\w./-]*\.[\w./-]+(?:#\S*)?\))")
@@ -92,6 +94,8 @@ def _notebook(name: str, digest: str, cells: list[NotebookNode], which: str) -> 
             made = nbformat.v4.new_code_cell(source)
         else:
             made = nbformat.v4.new_markdown_cell(_relink(cell.source) if which == "solved" else cell.source)
+        if folds := {FOLDED[tag]: True for tag in metadata.get("tags", ()) if tag in FOLDED}:
+            metadata["jupyter"] = folds
         made.metadata = nbformat.from_dict(metadata)
         made.id = _cell_id(cell, used)
         notebook.cells.append(made)

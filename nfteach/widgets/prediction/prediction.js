@@ -171,6 +171,36 @@ function findTypesetter(model) {
   return null;
 }
 
+// ---- outputs that answer a prediction ----
+
+const CELL = ".jp-Cell, .cell"; // of a notebook, of the book
+const WAITS = "nfteach-waits";
+const FOLDED = ".jp-OutputPlaceholder .jp-Placeholder-content"; // an output that JupyterLab stored as folded
+const tagged = (cell) => (cell.getMetadata("tags") ?? []).includes("reveals");
+
+// The cells between a prediction and the next one that are tagged as its answers.
+function answers(root, model) {
+  const own = root.closest(CELL);
+  const later = [...(own?.parentElement.children ?? [])].slice([...(own?.parentElement.children ?? [])].indexOf(own) + 1);
+  const next = later.findIndex((cell) => cell.querySelector(".nfteach-prediction"));
+  const between = next < 0 ? later : later.slice(0, next);
+  if (own?.matches(".cell")) return between.filter((cell) => cell.querySelector("details.reveals"));
+  const cells = model.widget_manager?.context?.model?.cells; // JupyterLab's and Notebook 7's
+  return cells ? between.filter(({ dataset }) => cells.length > dataset.windowedListIndex && tagged(cells.get(dataset.windowedListIndex))) : [];
+}
+
+// Keeps its answers out of sight until a prediction is answered.
+function fold(root, model, answered) {
+  for (const cell of answers(root, model)) {
+    const waits = !answered && !cell.dataset.answered;
+    cell.classList.toggle(WAITS, waits);
+    if (!answered || cell.dataset.answered) continue;
+    cell.dataset.answered = "yes"; // opened once: a learner may fold it again
+    cell.querySelector(FOLDED)?.click();
+    cell.querySelector("details.reveals")?.setAttribute("open", "");
+  }
+}
+
 let made = 0;
 
 function render({ model, el }) {
@@ -310,7 +340,12 @@ function render({ model, el }) {
     }
     verdict.replaceChildren(...outcome(now, tries));
     setFormulas(verdict);
+    refold();
   }
+
+  const refold = () => fold(root, model, ["right", "wrong"].includes(state()));
+  // JupyterLab takes cells far out of view from the page, and puts them back.
+  const moved = new MutationObserver(refold);
 
   // After an answer: to the verdict, or to where one answers again.
   function focus() {
@@ -386,10 +421,14 @@ function render({ model, el }) {
     observer.disconnect();
     visible = true;
     setFormulas(root);
+    refold();
+    const cell = root.closest(CELL);
+    if (cell) moved.observe(cell.parentElement, { childList: true });
   });
   observer.observe(root);
   return () => {
     observer.disconnect();
+    moved.disconnect();
     window.removeEventListener("keydown", guard, true);
     for (const [event, handler] of watched) model.off(event, handler);
   };

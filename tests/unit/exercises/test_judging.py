@@ -189,6 +189,90 @@ def test_a_judge_takes_more_than_one_right_answer() -> None:
     assert "It was called with n = 0" in even.judged(lambda n: 0).message
 
 
+class Scale(torch.nn.Module):
+    def __init__(self, dim):
+        super().__init__()
+        self.a = torch.nn.Parameter(torch.zeros(dim))
+
+    def forward(self, z):
+        return z * self.a.exp(), self.a.sum().expand(len(z))
+
+
+def scaled(Layer, z, a):
+    layer = Layer(z.shape[1]).double()
+    with torch.no_grad():
+        layer.a.copy_(a)
+    return layer(z)
+
+
+@pytest.fixture
+def own_layer() -> Exercise:
+    """An exercise whose answer is a class."""
+
+    def draw(generator, index):
+        return tuple(
+            torch.randn(*shape, generator=generator, dtype=torch.float64) for shape in ((4, 3 + index), (3 + index,))
+        )
+
+    message = "The log-determinant of a diagonal map is the sum over its dimensions."
+    return Exercise(
+        number="0.9",
+        title="a scaling layer",
+        arguments=("z", "a"),
+        returns=("x", "ladj"),
+        cases=draw,
+        truth=lambda z, a: (z * torch.exp(a), torch.log(torch.exp(a).prod()).repeat(len(z))),
+        answer=Scale,
+        use=scaled,
+        reasoning="The Jacobian is diagonal.",
+        hints=("Sum.",),
+        misconceptions=(Misconception(name="mean", message=message, edits=("self.a.sum() -> self.a.mean()",)),),
+    )
+
+
+def test_a_class_can_be_required(own_layer: Exercise) -> None:
+    class Mean(Scale):
+        def forward(self, z):
+            return z * self.a.exp(), self.a.mean().expand(len(z))
+
+    class Untouched(torch.nn.Module):
+        def __init__(self, dim):
+            super().__init__()
+
+        def forward(self, z):
+            """Return x and the log-determinant."""
+            # your code here
+            ...
+
+    class Forgets(Scale):
+        def forward(self, z):
+            z * self.a.exp()
+
+    class Raises(Scale):
+        def forward(self, z):
+            return z * self.b
+
+    assert own_layer.judged(Scale).state is State.RIGHT
+    assert own_layer.judged(Mean).misconception == "mean"
+    assert own_layer.judged(Untouched).state is State.NOT_ATTEMPTED
+    assert own_layer.judged(Forgets).message.startswith("Your class returns nothing")
+    assert "has no attribute 'b'. It happened in the line `return z * self.b`" in own_layer.judged(Raises).message
+    for answer in (Scale(3), lambda z, a: z):
+        assert own_layer.judged(answer).message.startswith("Hand in the class itself")
+
+
+def test_a_lesson_goes_on_with_what_is_right(own_layer: Exercise, capsys) -> None:
+    class Mine(Scale):
+        pass
+
+    assert own_layer.or_solution(Mine) is Mine
+    assert capsys.readouterr().out == ""
+    for answer in (None, ..., lambda z: z):
+        assert own_layer.or_solution(answer) is Scale
+        assert capsys.readouterr().out.startswith("Exercise 0.9 is not solved yet.")
+    assert own_layer(2).a.shape == (2,)
+
+
 def test_inputs_are_fresh_each_time(inner: Exercise) -> None:
     seen = []
     for _ in range(2):

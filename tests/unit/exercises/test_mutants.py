@@ -6,6 +6,7 @@ import ast
 import copy
 import dataclasses
 import inspect
+import sys
 import textwrap
 from collections.abc import Iterator
 
@@ -68,7 +69,7 @@ def mutants(exercise: Exercise) -> Iterator[tuple[str, object]]:
                     elif isinstance(value, list) and any(one is old for one in value):
                         setattr(parent, field, [copy.deepcopy(new) if one is old else one for one in value])
             made: dict[str, object] = {}
-            exec(ast.unparse(ast.fix_missing_locations(tree)), exercise.answer.__globals__, made)
+            exec(ast.unparse(ast.fix_missing_locations(tree)), vars(sys.modules[exercise.answer.__module__]), made)
             head = [ast.unparse(ast.fix_missing_locations(copy.deepcopy(one))).split("\n") for one in (node, new)]
             yield f"{' '.join(head[0])} -> {' '.join(head[1])}", made[exercise.answer.__name__]
 

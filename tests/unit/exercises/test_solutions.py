@@ -31,15 +31,19 @@ def trees(text: str) -> list[ast.Module]:
     return found
 
 
-def functions(text: str) -> dict[str, ast.FunctionDef]:
-    """Return the functions that a lesson defines, without their docstrings."""
-    found = {}
-    for tree in trees(text):
-        for node in tree.body:
-            if isinstance(node, ast.FunctionDef):
-                node.body = node.body[ast.get_docstring(node) is not None :]
-                found[node.name] = node
-    return found
+def bare(node: ast.FunctionDef | ast.ClassDef) -> ast.FunctionDef | ast.ClassDef:
+    """Return a function or a class without its docstrings."""
+    node.body = node.body[ast.get_docstring(node) is not None :]
+    for one in node.body:
+        if isinstance(one, ast.FunctionDef):
+            bare(one)
+    return node
+
+
+def functions(text: str) -> dict[str, ast.FunctionDef | ast.ClassDef]:
+    """Return the functions and classes that a lesson defines, without their docstrings."""
+    nodes = [node for tree in trees(text) for node in tree.body if isinstance(node, ast.FunctionDef | ast.ClassDef)]
+    return {node.name: bare(node) for node in nodes}
 
 
 def checked(text: str) -> dict[str, str]:
@@ -55,8 +59,7 @@ def test_a_solution_is_that_of_the_lesson(lesson) -> None:
     for exercise, function in asked.items():
         shown = str(vars(lesson)[exercise].solution()).split("```python\n")[1].split("```")[0]
         (solution,) = ast.parse(shown).body
-        solution.body = solution.body[ast.get_docstring(solution) is not None :]
-        assert ast.unparse(solution) == ast.unparse(functions(text)[function]), exercise
+        assert ast.unparse(bare(solution)) == ast.unparse(functions(text)[function]), exercise
 
 
 @pytest.mark.parametrize("lesson", lessons(), ids=lambda lesson: lesson.__name__[-2:])
@@ -67,6 +70,7 @@ def test_a_solution_is_right_when_it_is_pasted(lesson) -> None:
         for node in tree.body:
             if isinstance(node, ast.Import | ast.ImportFrom) or getattr(node, "name", "") == "normal":
                 exec(ast.unparse(node), there)
+    there |= {function: vars(lesson)[exercise].answer for exercise, function in checked(text).items()}
     for exercise, function in checked(text).items():
         shown = str(there["exercise"].__dict__[exercise].solution())
         pasted = dict(there)
