@@ -131,7 +131,7 @@ class Page:
         shown = [output for output in outputs if output.startswith(('<div class="widget', '<div class="figure'))]
         self.shown += shown
         if cell.source.startswith("predict("):
-            return f'<div class="cell">{"".join(outputs)}</div>'
+            return f'<div class="cell asks">{"".join(outputs)}</div>'
         if "reveals" in cell.metadata.get("tags", ()):
             answer = "".join(outputs)
             outputs = [

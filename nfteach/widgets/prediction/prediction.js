@@ -176,17 +176,19 @@ function findTypesetter(model) {
 const CELL = ".jp-Cell, .cell"; // of a notebook, of the book
 const WAITS = "nfteach-waits";
 const FOLDED = ".jp-OutputPlaceholder .jp-Placeholder-content"; // an output that JupyterLab stored as folded
-const tagged = (cell) => (cell.getMetadata("tags") ?? []).includes("reveals");
+const ASKS = /^\s*(?:predict|Prediction)\(/m;
 
 // The cells between a prediction and the next one that are tagged as its answers.
 function answers(root, model) {
-  const own = root.closest(CELL);
-  const later = [...(own?.parentElement.children ?? [])].slice([...(own?.parentElement.children ?? [])].indexOf(own) + 1);
-  const next = later.findIndex((cell) => cell.querySelector(".nfteach-prediction"));
-  const between = next < 0 ? later : later.slice(0, next);
-  if (own?.matches(".cell")) return between.filter((cell) => cell.querySelector("details.reveals"));
+  const found = [];
   const cells = model.widget_manager?.context?.model?.cells; // JupyterLab's and Notebook 7's
-  return cells ? between.filter(({ dataset }) => cells.length > dataset.windowedListIndex && tagged(cells.get(dataset.windowedListIndex))) : [];
+  for (let cell = root.closest(CELL)?.nextElementSibling; cell; cell = cell.nextElementSibling) {
+    const { windowedListIndex: index } = cell.dataset;
+    const known = cells && index < cells.length ? cells.get(Number(index)) : null;
+    if (cell.matches(".asks") || ASKS.test(known?.sharedModel.getSource() ?? "")) break;
+    if (cell.querySelector("details.reveals") || known?.getMetadata("tags")?.includes("reveals")) found.push(cell);
+  }
+  return found;
 }
 
 // Keeps its answers out of sight until a prediction is answered.
