@@ -11,6 +11,7 @@ from lessons.source import NOTEBOOKS, discover
 from playwright.sync_api import Page, expect
 
 from tests.browser.explorers import EXCUSE, ROOTS, sweep, visible_error
+from tests.browser.given_away import given_away
 from tests.notebooks.compare import changed_results
 
 LESSONS = [source.stem for source in discover(NOTEBOOKS)]  # fails when there is no lesson at all
@@ -34,10 +35,12 @@ def test_a_lesson_runs_and_its_explorers_move(lesson, lab, page, artefacts, requ
     pictures = [one for one in shown if "image/png" in one and "text/html" not in one]
     expect(page.locator(".jp-NotebookPanel:visible .jp-RenderedImage img")).to_have_count(len(pictures), timeout=WAIT)
     assert_no_broken_widget(page)  # as stored, before anything ran
+    assert given_away(page) == []
     with unpainted(page):
         succeeded = lab.run_all(page)
     assert succeeded, failed_output(page)
     assert changed_results(request.session, NOTEBOOKS / f"{lesson}.ipynb", lab.contents(page)) == []
+    assert given_away(page) == []
     answer_predictions(page)
     # Views are made after the kernel's last reply: nothing is looked at before every explorer is there.
     explorers = page.locator(ROOTS)
