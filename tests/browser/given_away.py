@@ -53,13 +53,13 @@ AROUND = """(reach) => {
 
 _FORMULA = re.compile(r"\$\$.*?\$\$|\$(?:\\.|[^$\\])+\$", re.DOTALL)
 _WORD = re.compile(r"[a-z]{4,}")
-_COMMON = frozenset(
-    """
+_COMMON = set(
+    _WORD.findall("""
     about above after again also always because been before below both cannot could does each every exactly from have
     here into just less many more most much never none nothing once only other over same should some still such than
     that their them then there these they this those twice under until very well were what when where which while will
     with without would your
-    """.split()
+    """)
 )
 
 
