@@ -2,7 +2,7 @@
 
 from nfteach.lazy import attach
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 # Loading torch takes a second and drawing takes another: each submodule is loaded when one of its names is first used.
 _SUBMODULES = ("datasets", "exercises", "flows", "jacobian", "plots", "targets", "training", "widgets")

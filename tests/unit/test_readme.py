@@ -10,7 +10,7 @@ import torch
 from tests.unit.pages import ROOT, blocks, links
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-EXAMPLES = [block.code for block in blocks(README)]
+EXAMPLES = [block.code for block in [*blocks(README), *blocks((ROOT / "docs" / "contributing.md").read_text("utf-8"))]]
 
 
 @pytest.mark.parametrize("number", range(len(EXAMPLES)))
