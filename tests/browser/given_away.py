@@ -81,7 +81,7 @@ def given_away(page: Page) -> list[str]:
 
 
 def _read_off(one: Around) -> Iterator[str]:
-    spec = predict(one.name)._spec
+    spec = predict(one.name).get_state("_spec")["_spec"]
     if "number" in spec:
         number = spec["number"]["shown"].replace("\N{MINUS SIGN}", "-")
         if len(re.sub(r"\D", "", number)) > 1 and re.search(rf"(?<![\d.]){re.escape(number)}(?!\d)", one.words):
