@@ -11,7 +11,7 @@ from nfteach.exercises.exercise import Exercise
 from nfteach.exercises.texts import text
 from nfteach.flows.roots import increasing_root
 
-__all__ = ["inverse", "log_det", "psi", "u_hat"]
+__all__ = ["inverse", "log_det", "own_layer", "psi", "u_hat"]
 
 
 def _layer(generator: torch.Generator, index: int) -> tuple[Tensor, Tensor, Tensor, float]:
@@ -143,7 +143,8 @@ def planar_inverse(x, w, u, b):
     for _ in range(60):
         middle = (low + high) / 2
         too_low = middle + wu * torch.tanh(middle + b) < wx
-        low, high = torch.where(too_low, middle, low), torch.where(too_low, high, middle)
+        low = torch.where(too_low, middle, low)
+        high = torch.where(too_low, high, middle)
     return x - u * torch.tanh(middle + b)[:, None]
 
 
@@ -153,4 +154,61 @@ inverse = Exercise(
     cases=_strong_layer,
     truth=_inverse_by_newton,
     answer=planar_inverse,
+)
+
+
+# ---- 4.5 ---------------------------------------------------------------------------------------------------------
+
+
+def _free_layer(generator: torch.Generator, index: int) -> tuple[Tensor, Tensor, Tensor, float]:
+    """Draw z (B, D), u and w (D,) with w.u on both sides of -1, and b."""
+    z, *_, b = _layer(generator, index)
+    u, w = _strong_pull(generator, index)
+    return z, w, u, b
+
+
+def _repaired(z: Tensor, w: Tensor, u: Tensor, b: float) -> Tensor:
+    return z + _u_hat_by_parts(u, w) * torch.tanh((z * w).sum(-1, keepdim=True) + b)
+
+
+def _there_and_back(z: Tensor, w: Tensor, u: Tensor, b: float) -> tuple[Tensor, Tensor, Tensor]:
+    return _repaired(z, w, u, b), log_abs_det_jacobian(lambda z: _repaired(z, w, u, b), z), z
+
+
+def _use(Layer: type, z: Tensor, w: Tensor, u: Tensor, b: float) -> tuple[Tensor, ...]:
+    """Return x and log|det J| at z (0 if it is missing), and what the inverse makes of the right x."""
+    layer = Layer(len(w)).to(z)
+    with torch.no_grad():
+        layer.w.copy_(w)
+        layer.u.copy_(u)
+        layer.b.fill_(b)
+        there = layer(z)
+        back = layer.inverse(_repaired(z, w, u, b))
+    return *(there if isinstance(there, tuple) else (there, z.new_zeros(len(z)))), back
+
+
+class MyPlanar(torch.nn.Module):
+    def __init__(self, D):
+        super().__init__()
+        self.w = torch.nn.Parameter(torch.randn(D) / 2)
+        self.u = torch.nn.Parameter(torch.randn(D) / 2)
+        self.b = torch.nn.Parameter(torch.zeros(()))
+
+    def forward(self, z):
+        u = u_hat(self.u, self.w)
+        x = z + u * torch.tanh(z @ self.w + self.b)[:, None]
+        return x, planar_ladj(z, self.w, u, self.b)
+
+    def inverse(self, x):
+        return planar_inverse(x, self.w, u_hat(self.u, self.w), self.b)
+
+
+own_layer = Exercise(
+    **text("4.5"),
+    arguments=("z", "w", "u", "b"),
+    returns=("x", "log|det J|", "inverse(x)"),
+    cases=_free_layer,
+    truth=_there_and_back,
+    answer=MyPlanar,
+    use=_use,
 )

@@ -60,7 +60,7 @@ def test_empty_and_broken_answers_are_handled(exercise: Exercise) -> None:
 
     def as_answer(function):
         """Return a class that calls the function when it is made, where a class is due."""
-        return type("Mine", (), {"__new__": function, "forward": skeleton}) if exercise.use else function
+        return type("Mine", (), {"__new__": function, "forward": function}) if exercise.use else function
 
     assert exercise.check(skeleton).state is State.NOT_ATTEMPTED
     assert "raised KeyError: 'no such thing'" in exercise.check(as_answer(raises)).message

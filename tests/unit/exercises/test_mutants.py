@@ -19,11 +19,14 @@ from nfteach.exercises.verdict import State
 ALL = [exercise for lesson in lessons() for exercise in exercises_of(lesson)]
 
 # Mutants that are right as well: a symmetric density, ties, one halving more, a difference as even as the sum, four
-# chunks where five do not fit.
+# chunks where five do not fit, other parameters to start from.
 HARMLESS = {
     ("1.4", "-torch.sinh(a * x) -> torch.sinh(a * x)"),
     ("2.4", "u[:, d] < p -> u[:, d] <= p"),
     ("4.4", "60 -> 61"),
+    ("4.5", "2 -> 3"),
+    ("4.5", "torch.randn(D) / 2 -> torch.randn(D)"),
+    ("4.5", "torch.randn(D) / 2 -> torch.randn(D) * 2"),
     ("7.1", "layer + dimension -> layer - dimension"),
     ("7.3", "nearest > radius -> nearest >= radius"),
     ("8.4", "4 -> 5"),
