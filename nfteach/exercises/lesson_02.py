@@ -1,4 +1,4 @@
-"""Lesson 02, NADE: one conditional, the running update, the log-likelihood, ancestral sampling."""
+"""Lesson 02, NADE: one conditional, the running update, the log-likelihood, ancestral sampling, a model of these."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from nfteach.exercises.drawing import draw
 from nfteach.exercises.exercise import Exercise, Misconception
 from nfteach.exercises.texts import text
 
-__all__ = ["activations", "conditional", "likelihood", "sampling"]
+__all__ = ["activations", "conditional", "likelihood", "own_nade", "sampling"]
 
 
 def _ordering(generator: torch.Generator, D: int) -> Tensor:
@@ -159,8 +159,8 @@ likelihood = Exercise(
         "2.3",
         Misconception(
             name="log of a rounded probability",
-            message="Right for ordinary images. But where the model is certain of a pixel and wrong, its probability "
-            "was rounded (or clamped) before the logarithm was taken.",
+            message="Right for ordinary images. But where the model is certain of a pixel and wrong, you rounded or "
+            "clamped its probability before you took the logarithm.",
             edits=("logsigmoid(logit), logsigmoid(-logit) -> torch.sigmoid(logit).log(), torch.sigmoid(-logit).log()",),
             fits=_right_where_fair,
         ),
@@ -226,14 +226,13 @@ sampling = Exercise(
         "2.4",
         Misconception(
             name="probabilities, not pixels",
-            message="Your samples hold numbers between 0 and 1. A pixel is either: it has to be drawn.",
+            message="Your samples contain numbers between 0 and 1. A pixel is 0 or 1: draw it.",
             edits=("u[:, d] < p -> p",),
             fits=_not_binary,
         ),
         Misconception(
             name="u not used",
-            message="The first pixel that you draw does not follow u[:, 0]: other numbers decided, perhaps some that "
-            "you drew yourself.",
+            message="The first pixel that you draw does not depend on u[:, 0]. Did you draw your own numbers?",
             edits=("u[:, d] < p -> torch.rand(len(u)) < p",),
             fits=_unmoved_by_u,
         ),
@@ -242,4 +241,60 @@ sampling = Exercise(
     cases=_sampling_case,
     truth=_samples_by_hand,
     answer=draw_samples,
+)
+
+
+# ---- 2.5 ---------------------------------------------------------------------------------------------------------
+
+
+def _own_nade_case(generator: torch.Generator, index: int) -> tuple:
+    ordering, W, V, b, c = _nade(generator, index)
+    u = torch.rand(20, len(b), generator=generator, dtype=torch.float64)
+    return _images(generator, 4, len(b)), u, ordering, W, V, b, c
+
+
+def _own_nade_by_hand(x: Tensor, u: Tensor, *nade: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    columns = [_conditional_by_hand(x, d, *nade) for d in range(len(nade[0]))]
+    return _log_likelihood_by_hand(x, *nade), _samples_by_hand(u, *nade), torch.stack(columns, dim=1)
+
+
+@torch.no_grad()
+def _use(Model, x, u, ordering, W, V, b, c):
+    """Make a model with these parameters and call its methods."""
+    model = Model(len(b), len(c)).double()
+    model.ordering.copy_(ordering)
+    for name, value in {"W": W, "V": V, "b": b, "c": c}.items():
+        getattr(model, name).copy_(value)
+    return model(x), model.sample(u), model.conditionals(x)
+
+
+class MyNADE(torch.nn.Module):
+    def __init__(self, D, H):
+        super().__init__()
+        self.register_buffer("ordering", torch.arange(D))
+        self.W = torch.nn.Parameter(torch.randn(H, D) / D**0.5)
+        self.V = torch.nn.Parameter(torch.randn(D, H) / H**0.5)
+        self.b = torch.nn.Parameter(torch.zeros(D))
+        self.c = torch.nn.Parameter(torch.zeros(H))
+
+    def forward(self, x):
+        return log_likelihood(x, self.ordering, self.W, self.V, self.b, self.c)
+
+    def sample(self, u):
+        return draw_samples(u, self.ordering, self.W, self.V, self.b, self.c)
+
+    def conditionals(self, x):
+        given = self.ordering, self.W, self.V, self.b, self.c
+        columns = [one_conditional(x, d, *given) for d in range(len(self.b))]
+        return torch.stack(columns, dim=1)
+
+
+own_nade = Exercise(
+    **text("2.5"),
+    arguments=("x", "u", "ordering", "W", "V", "b", "c"),
+    returns=("forward(x)", "sample(u)", "conditionals(x)"),
+    cases=_own_nade_case,
+    truth=_own_nade_by_hand,
+    answer=MyNADE,
+    use=_use,
 )

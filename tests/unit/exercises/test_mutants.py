@@ -61,8 +61,11 @@ def replacements(node: ast.AST) -> Iterator[ast.AST]:
 def mutants(exercise: Exercise) -> Iterator[tuple[str, object]]:
     """Yield copies of the right answer with one node replaced, and a description of each."""
     source = textwrap.dedent(inspect.getsource(exercise.answer))
-    for place, node in enumerate(ast.walk(ast.parse(source))):
-        for new in replacements(node):
+    nodes = list(ast.walk(ast.parse(source)))
+    starts = [node for node in nodes if isinstance(node, ast.FunctionDef) and node.name == "__init__"]
+    unseen = {id(part) for start in starts for part in ast.walk(start)}  # initial parameters, which `use` replaces
+    for place, node in enumerate(nodes):
+        for new in replacements(node) if id(node) not in unseen else ():
             tree = ast.parse(source)
             old = list(ast.walk(tree))[place]
             for parent in ast.walk(tree):
