@@ -210,13 +210,13 @@ three_densities = Exercise(
         "1.4",
         Misconception(
             name="left as they are",
-            message="These are the three as they were given. Two of them do not have the area 1.",
+            message="You returned the three densities as they were given. Two of them do not have the area 1.",
             answer=handed_in,
         ),
         Misconception(
             name="rescaled",
-            message="Divided by its area the third has the area 1, but still the wrong *shape*: the factor that is "
-            "missing there is another one at every x.",
+            message="Divided by its area, the third has the area 1, but still the wrong *shape*: it is off by a "
+            "different factor at every x.",
             answer=_rescaled,
         ),
     ),
