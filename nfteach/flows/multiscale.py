@@ -27,6 +27,9 @@ class ConvConditioner(nn.Module):
 
     The output is zero at first, so an :class:`AffineCoupling` with this conditioner starts as the identity.
 
+    With ``classes``, the network also sees the label of the image: as one more channel for each class, 1 everywhere in
+    the channel of the label and 0 in those of the rest, and in the last bias, of which each class has its own.
+
     Args:
         mask: (C * H * W,) boolean, the mask of the coupling.
         shape: (C, H, W), the size of an image.
@@ -34,10 +37,11 @@ class ConvConditioner(nn.Module):
         blocks: the number of residual blocks h + conv(silu(h)), each with a 3 x 3 convolution. A 3 x 3 convolution
             precedes them and a 1 x 1 convolution follows, so the output at a pixel depends on the pixels up to
             ``blocks + 1`` rows and columns away.
+        classes: the number of labels, or 0 for a network without labels.
 
     Raises:
-        ValueError: if ``mask`` is not a boolean vector of C * H * W entries, or a size is not a whole number of at
-            least 1.
+        ValueError: if ``mask`` is not a boolean vector of C * H * W entries, a size is not a whole number of at
+            least 1, or ``classes`` is not a whole number of at least 0.
 
     References:
         Density Estimation Using Real NVP (Dinh et al., 2017), sections 3.4 and 4.1, https://arxiv.org/abs/1605.08803
@@ -50,28 +54,40 @@ class ConvConditioner(nn.Module):
         True
     """
 
-    def __init__(self, mask: Tensor, shape: Sequence[int], hidden: int = 24, blocks: int = 3) -> None:
+    def __init__(
+        self, mask: Tensor, shape: Sequence[int], hidden: int = 24, blocks: int = 3, *, classes: int = 0
+    ) -> None:
         super().__init__()
         channels, height, width = self.shape = _checked_shape(shape)
         check_sizes(hidden=hidden, blocks=blocks)
+        self.classes = _checked_classes(classes)
         mask = check_mask(mask, channels * height * width)
         # The position of each dimension of the image in [x_A, 0]: that of the zero for the dimensions that do not pass.
         self.register_buffer("source", torch.where(mask, mask.cumsum(0) - 1, mask.sum()))
         self.register_buffer("changed", (~mask).nonzero().squeeze(-1))
-        self.first = nn.Conv2d(channels, hidden, 3, padding=1)
+        self.first = nn.Conv2d(channels + classes, hidden, 3, padding=1)
         self.blocks = nn.ModuleList(nn.Conv2d(hidden, hidden, 3, padding=1) for _ in range(blocks))
         self.last = nn.Conv2d(hidden, 2 * channels, 1, bias=False)
         nn.init.zeros_(self.last.weight)
-        self.bias = nn.Parameter(torch.zeros(2 * len(self.changed)))
+        numbers = 2 * len(self.changed)
+        self.bias = nn.Parameter(torch.zeros((classes, numbers) if classes else numbers))
 
-    def forward(self, kept: Tensor) -> Tensor:
-        """Compute s before its tanh, then t, concatenated (..., 2 (D - d)), from x_A (..., d)."""
+    def forward(self, kept: Tensor, label: Tensor | None = None) -> Tensor:
+        """Compute s before its tanh, then t, concatenated (..., 2 (D - d)), from x_A (..., d) and the label (...)."""
         padded = torch.cat([kept, torch.zeros_like(kept[..., :1])], dim=-1)
-        h = self.first(padded[..., self.source].reshape(-1, *self.shape))
+        images, bias = padded[..., self.source].reshape(-1, *self.shape), self.bias
+        if self.classes:
+            if label is None:
+                raise ValueError("label must be given, because the network has classes; try flow.given(label)")
+            label = label.expand(kept.shape[:-1])
+            one = nn.functional.one_hot(label.reshape(-1), self.classes).to(images)
+            planes = one[:, :, None, None].expand(-1, -1, *self.shape[1:])
+            images, bias = torch.cat([images, planes], dim=1), bias[label]
+        h = self.first(images)
         for convolution in self.blocks:
             h = h + convolution(silu(h))
         images = self.last(silu(h)).reshape(*kept.shape[:-1], 2, len(self.source))
-        return images[..., self.changed].flatten(-2) + self.bias
+        return images[..., self.changed].flatten(-2) + bias
 
 
 class FactorOut(MaskedFlow):
@@ -141,6 +157,9 @@ class ImageRealNVP(Stack):
     of the channels as z^(l). The last scale applies checkerboard couplings only, one more than the earlier scales; its
     output is z^(L). This stack holds the same layers in the opposite order, from z to x.
 
+    With ``classes``, the flow depends on the label of the image: ``flow.given(label)`` is the flow for that label. The
+    networks of all couplings see the label; it is not transformed, so the log-determinant is computed as before.
+
     Half of the dimensions are factored out after the first scale, three quarters after the second. This costs less
     than to transform all dimensions in all layers, and the likelihood trains the layers of each scale directly. The
     deeper the scale of a latent, the larger the region of the image that the latent affects.
@@ -153,6 +172,7 @@ class ImageRealNVP(Stack):
         blocks: the number of residual blocks in each network.
         alpha: the margin of the :class:`Logit`, the last layer, which maps to dequantised images x in [0, 1).
             ``flow[:-1]`` omits the logit.
+        classes: the number of labels, or 0 for a flow without labels.
 
     Attributes:
         scale_of: (D,), the scale l = 1, 2, ... L at which each latent is factored out; z is z^(1), z^(2), ... z^(L)
@@ -163,7 +183,8 @@ class ImageRealNVP(Stack):
 
     Raises:
         ValueError: if ``shape`` is not three whole numbers of at least 1, or another size is not such a number; if H
-            or W is not a multiple of 2^(L - 1), or the last scale has fewer than 2 pixels.
+            or W is not a multiple of 2^(L - 1), or the last scale has fewer than 2 pixels; if a flow with classes is
+            called without a label.
 
     References:
         Density Estimation Using Real NVP (Dinh et al., 2017), sections 3.4 to 3.6 and 4.1,
@@ -178,6 +199,9 @@ class ImageRealNVP(Stack):
         >>> q = FlowDistribution(base, flow)
         >>> q.log_prob(q.sample((10,))).shape
         torch.Size([10])
+        >>> threes = ImageRealNVP((1, 8, 8), classes=10).given(3)
+        >>> FlowDistribution(base, threes).sample((10,)).shape
+        torch.Size([10, 64])
     """
 
     def __init__(
@@ -189,6 +213,7 @@ class ImageRealNVP(Stack):
         blocks: int = 3,
         *,
         alpha: float = 0.05,
+        classes: int = 0,
     ) -> None:
         shape = channels, height, width = _checked_shape(shape)
         check_sizes(scales=scales, couplings=couplings)
@@ -211,7 +236,7 @@ class ImageRealNVP(Stack):
         def add_couplings(make_mask: Callable[..., Tensor], count: int) -> None:
             for k in range(count):
                 mask = make_mask(channels, height, width, flip=k % 2 == 1)
-                network = ConvConditioner(mask, (channels, height, width), hidden, blocks)
+                network = ConvConditioner(mask, (channels, height, width), hidden, blocks, classes=classes)
                 add(AffineCoupling(mask, conditioner=network))
 
         for scale in range(1, scales):
@@ -227,11 +252,58 @@ class ImageRealNVP(Stack):
             scale_of[dim - 2 * left : dim - left] = scale
         add_couplings(checkerboard_mask, couplings + 1)
         super().__init__(*reversed(down))
-        self.shape = shape
+        self.shape, self.classes = shape, classes
         self.latent_shapes = [*latent_shapes, (channels, height, width)]
         # Not persistent, as the arguments determine them; buffers, so that they move to the device of the flow.
         self.register_buffer("scale_of", scale_of, persistent=False)
         self.register_buffer("place_of", place_of, persistent=False)
+
+    def given(self, label: Tensor | int) -> Stack:
+        """Return the flow from z to images with this label, a ``Stack`` that shares the parameters of this flow.
+
+        Args:
+            label: whole numbers from 0, one for all images, or (...), one for each: the batch shape of z and x.
+
+        Raises:
+            ValueError: if the flow has no classes, or a label is not one of them.
+        """
+        if not self.classes:
+            raise ValueError("the flow must have classes to be given a label, but has none; try classes=10")
+        label = torch.as_tensor(label, device=self.scale_of.device)
+        if label.is_floating_point() or label.is_complex() or label.dtype == torch.bool:
+            raise ValueError(f"label must be whole numbers, but is {label.dtype}; try label.long()")
+        if label.numel() and not 0 <= label.min() <= label.max() < self.classes:
+            raise ValueError(f"label must be from 0 to {self.classes - 1}, but is {label.tolist()}")
+        return Stack(*(_given(layer, label.long()) for layer in self.layers))
+
+
+class _Given(nn.Module):
+    """A conditioner whose label is fixed."""
+
+    def __init__(self, conditioner: ConvConditioner, label: Tensor) -> None:
+        super().__init__()
+        self.conditioner = conditioner
+        self.register_buffer("label", label)
+
+    def forward(self, kept: Tensor) -> Tensor:
+        return self.conditioner(kept, self.label)
+
+
+def _given(layer: Flow, label: Tensor) -> Flow:
+    """Return a layer of :class:`ImageRealNVP` for a label, with the same parameters."""
+    if isinstance(layer, FactorOut):
+        return FactorOut(layer.mask, _given(layer.flow, label))
+    if not isinstance(layer, AffineCoupling):
+        return layer
+    coupling = AffineCoupling(layer.mask, conditioner=_Given(layer.conditioner, label))
+    coupling.scale = layer.scale
+    return coupling
+
+
+def _checked_classes(classes: int) -> int:
+    if isinstance(classes, bool) or not isinstance(classes, int) or classes < 0:
+        raise ValueError(f"classes must be a whole number, at least 0, but is {classes!r}")
+    return classes
 
 
 def _checked_shape(shape: Sequence[int]) -> tuple[int, int, int]:

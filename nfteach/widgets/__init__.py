@@ -8,6 +8,7 @@ require(__name__, "anywidget", "ipywidgets", "matplotlib")
 
 _HOMES = {
     "CouplingExplorer": "coupling",
+    "DigitExplorer": "digits",
     "Explorer": "explorer",
     "HeroExplorer": "hero",
     "KnotExplorer": "knots",

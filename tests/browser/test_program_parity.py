@@ -21,7 +21,7 @@ from tests.explorers.registry import EXPLORERS
 
 STATES = {True: 50, False: 5}  # of an explorer of the gallery, and of a variant of one
 OTHER = 3  # where a preset makes other choices
-WITHOUT_SLIDERS = {"MaskExplorer", "NADEStepper", "PosteriorReplay", "TrainingReplay"}
+WITHOUT_SLIDERS = {"DigitExplorer", "MaskExplorer", "NADEStepper", "PosteriorReplay", "TrainingReplay"}
 #: Explorer -> an array whose end hangs on a rounding error: where a probability next to 1 is 1, its curve stops.
 EDGES = {"TriangularExplorer": "/solve/density/points"}
 VARIANTS = 8  # programs that the page keeps for one choice

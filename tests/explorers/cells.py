@@ -123,6 +123,7 @@ GALLERY: dict[str, str] = {
     "TriangularExplorer": "from nfteach.widgets import TriangularExplorer\n\nTriangularExplorer()",
     "KnotExplorer": "from nfteach.widgets import KnotExplorer\n\nKnotExplorer()",
     "RoutesExplorer": "from nfteach.widgets import RoutesExplorer\n\nRoutesExplorer()",
+    "DigitExplorer": "from nfteach.widgets import DigitExplorer\n\nDigitExplorer()",
     "HeroExplorer": "from nfteach.widgets import HeroExplorer\n\nHeroExplorer()",
     "LiveFigure": _LIVE,
     "Prediction": _PREDICTION,
@@ -131,7 +132,7 @@ GALLERY: dict[str, str] = {
 #: Explorers that step through the snapshots of a training.
 REPLAYS = {"PosteriorReplay", "TrainingReplay"}
 #: Explorers whose frames are in the browser: a move sends nothing, or renews them all.
-STEPPED = REPLAYS | {"HeroExplorer", "LayerStepper", "LiveFigure"}
+STEPPED = REPLAYS | {"DigitExplorer", "HeroExplorer", "LayerStepper", "LiveFigure"}
 
 
 def gallery_notebook(names: Iterable[str] | None = None) -> nbformat.NotebookNode:

@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
-from tests.explorers import couplings, knots, latents, layers, lines, pixels, planes, replays, routes, triangular
+from tests.explorers import (
+    couplings,
+    digits,
+    knots,
+    latents,
+    layers,
+    lines,
+    pixels,
+    planes,
+    replays,
+    routes,
+    triangular,
+)
 from tests.explorers.entry import Entry
 
 __all__ = ["EXPLORERS"]
 
 EXPLORERS: dict[str, Entry] = {
     name: entry
-    for topic in (lines, planes, couplings, knots, layers, pixels, triangular, routes, replays, latents)
+    for topic in (lines, planes, couplings, digits, knots, layers, pixels, triangular, routes, replays, latents)
     for name, entry in topic.ENTRIES.items()
 }

@@ -216,6 +216,80 @@ def test_training_finds_dependence_between_pixels() -> None:
     assert loss.item() < -4
 
 
+# With labels.
+
+
+def labelled(seed: int = 4) -> ImageRealNVP:
+    flow = ImageRealNVP((1, 4, 4), couplings=1, hidden=5, classes=3).double()
+    generator = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for parameter in flow.parameters():
+            parameter.copy_(0.3 * torch.randn(parameter.shape, generator=generator, dtype=torch.float64))
+    return flow
+
+
+def test_a_flow_given_labels_is_for_each_sample_the_flow_of_its_label() -> None:
+    flow, z, label = labelled(), draw(6, 16), torch.tensor([2, 0, 1, 1, 0, 2])
+    x, ladj = flow.given(label).call_and_ladj(z)
+    for k in range(6):
+        one, one_ladj = flow.given(int(label[k])).call_and_ladj(z[k])
+        torch.testing.assert_close(x[k], one)
+        torch.testing.assert_close(ladj[k], one_ladj)
+    assert not torch.isclose(flow.given(0)(z), flow.given(1)(z)).all(-1).any()
+    torch.testing.assert_close(flow.given(label).inv(x), z, rtol=1e-7, atol=1e-7)
+    # A batch of two dimensions, and labels that broadcast against it.
+    torch.testing.assert_close(flow.given(label[:3])(z.view(2, 3, 16))[1, 2], flow.given(1)(z[5]))
+
+
+@pytest.mark.parametrize("label", [0, 2])
+def test_the_jacobian_report_of_a_flow_given_a_label_is_sound(label: int) -> None:
+    report = inspect_jacobian(labelled().given(label), draw(3, 16))
+    assert report.ok
+    assert report.inverse_error is not None
+
+
+def test_a_flow_given_labels_shares_the_parameters() -> None:
+    flow = labelled()
+    given = flow.given(torch.tensor([0, 1]))
+    assert {id(one) for one in given.parameters()} == {id(one) for one in flow.parameters()}
+    given(draw(2, 16)).sum().backward()
+    assert all(parameter.grad is not None for parameter in flow.parameters())
+
+
+def test_the_conditioner_with_labels_adds_channels_and_has_a_bias_for_each() -> None:
+    mask, shape, label = checkerboard_mask(2, 3, 4), (2, 3, 4), torch.tensor([3, 0, 1])
+    network = ConvConditioner(mask, shape, hidden=6, blocks=1, classes=5).double()
+    with torch.no_grad():
+        for parameter in network.parameters():
+            parameter.normal_(std=0.4)
+    x = draw(3, *shape)
+    planes = torch.zeros(3, 5, 3, 4, dtype=torch.float64)
+    for k in range(3):
+        planes[k, label[k]] = 1
+    h = conv2d(torch.cat([x * mask.view(shape), planes], 1), network.first.weight, network.first.bias, padding=1)
+    h = h + conv2d(silu(h), network.blocks[0].weight, network.blocks[0].bias, padding=1)
+    s, t = conv2d(silu(h), network.last.weight).chunk(2, dim=1)
+    expected = torch.cat([s[:, ~mask.view(shape)], t[:, ~mask.view(shape)]], 1)
+    expected = expected + torch.stack([network.bias[k] for k in label])
+    torch.testing.assert_close(network(x.flatten(1)[:, mask], label), expected)
+
+
+def test_invalid_labels_are_rejected() -> None:
+    flow, z = labelled(), draw(2, 16)
+    with pytest.raises(ValueError, match=r"label must be given, .* try flow.given\(label\)"):
+        flow(z)
+    with pytest.raises(ValueError, match="the flow must have classes to be given a label, but has none; try"):
+        ImageRealNVP((1, 4, 4)).given(0)
+    for label in (3, -1, torch.tensor([0, 3])):
+        with pytest.raises(ValueError, match="label must be from 0 to 2, but is"):
+            flow.given(label)
+    with pytest.raises(ValueError, match=r"label must be whole numbers, but is torch.float32; try label.long\(\)"):
+        flow.given(torch.tensor([0.0, 1.0]))
+    for classes in (-1, 2.0, True):
+        with pytest.raises(ValueError, match="classes must be a whole number, at least 0"):
+            ImageRealNVP((1, 4, 4), classes=classes)
+
+
 # Its parts.
 
 

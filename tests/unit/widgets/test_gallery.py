@@ -29,7 +29,7 @@ def test_every_explorer_has_a_cell_and_an_entry_in_the_registry():
 
 def test_the_plain_cells_show_what_the_registry_checks():
     plain = {name for name in GALLERY if GALLERY[name] == PLAIN.format(name)}
-    assert len(plain) == 10
+    assert len(plain) == 11
     for name in plain - {"RoutesExplorer"}:  # which is checked at a lower resolution
         assert EXPLORERS[name].make is getattr(nfteach.widgets, name)
 
