@@ -32,7 +32,7 @@ def _bits_by_a_typical_pixel(log_prob: Tensor, dim: int, levels: int) -> Tensor:
 
 
 def bits(log_prob, dim, levels):
-    nats = dim * math.log(levels) - log_prob  # minus the log-probability of the pixels themselves
+    nats = dim * math.log(levels) - log_prob  # minus the log-probability of the pixels
     return nats / (dim * math.log(2))
 
 
@@ -105,8 +105,9 @@ def _squeezed(x: Tensor, places: tuple[tuple[int, int], ...] = _ROWS_FIRST) -> T
 
 
 def squeeze_images(x):
-    upper, lower = x[:, :, 0::2], x[:, :, 1::2]  # rows 0, 2, 4, ... and rows 1, 3, 5, ...
-    return torch.cat([upper[..., 0::2], upper[..., 1::2], lower[..., 0::2], lower[..., 1::2]], dim=1)
+    upper, lower = x[:, :, 0::2], x[:, :, 1::2]  # even rows and odd rows
+    places = [upper[..., 0::2], upper[..., 1::2], lower[..., 0::2], lower[..., 1::2]]
+    return torch.cat(places, dim=1)
 
 
 squeeze = Exercise(
@@ -196,7 +197,7 @@ def _by_the_whole_jacobian(x: Tensor, first: Callable, second: Callable) -> Tens
 def two_scale_log_prob(x, first, second):
     h, first_ladj = first(x)
     half = x.shape[-1] // 2
-    z1 = h[:, :half]  # leaves
+    z1 = h[:, :half]  # factored out
     z2, second_ladj = second(h[:, half:])  # goes on
     z = torch.cat([z1, z2], dim=-1)
     return Normal(0.0, 1.0).log_prob(z).sum(-1) + first_ladj + second_ladj
