@@ -1,4 +1,4 @@
-"""Lesson 06, RealNVP coupling: forward, inverse, the log-determinant, the blocks of its Jacobian."""
+"""Lesson 06, RealNVP coupling: forward, inverse, log-determinant, the blocks of the Jacobian, a layer of these."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from collections.abc import Callable
 from functools import partial
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from nfteach.exercises.autograd import jacobian, log_abs_det_jacobian
 from nfteach.exercises.drawing import draw
 from nfteach.exercises.exercise import Exercise
 from nfteach.exercises.texts import text
 
-__all__ = ["blocks", "forward", "inverse", "log_det"]
+__all__ = ["blocks", "forward", "inverse", "log_det", "own_layer"]
 
 Network = Callable[[Tensor], Tensor]
 
@@ -56,7 +56,7 @@ def _coupling(generator: torch.Generator, index: int) -> tuple[Tensor, Tensor, N
 
 
 def _entry_by_entry(x: Tensor, mask: Tensor, s: Network, t: Network) -> Tensor:
-    """Compute one output after the other, T_i(x_A, x_i) of equation 5."""
+    """Compute one output after the other, T_i(x_A, x_i) of equation 3."""
     passing = torch.stack([x[..., i] for i in range(len(mask)) if mask[i]], -1)
     terms = zip(s(passing).unbind(-1), t(passing).unbind(-1), strict=True)
     outputs = []
@@ -186,4 +186,64 @@ blocks = Exercise(
     cases=_blocks_case,
     truth=_blocks_by_autograd,
     answer=place_blocks,
+)
+
+
+# ---- 6.5 ---------------------------------------------------------------------------------------------------------
+
+
+class _Module(nn.Module):
+    """A function as a module, as the lesson's networks are."""
+
+    def __init__(self, network: Network) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, part: Tensor) -> Tensor:
+        return self.network(part)
+
+
+def _both_directions(generator: torch.Generator, index: int) -> tuple[Tensor, Tensor, Tensor, nn.Module, nn.Module]:
+    """Draw z and x of the same shape, which do not belong to each other, and a layer."""
+    z, mask, s, t = _coupling(generator, index)
+    return z, 1.5 * draw(generator, *z.shape), mask, _Module(s), _Module(t)
+
+
+def _use(Layer: type, z: Tensor, x: Tensor, mask: Tensor, s: nn.Module, t: nn.Module) -> tuple[Tensor, ...]:
+    layer = Layer(mask, s, t)
+    return *layer(z), *layer.inverse(x)
+
+
+def _both_by_autograd(z: Tensor, x: Tensor, mask: Tensor, s: nn.Module, t: nn.Module) -> tuple[Tensor, ...]:
+    before = _inverse_by_two_points(x, mask, s, t)
+    return (
+        _entry_by_entry(z, mask, s, t),
+        _log_det_by_autograd(z, mask, s),
+        before,
+        -_log_det_by_autograd(before, mask, s),
+    )
+
+
+class MyCoupling(torch.nn.Module):
+    def __init__(self, mask, s, t):
+        super().__init__()
+        self.mask, self.s, self.t = mask, s, t
+
+    def forward(self, z):
+        x = coupling_forward(z, self.mask, self.s, self.t)
+        return x, coupling_log_det(z, self.mask, self.s)
+
+    def inverse(self, x):
+        z = coupling_inverse(x, self.mask, self.s, self.t)
+        return z, -coupling_log_det(z, self.mask, self.s)
+
+
+own_layer = Exercise(
+    **text("6.5"),
+    arguments=("z", "x", "mask", "s", "t"),
+    returns=("forward's x", "forward's log-det", "inverse's z", "inverse's log-det"),
+    cases=_both_directions,
+    truth=_both_by_autograd,
+    answer=MyCoupling,
+    use=_use,
 )

@@ -21,7 +21,7 @@ DRAWN = 1e-4  # pixels, in float32 as they are sent
 
 
 def written_out(explorer: CouplingExplorer, x: Tensor) -> Tensor:
-    """Return equation 3 for x (D,), sharing with the explorer only its layer's network, scale and mask."""
+    """Return equation 1 of lesson 06 for x (D,), sharing with the explorer only its layer's network, scale and mask."""
     layer, state = explorer.layer, explorer.state
     kept = [i for i in range(len(x)) if layer.mask[i]]
     changed = [i for i in range(len(x)) if not layer.mask[i]]

@@ -22,7 +22,7 @@ from nfteach.exercises import Exercise, lesson_00, lesson_09
 from nfteach.exercises.table import exercises_of, lessons
 from nfteach.exercises.verdict import State
 
-EXERCISES = {exercise.number: exercise for lesson in lessons() for exercise in exercises_of(lesson)}
+EXERCISES = {one.number: one for lesson in lessons() for one in exercises_of(lesson) if one.use is None}
 
 
 def function(exercise: Exercise, text: str) -> Callable:
