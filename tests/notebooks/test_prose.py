@@ -116,7 +116,7 @@ def test_code_fits_the_screen_and_no_truth_value_is_shown(source, text):
 @pytest.mark.parametrize("path", VOICE, ids=lambda path: str(path.relative_to(ROOT)))
 def test_nothing_is_written_over_which_readers_stumbled(path):
     lesson = re.match(r"\d\d", path.name)
-    if (int(lesson[0]) in AHEAD) if lesson else AHEAD:
+    if (int(lesson[0]) in AHEAD) if lesson else (AHEAD and path.parent.name == "docs"):
         pytest.skip("not yet rewritten")
     text = path.read_text(encoding="utf-8")
     assert prose.clumsy((prose.in_source if path in SOURCES else prose.in_markdown)(text)) == []
