@@ -54,5 +54,5 @@ def text(number: str, *more: Misconception) -> dict[str, Any]:
 def _sections(lesson: int) -> dict[str, tuple[str, str]]:
     """Return the title and the body of each section of a lesson's file, by number."""
     file = Path(__file__).parent / "texts" / f"{lesson:02}.md"
-    parts = re.split(r"^# (\d\.\d) (.*)\n", file.read_text(encoding="utf-8"), flags=re.MULTILINE)
+    parts = re.split(r"^# (\d+\.\d) (.*)\n", file.read_text(encoding="utf-8"), flags=re.MULTILINE)
     return {number: (title, body.strip()) for number, title, body in zip(*[iter(parts[1:])] * 3, strict=True)}

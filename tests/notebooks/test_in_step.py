@@ -17,5 +17,5 @@ def test_no_notebook_is_without_a_source():
     assert [line for line in check(lessons, NOTEBOOKS, whole=True) if "no source" in line] == []
 
 
-def test_the_ten_lessons_are_there():
-    assert [source.stem[:2] for source in SOURCES] == [f"{number:02}" for number in range(10)]
+def test_the_eleven_lessons_are_there():
+    assert [source.stem[:2] for source in SOURCES] == [f"{number:02}" for number in range(11)]

@@ -115,7 +115,7 @@ def test_every_exercise_of_the_lesson_is_judged_in_it(path, notebook):
     # the learner's set with nothing attempted; the solved one with every answer right
     solved = path.parent.name == "solutions"
     verdicts = [output.data["text/plain"] for output in outputs(notebook) if "text/plain" in output.get("data", {})]
-    verdicts = [text for text in verdicts if re.match(r"Exercise \d\.\d+:", text)]
+    verdicts = [text for text in verdicts if re.match(r"Exercise \d+\.\d+:", text)]
     numbers = [exercise.number for exercise in exercises_of(import_module(f"nfteach.exercises.lesson_{path.name[:2]}"))]
     assert verdicts == [f"Exercise {number}: {'right' if solved else 'not attempted yet'}." for number in numbers]
 

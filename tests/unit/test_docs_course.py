@@ -62,7 +62,7 @@ def test_what_the_teacher_is_told_to_project_is_in_the_lesson(name):
 def test_exercises_that_the_teachers_page_names_are_there():
     known = {exercise.number for lesson in lessons() for exercise in exercises_of(lesson)}
     named = set(
-        re.findall(r"(?<![\w.])(\d\.\d)(?![\w.]*\d)", " ".join(re.findall(r"[Ee]xercises? [\d., toand]+", TEACHING)))
+        re.findall(r"(?<![\w.])(\d+\.\d)(?![\w.]*\d)", " ".join(re.findall(r"[Ee]xercises? [\d., toand]+", TEACHING)))
     )
     assert named - known - {"9.9"} == set()
     assert {number[0] for number in named} >= set("012345678") - {"5"}

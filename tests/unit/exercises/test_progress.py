@@ -138,6 +138,6 @@ def test_a_lesson_is_linked_to_its_notebook(lesson) -> None:
 @pytest.mark.parametrize("lesson", lessons(), ids=lambda lesson: lesson.__name__[-2:])
 def test_exercises_are_optional_where_the_lesson_calls_them_so(lesson) -> None:
     text = next(NOTEBOOKS.glob(f"source/{lesson.__name__[-2:]}_*.md")).read_text(encoding="utf-8")
-    headings = dict(re.findall(r"^### Exercise (\d\.\d): (.*)$", text, re.MULTILINE))
+    headings = dict(re.findall(r"^### Exercise (\d+\.\d): (.*)$", text, re.MULTILINE))
     for exercise in exercises_of(lesson):
         assert exercise.optional == headings[exercise.number].endswith(("(optional)", "(if you like)"))

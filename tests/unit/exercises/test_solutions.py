@@ -68,7 +68,8 @@ def test_a_solution_is_right_when_it_is_pasted(lesson) -> None:
     text, there = text_of(lesson), {}
     for tree in trees(text):
         for node in tree.body:
-            if isinstance(node, ast.Import | ast.ImportFrom) or getattr(node, "name", "") == "normal":
+            helper = isinstance(node, ast.FunctionDef) and hasattr(lesson, node.name)
+            if isinstance(node, ast.Import | ast.ImportFrom) or helper:
                 exec(ast.unparse(node), there)
     there |= {function: vars(lesson)[exercise].answer for exercise, function in checked(text).items()}
     for exercise, function in checked(text).items():
