@@ -1,4 +1,4 @@
-"""Lesson 07, stacking couplings: masks, the composed log-determinant, the filament, batch normalisation."""
+"""Lesson 07, stacking couplings: masks, the log-det of a stack's inverse, filaments, batch normalisation, a stack."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from nfteach.exercises.autograd import log_abs_det_jacobian
 from nfteach.exercises.drawing import draw
 from nfteach.exercises.exercise import Exercise, Misconception
 from nfteach.exercises.texts import text
-from nfteach.flows import AffineCoupling, Flow, Planar, alternating_mask
+from nfteach.flows import AffineCoupling, Flow, Planar, Stack, alternating_mask
 
-__all__ = ["batch_norm", "composed", "filament", "masks"]
+__all__ = ["batch_norm", "composed", "filament", "masks", "own_stack"]
 
 
 # ---- 7.1 ---------------------------------------------------------------------------------------------------------
@@ -98,7 +98,7 @@ masks = Exercise(
 
 
 def _layers(generator: torch.Generator, index: int) -> tuple[list[Flow], Tensor]:
-    """Draw couplings with opposite masks and a planar layer among them, away from initial values, and z (B, D).
+    """Draw couplings with opposite masks and a planar layer among them, away from initial values, and x (B, D).
 
     The planar layer is there since a coupling's log-det is the same at its input and at its output.
     """
@@ -113,30 +113,30 @@ def _layers(generator: torch.Generator, index: int) -> tuple[list[Flow], Tensor]
     return layers, draw(generator, 4, D)
 
 
-def _composed_by_autograd(layers: Sequence[Flow], z: Tensor) -> Tensor:
-    def whole(x: Tensor) -> Tensor:
+def _inverse_by_autograd(layers: Sequence[Flow], x: Tensor) -> Tensor:
+    def whole(z: Tensor) -> Tensor:
         for layer in layers:
-            x = layer(x)
-        return x
+            z = layer(z)
+        return z
 
-    return log_abs_det_jacobian(whole, z)
+    return -log_abs_det_jacobian(whole, Stack(*layers).inv(x))
 
 
-def stack_log_det(layers, z):
+def inverse_log_det(layers, x):
     total = 0.0
-    for layer in layers:
-        z, ladj = layer.call_and_ladj(z)
+    for layer in reversed(layers):
+        x, ladj = layer.inverse_and_ladj(x)
         total = total + ladj
     return total
 
 
 composed = Exercise(
     **text("7.2"),
-    returns=("log|det J|",),
+    returns=("log|det dz/dx|",),
     cases=_layers,
     tries=4,
-    truth=_composed_by_autograd,
-    answer=stack_log_det,
+    truth=_inverse_by_autograd,
+    answer=inverse_log_det,
 )
 
 
@@ -216,4 +216,94 @@ batch_norm = Exercise(
     cases=_normalised,
     truth=_batch_norm_by_autograd,
     answer=batch_norm_log_det,
+)
+
+
+# ---- 7.5 ---------------------------------------------------------------------------------------------------------
+
+
+class _Sinh(nn.Module):
+    """A bent map of each dimension, whose log-det differs between its input and its output."""
+
+    def __init__(self, shift: Tensor) -> None:
+        super().__init__()
+        self.register_buffer("shift", shift)
+
+    def forward(self, z: Tensor) -> tuple[Tensor, Tensor]:
+        return torch.sinh(z + self.shift), torch.log(torch.cosh(z + self.shift)).sum(-1)
+
+    def inverse(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        z = torch.asinh(x) - self.shift
+        return z, -torch.log(torch.cosh(z + self.shift)).sum(-1)
+
+
+class _Turn(nn.Module):
+    """A linear map, which does not commute with the other layers."""
+
+    def __init__(self, A: Tensor) -> None:
+        super().__init__()
+        self.register_buffer("A", A)
+
+    def forward(self, z: Tensor) -> tuple[Tensor, Tensor]:
+        return z @ self.A, torch.linalg.slogdet(self.A).logabsdet.expand(z.shape[:-1])
+
+    def inverse(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        return torch.linalg.solve(self.A.T, x[..., None])[..., 0], -self(x)[1]
+
+
+def _own_layers(generator: torch.Generator, index: int) -> tuple[Tensor, Tensor, list[nn.Module]]:
+    """Draw z and x (B, D), which do not belong to each other, and three or four layers of two kinds."""
+    D = 3 + index % 3
+    layers: list[nn.Module] = []
+    for k in range(3 + index % 2):
+        linear = torch.eye(D, dtype=torch.float64) + 0.4 * draw(generator, D, D)
+        layers.append(_Sinh(0.5 * draw(generator, D)) if k % 2 else _Turn(linear))
+    return 0.5 * draw(generator, 4, D), draw(generator, 4, D), layers
+
+
+def _use(Own: type, z: Tensor, x: Tensor, layers: list[nn.Module]) -> tuple[Tensor, ...]:
+    stack = Own(layers)
+    return *stack(z), *stack.inverse(x)
+
+
+def _both_by_autograd(z: Tensor, x: Tensor, layers: list[nn.Module]) -> tuple[Tensor, ...]:
+    def whole(z: Tensor) -> Tensor:
+        for layer in layers:
+            z = layer(z)[0]
+        return z
+
+    before = x
+    for layer in layers[::-1]:
+        before = layer.inverse(before)[0]
+    return whole(z), log_abs_det_jacobian(whole, z), before, -log_abs_det_jacobian(whole, before)
+
+
+class MyRealNVP(torch.nn.Module):
+    def __init__(self, layers):
+        super().__init__()
+        self.layers = torch.nn.ModuleList(layers)
+
+    def forward(self, z):
+        total = 0.0
+        for layer in self.layers:
+            z, ladj = layer(z)
+            total = total + ladj
+        return z, total
+
+    def inverse(self, x):
+        total = 0.0
+        for layer in reversed(self.layers):
+            x, ladj = layer.inverse(x)
+            total = total + ladj
+        return x, total
+
+
+own_stack = Exercise(
+    **text("7.5"),
+    arguments=("z", "x", "layers"),
+    returns=("forward's x", "forward's log-det", "inverse's z", "inverse's log-det"),
+    cases=_own_layers,
+    truth=_both_by_autograd,
+    answer=MyRealNVP,
+    use=_use,
 )

@@ -48,6 +48,14 @@ def reversed_in_place(z, layers):
     return popped(z, layers)
 
 
+def popped_inverses(layers, x, at=-1):
+    total = 0
+    while layers:
+        x, ladj = layers.pop(at).inverse_and_ladj(x)
+        total = total + ladj
+    return total
+
+
 def solved(z, conditionals, ordering, prepare=None):
     if prepare:
         prepare(ordering)
@@ -94,7 +102,7 @@ def energy_of_shape_1(flow, z, log_base, log_target):
     ("exercise", "answer"),
     [
         (lesson_01.composition, popped),
-        (lesson_07.composed, lambda layers, z: popped(z, layers)),
+        (lesson_07.composed, popped_inverses),
         (lesson_03.inverse, solved),
         (lesson_02.sampling, drawn_in_single_precision),
         (lesson_02.conditional, seen_in_single_precision),
@@ -118,7 +126,7 @@ def test_right_answers_in_another_form_are_right(exercise, answer) -> None:
     ("exercise", "answer", "name"),
     [
         (lesson_01.composition, reversed_in_place, "in reverse order"),
-        (lesson_07.composed, lambda layers, z: reversed_in_place(z, layers), "in reverse order"),
+        (lesson_07.composed, lambda layers, x: popped_inverses(layers, x, at=0), "in forward order"),
         (lesson_03.inverse, lambda z, c, o: solved(z, c, o, list.sort), "order of the data"),
         (lesson_03.inverse, lambda z, c, o: solved(z, c, o, list.reverse), "parameters not updated"),
     ],
@@ -169,14 +177,14 @@ def test_a_clash_of_dtypes_gets_advice() -> None:
 
 
 def test_errors_inside_a_layer_point_at_the_learners_line() -> None:
-    def swapped(layers, z):
+    def swapped(layers, x):
         total = 0
-        for layer in layers:
-            ladj, z = layer.call_and_ladj(z)
+        for layer in reversed(layers):
+            ladj, x = layer.inverse_and_ladj(x)
             total = total + ladj
         return total
 
-    assert "in the line `ladj, z = layer.call_and_ladj(z)`" in lesson_07.composed.judged(swapped, 1).message
+    assert "in the line `ladj, x = layer.inverse_and_ladj(x)`" in lesson_07.composed.judged(swapped, 1).message
 
 
 @contextlib.contextmanager
