@@ -8,7 +8,7 @@ from .multiscale import ConvConditioner, FactorOut, ImageRealNVP
 from .nade import NADE, NADEStep
 from .orderings import pixel_ordering
 from .pixels import Logit, bits_per_dim, dequantise, quantise
-from .planar import Planar
+from .planar import Planar, PlanarStacks
 from .realnvp import AffineCoupling, BatchNorm, RealNVP, alternating_mask, half_mask
 from .rnade import RNADE, RNADEStep, TriangularMap
 from .spline import SplineCoupling, rational_quadratic, rational_quadratic_inverse, spline_knots
@@ -29,6 +29,7 @@ __all__ = [
     "NADEStep",
     "Permutation",
     "Planar",
+    "PlanarStacks",
     "RNADEStep",
     "RealNVP",
     "SplineCoupling",

@@ -9,10 +9,18 @@ from torch import Tensor, nn
 from torch.nn.functional import leaky_relu, softplus
 
 from .checks import check_sizes
-from .flow import Flow
+from .flow import Flow, Stack
 from .roots import increasing_root
 
-__all__ = ["ACTIVATIONS", "Planar", "leaky_relu_and_slope", "one_plus_m", "tanh_and_slope", "u_hat"]
+__all__ = [
+    "ACTIVATIONS",
+    "Planar",
+    "PlanarStacks",
+    "leaky_relu_and_slope",
+    "one_plus_m",
+    "tanh_and_slope",
+    "u_hat",
+]
 
 
 def tanh_and_slope(a: Tensor) -> tuple[Tensor, Tensor]:
@@ -165,6 +173,52 @@ class Planar(Flow):
         # Leaky ReLU consists of two lines, of slopes 0.01 and 1; the root lies between the roots of these lines.
         steep, flat = ((wy - slope * wu * self.b) / (1 + slope * wu) for slope in (1.0, 0.01))
         return torch.minimum(steep, flat), torch.maximum(steep, flat)
+
+
+class PlanarStacks(nn.Module):
+    """Several stacks of planar layers with h = tanh, evaluated side by side, which is faster than one after the other.
+
+    ``stacks[k]`` is a copy of the k-th one as a :class:`~nfteach.Stack` of :class:`Planar` layers, with an inverse.
+
+    Args:
+        count: the number of stacks.
+        layers: K, the number of layers of each stack.
+        dim: D, the number of dimensions.
+
+    Example:
+        >>> stacks = PlanarStacks(4, layers=8, dim=2)
+        >>> x, ladj = stacks(torch.zeros(4, 100, 2))
+        >>> x.shape, ladj.shape, len(stacks[3])
+        (torch.Size([4, 100, 2]), torch.Size([4, 100]), 8)
+    """
+
+    def __init__(self, count: int, layers: int, dim: int) -> None:
+        check_sizes(count=count, layers=layers, dim=dim)
+        super().__init__()
+        bound = 1 / math.sqrt(dim)
+        self.w = nn.Parameter(torch.empty(layers, count, dim, 1).uniform_(-bound, bound))
+        self.u = nn.Parameter(torch.empty(layers, count, 1, dim).uniform_(-bound, bound))
+        self.b = nn.Parameter(torch.zeros(layers, count, 1, 1))
+
+    def forward(self, z: Tensor) -> tuple[Tensor, Tensor]:
+        """Return x (count, B, D) and log|det J| (count, B) at z (count, B, D), one batch for each stack."""
+        wu = self.u @ self.w
+        raised = one_plus_m(wu)
+        u_hat = self.u + (raised - 1 - wu) * self.w.mT / (self.w**2).sum(2, keepdim=True)
+        h = []
+        for w, u, b in zip(self.w, u_hat, self.b, strict=True):
+            h.append(torch.tanh(z @ w + b))
+            z = z + h[-1] * u
+        return z, _log_det(1 - torch.stack(h) ** 2, raised).sum(0)[..., 0]
+
+    def __getitem__(self, k: int) -> Stack:
+        layers = [Planar(self.w.shape[2]).to(self.w) for _ in self.w]
+        with torch.no_grad():
+            for layer, w, u, b in zip(layers, self.w[:, k], self.u[:, k], self.b[:, k], strict=True):
+                layer.w.copy_(w.flatten())
+                layer.u.copy_(u.flatten())
+                layer.b.copy_(b.squeeze())
+        return Stack(*layers)
 
 
 def _log_det(slope: Tensor, one_plus_wu: Tensor) -> Tensor:

@@ -17,7 +17,7 @@ from nfteach.widgets.aim import Aim
 from nfteach.widgets.contours import contours
 from nfteach.widgets.controls import choice
 from nfteach.widgets.explorer import Explorer
-from nfteach.widgets.parts import Area, Chart, Curves, Density, Dots, Mark, Number, Plane
+from nfteach.widgets.parts import Area, Arrows, Chart, Curves, Density, Dots, Mark, Number, Plane
 from nfteach.widgets.planes import Extent, cells, checked_extent, square_around
 from nfteach.widgets.snapshots import Look, Model
 
@@ -376,6 +376,9 @@ class PosteriorReplay(Replay):
             "−log Z": Curves(ends, width=1.4, dash=True, color="ink", fade=False),
             "F": Curves(curve, width=1.8, color="x", fade=False),
         }
+        if len(over := steps[energies > high]):  # arrows where F is higher than the chart
+            tips = _line(over, np.full(len(over), high), low, high)
+            marks["higher"] = Arrows(tips - torch.tensor([0.0, 0.3 * (high - low)]), tips, width=1.5, color="x")
         if self._beta is None:  # then a step's loss is a free energy, too, of few samples
             at = np.unique(np.linspace(1, self.last, min(self.last, 600)).round().astype(int))
             each = _line(at, self.losses[at - 1], low, high)

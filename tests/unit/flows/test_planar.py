@@ -10,7 +10,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nfteach.flows import FlowDistribution, Planar, Stack
+from nfteach.flows import FlowDistribution, Planar, PlanarStacks, Stack
 from nfteach.flows.planar import ACTIVATIONS, one_plus_m, u_hat
 
 activations = pytest.mark.parametrize("activation", ACTIVATIONS)
@@ -180,3 +180,16 @@ def test_options_are_checked_and_shown() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         Planar(2)(torch.zeros(2))
+
+
+def test_stacks_side_by_side_are_the_stacks_one_by_one() -> None:
+    stacks = PlanarStacks(3, layers=4, dim=5).double()
+    with torch.no_grad():
+        for parameter in stacks.parameters():
+            parameter.copy_(2 * torch.randn_like(parameter))
+    z = torch.randn(3, 7, 5, dtype=torch.float64)
+    x, ladj = stacks(z)
+    for k in range(3):
+        expected, expected_ladj = stacks[k].call_and_ladj(z[k])
+        torch.testing.assert_close(x[k], expected)
+        torch.testing.assert_close(ladj[k], expected_ladj)
