@@ -1,4 +1,4 @@
-"""Lesson 03, triangular maps: a conditional's map, the log-determinant, the inverse, and the affine special case."""
+"""Lesson 03, triangular maps: a conditional's map, the inverse, the log-determinant, one Gaussian, and all together."""
 
 from __future__ import annotations
 
@@ -16,9 +16,11 @@ from nfteach.exercises.autograd import log_abs_det_jacobian
 from nfteach.exercises.comparing import same
 from nfteach.exercises.drawing import draw
 from nfteach.exercises.exercise import Exercise, Misconception
+from nfteach.exercises.lesson_02 import all_activations
 from nfteach.exercises.texts import text
+from nfteach.flows import Mixture
 
-__all__ = ["affine", "inverse", "log_det", "to_normal"]
+__all__ = ["affine", "inverse", "log_det", "own_map", "to_normal"]
 
 
 # ---- 3.1 ---------------------------------------------------------------------------------------------------------
@@ -80,68 +82,6 @@ def _ordering(generator: torch.Generator, D: int) -> list[int]:
             return ordering.tolist()
 
 
-def _triangular_matrices(generator: torch.Generator, index: int) -> tuple[Tensor]:
-    """Draw J (B, D, D), triangular in a random ordering, with negative entries on the diagonals of two points."""
-    B, D = 4, 3 + index
-    lower = torch.tril(2 * draw(generator, B, D, D), -1)
-    diagonal = torch.exp(0.7 * draw(generator, B, D))
-    diagonal[0, 0] = -diagonal[0, 0]
-    diagonal[1, :2] = -diagonal[1, :2]
-    place = torch.tensor(_ordering(generator, D)).argsort()
-    return ((lower + torch.diag_embed(diagonal))[:, place][:, :, place],)
-
-
-def _ladj_by_elimination(J: Tensor) -> Tensor:
-    return torch.linalg.slogdet(J).logabsdet
-
-
-def _without_absolute_value(came: object, J: Tensor) -> bool:
-    """Find NaN at points with a negative entry, at least where det J is negative, and right numbers elsewhere."""
-    if not isinstance(came, Tensor) or came.shape != J.shape[:1]:
-        return False
-    right, nan = _ladj_by_elimination(J), came.isnan()
-    allowed, due = (torch.diagonal(J, dim1=-2, dim2=-1) < 0).any(-1), torch.linalg.det(J) < 0
-    return bool((nan <= allowed).all() and (due <= nan).all()) and same(came[~nan], right[~nan])
-
-
-def triangular_ladj(J):
-    diagonal = torch.diagonal(J, dim1=-2, dim2=-1)
-    return diagonal.abs().log().sum(-1)
-
-
-def _eliminates(answer: Callable[[Tensor], Tensor]) -> str:
-    """Remark on an answer that knows the determinant of a full matrix as well."""
-    full = torch.tensor([[[2.0, 1.0], [3.0, -1.0]]], dtype=torch.float64)
-    if not same(answer(full), torch.linalg.slogdet(full).logabsdet):
-        return ""
-    return (
-        "But you eliminate the whole of J, O(D^3): that is what a triangular map is there to spare you. Which D "
-        "entries are enough?"
-    )
-
-
-log_det = Exercise(
-    **text(
-        "3.2",
-        Misconception(
-            name="no absolute value",
-            message="You took the logarithm of a negative number. |det J| does not depend on signs: where can you drop "
-            "them?",
-            edits=("diagonal.abs() -> diagonal",),
-            fits=_without_absolute_value,
-        ),
-    ),
-    returns=("log|det J|",),
-    cases=_triangular_matrices,
-    truth=_ladj_by_elimination,
-    answer=triangular_ladj,
-    remark=_eliminates,
-)
-
-
-# ---- 3.3 ---------------------------------------------------------------------------------------------------------
-
-
 class _Gaussians(NamedTuple):
     """Conditionals (B, D) whose equations are solved by a formula: many answers are to be judged in a second."""
 
@@ -198,11 +138,83 @@ def sequential_inverse(z, conditionals, ordering):
 
 
 inverse = Exercise(
-    **text("3.3"),
+    **text("3.2"),
     returns=("x",),
     cases=_autoregressive_case,
     truth=_inverse_by_numbers,
     answer=sequential_inverse,
+)
+
+
+# ---- 3.3 ---------------------------------------------------------------------------------------------------------
+
+
+def _triangular_matrices(generator: torch.Generator, index: int) -> tuple[Tensor]:
+    """Draw J (B, D, D), triangular in a random ordering, with negative entries on the diagonals of two points.
+
+    In the last two cases the other entries are so large that elimination loses all digits of the determinant.
+    """
+    B, D = 4, 3 + index
+    lower = torch.tril(2 * draw(generator, B, D, D), -1) * (1e12 if index > 3 else 1.0)
+    diagonal = torch.exp(0.7 * draw(generator, B, D))
+    diagonal[0, 0] = -diagonal[0, 0]
+    diagonal[1, :2] = -diagonal[1, :2]
+    place = torch.tensor(_ordering(generator, D)).argsort()
+    return ((lower + torch.diag_embed(diagonal))[:, place][:, :, place],)
+
+
+def _ladj_number_by_number(J: Tensor) -> Tensor:
+    points = [[matrix[i][i] for i in range(len(matrix))] for matrix in J.tolist()]
+    return torch.tensor([sum(math.log(abs(entry)) for entry in entries) for entries in points], dtype=J.dtype)
+
+
+def _eliminated(came: object, J: Tensor) -> bool:
+    """Return whether an answer is that of elimination, up to its rounding."""
+    if not isinstance(came, Tensor) or came.shape != J.shape[:1]:
+        return False
+    return bool(J.abs().max() > 1e9) or same(came, torch.linalg.slogdet(J).logabsdet)
+
+
+def _without_absolute_value(came: object, J: Tensor) -> bool:
+    """Find NaN at points with a negative entry, at least where det J is negative, and right numbers elsewhere."""
+    if not isinstance(came, Tensor) or came.shape != J.shape[:1]:
+        return False
+    right, nan = _ladj_number_by_number(J), came.isnan()
+    diagonal = torch.diagonal(J, dim1=-2, dim2=-1)
+    allowed, due = (diagonal < 0).any(-1), diagonal.sign().prod(-1) < 0
+    return bool((nan <= allowed).all() and (due <= nan).all()) and same(came[~nan], right[~nan])
+
+
+def triangular_ladj(J):
+    diagonal = torch.diagonal(J, dim1=-2, dim2=-1)
+    return diagonal.abs().log().sum(-1)
+
+
+log_det = Exercise(
+    **text(
+        "3.3",
+        Misconception(
+            name="no absolute value",
+            message="You took the logarithm of a negative number. Where can you take the absolute value?",
+            edits=("diagonal.abs() -> diagonal",),
+            fits=_without_absolute_value,
+        ),
+        Misconception(
+            name="elimination",
+            message="You eliminated the whole matrix, O(D^3). Where entries off the diagonal are large, that loses all "
+            "digits, although the determinant does not depend on them. Which D entries are enough?",
+            edits=(
+                "diagonal.abs().log().sum(-1) -> torch.linalg.slogdet(J).logabsdet",
+                "diagonal.abs().log().sum(-1) -> torch.linalg.det(J).abs().log()",
+            ),
+            fits=_eliminated,
+        ),
+    ),
+    extreme=2,
+    returns=("log|det J|",),
+    cases=_triangular_matrices,
+    truth=_ladj_number_by_number,
+    answer=triangular_ladj,
 )
 
 
@@ -262,13 +274,13 @@ affine = Exercise(
         "3.4",
         Misconception(
             name="log-scale used as scale",
-            message="You divided by log_sigma. It is the *logarithm* of the scale, and may well be negative.",
+            message="You divided by log_sigma. This is the *logarithm* of the scale, and it can be negative.",
             edits=("* torch.exp(-log_sigma) -> / log_sigma ;; -log_sigma.sum -> -log_sigma.abs().log().sum",),
             fits=_divided_by(lambda log_sigma: log_sigma),
         ),
         Misconception(
             name="divided by the variance",
-            message="You divided by sigma squared. To make the spread one, divide by the standard deviation.",
+            message="You divided by sigma squared. Divide by the standard deviation, so that it becomes one.",
             edits=("torch.exp(-log_sigma) -> torch.exp(-2 * log_sigma) ;; -log_sigma.sum -> -2 * log_sigma.sum",),
             fits=_divided_by(lambda log_sigma: (2 * log_sigma).exp()),
         ),
@@ -278,4 +290,92 @@ affine = Exercise(
     cases=_affine_case,
     truth=_affine_by_autograd,
     answer=affine_autoregressive,
+)
+
+
+# ---- 3.5 ---------------------------------------------------------------------------------------------------------
+
+
+def _own_map_case(generator: torch.Generator, index: int) -> tuple:
+    """Draw x and z (B, D), an ordering, W (H, D), c (H,), V (D, 3 K, H) and b (D, 3 K), D = 3, 4, ..., K = 2, 4, 2."""
+    D, H, K = 3 + index, 6, 2 + 2 * (index % 2)
+    W, c = 0.7 * draw(generator, H, D), 0.5 * draw(generator, H)
+    V, b = 0.3 * draw(generator, D, 3 * K, H), 0.5 * draw(generator, D, 3 * K)
+    V[:, 2 * K :] *= 0.3  # no x lies many standard deviations from every centre
+    b[:, 2 * K :] += 0.5
+    ordering = torch.tensor(_ordering(generator, D))
+    return 0.7 * draw(generator, 3, D), 0.7 * draw(generator, 3, D), ordering, W, c, V, b
+
+
+def _own_map_by_autograd(x, z, ordering, W, c, V, b):
+    """Compute z by the sum over all earlier dimensions, log|det J| from its autograd Jacobian, and x by bisection."""
+    K, rank = b.shape[1] // 3, ordering.argsort()
+    before = (rank[None] < rank[:, None]).to(x.dtype)  # (D, D): 1 where the second comes before the first
+
+    def cdf(points: Tensor, given: Tensor) -> Tensor:
+        h = ((given[..., None, :] * before) @ W.T + c).clamp_min(0)  # (..., D, H)
+        logits, mu, log_sigma = ((V @ h[..., None]).squeeze(-1) + b).split(K, -1)
+        areas = torch.erf((points[..., None] - mu) / log_sigma.exp() / math.sqrt(2)) / 2 + 0.5
+        return (logits.exp() * areas).sum(-1) / logits.exp().sum(-1)
+
+    def whole(points: Tensor) -> Tensor:
+        return math.sqrt(2) * torch.erfinv(2 * cdf(points, points) - 1)
+
+    found, area = torch.zeros_like(z), torch.erf(z / math.sqrt(2)) / 2 + 0.5
+    for i in ordering.tolist():
+        low, high = torch.full_like(z, -200.0), torch.full_like(z, 200.0)
+        for _ in range(70):
+            middle = (low + high) / 2
+            below = cdf(middle, found) < area
+            low, high = torch.where(below, middle, low), torch.where(below, high, middle)
+        found[:, i] = low[:, i]
+    return whole(x), log_abs_det_jacobian(whole, x), found
+
+
+@torch.no_grad()
+def _use(Map, x, z, ordering, W, c, V, b):
+    """Make a map with these parameters, and apply it and its inverse."""
+    made = Map(x.shape[1], len(c), b.shape[1] // 3).double()
+    made.ordering.copy_(ordering)
+    for name, value in {"W": W, "c": c, "V": V, "b": b}.items():
+        getattr(made, name).copy_(value)
+    return *made(x), made.inverse(z)
+
+
+class MyTriangularMap(torch.nn.Module):
+    def __init__(self, D, H, K):
+        super().__init__()
+        self.register_buffer("ordering", torch.arange(D))
+        self.W = torch.nn.Parameter(torch.randn(H, D) / H**0.5)
+        self.c = torch.nn.Parameter(torch.randn(H) / H**0.5)
+        self.V = torch.nn.Parameter(torch.randn(D, 3 * K, H) / 10)
+        self.b = torch.nn.Parameter(torch.randn(D, 3 * K) / 2)
+
+    def conditionals(self, x):
+        h = torch.relu(all_activations(x, self.ordering, self.W, self.c))
+        h = h[:, self.ordering.argsort()]
+        outputs = torch.einsum("bdh,dkh->bdk", h, self.V) + self.b
+        logits, mu, log_sigma = outputs.chunk(3, dim=-1)
+        return Mixture(torch.log_softmax(logits, -1), mu, torch.exp(log_sigma))
+
+    def forward(self, x):
+        q = self.conditionals(x)
+        parts = (part.flatten(0, 1) for part in (q.log_alpha, q.mu, q.sigma.log()))
+        z = conditional_to_normal(x.flatten(), *parts).view_as(x)
+        log_phi = torch.distributions.Normal(0.0, 1.0).log_prob(z)
+        return z, (q.log_density(x) - log_phi).sum(-1)
+
+    def inverse(self, z):
+        return sequential_inverse(z, self.conditionals, self.ordering.tolist())
+
+
+own_map = Exercise(
+    **text("3.5"),
+    arguments=("x", "z", "ordering", "W", "c", "V", "b"),
+    returns=("z", "log|det J|", "inverse(z)"),
+    cases=_own_map_case,
+    truth=_own_map_by_autograd,
+    answer=MyTriangularMap,
+    tries=3,
+    use=_use,
 )

@@ -384,10 +384,10 @@ def test_a_verdict_offers_help() -> None:
     assert "<details>" not in lesson_04.psi.check(lesson_04.psi.answer)._repr_html_()
 
 
-def test_elimination_of_a_triangular_matrix_is_remarked() -> None:
+def test_elimination_of_a_triangular_matrix_is_wrong_and_named() -> None:
     verdict = lesson_03.log_det.judged(lambda J: torch.linalg.slogdet(J).logabsdet, 1)
-    assert verdict.state is State.RIGHT
-    assert "O(D^3)" in verdict.message
+    assert verdict.state is State.NOT_YET
+    assert verdict.misconception == "elimination"
 
 
 class Radial(torch.nn.Module):
