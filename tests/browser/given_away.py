@@ -23,6 +23,7 @@ AROUND = """(reach) => {
     const OTHER = /\\.(check|or_solution)\\(|^(explorer = |stepper = )?[A-Z]\\w*(Explorer\\w*|Stepper|Replay)\\(/m;
     const panel = window.jupyterapp.shell.currentWidget;
     const cells = panel.content.widgets.map(({ model, node }) => ({ node, source: model.sharedModel.getSource() }));
+    const UNREAD = "mjx-assistive-mml, style, script, .jp-InputPrompt, .jp-OutputPrompt";  // the numbers of cells
     const asked = (source) => source.match(/^predict\\("(.*)"\\)/m)?.[1];
     const seen = (one) => one.checkVisibility({ visibilityProperty: true }) && one.getBoundingClientRect().height > 0;
     return cells.flatMap(({ node, source }, own) => {
@@ -37,7 +38,7 @@ AROUND = """(reach) => {
             const walker = document.createTreeWalker(cell.node, NodeFilter.SHOW_TEXT);
             for (let text = walker.nextNode(); text; text = walker.nextNode()) {
                 const { parentElement: parent } = text;
-                if (!parent.checkVisibility() || parent.closest("mjx-assistive-mml, style, script")) continue;
+                if (!parent.checkVisibility() || parent.closest(UNREAD)) continue;
                 const range = document.createRange();
                 range.selectNodeContents(text);
                 if ([...range.getClientRects()].some(near)) words.push(text.data);
