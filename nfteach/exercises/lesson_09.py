@@ -49,7 +49,7 @@ _HUNG = {
 }
 
 gallery: dict[str, tuple[nn.Module, Tensor]] = {letter: _exhibit(name) for letter, name in _HUNG.items()}
-"""The layers to diagnose, each with the points (B, D) to look at. The lesson hangs its own six here."""
+"""The layers to diagnose, each with the points (B, D) to look at. The lesson puts its own six here."""
 
 
 def _found(letter: str) -> frozenset[str]:
@@ -78,15 +78,15 @@ def diagnose(name):
 
 def _wrong_word(word: Any, name: str) -> str:
     if not isinstance(word, str):
-        return f"Return a word of the list, such as 'log-det-sign'; what came is {printed(word)}."
+        return f"Return a word from the list, such as 'log-det-sign', not {printed(word)}."
     if word not in ERRORS | {"fine"}:
-        return f"For layer {name} you return {word!r}, which is no word of the list."
+        return f"For layer {name} you return {word!r}, which is not in the list."
     found = _found(name) or {"fine"}
     if word in found:
         return ""
     if found == {"fine"}:
-        return f"In layer {name} nothing is wrong (any more): did you mend it? Run its cell again, as it came."
-    return f"Layer {name}: {word!r} is not what `inspect_jacobian` finds there."
+        return f"Layer {name} has no finding any more: did you repair it? Restore its cell and run it again."
+    return f"Layer {name}: `inspect_jacobian` does not find {word!r} there."
 
 
 def _mistaken_for(word: str, *true: str) -> Callable[[Any, str], bool]:
@@ -113,39 +113,39 @@ diagnosis = Exercise(
         "9.1",
         _confusion(
             "all fine",
-            "You call a layer fine. Not one of the six is: look at it with `inspect_jacobian`.",
+            "You call a layer fine, but none of the six is: look at it with `inspect_jacobian`.",
             "fine",
         ),
         _confusion(
             "sign taken for wrong",
-            "One that you call wrong is right but for its sign, at every point. There is a word of its own for that.",
+            "You call one log-det wrong that is right except for its sign at every point. The list has a word for it.",
             "log-det-wrong",
             "log-det-sign",
         ),
         _confusion(
             "summed taken for per dimension",
-            "You say per dimension where the opposite happens: too much is summed, not too little.",
+            "You say per dimension where the opposite happens: the layer sums too much.",
             "log-det-per-dimension",
             "log-det-summed-over-batch",
         ),
         _confusion(
             "fold taken for a wrong log-det",
-            "One layer's log|det J| is right at every point, and yet you blame it. What can a logarithm of an absolute "
-            "value not see?",
+            "One layer's log|det J| is right at every point, but you call it wrong. What does the logarithm of an "
+            "absolute value hide?",
             "log-det-wrong",
             "determinant-changes-sign",
         ),
         _confusion(
             "inverse taken for a wrong log-det",
-            "One layer's log-det is right at every point, and yet you blame it: only the order of its outputs is new, "
-            "and that stretches nothing. Go there and back instead.",
+            "One layer's log-det is right at every point, but you call it wrong: only the order of outputs changes, "
+            "which stretches nothing. Map a point there and back instead.",
             "log-det-wrong",
             "inverse-wrong",
         ),
         _confusion(
             "coupled samples taken for a summed log-det",
-            "One log-det that you call summed over the batch is summed over the dimensions only. It is the *map* that "
-            "looks at the batch.",
+            "One log-det that you call summed over the batch is summed over the dimensions only. The *map* itself "
+            "depends on the batch.",
             "log-det-summed-over-batch",
             "samples-coupled",
         ),
@@ -263,7 +263,7 @@ passes = Exercise(
         "9.2",
         _mispriced(
             "RNADE swapped",
-            "RNADE: you have density and sampling the wrong way round. Which of the two knows all of x beforehand?",
+            "RNADE: you have density and sampling the wrong way round. For which of the two is all of x given?",
             (0, lambda D, K, S: (D, 1)),
         ),
         _mispriced(
@@ -273,7 +273,7 @@ passes = Exercise(
         ),
         _mispriced(
             "RNADE waits with x known",
-            "RNADE: you let the density wait for each dimension. But x is given, all of it: what is there to wait for?",
+            "RNADE: you let the density wait for each dimension. But all of x is given: what is there to wait for?",
             (0, lambda D, K, S: (D, D)),
         ),
         _mispriced(
@@ -288,13 +288,13 @@ passes = Exercise(
         ),
         _mispriced(
             "K forgotten",
-            "You count one layer. There are K of them, and each waits for the one before.",
+            "You count one layer. There are K of them, one after another.",
             (2, lambda D, K, S: (1, 1)),
             (1, lambda D, K, S: (S, 1)),
         ),
         _mispriced(
             "couplings wait for every dimension",
-            "RealNVP: you invert a coupling dimension by dimension. All that its network looks at is there at once.",
+            "RealNVP: you invert a coupling dimension by dimension. All inputs of its network are available at once.",
             (2, lambda D, K, S: (K, K * D)),
         ),
     ),
@@ -403,7 +403,7 @@ def _unreached(layer: nn.Module, x: Tensor) -> list[str]:
 
 def make_layer(dim):
     class Chain(Flow):
-        """y_1 = x_1, y_i = x_i exp(tanh(a_i x_{i-1})) + b_i sin(x_{i-1}): each dimension listens to the one before."""
+        """y_1 = x_1, y_i = x_i exp(tanh(a_i x_{i-1})) + b_i sin(x_{i-1})."""
 
         def __init__(self, dim):
             super().__init__(dim)
@@ -412,8 +412,8 @@ def make_layer(dim):
 
         def call_and_ladj(self, x):
             before, s = x[..., :-1], torch.tanh(self.a * x[..., :-1])
-            y = torch.cat([x[..., :1], x[..., 1:] * torch.exp(s) + self.b * torch.sin(before)], dim=-1)
-            return y, s.sum(-1)
+            rest = x[..., 1:] * torch.exp(s) + self.b * torch.sin(before)
+            return torch.cat([x[..., :1], rest], dim=-1), s.sum(-1)
 
         def inverse_and_ladj(self, y):
             x = [y[..., 0]]
@@ -431,25 +431,25 @@ def _unfit(came: Any, dim: int) -> str:
     if isinstance(came, type):
         return "Return a layer, not its class: call it, as in `return MyLayer(dim)`."
     if not isinstance(came, nn.Module):
-        return f"Return a layer, a `Flow` or an `nn.Module`; what came is a {type(came).__name__}."
+        return f"Return a layer, a `Flow` or an `nn.Module`, not a {type(came).__name__}."
     written = getattr(type(came), "call_and_ladj", type(came).forward)
     if (written.__module__ or "").startswith(("nfteach.flows", "torch.")) or type(came).__name__ == "BentCoupling":
-        return f"What {type(came).__name__} computes is not your own. Write a class of your own; one layer, no stack."
+        return f"What {type(came).__name__} computes is not your own. Write your own class: one layer, not a stack."
     _, report, unreached, eliminates = _look(came, dim)
     for finding in report.findings:
         if finding.severity == "error":
             return f"In {dim} dimensions, with its parameters moved, `inspect_jacobian` finds: {finding}"
     if report.log_det is None:
-        return "The layer tells no log-det. A `Flow` returns it from `call_and_ladj`, an `nn.Module` with y."
+        return "The layer returns no log-det. A `Flow` returns it from `call_and_ladj`, an `nn.Module` with y."
     if report.inverse_error is None:
         return "The layer has no inverse: write `inverse_and_ladj(y)`, or `inverse(y)` for an `nn.Module`."
     if report.structure.name in ("identity", "diagonal", "permutation", "orthogonal"):
-        return f"J is {report.structure.name}: such a layer can be had for nothing, and cannot do much."
+        return f"J is {report.structure.name}: such a layer costs nothing, and cannot do much."
     if report.structure.name == "dense" and eliminates:
         return "J is dense, and its determinant is found by elimination, O(D^3)."
     if not list(came.parameters()):
         return "The layer has no parameters: there is nothing to train."
-    return f"No gradient of the loss reaches {', '.join(unreached)}: training would not move it." if unreached else ""
+    return f"No gradient of the loss reaches {', '.join(unreached)}: training would not change it." if unreached else ""
 
 
 def _with_finding(code: str) -> Callable[[Any, int], bool]:
@@ -513,25 +513,25 @@ your_layer = Exercise(
         "9.4",
         Misconception(
             name="sign of the log-det",
-            message="The log-det has the wrong sign. Of y with respect to x is asked, at x.",
+            message="The log-det has the wrong sign. Return that of y with respect to x, at x.",
             answer=_slip("sign"),
             fits=_with_finding("log-det-sign"),
         ),
         Misconception(
             name="summed over the batch",
-            message="The log-det is summed over the batch. Each sample has one of its own.",
+            message="The log-det is summed over the batch. Each sample has its own.",
             answer=_slip("batch"),
             fits=_with_finding("log-det-summed-over-batch"),
         ),
         Misconception(
             name="inverse wrong",
-            message="The inverse does not lead back. Does it undo the last thing first, with s and t taken at x?",
+            message="The inverse does not return to x. Does it undo the last step first, with s and t computed at x?",
             answer=_slip("one round"),
             fits=_with_finding("inverse-wrong"),
         ),
         Misconception(
             name="diagonal",
-            message="J is diagonal: no dimension ever hears of another. Let one of them speak to the next.",
+            message="J is diagonal: the dimensions do not interact. Let one of them affect the next.",
             answer=_slip("diagonal"),
             fits=_with_structure("identity", "diagonal"),
         ),
@@ -543,8 +543,8 @@ your_layer = Exercise(
         ),
         Misconception(
             name="parameters not reached",
-            message="A parameter gets no gradient: something cut the way to it, or nothing uses it. Training would "
-            "not move it.",
+            message="A parameter gets no gradient: something cuts the graph, or nothing uses it. Training would "
+            "not change it.",
             answer=_slip("cut"),
             fits=lambda came, dim: isinstance(came, nn.Module) and bool(_look(came, dim).unreached),
         ),
