@@ -191,7 +191,7 @@ CLUMSY = {
     r"\banother (?:factor|matter|number) (?:at|of|in)\b|\bby \*?another\b|\bis another one\b": "a different",
     r"(?<!here )\bis no (?!longer|more|less|better|worse|larger|smaller|one|difference)\w+": "is not a",
     r"\blets? (?:them|it|the \w+|all) (?:add|sum)\b": "makes them sum to",
-    r"\bof (?:its|their) own\b(?! (?:layer|map|input|row|column|space))": "its own ..., a separate, a different",
+    r"\bof (?:its|their) own\b(?! (?:class|coupling|layer|map|input|row|column|space|spline))": "its own ..., a separate, a different",
     r"\bby itself alone\b|\bat all events\b|\bas it were\b|\bso to speak\b|\bwithout end\b": "leave it out",
     r"\bas one should\b|\bby far and away\b|\ba word on words\b|\bto the letter\b|\bmuch less\b": "say it plainly",
     r"\bin a hundred\b": "%",

@@ -23,8 +23,6 @@ QUESTIONS = ROOT / "nfteach" / "widgets" / "prediction" / "questions"
 TEXTS = ROOT / "nfteach" / "exercises" / "texts"
 VOICE = [*QUESTIONS.glob("*.md"), *TEXTS.glob("*.md"), *(ROOT / f"docs/{one}.md" for one in ("teaching", "glossary"))]
 VOICE = [*SOURCES, *sorted(VOICE), ROOT / "README.md"]
-#: Lessons that are not yet rewritten in the shape and the voice that is asked of all.
-AHEAD: frozenset[int] = frozenset()
 EXERCISES = {int(lesson.__name__[-2:]): lesson for lesson in lessons()}
 
 
@@ -100,24 +98,17 @@ def test_a_lesson_begins_and_closes_like_the_others(source, text):
 
 
 def test_a_lesson_is_short_opens_with_a_picture_and_goes_on_with_pictures(source, text):
-    if number(source) in AHEAD:
-        pytest.skip("not yet rewritten")
     least = shape.LEAST if number(source) else 0
     assert shape.words(text, least) + shape.opening(text) + shape.pace(text) == []
 
 
 def test_code_fits_the_screen_and_no_truth_value_is_shown(source, text):
-    if number(source) in AHEAD:
-        pytest.skip("not yet rewritten")
     notebook = nbformat.read(NOTEBOOKS / f"{source.stem}.ipynb", as_version=4)
     assert shape.code(text) + shape.truths(notebook) == []
 
 
 @pytest.mark.parametrize("path", VOICE, ids=lambda path: str(path.relative_to(ROOT)))
 def test_nothing_is_written_over_which_readers_stumbled(path):
-    lesson = re.match(r"\d\d", path.name)
-    if (int(lesson[0]) in AHEAD) if lesson else (AHEAD and path.parent.name == "docs"):
-        pytest.skip("not yet rewritten")
     text = path.read_text(encoding="utf-8")
     assert prose.clumsy((prose.in_source if path in SOURCES else prose.in_markdown)(text)) == []
 
