@@ -132,7 +132,7 @@ class Page:
         self.shown += shown
         if cell.source.startswith("predict("):
             return f'<div class="cell asks">{"".join(outputs)}</div>'
-        if "reveals" in cell.metadata.get("tags", ()):
+        if outputs and "reveals" in cell.metadata.get("tags", ()):
             answer = "".join(outputs)
             outputs = [
                 f'<details class="reveals"><summary>Answer the prediction above first</summary>{answer}</details>'
