@@ -387,7 +387,7 @@ def test_a_stored_notebook_reads_well_before_it_is_run(lab, page, artefacts):
     expect(choice.locator("blockquote")).to_contain_text("Predict. You push a standard normal of the plane")
     expect(number.locator("blockquote")).to_contain_text("It costs $5, not $6.")
     for root, feedback in (
-        (choice, "If you chose a): The picture may look denser"),
+        (choice, "If you chose a): The cloud may look denser"),
         (hump, "If you said -0.4055: A divergence is never negative."),
         (number, "If you said 0.6931: Does space grow?"),
     ):
