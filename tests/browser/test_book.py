@@ -29,7 +29,7 @@ WIDTHS = (390, 1024, 1280)
 USABLE = 3.0  # seconds until the first lesson's first explorer is there, on two cores
 
 # Controls that need another state; presets, which may be what is shown already; a slider that moves others in Python.
-WAITING_FOR_MORE = ["preset", "buttons", "begin with image", *chain.from_iterable(IDLE.values())]
+WAITING_FOR_MORE = ["preset", "buttons", "begin with image", "input j", *chain.from_iterable(IDLE.values())]
 # Explorers that only the kernel computes, and whole numbers of which not all are recorded: they tell where they work.
 ALONE = "This combination is computed by Python: open the lesson in JupyterLab to see it."
 LEFT_TO_PYTHON = {"08_realnvp_images.html": 1}  # LatentExplorer, which runs a network of convolutions
@@ -214,7 +214,9 @@ def test_explorers_are_moved_without_a_kernel(read, name):
 
 def drag_handles(root: Locator) -> Iterator[str]:
     """Drag each handle in the picture."""
+    settled(root)  # a handle may still be on its way back
     for number, handle in enumerate(root.locator(HANDLE).all()):
+        settled(root)
         if handle.is_visible():
             root.locator(".nfteach-pic").first.evaluate("(one) => one.scrollIntoView({ block: 'center' })")
             settled(root)

@@ -217,7 +217,7 @@ class Page:
         pieces = HEADING.split(CELL.sub(" ", "".join(self.parts)))
         found = [Section(1, "", self.title, self.plain(pieces[0]))]
         for level, anchor, title, text in zip(*(pieces[k::4] for k in (1, 2, 3, 4)), strict=True):
-            found.append(Section(int(level), anchor, self.plain(title), self.plain(text)))
+            found.append(Section(int(level), unescape(anchor), self.plain(title), self.plain(text)))
         return found
 
     def body(self, typeset: list[str]) -> str:
