@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 from nbformat import NotebookNode
-from nbval.plugin import IPyNbFile, get_sanitize_patterns
+from nbval.plugin import IPyNbFile, coalesce_streams, get_sanitize_patterns
 
 __all__ = ["changed_results"]
 
@@ -26,5 +26,5 @@ def changed_results(session: pytest.Session, stored: Path, executed: NotebookNod
     return [
         f"{stored.name}, code cell {number}:\n" + "\n".join(expected.comparison_traceback)
         for number, (expected, cell) in enumerate(zip(reference.collect(), cells, strict=True), start=1)
-        if expected.options["check"] and not expected.compare_outputs(cell.outputs, expected.cell.outputs)
+        if expected.options["check"] and not expected.compare_outputs(coalesce_streams(cell.outputs), expected.cell.outputs)
     ]

@@ -15,7 +15,7 @@ from nfteach.widgets.program.record import Refused
 __all__ = ["key_of", "programs_ahead"]
 
 PRODUCT = 48  # no more combinations than this are all recorded
-CODE = 1_500_000  # characters; more is not recorded
+CODE = 1_800_000  # characters; more is not recorded
 WHOLE = 40  # values of one control over whole numbers, spread evenly over its range
 
 
@@ -23,8 +23,8 @@ def programs_ahead(explorer: Any) -> dict[str, dict[str, Any]]:
     """Return key -> program of an :class:`~nfteach.widgets.Explorer`: of its pictures, and of what can be dragged.
 
     All combinations of its choices are recorded if they are few; else what it shows now, its presets, and each choice
-    alone; the first of these where their code is long. What cannot be recorded is left out. The explorer returns to
-    its state.
+    alone, those of few values first; the first of these where their code is long. What cannot be recorded is left out.
+    The explorer returns to its state.
     """
     before = explorer.state
     programs: dict[str, dict[str, Any]] = {}
@@ -86,7 +86,7 @@ def _states(explorer: Any) -> Iterator[dict[str, Any]]:
     for preset in explorer.presets.values():
         if not callable(preset):
             yield dict(preset)
-    for name, values in choices.items():
+    for name, values in sorted(choices.items(), key=lambda one: len(one[1])):
         for value in values:
             yield {name: value}
 

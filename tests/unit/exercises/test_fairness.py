@@ -273,6 +273,7 @@ def test_an_endless_answer_leaves_no_thread(stubborn: bool) -> None:
 
 @pytest.mark.skipif(sys.platform == "win32", reason="there is no SIGINT to send")
 def test_an_interrupt_leaves_no_thread() -> None:
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a process in the background may ignore it
     started = threading.Event()
 
     def endless(z, w, b):
@@ -286,8 +287,11 @@ def test_an_interrupt_leaves_no_thread() -> None:
 
     interrupter = threading.Thread(target=interrupt)
     interrupter.start()
-    with pytest.raises(KeyboardInterrupt):
-        lesson_04.psi.judged(endless, 1)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            lesson_04.psi.judged(endless, 1)
+    finally:
+        signal.signal(signal.SIGINT, before)
     interrupter.join()
     assert [thread for thread in threading.enumerate() if thread.name == "exercise"] == []
 
