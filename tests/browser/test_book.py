@@ -135,6 +135,8 @@ def test_predictions_are_judged(read, name):
     assert page.locator("details.reveals[open]").count() == 0
     for widget in page.locator(".widget:visible").all():
         widget.scroll_into_view_if_needed()
+        widget.evaluate("(one) => one.scrollIntoView({ block: 'center' })")  # what is above may have grown
+        expect(widget).to_have_attribute("data-live", re.compile(""))
     predictions = page.locator(".nfteach-prediction")
     expect(predictions).to_have_count(len(specs))
     roots = predictions.all()
