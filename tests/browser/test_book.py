@@ -133,10 +133,10 @@ def test_predictions_are_judged(read, name):
     folded = page.locator("details.reveals")
     hidden = folded.count()
     assert page.locator("details.reveals[open]").count() == 0
-    for widget in page.locator(".widget:visible").all():
-        widget.scroll_into_view_if_needed()
-        widget.evaluate("(one) => one.scrollIntoView({ block: 'center' })")  # what is above may have grown
-        expect(widget).to_have_attribute("data-live", re.compile(""))
+    for widget in page.query_selector_all(".widget"):
+        if widget.is_visible():
+            widget.scroll_into_view_if_needed()
+            page.wait_for_function("(one) => 'live' in one.dataset", arg=widget)
     predictions = page.locator(".nfteach-prediction")
     expect(predictions).to_have_count(len(specs))
     roots = predictions.all()
