@@ -3,17 +3,18 @@
 import ast
 import builtins
 import symtable
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple
 
 __all__ = ["Names", "dependents", "names", "needed"]
 
 
 class Names(NamedTuple):
-    """The global names that a cell binds, uses, and binds to a value other than a module, function or class."""
+    """The global names that a cell binds, uses, imports, and binds to a value other than a function or class."""
 
     bound: set[str]
     used: set[str]
+    imported: set[str]
     variables: set[str]
 
 
@@ -31,8 +32,9 @@ def names(source: str) -> Names:
     symbols = [one for table in _tables(top) for one in table.get_symbols() if table is top or one.is_global()]
     changed = {getattr(node.target, "id", "") for node in ast.walk(tree) if isinstance(node, ast.AugAssign)} - {""}
     bound = {one.get_name() for one in symbols if one.is_assigned() or one.is_imported()}
-    fixed = {one.get_name() for one in symbols if one.is_imported() or one.is_namespace()}
-    return Names(bound, {one.get_name() for one in symbols if one.is_referenced()} | changed, bound - fixed)
+    imported = {one.get_name() for one in symbols if one.is_imported()}
+    fixed = imported | {one.get_name() for one in symbols if one.is_namespace()}
+    return Names(bound, {one.get_name() for one in symbols if one.is_referenced()} | changed, imported, bound - fixed)
 
 
 def _tables(table: symtable.SymbolTable) -> Iterator[symtable.SymbolTable]:
@@ -41,12 +43,20 @@ def _tables(table: symtable.SymbolTable) -> Iterator[symtable.SymbolTable]:
         yield from _tables(inner)
 
 
-def dependents(cells: list[Names], first: Iterable[int]) -> set[int]:
-    """Return the cells `first`, and every later one that uses what one of them binds."""
-    found = set(first)
+def dependents(cells: list[Names], first: Iterable[int], settled: Mapping[int, set[str]] = {}) -> set[int]:
+    """Return the cells `first`, and every later one that uses what one of them binds, other than by an import.
+
+    Args:
+        cells: the names of all cells.
+        first: numbers of cells.
+        settled: number of a cell -> names that have the same value in it and after it, whatever was bound before.
+    """
+    found, changed = set(first), set()
     for number, cell in enumerate(cells):
-        if any(cell.used & cells[one].bound for one in found if one < number):
+        changed -= settled.get(number, set())
+        if number in found or cell.used & changed:
             found.add(number)
+            changed |= cell.bound - cell.imported - settled.get(number, set())
     return found
 
 

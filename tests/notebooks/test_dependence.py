@@ -24,6 +24,13 @@ def test_what_a_cell_needs_is_found_through_functions_and_changes_in_place():
 def test_all_that_uses_what_changed_is_found():
     assert dependents(CELLS, [6]) == {6, 7, 8}
     assert dependents(CELLS, [4]) == {4, 6, 7, 8}
+    assert dependents(CELLS, [0]) == {0}, "a module stays the same"
+
+
+def test_what_is_settled_changes_nothing_further():
+    cells = [names(source) for source in ("a = 1", "a = settle(a)", "print(a)", "b = a")]
+    assert dependents(cells, [0]) == {0, 1, 2, 3}
+    assert dependents(cells, [0], {1: {"a"}}) == {0}
 
 
 def test_a_name_that_is_bound_again_needs_both_cells():

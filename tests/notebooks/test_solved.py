@@ -1,8 +1,10 @@
 """The solved notebooks: all that differs from the learner's is run, with the cells that it needs.
 
-The rest is the same, code and texts, in the learner's notebooks, which the browser runs whole.
+The rest is the same, code and texts, in the learner's notebooks, which the browser runs whole. So is what builds on
+``or_solution``: in the learner's notebook it returns the lesson's solution, which is the one of the solved notebook.
 """
 
+import re
 from copy import deepcopy
 from importlib import import_module
 from pathlib import Path
@@ -17,13 +19,16 @@ from nfteach.exercises.table import exercises_of
 from tests.notebooks.compare import changed_results
 from tests.notebooks.dependence import dependents, names, needed
 
+SETTLED = re.compile(r"^(\w+) = \w+\.\w+\.or_solution\(\w+\)$", re.MULTILINE)
+UNSOLVED = re.compile(r"^Exercise \S+ is not solved yet\..*\n", re.MULTILINE)
 FORGET = "get_ipython().run_line_magic('reset', '-f')"  # every name of the lesson before
 
 
 def shown(cell: NotebookNode) -> list[dict]:
     """Return the texts that a cell shows, without pictures and numbers of executions."""
-    texts = [output.get("data", {"text/plain": output.get("text")}) for output in cell.outputs]
-    return [{kind: text for kind, text in data.items() if not kind.startswith("image/")} for data in texts]
+    texts = [output.get("data", {"text/plain": UNSOLVED.sub("", output.get("text", ""))}) for output in cell.outputs]
+    found = [{kind: text for kind, text in data.items() if text and not kind.startswith("image/")} for data in texts]
+    return [data for data in found if data]
 
 
 def to_run(source: Path) -> list[NotebookNode]:
@@ -36,7 +41,8 @@ def to_run(source: Path) -> list[NotebookNode]:
     found = [names(cell.source) for cell in solved]
     both = enumerate(zip(learner, solved, strict=True))
     differ = [number for number, (one, other) in both if one.source != other.source or shown(one) != shown(other)]
-    return [solved[number] for number in needed(found, dependents(found, differ))]
+    settled = {number: set(SETTLED.findall(cell.source)) for number, cell in enumerate(solved)}
+    return [solved[number] for number in needed(found, dependents(found, differ, settled))]
 
 
 STORED = {source.stem: to_run(source) for source in discover(NOTEBOOKS)}
