@@ -179,7 +179,7 @@ const FOLDED = ".jp-OutputPlaceholder .jp-Placeholder-content"; // an output tha
 const ASKS = /^\s*(?:predict|Prediction)\(/m;
 
 // The cells between a prediction and the next one that are tagged as its answers.
-function answers(root, model) {
+function outputsThatAnswer(root, model) {
   const found = [];
   const cells = model.widget_manager?.context?.model?.cells; // JupyterLab's and Notebook 7's
   for (let cell = root.closest(CELL)?.nextElementSibling; cell; cell = cell.nextElementSibling) {
@@ -193,7 +193,7 @@ function answers(root, model) {
 
 // Keeps its answers out of sight until a prediction is answered.
 function fold(root, model, answered) {
-  for (const cell of answers(root, model)) {
+  for (const cell of outputsThatAnswer(root, model)) {
     const waits = !answered && !cell.dataset.answered;
     cell.classList.toggle(WAITS, waits);
     if (!answered || cell.dataset.answered) continue;
