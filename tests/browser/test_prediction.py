@@ -16,6 +16,7 @@ from nfteach.widgets.prediction import questions
 from nfteach.widgets.prediction.number import read
 from nfteach.widgets.prediction.spec import judge
 from tests.browser.conftest import OPENED, THEME
+from tests.browser.given_away import given_away
 from tests.browser.kernel import ask, wait_for
 from tests.explorers.front_end import say
 from tests.explorers.numbers_typed import FINITE_NOT, NUMBERS, NUMBERS_NOT, TWO_WAYS
@@ -222,6 +223,35 @@ def test_an_output_that_answers_a_prediction_waits_for_it(lab, page):
         number.get_by_role("textbox").fill(typed)
         number.get_by_role("textbox").press("Enter")
     expect(second).to_be_visible()
+
+
+@pytest.mark.timeout(240)
+def test_what_gives_an_answer_away_is_found(lab, page):
+    code, markdown = nbformat.v4.new_code_cell, nbformat.v4.new_markdown_cell
+    name = "04 same plane"
+    spec = predict(name).get_state("_spec")["_spec"]
+    answer = spec["choices"][spec["right"]]["label"]
+    asked = [code("from nfteach.widgets import predict"), code(f'predict("{name}")')]
+    far = markdown("word\n\n" * 60)
+
+    def complaints(*cells: nbformat.NotebookNode) -> list[str]:
+        notebook = nbformat.v4.new_notebook(cells=list(cells))
+        notebook.metadata.kernelspec = {"name": "python3", "display_name": "Python 3", "language": "python"}
+        nbformat.write(notebook, lab.root / OPENED)
+        lab.open(page, OPENED)
+        assert lab.run_all(page)
+        predictions(page)
+        found = given_away(page)
+        lab.close(page)
+        return found
+
+    shown, tagged = code("print(1)"), code("print(1)", metadata={"tags": ["reveals"]})
+    assert complaints(*asked, tagged, markdown("Read on.")) == []
+    assert complaints(*asked, far, shown, markdown(answer)) == []
+    assert complaints(*asked, shown) == [f"{name!r}: the output of 'print(1)' follows without the tag reveals"]
+    for around in ([markdown(answer), *asked], [*asked, markdown(answer)]):
+        (found,) = complaints(*around)
+        assert "words of the right answer alone" in found
 
 
 def cells(page: Page) -> list[str]:
