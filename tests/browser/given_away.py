@@ -1,4 +1,4 @@
-"""Whether what stands around a prediction gives its answer away, measured on the page."""
+"""Find what gives the answer of a prediction away, on the page around it."""
 
 from __future__ import annotations
 
