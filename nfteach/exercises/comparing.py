@@ -110,6 +110,8 @@ def difference(parts: Sequence[Tensor], expected: Sequence[Tensor], names: Seque
     for name, one, other in zip(names, parts, expected, strict=True):
         if is_close(one, other, tolerance):
             continue
+        if one.shape != other.shape:
+            return f"{name} has the shape {tuple(one.shape)}, but should have {_shape_in_words(other)}."
         one, other = one.detach().double(), other.detach().double()
         off = (one - other).abs().flatten()
         place = int(off.argmax())

@@ -17,6 +17,7 @@ from nfteach.exercises.comparing import same
 from nfteach.exercises.drawing import draw
 from nfteach.exercises.exercise import Exercise, Misconception
 from nfteach.exercises.lesson_02 import all_activations
+from nfteach.exercises.running import pair
 from nfteach.exercises.texts import text
 from nfteach.flows import Mixture
 
@@ -339,7 +340,7 @@ def _use(Map, x, z, ordering, W, c, V, b):
     made.ordering.copy_(ordering)
     for name, value in {"W": W, "c": c, "V": V, "b": b}.items():
         getattr(made, name).copy_(value)
-    return *made(x), made.inverse(z)
+    return *pair("forward", made(x), "z", "log|det dz/dx|"), made.inverse(z)
 
 
 class MyTriangularMap(torch.nn.Module):

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from nfteach.exercises.autograd import jacobian, log_abs_det_jacobian
 from nfteach.exercises.drawing import draw
 from nfteach.exercises.exercise import Exercise
+from nfteach.exercises.running import pair
 from nfteach.exercises.texts import text
 
 __all__ = ["blocks", "forward", "inverse", "log_det", "own_layer"]
@@ -211,7 +212,8 @@ def _both_directions(generator: torch.Generator, index: int) -> tuple[Tensor, Te
 
 def _use(Layer: type, z: Tensor, x: Tensor, mask: Tensor, s: nn.Module, t: nn.Module) -> tuple[Tensor, ...]:
     layer = Layer(mask, s, t)
-    return *layer(z), *layer.inverse(x)
+    there = pair("forward", layer(z), "x", "log|det dx/dz|")
+    return *there, *pair("inverse", layer.inverse(x), "z", "log|det dz/dx|")
 
 
 def _both_by_autograd(z: Tensor, x: Tensor, mask: Tensor, s: nn.Module, t: nn.Module) -> tuple[Tensor, ...]:

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from nfteach.exercises.autograd import log_abs_det_jacobian
 from nfteach.exercises.drawing import draw
 from nfteach.exercises.exercise import Exercise, Misconception
+from nfteach.exercises.running import pair
 from nfteach.exercises.texts import text
 from nfteach.flows import AffineCoupling, Flow, Planar, Stack, alternating_mask
 
@@ -74,14 +75,14 @@ masks = Exercise(
         ),
         Misconception(
             name="halves",
-            message="These are halves, the first dimensions against the last. They alternate, but asked for is every "
-            "*other* dimension.",
+            message="Each of your masks passes one half, the first dimensions or the last. The layers alternate, but "
+            "each mask has to pass every *other* dimension.",
             edits=("(layer + dimension) % 2 == 0 -> (layer % 2 == 0) == (dimension < D // 2)",),
             fits=_are_halves,
         ),
         Misconception(
             name="not opposites",
-            message="There are two layers in a row whose masks are not opposites: some dimension passes in both, or "
+            message="Two layers in a row have masks that are not opposites: some dimension passes in both, or "
             "changes in both.",
             edits=("(layer + dimension) % 2 == 0 -> torch.rand(K, D) < 0.5",),
             fits=_not_opposites,
@@ -263,7 +264,8 @@ def _own_layers(generator: torch.Generator, index: int) -> tuple[Tensor, Tensor,
 
 def _use(Own: type, z: Tensor, x: Tensor, layers: list[nn.Module]) -> tuple[Tensor, ...]:
     stack = Own(layers)
-    return *stack(z), *stack.inverse(x)
+    there = pair("forward", stack(z), "x", "log|det dx/dz|")
+    return *there, *pair("inverse", stack.inverse(x), "z", "log|det dz/dx|")
 
 
 def _both_by_autograd(z: Tensor, x: Tensor, layers: list[nn.Module]) -> tuple[Tensor, ...]:

@@ -140,9 +140,9 @@ def _vague(came: Cases, truth: Cases, tolerance: float) -> Iterator[str]:
             yield f"{{it}} is off by {brief(offset[0].item())}, in every case: that is added, or missing"
         big = [(c, t) for c, t in pairs if t.numel() > 1 and bool((t.abs() > 1e-6).all())]
         if len(big) == len(pairs) and all(_constant(c / t) for c, t in big):
-            yield "{it} is off by a factor that is the same for all numbers of a call, and another one for each call"
+            yield "{it} is off by a factor that is the same for all numbers of a call, but differs from call to call"
         if all(t.numel() > 1 and _constant(c - t) for c, t in pairs):
-            yield "{it} is off by an amount that is the same for all numbers of a call, and another one for each call"
+            yield "{it} is off by an amount that is the same for all numbers of a call, but differs from call to call"
         batches = all(t.dim() and len(t) > 1 and not is_close(t, t[:1].expand_as(t), 1e-6) for t in truth)
         if batches and all(is_close(c, c[:1].expand_as(c), 1e-9) for c in came):
             yield "{it} is the same all along its first dimension, and should not be"

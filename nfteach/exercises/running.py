@@ -14,9 +14,11 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
+from torch import Tensor
+
 from nfteach.exercises.state import undisturbed
 
-__all__ = ["Refused", "run"]
+__all__ = ["Refused", "pair", "run"]
 
 _PACKAGE = str(Path(__file__).parents[1])
 _NOT_TYPED = (_PACKAGE, sysconfig.get_paths()["stdlib"], "<frozen")
@@ -111,7 +113,7 @@ def run(answer: Callable[..., Any], arguments: tuple[Any, ...], *, seconds: floa
         given: the arguments in words, for messages.
 
     Raises:
-        Refused: it raised, or took too long.
+        Refused: it raised, or took too long, or its result was refused by :func:`pair`.
     """
     worker = _Worker(answer, arguments)
     with undisturbed():
@@ -129,9 +131,34 @@ def run(answer: Callable[..., Any], arguments: tuple[Any, ...], *, seconds: floa
             f"Your code did not come back within {seconds:g} seconds for {given}. Is there a loop that never ends?"
             f"{still}"
         )
+    if isinstance(worker.error, Refused):
+        raise worker.error
     if worker.error is not None:
         raise _refusal(worker.error, given) from None
     return worker.value
+
+
+def pair(method: str, returned: Any, point: str, log_det: str) -> tuple[Tensor, Tensor]:
+    """Return the point and the log-determinant that a method of the learner's class returned.
+
+    Args:
+        method: the method's name, for messages.
+        returned: its result.
+        point: the name of the point.
+        log_det: the name of the log-determinant.
+
+    Raises:
+        Refused: it returned something else, or the two in the wrong order.
+    """
+    if returned is None or returned is ...:
+        raise Refused(f"`{method}` returns nothing: is there a `return` at its end?")
+    if not isinstance(returned, tuple | list) or len(returned) != 2:
+        many = f"{len(returned)} things" if isinstance(returned, tuple | list) else "one thing"
+        raise Refused(f"`{method}` must return two things, {point} and {log_det}, but returns {many}.")
+    first, second = returned
+    if isinstance(first, Tensor) and isinstance(second, Tensor) and first.dim() < second.dim():
+        raise Refused(f"`{method}` must return {point} first and {log_det} second: yours are in the opposite order.")
+    return first, second
 
 
 def _refusal(error: BaseException, given: str) -> Refused:

@@ -7,7 +7,7 @@ import time
 import pytest
 import torch
 
-from nfteach.exercises import Exercise, Misconception
+from nfteach.exercises import Exercise, Misconception, lesson_06
 from nfteach.exercises.verdict import State, Verdict
 
 
@@ -259,6 +259,46 @@ def test_a_class_can_be_required(own_layer: Exercise) -> None:
     assert "has no attribute 'b'. It happened in the line `return z * self.b`" in own_layer.judged(Raises).message
     for answer in (Scale(3), lambda z, a: z):
         assert own_layer.judged(answer).message.startswith("Hand in the class itself")
+
+
+@pytest.mark.parametrize(
+    ("method", "change", "message"),
+    [
+        ("forward", lambda x, ladj: None, "`forward` returns nothing"),
+        (
+            "forward",
+            lambda x, ladj: x,
+            "`forward` must return two things, x and log|det dx/dz|, but returns one thing.",
+        ),
+        ("forward", lambda x, ladj: (ladj, x), "`forward` must return x first and log|det dx/dz| second"),
+        (
+            "inverse",
+            lambda z, ladj: (z, ladj, z),
+            "`inverse` must return two things, z and log|det dz/dx|, but returns 3",
+        ),
+        (
+            "inverse",
+            lambda z, ladj: z,
+            "`inverse` must return two things, z and log|det dz/dx|, but returns one thing.",
+        ),
+    ],
+)
+def test_a_method_that_does_not_return_a_pair_is_named(method, change, message) -> None:
+    class Changed(lesson_06.MyCoupling):
+        pass
+
+    setattr(Changed, method, lambda self, point: change(*getattr(lesson_06.MyCoupling, method)(self, point)))
+    assert lesson_06.own_layer.judged(Changed).message.startswith(message)
+
+
+def test_a_wrong_shape_is_reported_when_other_parts_are_right() -> None:
+    class Wide(lesson_06.MyCoupling):
+        def forward(self, z):
+            x, ladj = super().forward(z)
+            return x, torch.stack([ladj] * 2)
+
+    message = lesson_06.own_layer.judged(Wide).message
+    assert "forward's log-det has the shape (2, 4), but should have" in message
 
 
 def test_a_lesson_goes_on_with_what_is_right(own_layer: Exercise, capsys) -> None:
