@@ -195,7 +195,7 @@ class LayerStepper(Explorer):
         return pictures
 
     def drag(self, name: str, s: SimpleNamespace, *values: Tensor) -> dict[str, Any]:
-        k = {"z": 0, "z_k": s.layer, "x": len(self._layers)}.get(name)
+        k = s.layer if name == "z_k" else {"z": 0, "x": len(self._layers)}.get(name)
         if k is None:
             return {}
         point = torch.stack(values)

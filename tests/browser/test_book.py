@@ -26,6 +26,7 @@ LESSONS = [f"{path.stem}.html" for path in sorted((ROOT / "notebooks" / "source"
 DOCUMENTS = ["glossary.html", "equations.html", "inspector.html", "results.html", "widgets.html", "teaching.html"]
 PAGES = ["index.html", *LESSONS, *DOCUMENTS]
 WIDTHS = (390, 1024, 1280)
+DEAF = 3_200  # milliseconds until an explorer takes it that nobody hears what is dragged
 USABLE = 3.0  # seconds until the first lesson's first explorer is there, on two cores
 
 # Controls that need another state; presets, which may be what is shown already; a slider that moves others in Python.
@@ -212,20 +213,22 @@ def test_explorers_are_moved_without_a_kernel(read, name):
                 assert any(repr(label) in moved for label in NOT_EVERY_VALUE), f"{moved}: {now['error']}"
             assert waits or now != before, f"{moved}: nothing has changed"
             reset(root, began)
+    page.wait_for_timeout(DEAF)
+    expect(page.locator(".nfteach-dead")).to_have_count(0)
     assert left == LEFT_TO_PYTHON.get(name, 0) < len(roots)
 
 
 def drag_handles(root: Locator) -> Iterator[str]:
-    """Drag each handle in the picture, once all of them can be dragged: a program may still be on its way."""
-    settled(root)
+    """Drag each handle in the picture, which must show; all of them can still be dragged afterwards."""
     handles = root.locator(HANDLE)
     count = handles.count()
     for number in range(count):
         root.locator(".nfteach-pic").first.evaluate("(one) => one.scrollIntoView({ block: 'center' })")
+        before = settled(root)
         expect(handles).to_have_count(count)
-        settled(root)
         if handles.nth(number).is_visible():
             drag(handles.nth(number), 26, -22)
+            assert changed(root, before) != before, f"handle {number}: nothing has changed"
             yield f"handle {number}"
 
 

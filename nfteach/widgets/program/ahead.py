@@ -18,23 +18,26 @@ PRODUCT = 48  # no more combinations than this are all recorded
 CODE = 1_800_000  # characters; more is not recorded
 WHOLE = 40  # values of one control over whole numbers, spread evenly over its range
 
+_Drags = dict[str, list[tuple[dict[str, Any], dict[str, Any]]]]  # name -> choices that were read, with the program
+
 
 def programs_ahead(explorer: Any) -> dict[str, dict[str, Any]]:
     """Return key -> program of an :class:`~nfteach.widgets.Explorer`: of its pictures, and of what can be dragged.
 
     All combinations of its choices are recorded if they are few; else what it shows now, its presets, and each choice
-    alone, those of few values first; the first of these where their code is long. What cannot be recorded is left out.
-    The explorer returns to its state.
+    alone, those of few values first; the first of these where their code is long. With steps, drags are recorded at
+    each of them. What cannot be recorded is left out. The explorer returns to its state.
     """
     before = explorer.state
     programs: dict[str, dict[str, Any]] = {}
+    drags: _Drags = {}
     try:
         for state in _states(explorer):
-            if sum(len(program["code"]) for program in programs.values()) > CODE:
+            if sum(map(len, {program["code"] for program in programs.values()})) > CODE:
                 break
             try:
                 explorer.set(**{**before, **state})
-                _add(explorer, programs)
+                _add(explorer, programs, drags)
             except (Refused, ValueError):
                 continue
     finally:
@@ -52,16 +55,39 @@ def key_of(explorer: Any, drag: str = "") -> str:
     return json.dumps([drag, *values], ensure_ascii=False, separators=(",", ":"))
 
 
-def _add(explorer: Any, programs: dict[str, dict[str, Any]]) -> None:
+def _add(explorer: Any, programs: dict[str, dict[str, Any]], drags: _Drags) -> None:
     key = key_of(explorer)
     if explorer.error or key in programs:
         return
     programs[key] = explorer.program()
-    for name, at in _handles(explorer) if explorer.has_own_drag else ():
-        try:
-            programs[key_of(explorer, name)] = explorer.program(name, at)
-        except (Refused, ValueError):
-            continue
+    for step in _steps(explorer) if explorer.has_own_drag else ():
+        explorer.set(**step)
+        for name, at in _handles(explorer):
+            if program := _drag(explorer, name, at, drags.setdefault(name, [])):
+                programs[key_of(explorer, name)] = program
+
+
+def _drag(
+    explorer: Any, name: str, at: list[float], known: list[tuple[dict[str, Any], dict[str, Any]]]
+) -> dict[str, Any] | None:
+    """Return the program of a drag, or None; one that is known where all that it reads of the choices is the same."""
+    state = explorer.state
+    for read, program in known:
+        if all(state[choice] == value for choice, value in read.items()):
+            return program
+    try:
+        program = explorer.program(name, at)
+    except (Refused, ValueError):
+        return None
+    known.append(({choice: state[choice] for choice in program["reads"]}, program))
+    return program
+
+
+def _steps(explorer: Any) -> list[dict[str, int]]:
+    if not explorer.step:
+        return [{}]
+    control = explorer.controls[explorer.step]
+    return [{explorer.step: step} for step in range(control.min, control.max + 1)]
 
 
 def _handles(explorer: Any) -> Iterator[tuple[str, list[float]]]:

@@ -70,16 +70,27 @@ def drag_of(
         sliders, choices: as for :func:`program_of`.
         values: those of the gesture.
 
+    Returns:
+        What :func:`recorded` does, with ``reads``, the choices that it depends on.
+
     Raises:
         Refused: the drag cannot be recorded; the message names the line.
     """
     names = [f"value {k}" for k in range(len(values))]
 
+    read: set[str] = set()
+
+    class Noted(SimpleNamespace):
+        def __getattribute__(self, name: str) -> Any:
+            read.add(name)
+            return super().__getattribute__(name)
+
     def run(**moving: Tensor) -> dict[str, Any]:
         given = [moving.pop(name) for name in names]
-        return dict(drag(SimpleNamespace(**choices, **moving), *given))
+        return dict(drag(Noted(**choices, **moving), *given))
 
-    return recorded(run, {**sliders, **dict(zip(names, values, strict=True))})
+    program = recorded(run, {**sliders, **dict(zip(names, values, strict=True))})
+    return program | {"reads": sorted(read & choices.keys())}
 
 
 def recorded(

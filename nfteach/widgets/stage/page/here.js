@@ -26,7 +26,7 @@ export class Here {
     this.active = false;
     /** @type {Record<string, Control>} */
     this.controls = {};
-    /** @type {Map<string, { programs: Program[], waiting: boolean, refused: string }>} */
+    /** @type {Map<string, { programs: Program[], waiting: boolean, refused: string, values: number[] }>} */
     this.known = new Map();
     this.refused = new Set(); // names of marks whose drags the kernel has to follow
     this.quiet = false;
@@ -75,7 +75,7 @@ export class Here {
   /** @param {string} key */
   entry(key) {
     let entry = this.known.get(key);
-    if (!entry) this.known.set(key, (entry = { programs: [], waiting: false, refused: "" }));
+    if (!entry) this.known.set(key, (entry = { programs: [], waiting: false, refused: "", values: [] }));
     return entry;
   }
   /** What a program makes of these numbers; null where there is none that can.
@@ -115,25 +115,30 @@ export class Here {
   /** @param {string} key  @param {string} drag  @param {number[]} values */
   want(key, drag, values, travel = 0) {
     const entry = this.entry(key);
+    entry.values = values;
     if (!this.alone && !Object.values(this.wiring.controls).some(({ kind }) => kind === "slider")) return;
     if (entry.waiting || entry.refused || this.refused.has(drag) || entry.programs.length >= VARIANTS) return;
-    if (this.alone) {
-      if (this.stored.has(key)) this.load(key).then(() => { if (!drag) this.run(travel); });
-      else if (!drag && this.moved) this.store.miss();
-      return;
-    }
+    if (this.alone) { this.fetch(key, drag, travel); return; }
     entry.waiting = true;
     try { this.store.model.send({ type: "program", key, drag, values, state: this.state() }); } catch { this.alone = true; return; }
     setTimeout(() => { entry.waiting = false; }, PATIENCE);
   }
-  // A stored program and, with a picture, the drags in it.
-  /** @param {string} key */
-  async load(key) {
-    const choices = key.slice(key.indexOf(","));
-    const keys = [...this.stored.keys()].filter((one) => one === key || (key.startsWith('["",') && (this.wiring.step || one.endsWith(choices)) && !one.startsWith('["",')));
-    const found = keys.map((one) => [one, /** @type {() => any} */ (this.stored.get(one))()]);
-    for (const one of keys) this.stored.delete(one);
-    await Promise.all(found.map(([one, program]) => this.add(one, program)));
+  /** Run a stored program; say so where there is none.
+   * @param {string} key  @param {string} drag  @param {number} travel
+   */
+  async fetch(key, drag, travel) {
+    const entry = this.entry(key);
+    const stored = this.stored.get(key);
+    if (!stored) {
+      if ((drag || this.moved) && !entry.programs.length) this.store.miss();
+      return;
+    }
+    this.stored.delete(key);
+    entry.waiting = true;
+    await this.add(key, stored());
+    entry.waiting = false;
+    if (drag) this.store.gesture(drag, entry.values);
+    else this.run(travel);
   }
   /** @param {any} content */
   async take({ key, program }) {
@@ -157,11 +162,11 @@ export class Here {
     }
   }
   // ---- what is dragged and clicked ----
-  /** Move controls by what was dragged; false if the kernel has to.
+  /** Move controls by what was dragged; false if the kernel has to, and there is one.
    * @param {string} name  @param {number[]} values  @param {any} mark
    */
   gesture(name, values, mark) {
-    if (!this.active) return false;
+    if (!this.active && !this.alone) return false;
     let wanted = null;
     if (this.wiring.drags) {
       const key = this.key(name);
@@ -171,7 +176,7 @@ export class Here {
     } else if (mark?.kind === "Handle") {
       wanted = Object.fromEntries([mark.x, mark.y].map((control, k) => [control, values[k]]).filter(([control]) => control));
     }
-    if (!wanted || Object.entries(wanted).some(([control, value]) => !this.controls[control] || this.isChoice(control) || typeof value !== "number")) return false;
+    if (!wanted || Object.entries(wanted).some(([control, value]) => !this.controls[control] || this.isChoice(control) || typeof value !== "number")) return this.alone;
     if (Object.values(wanted).every(Number.isFinite)) this.set(wanted);
     return true;
   }

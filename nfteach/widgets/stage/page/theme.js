@@ -16,6 +16,12 @@ export function watchThemes() {
   const observer = new MutationObserver(change);
   observer.observe(document.documentElement, { attributes: true });
   observer.observe(document.body, { attributes: true, attributeFilter: ["data-jp-theme-name", "data-jp-theme-light", "class"] });
+  watchPixels();
+}
+/** Paint anew on another screen, and after a zoom: a picture may keep its size and need more pixels. */
+function watchPixels() {
+  const now = matchMedia(`(resolution: ${devicePixelRatio}dppx)`);
+  now.addEventListener("change", () => { for (const view of themed) view(); watchPixels(); }, { once: true });
 }
 /** @type {(Role | "ground")[]} */
 const ROLES = ["z", "x", "neg", "pos", "ink", "soft", "rule", "ground"];
