@@ -31,6 +31,7 @@ WITHOUT_NBVAL := -p no:nbval  # its import takes longer than many a test file
 SUITES ?= test-explorers test-lessons test-unit test-registry test-widgets test-notebooks
 QUICK := test-quick-inspector test-quick-browser test-quick-maths test-quick-exercises
 RUN_SUITES = $(BIN)/python tools/run_tests.py
+BROWSER_SUITES := test-lessons test-explorers test-book
 only = $(if $(ONLY),'$(ONLY)',$(1))
 
 # Other libraries live in a separate environment, for tests and for benchmarks. Each word of PEERS is one process: zuko
@@ -65,7 +66,7 @@ lab: $(LAB_READY) ## install what is missing and open the course in JupyterLab
 		"$(abspath $(BIN))/jupyter" lab --port=$(PORT) --LabApp.default_url=/lab/workspaces/nfteach $(ROOT_FLAG) $(LAB_OPTIONS)
 
 test: $(TEST_READY) browser $(if $(filter test-peers bench-quick,$(SUITES)),$(PEERS_READY)) ## mathematics, exercises, every lesson and explorer in a real browser (SUITES="lint test-unit": these suites)
-	@$(RUN_SUITES) $(foreach suite,$(SUITES),$(if $(filter test-peers,$(suite)),$(PEERS_SUITES),$(suite)))
+	@$(RUN_SUITES) $(foreach suite,$(SUITES),$(if $(filter test-peers,$(suite)),$(PEERS_SUITES),$(suite))) --once-more $(BROWSER_SUITES)
 
 test-quick: $(TEST_READY) browser ## the mathematics, the exercises, one lesson and one explorer in the browser
 	@$(RUN_SUITES) $(QUICK)
