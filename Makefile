@@ -28,7 +28,7 @@ ROOT_FLAG = $(if $(filter 0,$(shell id -u)),--allow-root)
 PYTEST = OMP_NUM_THREADS=1 NFTEACH_PROGRESS="$(CURDIR)/artefacts/progress/$@" $(BIN)/python -m pytest
 WITHOUT_NBVAL := -p no:nbval  # its import takes longer than many a test file
 # The suites of `make test`, the longest first; continuous integration adds more. ONLY="file::test" runs one test of a suite.
-SUITES ?= test-explorers test-lessons test-unit test-registry test-widgets test-notebooks
+SUITES ?= test-explorers test-lessons test-inspector test-exercises test-unit test-registry test-widgets test-notebooks
 QUICK := test-quick-inspector test-quick-browser test-quick-maths test-quick-exercises
 RUN_SUITES = $(BIN)/python tools/run_tests.py
 BROWSER_SUITES := test-lessons test-explorers test-book
@@ -53,7 +53,7 @@ BENCH_READY := $(BENCH_VENV)/.bench-ready
 BOOK_READY := tools/book/node_modules/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help lab test test-quick test-unit test-registry test-widgets test-notebooks test-lessons test-explorers test-book test-peers $(QUICK) \
+.PHONY: help lab test test-quick test-inspector test-exercises test-unit test-registry test-widgets test-notebooks test-lessons test-explorers test-book test-peers $(QUICK) \
 	setup browser bench bench-quick bench-widgets results lint format notebooks site constraints clean
 
 help: ## this list
@@ -71,8 +71,14 @@ test: $(TEST_READY) browser $(if $(filter test-peers bench-quick,$(SUITES)),$(PE
 test-quick: $(TEST_READY) browser ## the mathematics, the exercises, one lesson and one explorer in the browser
 	@$(RUN_SUITES) $(QUICK)
 
-test-unit: $(TEST_READY) ## unit tests of all but the explorers: mathematics, inspector, exercises, tools, pages
-	$(PYTEST) $(WITHOUT_NBVAL) $(call only,--ignore tests/unit/widgets tests/unit)
+test-inspector: $(TEST_READY) ## unit tests of the Jacobian inspector
+	$(PYTEST) $(WITHOUT_NBVAL) $(call only,tests/unit/jacobian)
+
+test-exercises: $(TEST_READY) ## unit tests of exercises and their checkers
+	$(PYTEST) $(WITHOUT_NBVAL) $(call only,tests/unit/exercises)
+
+test-unit: $(TEST_READY) ## the other unit tests but those of explorers: mathematics, tools, pages
+	$(PYTEST) $(WITHOUT_NBVAL) $(call only,$(foreach room,widgets jacobian exercises,--ignore tests/unit/$(room)) tests/unit)
 
 test-registry: $(TEST_READY) ## every explorer of the registry without a browser: all controls, presets, random states
 	$(PYTEST) $(WITHOUT_NBVAL) $(call only,tests/unit/widgets/test_explorers.py)

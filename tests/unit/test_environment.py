@@ -205,7 +205,8 @@ def suites_of_ci() -> list[str]:
 
 
 def test_continuous_integration_runs_every_suite_and_style(tmp_path):
-    (ordinary,) = re.findall(r"run_tests\.py (.*)", plan(tmp_path, target="test"))
+    ((ordinary, repeated),) = re.findall(r"run_tests\.py (.*) --once-more (.*)", plan(tmp_path, target="test"))
+    assert set(repeated.split()) == {"test-lessons", "test-explorers", "test-book"}
     assert set(suites_of_ci()) == {*ordinary.split(), "lint", "test-book", "test-peers", "bench-quick"}
 
 
@@ -218,8 +219,12 @@ def test_every_browser_test_is_in_one_suite(tmp_path):
 
 
 def test_every_unit_test_is_in_one_suite(tmp_path):
-    unit, registry, widgets = (plan(tmp_path, target=f"test-{name}") for name in ("unit", "registry", "widgets"))
-    assert unit.endswith("--ignore tests/unit/widgets tests/unit\n")
+    names = ("unit", "registry", "widgets", "inspector", "exercises")
+    unit, registry, widgets, inspector, exercises = (plan(tmp_path, target=f"test-{name}") for name in names)
+    rooms = ("widgets", "jacobian", "exercises")
+    assert unit.endswith("".join(f"--ignore tests/unit/{room} " for room in rooms) + "tests/unit\n")
+    assert inspector.endswith(" tests/unit/jacobian\n")
+    assert exercises.endswith(" tests/unit/exercises\n")
     assert registry.endswith(" tests/unit/widgets/test_explorers.py\n")
     assert "--ignore tests/unit/widgets/test_explorers.py tests/unit/widgets --doctest-modules nfteach" in widgets
 

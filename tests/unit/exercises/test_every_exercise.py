@@ -20,8 +20,8 @@ def number_of(value) -> str:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("exercise", ALL, ids=number_of)
-def test_the_answer_passes_forty_seeds(exercise: Exercise) -> None:
-    for seed in range(40):
+def test_the_answer_passes_fifteen_seeds(exercise: Exercise) -> None:
+    for seed in range(15):
         verdict = exercise.judged(exercise.answer, seed)
         assert verdict.state is State.RIGHT, (seed, str(verdict))
 
