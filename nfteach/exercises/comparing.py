@@ -117,7 +117,7 @@ def difference(parts: Sequence[Tensor], expected: Sequence[Tensor], names: Seque
         place = int(off.argmax())
         where = ""
         if one.numel() > 1:
-            index = torch.unravel_index(torch.tensor(place), one.shape)
+            index = np.unravel_index(place, one.shape)
             where = f" at [{', '.join(str(int(i)) for i in index)}]"
         got, wanted = one.flatten()[place].item(), other.flatten()[place].item()
         few = (off <= tolerance * (1 + other.abs().flatten())).sum().item()

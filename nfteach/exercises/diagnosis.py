@@ -110,23 +110,25 @@ class Diagnosis:
     def _ignored(self) -> Iterator[str]:
         """Yield the arguments that make no difference to the answer, though they make one to the truth."""
         for place, name in enumerate(self.arguments):
-            found = [
-                self._differences((*case[:place], pushed, *case[place + 1 :]), before, true)
+            others = [
+                ((*case[:place], pushed, *case[place + 1 :]), before, true)
                 for case, before, true in zip(self.cases, self.came, self.truths, strict=True)
                 for pushed in _pushed(case[place])
             ]
-            if found and not any(changes for changes, _ in found) and any(should for _, should in found):
-                yield name
+            try:
+                if not any(self._answers_otherwise(*one) for one in others) and any(
+                    self._should_be_another(*one) for one in others
+                ):
+                    yield name
+            except Exception:  # these arguments do not belong together
+                continue
 
-    def _differences(self, case: tuple[Any, ...], before: Outcome, true: Outcome) -> tuple[bool, bool]:
-        """Return whether the answer is another one for other arguments, and whether it should be."""
-        try:
-            value = run(self.answer, copy.deepcopy(case), seconds=1.0, given="")
-            after = Outcome(value, as_parts(value, true.value))
-            truth = self._outcome(self.truth, case, true.value)
-        except Exception:  # these arguments do not belong together
-            return True, True
-        return not agree(before, after, 1e-9), not agree(true, truth, 1e-4)
+    def _answers_otherwise(self, case: tuple[Any, ...], before: Outcome, true: Outcome) -> bool:
+        value = run(self.answer, copy.deepcopy(case), seconds=1.0, given="")
+        return not agree(before, Outcome(value, as_parts(value, true.value)), 1e-9)
+
+    def _should_be_another(self, case: tuple[Any, ...], _before: Outcome, true: Outcome) -> bool:
+        return not agree(true, self._outcome(self.truth, case, true.value), 1e-4)
 
     def _twisted(self, known: Sequence[Misconception]) -> Iterator[str]:
         """Yield the known mistakes to which something simple was done besides, such as a flipped sign."""

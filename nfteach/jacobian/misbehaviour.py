@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterator
 from typing import Any
 
+import numpy as np
 import torch
 
 from .facts import Facts
@@ -111,7 +112,7 @@ def _gradient_cut(facts: Facts) -> Iterator[Finding]:
         # The entry that is furthest off beside what stands in its row.
         gap = (told - true).abs() / torch.maximum(told.abs(), true.abs()).amax(2, keepdim=True).clamp(min=1e-300)
         gap = gap.nan_to_num(nan=math.inf)
-        b, i, j = (int(n) for n in torch.unravel_index(gap.argmax(), gap.shape))
+        b, i, j = (int(n) for n in np.unravel_index(int(gap.argmax()), gap.shape))
         lost = (told == 0) & (gap > 1e-6)
         if told.isnan().any() and facts.y.isfinite().all():
             why = (
