@@ -198,7 +198,7 @@ class _Module(nn.Module):
 
     def __init__(self, network: Network) -> None:
         super().__init__()
-        self.network = network
+        self.network, self.__name__ = network, "network"  # the name in messages
 
     def forward(self, part: Tensor) -> Tensor:
         return self.network(part)
