@@ -125,6 +125,28 @@ class Map:
         same.__dict__["rows"] = self.rows
         return same
 
+    def without_grad(self, x: Tensor) -> Pair:
+        """Return what a call returns, under ``no_grad``."""
+        before = self.with_gradient
+        self.with_gradient = False
+        try:
+            return self(x.detach())
+        finally:
+            self.with_gradient = before
+
+    def overwrites(self, x: Tensor) -> bool:
+        """Return True if a call at x (N, D) writes into the points that it is given."""
+        overwritten: list[bool] = []
+
+        def watched(events: Tensor, context: Tensor | None) -> Pair:
+            before = events.detach().clone()
+            out = self.forward(events, context)
+            overwritten.append(not torch.equal(events.detach(), before))
+            return out
+
+        self._run(watched, x, self._of(x, None))
+        return any(overwritten)
+
     def __call__(self, x: Tensor, *, rows: Tensor | None = None, seed: int = 0) -> Pair:
         """Return y (N, D) and the claimed log-det as it came, at x (N, D).
 
@@ -147,12 +169,20 @@ class Map:
         Args:
             y: images.
             rows: as for a call.
+
+        Raises:
+            NoMap: if what the inverse returns is not an x.
         """
         x, log_det = self._in_rows(self.backward, y, rows, 0, self._images)
         if not isinstance(x, Tensor) or not x.is_floating_point():
             came = x.dtype if isinstance(x, Tensor) else _a(x)
             raise NoMap(
                 f"transform: the inverse of {self.name} must return a tensor of real numbers, but returned {came}"
+            )
+        if x.numel() != len(y) * self.dim:
+            raise NoMap(
+                f"transform: the inverse of {self.name} must return x of shape {(len(y), *self.event_shape)}, but "
+                f"returned the shape {tuple(x.shape)}"
             )
         return x.reshape(len(y), -1), log_det
 

@@ -50,6 +50,7 @@ class Calls(NamedTuple):
         drawn: the log-det, in either.
         after_others: y, in a call after one at other points.
         log_det_after_others: the log-det there.
+        without_grad: y or the log-det under ``no_grad``, relative to its size; 0 if that is a solver's error.
         failure: "" or what a further call raised.
     """
 
@@ -58,6 +59,7 @@ class Calls(NamedTuple):
     drawn: float = 0.0
     after_others: float = 0.0
     log_det_after_others: float = 0.0
+    without_grad: float = 0.0
     failure: str = ""
 
 
@@ -91,6 +93,7 @@ class Behaviour:
         calls: how far y and the log-det move from call to call.
         noticeable: what is more than rounding in y.
         state_changed: the parameters, buffers and flags that a call changes.
+        overwrites_x: whether a call writes into its x.
         batches: calls with fewer points.
         same_image: two points, as vectors, that have the same image; None if none were found.
         in_own_dtype: the layer in its own dtype, where that is not float64.
@@ -103,6 +106,7 @@ class Behaviour:
     calls: Calls = field(default_factory=Calls)
     noticeable: float = 0.0
     state_changed: tuple[str, ...] = ()
+    overwrites_x: bool = False
     batches: tuple[BatchTrial, ...] = ()
     same_image: tuple[Tensor, Tensor] | None = None
     in_own_dtype: InOwnDtype | None = None
@@ -135,7 +139,17 @@ def call_again(first: FirstCall, others: Tensor) -> Calls:
         after, after_log_det = _apart(values, y), _apart(claim(raw), before)
     except Exception:  # the map may be at home only where it was given points
         pass
-    return Calls(moved, noise if moved <= noticeable(y) else 0.0, drawn, after, after_log_det)
+    without_grad = 0.0
+    if max(moved, noise, after) <= noticeable(y):
+        try:
+            values, raw = f.without_grad(points)
+            gaps = [_apart(values, y) / _size(y)]
+            if before is not None and drawn <= _STRONG * _size(before):
+                gaps.append(_apart(claim(raw), before) / _size(before))
+            without_grad = max(gaps) if max(gaps) > _STRONG else 0.0
+        except Exception:  # it takes a gradient inside
+            pass
+    return Calls(moved, noise if moved <= noticeable(y) else 0.0, drawn, after, after_log_det, without_grad)
 
 
 def batch_trials(first: FirstCall) -> tuple[BatchTrial, ...]:
@@ -216,6 +230,7 @@ def slack(coupling: float, y: Tensor) -> float:
 
 
 def _size(y: Tensor) -> float:
+    """Return 1 plus the largest finite number in ``y``."""
     return 1 + float(y.abs().nan_to_num(nan=0.0, posinf=0.0, neginf=0.0).max())
 
 

@@ -112,9 +112,14 @@ def _signal(none: str, *which: tuple[str, str]) -> Judge:
         found = [gradient for gradient in facts.signal if (gradient.of, gradient.by) in which]
         if not found:
             return none if facts.steady else "the map gives other values from call to call", ""
-        if all(gradient.result == UNDECIDED for gradient in found):
+        undecided = [gradient for gradient in found if gradient.result == UNDECIDED]
+        if len(undecided) == len(found):
             return "central differences are not precise enough", ""
-        return "", "autograd and central differences, along random directions"
+        words = "autograd and central differences, along random directions"
+        if undecided:
+            parts = " and ".join(f"that of {gradient.of} by {gradient.by}" for gradient in undecided)
+            words += f"; {parts} was not decided, where central differences are not precise enough"
+        return "", words
 
     return judge
 
@@ -131,7 +136,8 @@ def _both_directions(facts: Facts) -> tuple[str, str]:
         return "y -> x -> y was not tried" if facts.inverse.error is not None else "no inverse is known", ""
     missed = onto.lost + onto.missed
     if missed:
-        return f"{missed} of {onto.tried} y drawn among the images have no x", ""
+        why = "are not met by the inverse" if onto.reached else "have no x"
+        return f"{missed} of {onto.tried} y drawn among the images {why}", ""
     return "", f"y -> x -> y, {onto.tried} y drawn among the images"
 
 
@@ -155,12 +161,13 @@ def _own_dtype(facts: Facts) -> tuple[str, str]:
     return ("", f"{name}: {', '.join(words)}") if words else (f"{name}: no inverse and no log-det", "")
 
 
+_BY_PARAMETERS = tuple((of, by) for by in ("parameters", "context") for of in ("log-det", "y"))
 # Name, which its findings are about -> why it was not compared, and how closely it agrees.
 _JUDGES = {
     "derivative": _derivative,
     "log-det": _log_det,
     "log-det gradient": _signal("there is no log-det to compare", ("log-det", "x")),
-    "parameter gradients": _signal("no parameter is trained", ("log-det", "parameters"), ("y", "parameters")),
+    "parameter gradients": _signal("no parameter is trained", *_BY_PARAMETERS),
     "inverse": _inverse,
     "both directions": _both_directions,
     "batch sizes": _batch_sizes,

@@ -38,7 +38,7 @@ def diagnose(facts: Facts, copies: Iterable[Finding] = (), perturb: float | None
         message = f"The map raises at every point, in every dtype and manner tried: {facts.behaviour.raised}"
         return (Finding("raises", message, about="forward"),)
     found = [finding for rule in _RULES for finding in rule(facts)]
-    known = {finding.code for finding in found}
+    known = {finding.code for finding in found if finding.severity == "error"}
     for finding in copies:
         if finding.severity == "error" and finding.code not in known:
             known.add(finding.code)

@@ -13,6 +13,7 @@ from .declared import Contradiction
 from .large import Block
 from .measure import Claim, Inverse
 from .signal import Gradient
+from .step import Kept, Step
 from .structure import Structure
 from .witnesses import REVERSE, Witnesses
 
@@ -47,6 +48,8 @@ class Facts:
         estimate: mean and standard error (B,) of a log-det that is drawn, in nats; None of others.
         block: of a map of more than 1,000 dimensions, the block of J that was looked at; None of others.
         signal: gradients of the log-det and of y beside differences; empty where they could not be compared.
+        step: how far the map contradicts itself once its parameters have moved in place.
+        kept: values that were computed from parameters once, and do not follow them.
     """
 
     name: str
@@ -77,6 +80,8 @@ class Facts:
     estimate: tuple[Tensor, Tensor] | None = None
     block: Block | None = None
     signal: tuple[Gradient, ...] = ()
+    step: Step = field(default_factory=Step)
+    kept: tuple[Kept, ...] = ()
 
     @property
     def dim(self) -> int:

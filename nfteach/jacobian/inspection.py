@@ -33,6 +33,7 @@ from .measure import DRAWS, Claim, InOwnDtype, Inverse, in_own_dtype, read_claim
 from .report import JacobianReport
 from .rng import modes_at_rest, seeded
 from .signal import training_signal
+from .step import kept_values, take_step
 from .structure import Structure, recognise
 from .twin import changes, own_dtype, own_dtypes, parameters_account, state, trained, with_parameters_moved
 from .unharmed import unharmed
@@ -225,6 +226,7 @@ def _look(
             low_precision="" if y.dtype == torch.float64 else (refusals or [f"y comes as {y.dtype}"])[0],
             calls=calls,
             state_changed=changed,
+            overwrites_x=_overwrites(f, points),
             moved_by_others=from_others.double(),
             noticeable=rounding,
             batches=batch_trials(first) if steady and not coupled else (),
@@ -243,7 +245,18 @@ def _look(
         claimed = so_far.log_det is not None and not (so_far.log_det_drawn or so_far.log_det_stale)
         parameters = trained(f.subject, f.forward)
         facts["signal"] = tuple(training_signal(f, points, parameters, claimed=claimed, whole=large, slack=loose))
+        if parameters and not coupled:
+            has_inverse = inverse.error is not None and not inverse.low_precision
+            facts["step"] = take_step(f, points, parameters, log_det=claimed, inverse=has_inverse)
+            facts["kept"] = kept_values(given, f, points)
     return facts, looked_at
+
+
+def _overwrites(f: Map, points: Tensor) -> bool:
+    try:
+        return f.overwrites(points)
+    except Exception:  # it raises at times
+        return False
 
 
 class _Near(NamedTuple):

@@ -21,7 +21,9 @@ _MISS, _GAP = 1e-2, 1e-2
 
 def _inverse(facts: Facts) -> Iterator[Finding]:
     inverse = facts.inverse
-    if inverse.failure:
+    if inverse.no_x:
+        yield Finding("inverse-wrong", f"The inverse returns no x: {inverse.failure}", about="inverse")
+    elif inverse.failure:
         message = f"The inverse raises: {inverse.failure}"
         yield Finding("inverse-missing", message, about="inverse")
     elif inverse.error is None and facts.kind == "module":
@@ -30,7 +32,7 @@ def _inverse(facts: Facts) -> Iterator[Finding]:
     if inverse.error is None or facts.strongly_coupled or not facts.steady:
         return
     sound = facts.finite & ~facts.singular
-    allowed = inverse_tolerance(facts, max(facts.eps, inverse.eps))
+    allowed = inverse_tolerance(facts, max(facts.eps, inverse.eps), strict=True)
     bad = (inverse.error > allowed) & sound
     moved = max(_MISS, float(allowed.max()))
     if bad.any():
@@ -53,7 +55,15 @@ def _onto(facts: Facts) -> Iterator[Finding]:
     onto = facts.inverse.onto
     if onto is None or not (onto.lost or onto.missed) or facts.inverse.stale > _MISS:
         return
-    if (facts.inverse.error > inverse_tolerance(facts, facts.eps)).any():
+    if (facts.inverse.error > inverse_tolerance(facts, max(facts.eps, facts.inverse.eps), strict=True)).any():
+        return
+    if onto.reached:
+        message = (
+            f"Of {onto.tried} points y drawn among the images, at {onto.reached} the inverse does not return an x that "
+            "leads to y, although the map has one (found by Newton's method): the inverse is limited, by a clamp for "
+            "example."
+        )
+        yield Finding("inverse-wrong", message, {"y": short_vector(onto.y)}, about="inverse", severity="note")
         return
     what = [
         f"at {onto.lost} the inverse gives NaN, infinity or an error" if onto.lost else "",

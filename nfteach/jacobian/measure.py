@@ -11,7 +11,8 @@ import torch
 from torch import Tensor
 from torch.distributions.transforms import Transform
 
-from .adapt import Map, in_words
+from .adapt import Map, NoMap, in_words
+from .autograd import jacobian
 
 __all__ = [
     "DRAWS",
@@ -29,6 +30,8 @@ __all__ = [
 DRAWS = 64
 # Points y that are tried in y -> x -> y.
 _DRAWN = 8
+# Steps of Newton's method that look for an x where the inverse gives none.
+_NEWTON = 12
 
 
 @dataclass(frozen=True)
@@ -56,12 +59,14 @@ class Onto(NamedTuple):
         lost: at how many of them the inverse raises, or gives NaN or infinity.
         missed: at how many others the map does not lead to y again.
         y: one of those, as a vector; None if there is none.
+        reached: at how many of those Newton's method finds an x that leads to y.
     """
 
     tried: int
     lost: int = 0
     missed: int = 0
     y: Tensor | None = None
+    reached: int = 0
 
 
 @dataclass(frozen=True)
@@ -72,6 +77,7 @@ class Inverse:
         error: (B,) the largest coordinate of |x - inverse(forward(x))|; None if there is no inverse.
         log_det: (B,) log|det dx/dy| as the inverse claims it; None if it does not.
         failure: what the map said when asked for its inverse, if it refused.
+        no_x: whether that is because it returned something else than an x, such as one of another shape.
         eps: the rounding unit of the arithmetic that it ran in.
         low_precision: "" or why it would not run in float64, where the map does.
         stale: how far inverse(y) moves, relative to 1 + |x|, once the map was called at other points.
@@ -82,6 +88,7 @@ class Inverse:
     error: Tensor | None = None
     log_det: Tensor | None = None
     failure: str = ""
+    no_x: bool = False
     eps: float = 0.0
     low_precision: str = ""
     stale: float = 0.0
@@ -151,12 +158,20 @@ def try_inverse(f: Map, x: Tensor, y: Tensor, others: Tensor | None = None) -> I
     """Go from y back to x, ask the inverse for its log-det, and ask again after the map was called at ``others``."""
     if f.backward is None:
         return Inverse()
+    eps = torch.finfo(y.dtype).eps
     try:
-        back, raw = f.invert(y)
+        # A y that was cast has lost digits, but the copy of the inverse may want the dtype of the copy.
+        back, raw = f.invert(y.to(x.dtype))
+        y = y.to(x.dtype)
+    except NoMap as error:
+        return Inverse(failure=str(error).removeprefix("transform: "), no_x=True)
     except Exception as error:
-        return Inverse(failure=in_words(error))
-    if back.shape != x.shape:
-        return Inverse(failure=f"it returned the shape {tuple(back.shape)} for {tuple(x.shape)}")
+        if y.dtype == x.dtype:
+            return Inverse(failure=in_words(error))
+        try:
+            back, raw = f.invert(y)
+        except Exception as error:
+            return Inverse(failure=in_words(error))
     error = (back - x).abs().double().amax(1).nan_to_num(nan=math.inf, posinf=math.inf).cpu()
     stale = alone = 0.0
     if others is not None:
@@ -169,7 +184,7 @@ def try_inverse(f: Map, x: Tensor, y: Tensor, others: Tensor | None = None) -> I
         if len(y) > 1 and f.manner == "all at once" and f.rows == "any":
             alone = _moved(back[:1], lambda: f.invert(y[:1])[0])
     claim = read_claim(raw, x, f.event_shape).values
-    return Inverse(error, claim, eps=torch.finfo(back.dtype).eps, stale=stale, alone=alone)
+    return Inverse(error, claim, eps=max(eps, torch.finfo(back.dtype).eps), stale=stale, alone=alone)
 
 
 def _moved(before: Tensor, call: Callable[[], Tensor]) -> float:
@@ -213,9 +228,26 @@ def try_onto(f: Map, y: Tensor, tolerance: float) -> Onto | None:
         return None
     missed = ((again - drawn).abs() > tolerance * (1 + drawn.abs())).any(1) & ~lost
     bad = lost | missed
-    return Onto(
-        len(drawn), int(lost.sum()), int(missed.sum()), drawn[int(bad.int().argmax())].cpu() if bad.any() else None
-    )
+    if not bad.any():
+        return Onto(len(drawn))
+    reached = bad & _reached(f, x.where(~lost.unsqueeze(1), torch.zeros_like(x)), drawn, tolerance)
+    at = int((reached if reached.any() else bad).int().argmax())
+    return Onto(len(drawn), int(lost.sum()), int(missed.sum()), drawn[at].cpu(), int(reached.sum()))
+
+
+def _reached(f: Map, x: Tensor, y: Tensor, tolerance: float) -> Tensor:
+    """Return where (N,) Newton's method from x (N, D) finds a point that the map leads to y (N, D)."""
+    gap = None
+    for _ in range(_NEWTON):
+        try:
+            J, there, _ = jacobian(f, x)
+            gap = (there - y).double().cpu()
+            x = x - torch.linalg.lstsq(J, gap.unsqueeze(2)).solution.squeeze(2).to(x)
+        except Exception:  # it has left the domain
+            break
+    if gap is None:
+        return torch.zeros(len(x), dtype=torch.bool)
+    return (gap.abs() <= tolerance * (1 + y.double().cpu().abs())).all(1)
 
 
 def in_own_dtype(own: Map, twin: Map, x: Tensor, dtype: torch.dtype) -> InOwnDtype | None:

@@ -79,6 +79,12 @@ def _non_deterministic(facts: Facts) -> Iterator[Finding]:
             "this), so it has no single Jacobian. In a module, try .eval()."
         )
         yield Finding("non-deterministic", message, {"moved by": calls.noise})
+    elif calls.without_grad:
+        message = (
+            "Under torch.no_grad() the same x gives another y or another log-det: the map depends on the mode of "
+            "autograd, so what is sampled or evaluated is not what was trained."
+        )
+        yield Finding("non-deterministic", message, {"moved by": calls.without_grad})
     elif calls.after_others > behaviour.noticeable:
         message = (
             "After a call at other points, the same x gives another y: something that a call leaves behind is used by "
@@ -89,6 +95,12 @@ def _non_deterministic(facts: Facts) -> Iterator[Finding]:
 
 def _changes_state(facts: Facts) -> Iterator[Finding]:
     behaviour = facts.behaviour
+    if behaviour.overwrites_x:
+        message = (
+            "A call overwrites its x in place: who uses x after the call finds other numbers in it, and an x that "
+            "requires a gradient is refused. The inspector passes copies of x; in the layer, write x = x.clone() first."
+        )
+        yield Finding("changes-state", message)
     if behaviour.state_changed and behaviour.calls.again <= behaviour.noticeable:
         message = (
             "A call changes the state of the map (running statistics, or a first call that sets parameters from the "
@@ -175,6 +187,39 @@ def _training_signal(facts: Facts) -> Iterator[Finding]:
             yield Finding("gradient-wrong", message, evidence, about=about, gap=gap, size=size)
 
 
-_NAMES = {"x": "x", "y": "y", "log-det": "the log-det", "parameters": "the parameters"}
+def _after_a_step(facts: Facts) -> Iterator[Finding]:
+    """Report what does not follow when the parameters of a copy move, as in training."""
+    advice = "Compute it in each call, or drop what is kept whenever the parameters change."
+    if facts.step.log_det:
+        message = (
+            "Once the parameters have moved in place, as in training, the log-det is not that of the Jacobian: a value "
+            f"computed before is kept. {advice}"
+        )
+        gap = facts.step.log_det
+        yield Finding("log-det-wrong", message, {"off by, in nats": gap}, about="log-det", gap=gap)
+    if facts.step.inverse:
+        message = (
+            "Once the parameters have moved in place, as in training, x -> y -> x does not return to x: a value "
+            f"computed before is kept. {advice}"
+        )
+        gap = facts.step.inverse
+        yield Finding("inverse-wrong", message, {"misses by": gap}, about="inverse", gap=gap)
+    for kept in facts.kept:
+        message = (
+            f"{kept.path} was computed from {' and '.join(kept.parameters)} once, and is used in place of it: a step "
+            f"of an optimizer does not change the map. {advice}"
+        )
+        yield Finding("gradient-cut", message, about="parameter gradients")
 
-MISBEHAVIOUR = (_coupled, _batch_size, _non_deterministic, _changes_state, _gradient_cut, _training_signal)
+
+_NAMES = {"x": "x", "y": "y", "log-det": "the log-det", "parameters": "the parameters", "context": "the context"}
+
+MISBEHAVIOUR = (
+    _coupled,
+    _batch_size,
+    _non_deterministic,
+    _changes_state,
+    _gradient_cut,
+    _training_signal,
+    _after_a_step,
+)

@@ -167,10 +167,10 @@ def _reach(x: Tensor) -> Tensor:
     return x.abs().clamp(min=0.1 * float(usual) if usual > 0 else 1.0)
 
 
-def directions(x: Tensor) -> list[Tensor]:
-    """Random v (B, D), always the same, that move each coordinate in proportion to its reach."""
+def directions(x: Tensor, number: int = DIRECTIONS) -> list[Tensor]:
+    """Return random v (B, D), always the same, that move each coordinate in proportion to its reach."""
     generator = torch.Generator().manual_seed(0)
-    noise = torch.randn(DIRECTIONS, *x.shape, generator=generator, dtype=torch.float64)
+    noise = torch.randn(number, *x.shape, generator=generator, dtype=torch.float64)
     return [_reach(x) * v.to(x) for v in noise]
 
 

@@ -1,0 +1,191 @@
+"""A training step on a copy: the parameters move a little in place, and what was computed before must follow."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from .adapt import Map, adapt
+from .autograd import jacobian
+from .calls import noticeable
+from .large import LARGE
+from .measure import read_claim
+from .reach import Reach, inside
+from .signal import move, random_moves
+from .twin import copied
+
+__all__ = ["Kept", "Step", "kept_values", "take_step"]
+
+# The length of a step, relative to the size of each parameter: in float64, and in less.
+_LENGTH, _COARSE_LENGTH = 1e-3, 3e-2
+# Points that are looked at before and after it.
+_POINTS = 2
+# What contradicts itself by less than this, relative to what the step changes, may be a solver's error.
+_SHARE = 0.05
+# ... or by less than this many times what it was before.
+_TIMES = 20
+# A condition number beyond which nothing is said.
+_HARD = 1e6
+
+
+class Step(NamedTuple):
+    """How far a map contradicts itself after a step, where it did not before.
+
+    Attributes:
+        log_det: the claimed log-det beside that of J, in nats.
+        inverse: x -> y -> x, in coordinates.
+    """
+
+    log_det: float = 0.0
+    inverse: float = 0.0
+
+
+class Kept(NamedTuple):
+    """A value that a map computed from its parameters, and does not compute anew.
+
+    Attributes:
+        path: to the value, such as ``Scale.scale``.
+        parameters: the paths to what it was computed from.
+    """
+
+    path: str
+    parameters: tuple[str, ...]
+
+
+class _State(NamedTuple):
+    """A map at (n,) points: log|det J|, the gap of the claim, the miss of the inverse, conditions, and y (n, D)."""
+
+    log_det: Tensor
+    gap: Tensor
+    miss: Tensor
+    condition: Tensor
+    y: Tensor
+
+
+def take_step(f: Map, x: Tensor, parameters: Sequence[Tensor], *, log_det: bool, inverse: bool) -> Step:
+    """Move the parameters of ``f`` in place, as an optimizer does, and compare the map with itself.
+
+    Modules are in training mode as the parameters move, and afterwards in the mode they were in: a layer may drop what
+    it keeps in ``train``.
+
+    Args:
+        f: a copy that was called and is not needed any more.
+        x: (B, D).
+        parameters: leaves that require a gradient.
+        log_det, inverse: what to look at.
+    """
+    few, exact = f.at(torch.arange(min(_POINTS, len(x)))), x.dtype == torch.float64
+    points = x[:_POINTS]
+    try:
+        before = _state(few, points, log_det=log_det, inverse=inverse)
+        _train_and_back(f.subject, parameters, _LENGTH if exact else _COARSE_LENGTH)
+        after = _state(few, points, log_det=log_det, inverse=inverse)
+    except Exception:  # the map may be at home only with the parameters that it has
+        return Step()
+    usable = (before.condition < _HARD) & (after.condition < _HARD)
+    unit = 1e-6 if exact else 2e-3
+
+    def off(was: Tensor, now: Tensor, size: Tensor, change: Tensor) -> float:
+        bad = usable & (now > unit * (1 + size) + _TIMES * was.max()) & (now > _SHARE * change) & now.isfinite()
+        return float(now[bad].max()) if bad.any() else 0.0
+
+    change = (after.y - before.y).abs().amax(1)
+    return Step(
+        off(before.gap, after.gap, after.log_det.abs(), (after.log_det - before.log_det).abs()),
+        off(before.miss, after.miss, after.y.abs().amax(1) + points.double().cpu().abs().amax(1), change),
+    )
+
+
+def _state(f: Map, x: Tensor, *, log_det: bool, inverse: bool) -> _State:
+    nothing = torch.zeros(len(x), dtype=torch.float64)
+    true, gap, miss, condition = nothing, nothing, nothing, nothing
+    if log_det and f.dim <= LARGE:
+        J, y, raw = jacobian(f, x)
+        true, condition = torch.linalg.slogdet(J).logabsdet, torch.linalg.cond(J)
+        gap = (read_claim(raw, x, f.event_shape).values.detach() - true).abs()
+    else:
+        y = f(x)[0]
+    if inverse:
+        miss = (f.invert(y.to(x.dtype))[0] - x).abs().amax(1).double().cpu()
+    return _State(true, gap, miss, condition, y.double().cpu())
+
+
+def _train_and_back(subject: Any, parameters: Sequence[Tensor], length: float) -> None:
+    modules = [thing for thing in inside(subject) if issubclass(type(thing), nn.Module)]
+    modes = [module.training for module in modules]
+    for module in modules:
+        module.train()
+    move(parameters, random_moves(parameters), length)
+    for module, mode in zip(modules, modes, strict=True):
+        module.train(mode)
+    for module, mode in zip(modules, modes, strict=True):
+        module.training = mode
+
+
+def kept_values(given: tuple[Any, ...], f: Map, x: Tensor) -> tuple[Kept, ...]:
+    """Return what the modules in ``given`` computed from their parameters, still use and do not compute anew.
+
+    Args:
+        given: the map, its log-det and its inverse, as they came: their tensors have a history.
+        f: a copy that runs, which tells how.
+        x: (B, D).
+    """
+    if not any(_computed(thing) for thing in inside(*given)):
+        return ()
+    dtype = x.dtype if x.dtype == torch.float64 else None
+    copies, copier = copied(*given, dtype=dtype)
+    own = [(tensor, copy) for tensor, copy in copier.tensors if copy.is_leaf and copy.requires_grad]
+    modules = [thing for thing in inside(*given) if issubclass(type(thing), nn.Module)]
+    held = {id(value) for m in modules for value in (*vars(m).values(), *m._buffers.values())}
+    values = [(tensor, copy) for tensor, copy in copier.tensors if _computed(tensor) and id(tensor) in held]
+    transform, log_det, inverse = copies
+    g = adapt(
+        transform, x.reshape(f.given.shape[0], *f.event_shape), log_det, inverse,
+        context=f.context, dtype=dtype, manner=f.manner, rectangular=f.rectangular, as_a_copy=False,
+    )  # fmt: skip
+
+    def results() -> list[Tensor]:
+        y, raw = g(x)
+        claim = read_claim(raw, x, g.event_shape).values
+        back = () if g.backward is None else (g.invert(f(x)[0].to(x.dtype))[0],)
+        return [part.detach().clone() for part in (y, *(() if claim is None else (claim,)), *back)]
+
+    found, reach = [], Reach(*given)
+    try:
+        results()
+        before = [copy.clone() for _, copy in values]
+        _train_and_back(g.subject, [copy for _, copy in own], _LENGTH)
+        here = results()
+        alive = {id(thing) for thing in inside(*copies)}
+        for (tensor, copy), was in zip(values, before, strict=True):
+            sources = [parameter for parameter, _ in own if id(parameter) in _history(tensor)]
+            if not sources or id(copy) not in alive or not copy.equal(was):
+                continue
+            copy.data.mul_(1.1).add_(0.01)
+            if any((a - b).abs().max() > noticeable(b) for a, b in zip(results(), here, strict=True)):
+                found.append(Kept(reach.path(tensor), tuple(reach.path(source) for source in sources)))
+            copy.data.copy_(was)
+    except Exception:  # the map may be at home only with the parameters that it has
+        return ()
+    return tuple(found)
+
+
+def _computed(thing: Any) -> bool:
+    return issubclass(type(thing), Tensor) and thing.grad_fn is not None and thing.is_floating_point()
+
+
+def _history(tensor: Tensor) -> set[int]:
+    """Return the ids of the leaves that a tensor was computed from."""
+    leaves, seen, queue = set(), set(), [tensor.grad_fn]
+    while queue:
+        node = queue.pop()
+        if node is None or node in seen:
+            continue
+        seen.add(node)
+        if hasattr(node, "variable"):
+            leaves.add(id(node.variable))
+        queue.extend(following for following, _ in node.next_functions)
+    return leaves
