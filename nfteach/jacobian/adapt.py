@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from typing import Any
@@ -125,26 +126,28 @@ class Map:
         same.__dict__["rows"] = self.rows
         return same
 
-    def without_grad(self, x: Tensor) -> Pair:
-        """Return what a call returns, under ``no_grad``."""
-        before = self.with_gradient
-        self.with_gradient = False
+    @contextmanager
+    def without_grad(self) -> Iterator[None]:
+        """Call the map and its inverse under ``no_grad`` inside the block."""
+        before, self.with_gradient = self.with_gradient, False
         try:
-            return self(x.detach())
+            yield
         finally:
             self.with_gradient = before
 
-    def overwrites(self, x: Tensor) -> bool:
-        """Return True if a call at x (N, D) writes into the points that it is given."""
+    def overwrites(self, points: Tensor, *, backwards: bool = False) -> bool:
+        """Return True if a call at points (N, D), or that of the inverse, writes into what it is given."""
         overwritten: list[bool] = []
 
         def watched(events: Tensor, context: Tensor | None) -> Pair:
-            before = events.detach().clone()
-            out = self.forward(events, context)
-            overwritten.append(not torch.equal(events.detach(), before))
+            before, version = events.detach().clone(), events._version
+            out = (self._backward if backwards else self.forward)(events, context)
+            overwritten.append(events._version != version or not torch.equal(events.detach(), before))
             return out
 
-        self._run(watched, x, self._of(x, None))
+        shape = self.image_shape if backwards else self.event_shape
+        with suppress(Exception):  # it may refuse a tensor that was written into
+            self._run(watched, points, self._of(points, None), shape=shape)
         return any(overwritten)
 
     def __call__(self, x: Tensor, *, rows: Tensor | None = None, seed: int = 0) -> Pair:

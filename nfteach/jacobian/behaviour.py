@@ -93,7 +93,7 @@ class Behaviour:
         calls: how far y and the log-det move from call to call.
         noticeable: what is more than rounding in y.
         state_changed: the parameters, buffers and flags that a call changes.
-        overwrites_x: whether a call writes into its x.
+        overwrites: whether a call writes into its x, and whether the inverse writes into its y.
         batches: calls with fewer points.
         same_image: two points, as vectors, that have the same image; None if none were found.
         in_own_dtype: the layer in its own dtype, where that is not float64.
@@ -106,7 +106,7 @@ class Behaviour:
     calls: Calls = field(default_factory=Calls)
     noticeable: float = 0.0
     state_changed: tuple[str, ...] = ()
-    overwrites_x: bool = False
+    overwrites: tuple[bool, bool] = (False, False)
     batches: tuple[BatchTrial, ...] = ()
     same_image: tuple[Tensor, Tensor] | None = None
     in_own_dtype: InOwnDtype | None = None
@@ -142,7 +142,8 @@ def call_again(first: FirstCall, others: Tensor) -> Calls:
     without_grad = 0.0
     if max(moved, noise, after) <= noticeable(y):
         try:
-            values, raw = f.without_grad(points)
+            with f.without_grad():
+                values, raw = f(points)
             gaps = [_apart(values, y) / _size(y)]
             if before is not None and drawn <= _STRONG * _size(before):
                 gaps.append(_apart(claim(raw), before) / _size(before))

@@ -25,12 +25,14 @@ class Check:
         gap: (B,) how far the two are apart: the largest coordinate, nats, or relative to the largest entry of J.
         ok: whether that is rounding, at every point.
         message: the comparison and its result, in words.
+        size: (B,) the size of what is compared, so that gap / size is relative.
     """
 
     name: str
     gap: Tensor
     ok: bool
     message: str
+    size: Tensor
 
 
 def claimed(report: Diagnosis) -> Tensor:
@@ -65,17 +67,17 @@ def checks(
 
 
 def _image(ours: Tensor, its: Tensor, precision: float, explain: Callable[[Tensor], str]) -> Check:
-    gap = apart(ours, its).amax(1)
-    ok = not (gap > precision * (1 + ours.abs().amax(1))).any()
+    gap, size = apart(ours, its).amax(1), ours.abs().amax(1)
+    ok = not (gap > precision * (1 + size)).any()
     if ok:
         message = "The image under the composition is the image under the layers, one after the other."
-        return Check("image", gap, True, message)
+        return Check("image", gap, True, message, size)
     message = (
         "The image under the composition is not the image under the layers, one after the other (they differ by "
         f"{float(gap.max()):.1e} at point {int(gap.argmax()) + 1}), so layers and composition were evaluated at "
         "different points."
     )
-    return Check("image", gap, False, f"{message} {explain(its)}".rstrip())
+    return Check("image", gap, False, f"{message} {explain(its)}".rstrip(), size)
 
 
 def _log_det(layers: Sequence[Diagnosis], composition: Diagnosis) -> Check:
@@ -89,13 +91,13 @@ def _log_det(layers: Sequence[Diagnosis], composition: Diagnosis) -> Check:
         if report.log_det is None:
             allowed = allowed + tolerance(report)  # J's own log-det stands in, with its rounding
     if not (gap > allowed).any():
-        return Check("log-det", gap, True, "The log-dets of the layers add up to that of the composition.")
+        return Check("log-det", gap, True, "The log-dets of the layers add up to that of the composition.", size)
     at = int(gap.argmax())
     message = (
         f"The log-dets of the layers add up to {number(float(total[at]))} at point {at + 1}, but that of the "
         f"composition is {number(float(its[at]))}."
     )
-    return Check("log-det", gap, False, f"{message} {_guess(each, its, allowed)}".rstrip())
+    return Check("log-det", gap, False, f"{message} {_guess(each, its, allowed)}".rstrip(), size)
 
 
 def _guess(each: Tensor, its: Tensor, allowed: Tensor) -> str:
@@ -142,7 +144,7 @@ def _jacobian(layers: Sequence[Diagnosis], composition: Diagnosis, precision: fl
             "The product of the layers' Jacobians is not that of the composition (they differ by "
             f"{float(gap.max()):.1e} of the largest entry at point {int(gap.argmax()) + 1}), though the images agree."
         )
-    return Check("Jacobian", gap, ok, message)
+    return Check("Jacobian", gap, ok, message, torch.ones_like(gap))
 
 
 def blame(layers: Sequence[Diagnosis | None], composition: Diagnosis | None, checks: Sequence[Check]) -> Iterator[str]:

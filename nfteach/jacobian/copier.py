@@ -152,6 +152,8 @@ class Copier:
         # deepcopy refuses a tensor with a history, such as loc = 2 * parameter: its copy is detached.
         trained = tensor.requires_grad and tensor.is_leaf
         new = data.requires_grad_(trained) if type(data) is kind else Tensor._make_subclass(kind, data, trained)
+        # A layer may compare the version that it has seen with the one of now.
+        torch._C._autograd._unsafe_set_version_counter((new,), (tensor._version,))
         self.copies[id(tensor)] = new
         self.tensors.append((tensor, new))
         if tensor.__dict__:

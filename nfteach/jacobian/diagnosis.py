@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+import torch
+
 from .compared import Compared, compared
 from .diagnose import diagnose
 from .facts import Facts
@@ -35,7 +37,14 @@ class Diagnosis(Facts):
         copies = tuple(finding for copy in self.moved for finding in copy.findings)
         object.__setattr__(self, "findings", diagnose(self, copies, self.perturb))
         why_none = "pass perturb=, such as 0.5" if self.perturb is None else _why_none(self.account)
-        object.__setattr__(self, "compared", compared(self, self.findings, [copy.ok for copy in self.moved], why_none))
+        sound = [copy.ok for copy in self.moved]
+        if self.moved and all(map(self._same_values, self.moved)):
+            sound, why_none = [], "moved parameters change neither y nor the log-det"
+        object.__setattr__(self, "compared", compared(self, self.findings, sound, why_none))
+
+    def _same_values(self, copy: Diagnosis) -> bool:
+        both = [(self.y, copy.y)] + [(self.log_det, copy.log_det)] * (self.log_det is not None is not copy.log_det)
+        return all(torch.equal(a, b) for a, b in both)
 
     @property
     def ok(self) -> bool:

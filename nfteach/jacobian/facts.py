@@ -66,7 +66,6 @@ class Facts:
     claim: Claim
     inverse: Inverse
     witnesses: Witnesses | None
-    structure: Structure | None
     log_det_by: str
     per_dimension_by_design: bool
     formula: str
@@ -74,6 +73,7 @@ class Facts:
     terms_per_point: frozenset[str]
     eps: float
     behaviour: Behaviour
+    structure: Structure | None = None
     kink: Tensor | None = None
     other_claims: dict[str, Claim] = field(default_factory=dict)
     contradictions: tuple[Contradiction, ...] = ()

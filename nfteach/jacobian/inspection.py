@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import Any, NamedTuple
 
 import torch
@@ -28,7 +28,7 @@ from .calls import FirstCall, first_that_runs, noticeable
 from .coordinates import VOLUME, in_coordinates
 from .declared import contradictions
 from .facts import Facts
-from .large import LARGE, look_at_block
+from .large import LARGE, Block, look_at_block
 from .measure import DRAWS, Claim, InOwnDtype, Inverse, in_own_dtype, read_claim, try_inverse, try_onto
 from .report import JacobianReport
 from .rng import modes_at_rest, seeded
@@ -37,7 +37,7 @@ from .step import kept_values, take_step
 from .structure import Structure, recognise
 from .twin import changes, own_dtype, own_dtypes, parameters_account, state, trained, with_parameters_moved
 from .unharmed import unharmed
-from .witnesses import CENTRAL, REVERSE, directions, hear, whole_jacobian
+from .witnesses import CENTRAL, REVERSE, Witnesses, directions, hear, whole_jacobian
 
 __all__ = ["inspect_copies", "inspect_jacobian"]
 
@@ -127,48 +127,39 @@ def inspect_copies(
     volume: bool = False,
 ) -> JacobianReport:
     """Return the report of a map whose copies are known to stand for it."""
-    facts, looked_at = _look(transform, x, log_det, inverse, context, volume)
+    facts, looked_at = _look((transform, log_det, inverse), x, context, volume)
     moved = []
-    copies_to_move = min(MOVED_COPIES, max(2, _LARGE // facts["jacobian"].numel())) if perturb else 0
+    copies_to_move = min(MOVED_COPIES, max(2, _LARGE // facts.jacobian.numel())) if perturb else 0
     for seed in range(copies_to_move):
         copies = with_parameters_moved(transform, log_det, inverse, by=perturb, seed=seed)
         if copies is None:
             break
-        its_facts, its_looked_at = _look(*_in_order(copies, x), context, volume)
-        moved.append(JacobianReport(**its_facts, structure=_structure(its_looked_at, its_facts)))
+        its_facts, its_looked_at = _look(copies, x, context, volume)
+        moved.append(_report(its_facts, _structure(its_looked_at, its_facts)))
         looked_at = torch.cat([looked_at, its_looked_at])
-    structure = _structure(looked_at, facts)
     account = parameters_account(transform, log_det, inverse) if perturb else None
-    return JacobianReport(**facts, structure=structure, perturb=perturb, account=account, moved=tuple(moved))
+    return _report(facts, _structure(looked_at, facts), perturb=perturb, account=account, moved=tuple(moved))
 
 
-def _in_order(copies: tuple[Any, ...], x: Tensor) -> tuple[Any, ...]:
-    transform, log_det, inverse = copies
-    return transform, x, log_det, inverse
+def _report(facts: Facts, structure: Structure | None, **more: Any) -> JacobianReport:
+    measured = {field.name: getattr(facts, field.name) for field in fields(Facts)}
+    return JacobianReport(**measured | more | {"structure": structure})
 
 
-def _structure(looked_at: Tensor, facts: dict[str, Any]) -> Structure | None:
+def _structure(looked_at: Tensor, facts: Facts) -> Structure | None:
     if not len(looked_at):
         return None
-    by_differences = facts["witnesses"] is not None and facts["witnesses"].trusted == CENTRAL
-    own = facts["behaviour"].in_own_dtype
+    own = facts.behaviour.in_own_dtype
     return recognise(
         looked_at,
-        eps=max(facts["eps"], _EPS_OF_DIFFERENCES if by_differences else 0.0),
+        eps=max(facts.eps, _EPS_OF_DIFFERENCES if facts.witness == CENTRAL else 0.0),
         stored=0.0 if own is None else torch.finfo(own.dtype).eps,
     )
 
 
-def _look(
-    transform: Any,
-    x: Tensor,
-    log_det: Callable | None,
-    inverse: Callable | None,
-    context: Tensor | None,
-    volume: bool,
-) -> tuple[dict, Tensor]:
-    """Return the fields of ``Facts``, and the Jacobians (P, D, D) that tell the structure: those at x first."""
-    given = (transform, log_det, inverse)
+def _look(given: tuple[Any, ...], x: Tensor, context: Tensor | None, volume: bool) -> tuple[Facts, Tensor]:
+    """Return the facts but the structure, and the Jacobians (P, D, D) that tell that: those at x first."""
+    transform, log_det, inverse = given
     first, refusals = first_that_runs(given, x, context=context, rectangular=volume)
     if first is None:
         f = adapt(transform, x, log_det, inverse, context=context, dtype=None)
@@ -196,10 +187,12 @@ def _look(
         derivative, looked_at = _whole(first, near, loose, comparable=comparable, coupled=coupled, volume=volume)
     before = state(f.subject)
     inverse = try_inverse(f, points, y, others)
-    usual = float(derivative["condition_number"].nan_to_num(nan=1.0).median())
+    usual = float(derivative.condition_number.nan_to_num(nan=1.0).median())
     # A transform of torch declares its codomain, if not exactly.
     if inverse.error is not None and not (coupled or volume) and steady and usual < _HARD and f.kind != "transform":
-        inverse = replace(inverse, onto=try_onto(f, y, max(1e-5, 1e3 * torch.finfo(y.dtype).eps * usual)))
+        inverse = replace(
+            inverse, onto=try_onto(f, y.to(points.dtype), max(1e-5, 1e3 * torch.finfo(y.dtype).eps * usual))
+        )
     changed = first.state_changed + tuple(n for n in changes(before, state(f.subject)) if n not in first.state_changed)
     own = _in_own_dtype(given, f, x, y, context) if steady and not strongly else None
     if inverse.failure and own is not None and own.inverse.error is not None:
@@ -207,17 +200,13 @@ def _look(
     terms, per_point = _terms(f, points)
     nearby = companions(f, points, _NEAR) if steady and not (coupled or changed) else points[:0]
     one_map = steady and not coupled and f.context is None and not large
-    facts = dict(
-        name=f.name,
-        kind=f.kind,
+    facts = Facts(
+        **_of_map(f),
+        **derivative._asdict(),
         x=points.cpu(),
         y=y.cpu(),
-        **derivative,
         claim=read_claim(first.raw, points, f.event_shape),
         inverse=inverse,
-        log_det_by=f.log_det_by,
-        per_dimension_by_design=f.per_dimension,
-        formula=f.formula,
         terms=terms,
         terms_per_point=per_point,
         eps=torch.finfo(y.dtype).eps,
@@ -226,7 +215,10 @@ def _look(
             low_precision="" if y.dtype == torch.float64 else (refusals or [f"y comes as {y.dtype}"])[0],
             calls=calls,
             state_changed=changed,
-            overwrites_x=_overwrites(f, points),
+            overwrites=(
+                f.overwrites(points),
+                inverse.error is not None and f.overwrites(y.to(points.dtype), backwards=True),
+            ),
             moved_by_others=from_others.double(),
             noticeable=rounding,
             batches=batch_trials(first) if steady and not coupled else (),
@@ -234,29 +226,33 @@ def _look(
             in_own_dtype=own,
         ),
         other_claims=_other_claims(f, points, y),
-        contradictions=tuple(contradictions(f, points, y, derivative["jacobian"], nearby)),
+        contradictions=tuple(contradictions(f, points, y, derivative.jacobian, nearby)),
     )
-    so_far = Facts(**facts, structure=None)
-    if derivative["witnesses"] is not None and derivative["witnesses"].undecided.any():
-        facts["kink"] = derivative["witnesses"].undecided & _right_close_by(f, points)
-    if so_far.log_det_drawn and steady:
-        facts["estimate"] = _estimate(f, points)
+    more: dict[str, Any] = {}
+    if derivative.witnesses is not None and derivative.witnesses.undecided.any():
+        more["kink"] = derivative.witnesses.undecided & _right_close_by(f, points)
+    if facts.log_det_drawn and steady:
+        more["estimate"] = _estimate(f, points)
     if steady and not first.no_reverse_mode:
-        claimed = so_far.log_det is not None and not (so_far.log_det_drawn or so_far.log_det_stale)
+        claimed = facts.log_det is not None and not (facts.log_det_drawn or facts.log_det_stale)
         parameters = trained(f.subject, f.forward)
-        facts["signal"] = tuple(training_signal(f, points, parameters, claimed=claimed, whole=large, slack=loose))
+        more["signal"] = tuple(training_signal(f, points, parameters, claimed=claimed, whole=large, slack=loose))
         if parameters and not coupled:
             has_inverse = inverse.error is not None and not inverse.low_precision
-            facts["step"] = take_step(f, points, parameters, log_det=claimed, inverse=has_inverse)
-            facts["kept"] = kept_values(given, f, points)
-    return facts, looked_at
+            more["step"] = take_step(f, points, parameters, log_det=claimed, inverse=has_inverse)
+            more["kept"] = kept_values(given, f, points)
+    return replace(facts, **more), looked_at
 
 
-def _overwrites(f: Map, points: Tensor) -> bool:
-    try:
-        return f.overwrites(points)
-    except Exception:  # it raises at times
-        return False
+def _of_map(f: Map) -> dict[str, Any]:
+    """Return what ``Facts`` says of the map itself."""
+    return {
+        "name": f.name,
+        "kind": f.kind,
+        "log_det_by": f.log_det_by,
+        "per_dimension_by_design": f.per_dimension,
+        "formula": f.formula,
+    }
 
 
 class _Near(NamedTuple):
@@ -267,9 +263,23 @@ class _Near(NamedTuple):
     rows: Tensor
 
 
+class _Derivative(NamedTuple):
+    """What ``Facts`` says of J."""
+
+    jacobian: Tensor
+    jacobian_autograd: Tensor
+    log_det_autograd: Tensor
+    log_det_jacobian: Tensor
+    sign: Tensor
+    condition_number: Tensor
+    smallest_stretch: Tensor
+    witnesses: Witnesses | None = None
+    block: Block | None = None
+
+
 def _whole(
     first: FirstCall, near: _Near, loose: float, *, comparable: bool, coupled: bool, volume: bool
-) -> tuple[dict[str, Any], Tensor]:
+) -> tuple[_Derivative, Tensor]:
     """Return what ``Facts`` says of J, and the Jacobians (P, D, D) that decide the structure: those at x first."""
     f, points, y, J, extra_J = first.f, first.points, first.y, first.J, near.jacobian
     if coupled and J is not None:
@@ -291,35 +301,26 @@ def _whole(
     safe = J.nan_to_num(nan=0.0, posinf=0.0, neginf=0.0)
     sign, log_abs_det = torch.linalg.slogdet(safe)
     stretches = torch.linalg.svdvals(safe)
-    derivative = {
-        "jacobian": J,
-        "jacobian_autograd": told,
-        "log_det_autograd": _where(finite, log_abs_det) if J is told else _log_abs_det(told),
-        "log_det_jacobian": _where(finite, log_abs_det),
-        "sign": _where(finite, sign),
-        "condition_number": _where(finite, stretches[:, 0] / stretches[:, -1]),
-        "smallest_stretch": _where(finite, stretches[:, -1]),
-        "witnesses": witnesses,
-    }
+    derivative = _Derivative(
+        jacobian=J,
+        jacobian_autograd=told,
+        log_det_autograd=_where(finite, log_abs_det) if J is told else _log_abs_det(told),
+        log_det_jacobian=_where(finite, log_abs_det),
+        sign=_where(finite, sign),
+        condition_number=_where(finite, stretches[:, 0] / stretches[:, -1]),
+        smallest_stretch=_where(finite, stretches[:, -1]),
+        witnesses=witnesses,
+    )
     return derivative, torch.cat([J[finite], extra_J])
 
 
-def _in_a_block(f: Map, points: Tensor) -> tuple[dict[str, Any], Tensor]:
+def _in_a_block(f: Map, points: Tensor) -> tuple[_Derivative, Tensor]:
     """Return the same of a map of many dimensions: J of a block of coordinates, and log|det J| where it is quick."""
     block = look_at_block(f, points)
     unknown = torch.full((len(points),), torch.nan, dtype=torch.float64)
-    derivative = {
-        "jacobian": block.jacobian,
-        "jacobian_autograd": block.jacobian,
-        "log_det_autograd": block.log_det,
-        "log_det_jacobian": block.log_det,
-        "sign": block.sign,
-        "condition_number": unknown,
-        "smallest_stretch": unknown,
-        "witnesses": None,
-        "block": block,
-    }
-    return derivative, block.jacobian[block.jacobian.flatten(1).isfinite().all(1)]
+    J, log_det = block.jacobian, block.log_det
+    derivative = _Derivative(J, J, log_det, log_det, block.sign, unknown, unknown, block=block)
+    return derivative, J[J.flatten(1).isfinite().all(1)]
 
 
 def _symmetric_root(J: Tensor) -> Tensor:
@@ -362,28 +363,17 @@ def _estimate(f: Map, points: Tensor) -> tuple[Tensor, Tensor]:
     return draws.mean(0), draws.std(0) / DRAWS**0.5
 
 
-def _of_a_map_that_raises(f: Map, x: Tensor, what: str) -> tuple[dict, Tensor]:
+def _of_a_map_that_raises(f: Map, x: Tensor, what: str) -> tuple[Facts, Tensor]:
     x = x.reshape(-1, f.dim).cpu()
     unknown = torch.full((len(x),), torch.nan, dtype=torch.float64)
     J = unknown[:, None, None].expand(-1, f.dim, f.dim)
-    facts = dict(
-        name=f.name,
-        kind=f.kind,
+    facts = Facts(
+        **_of_map(f),
+        **_Derivative(J, J, *[unknown] * 5)._asdict(),
         x=x,
         y=torch.full_like(x, torch.nan),
-        jacobian=J,
-        jacobian_autograd=J,
-        log_det_autograd=unknown,
-        log_det_jacobian=unknown,
-        sign=unknown,
-        condition_number=unknown,
-        smallest_stretch=unknown,
         claim=Claim(None, "none"),
         inverse=Inverse(),
-        witnesses=None,
-        log_det_by=f.log_det_by,
-        per_dimension_by_design=f.per_dimension,
-        formula=f.formula,
         terms={},
         terms_per_point=frozenset(),
         eps=torch.finfo(x.dtype).eps,

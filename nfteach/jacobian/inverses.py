@@ -49,6 +49,10 @@ def _inverse(facts: Facts) -> Iterator[Finding]:
         message = "The inverse of a point depends on the other points of its batch."
         evidence = {"moved by, relative to 1 + |x|": inverse.alone}
         yield Finding("inverse-wrong", message, evidence, "inverse", inverse.alone, 1.0)
+    elif moved < inverse.without_grad < math.inf:
+        message = "Under torch.no_grad() the inverse leads the same y to another x."
+        evidence = {"moved by, relative to 1 + |x|": inverse.without_grad}
+        yield Finding("inverse-wrong", message, evidence, "inverse", inverse.without_grad, 1.0)
 
 
 def _onto(facts: Facts) -> Iterator[Finding]:

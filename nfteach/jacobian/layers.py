@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Any
 
 import torch
@@ -10,6 +10,7 @@ from torch import Tensor
 
 from .adapt import NoMap, as_context, as_points, name_of
 from .chain import is_a_map, layers_of
+from .checked import Accepted, failures
 from .composition import checks
 from .inspection import inspect_jacobian
 from .interface import attribute, takes_context
@@ -30,16 +31,32 @@ class LayersReport(Shown, StackDiagnosis):
     ``print`` shows it as a table; a notebook shows it with a picture of each J. ``bool(report)`` is ``report.ok``.
     """
 
-    def check(self) -> LayersReport:
+    def check(
+        self, *, require: Collection[str] = (), ignore: Collection[str] = (), atol: float = 0.0, rtol: float = 0.0
+    ) -> LayersReport:
         """Return the report if it is ``ok``, for use in tests.
 
+        Args:
+            require: what must have been compared in every layer and in the composition, as for ``JacobianReport``.
+            ignore: codes of findings that are accepted.
+            atol, rtol: errors that are accepted, as for ``JacobianReport``, also between the layers and the
+                composition.
+
         Raises:
-            AssertionError: with every error found and where.
+            AssertionError: with every error found and where, and all that was required and not compared.
+            ValueError: if ``require`` or ``ignore`` has an unknown name, or a tolerance is negative.
         """
-        errors = [f"{where}: {finding}" for where, finding in self.findings if finding.severity == "error"]
-        errors += [check.message for check in self.checks if not check.ok]
-        if errors:
-            raise AssertionError(f"{self.name}, {len(self)} layers: " + "\n".join(errors))
+        accepted, wrong = Accepted(require, ignore, atol, rtol).checked(), []
+        places = [*map(self.where, range(len(self))), "composition"]
+        for where, report in zip(places, self.each, strict=True):
+            findings = [finding for place, finding in self.findings if place == where]
+            wrong += [f"{where}: {words}" for words in failures(findings, report, accepted)]
+        for check in self.checks:
+            bad = ~(check.gap <= accepted.atol + accepted.rtol * check.size)
+            if not check.ok and bad.any():
+                wrong.append(check.message)
+        if wrong:
+            raise AssertionError(f"{self.name}, {len(self)} layers: " + "\n".join(wrong))
         return self
 
     def document(self) -> Document:

@@ -82,6 +82,7 @@ class Inverse:
         low_precision: "" or why it would not run in float64, where the map does.
         stale: how far inverse(y) moves, relative to 1 + |x|, once the map was called at other points.
         alone: how far inverse(y) moves for the first point, when it comes by itself.
+        without_grad: how far inverse(y) moves under ``no_grad``.
         onto: y -> x -> y; None if it was not tried.
     """
 
@@ -93,6 +94,7 @@ class Inverse:
     low_precision: str = ""
     stale: float = 0.0
     alone: float = 0.0
+    without_grad: float = 0.0
     onto: Onto | None = None
 
 
@@ -173,7 +175,7 @@ def try_inverse(f: Map, x: Tensor, y: Tensor, others: Tensor | None = None) -> I
         except Exception as error:
             return Inverse(failure=in_words(error))
     error = (back - x).abs().double().amax(1).nan_to_num(nan=math.inf, posinf=math.inf).cpu()
-    stale = alone = 0.0
+    stale = alone = without_grad = 0.0
     if others is not None:
         try:
             f(others)
@@ -183,8 +185,12 @@ def try_inverse(f: Map, x: Tensor, y: Tensor, others: Tensor | None = None) -> I
         f(x)
         if len(y) > 1 and f.manner == "all at once" and f.rows == "any":
             alone = _moved(back[:1], lambda: f.invert(y[:1])[0])
+        with f.without_grad():
+            without_grad = _moved(back, lambda: f.invert(y)[0])
     claim = read_claim(raw, x, f.event_shape).values
-    return Inverse(error, claim, eps=max(eps, torch.finfo(back.dtype).eps), stale=stale, alone=alone)
+    return Inverse(
+        error, claim, eps=max(eps, torch.finfo(back.dtype).eps), stale=stale, alone=alone, without_grad=without_grad
+    )
 
 
 def _moved(before: Tensor, call: Callable[[], Tensor]) -> float:

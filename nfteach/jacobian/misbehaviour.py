@@ -95,10 +95,12 @@ def _non_deterministic(facts: Facts) -> Iterator[Finding]:
 
 def _changes_state(facts: Facts) -> Iterator[Finding]:
     behaviour = facts.behaviour
-    if behaviour.overwrites_x:
+    written = [words for words, wrote in zip(("A call", "The inverse"), behaviour.overwrites, strict=True) if wrote]
+    if written:
         message = (
-            "A call overwrites its x in place: who uses x after the call finds other numbers in it, and an x that "
-            "requires a gradient is refused. The inspector passes copies of x; in the layer, write x = x.clone() first."
+            f"{' and '.join(written)} overwrites the tensor that is passed to it: whoever uses that afterwards finds "
+            "other numbers in it. The inspector passes copies. In the layer, start with x = x.clone(), or write "
+            "x = x * s in place of x *= s."
         )
         yield Finding("changes-state", message)
     if behaviour.state_changed and behaviour.calls.again <= behaviour.noticeable:
@@ -189,21 +191,19 @@ def _training_signal(facts: Facts) -> Iterator[Finding]:
 
 def _after_a_step(facts: Facts) -> Iterator[Finding]:
     """Report what does not follow when the parameters of a copy move, as in training."""
-    advice = "Compute it in each call, or drop what is kept whenever the parameters change."
-    if facts.step.log_det:
-        message = (
-            "Once the parameters have moved in place, as in training, the log-det is not that of the Jacobian: a value "
-            f"computed before is kept. {advice}"
-        )
-        gap = facts.step.log_det
-        yield Finding("log-det-wrong", message, {"off by, in nats": gap}, about="log-det", gap=gap)
-    if facts.step.inverse:
-        message = (
-            "Once the parameters have moved in place, as in training, x -> y -> x does not return to x: a value "
-            f"computed before is kept. {advice}"
-        )
-        gap = facts.step.inverse
-        yield Finding("inverse-wrong", message, {"misses by": gap}, about="inverse", gap=gap)
+    advice = "Compute it in each call, or drop it whenever the parameters change."
+    step = facts.step
+    for off, by, code, what in (
+        (step.log_det, step.by_log_det, "log-det-wrong", "the log-det is not that of the Jacobian"),
+        (step.inverse, step.by_inverse, "inverse-wrong", "x -> y -> x does not return to x"),
+    ):
+        if off:
+            message = (
+                f"Once the parameters have moved in place, as in training, {what}: {' and '.join(by[:3])} was computed "
+                f"before, and is kept. {advice}"
+            )
+            about = code.removesuffix("-wrong")
+            yield Finding(code, message, {"off by": off}, about=about, gap=off)
     for kept in facts.kept:
         message = (
             f"{kept.path} was computed from {' and '.join(kept.parameters)} once, and is used in place of it: a step "

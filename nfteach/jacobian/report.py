@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 from typing import Any
 
-from .compared import NAMES, UNCHECKED
+from .checked import Accepted, failures
 from .diagnosis import Diagnosis
-from .finding import ERRORS, NOTES
 from .shown import Shown
 from .views.document import Document
 from .views.words import jacobian_document
@@ -36,24 +35,7 @@ class JacobianReport(Shown, Diagnosis):
             AssertionError: with every error found, and all that was required and not compared.
             ValueError: if ``require`` or ``ignore`` has an unknown name, or a tolerance is negative.
         """
-        for argument, given, known in (("require", require, NAMES), ("ignore", ignore, sorted(ERRORS | NOTES))):
-            unknown = [given] if isinstance(given, str) else [name for name in given if name not in known]
-            if unknown:
-                raise ValueError(f"{argument} must hold some of {', '.join(known)}, but is {given!r}")
-        if not (atol >= 0 and rtol >= 0):
-            raise ValueError(f"atol and rtol must not be negative, but are {atol!r} and {rtol!r}")
-        wrong = [
-            str(finding)
-            for finding in self.findings
-            if finding.severity == "error"
-            and finding.code not in ignore
-            and not (finding.gap is not None and finding.gap <= atol + rtol * finding.size)
-        ]
-        wrong += [
-            f"[required] {name} was not compared: {words}"
-            for name, result, words in self.compared
-            if name in require and result == UNCHECKED
-        ]
+        wrong = failures(self.findings, self, Accepted(require, ignore, atol, rtol).checked())
         if wrong:
             raise AssertionError(f"{self.name}, D = {self.dim}: " + "\n".join(wrong))
         return self

@@ -21,7 +21,7 @@ __all__ = [
     "UNDECIDED",
     "WRONG",
     "Gradient",
-    "move",
+    "moved",
     "random_moves",
     "training_signal",
 ]
@@ -31,7 +31,7 @@ RAISES = "raises"
 
 # Relative distances that are accepted: implicit and adjoint gradients are as precise as their solver.
 _TOLERANCE, _COARSE_TOLERANCE = 1e-3, 5e-2
-# A relative distance that rounding inside of a float32 map does not explain.
+# A distance, relative to the derivative itself, that rounding inside of a float32 map does not explain.
 _GROSS = 0.2
 # A relative error of differences that needs no further steps.
 _ENOUGH = 1e-4
@@ -106,7 +106,7 @@ def training_signal(
             def at(step: float, along: list[Tensor], by: str = by, tensors: list[Tensor] = tensors) -> Tensor:
                 if by == "x":
                     return _row(totals(x + step * along[0]))
-                with _moved(tensors, step, along):
+                with moved(tensors, along, step):
                     return _row(totals(x))
 
             there = [
@@ -168,28 +168,24 @@ def noise(like: Tensor, generator: torch.Generator) -> Tensor:
     return torch.randn(like.shape, generator=generator, dtype=torch.float64).to(like.device, like.dtype)
 
 
-def move(tensors: Sequence[Tensor], along: Sequence[Tensor], step: float) -> None:
-    """Move tensors in place as an optimizer does, so that their versions count it."""
-    with torch.no_grad():
-        for tensor, direction in zip(tensors, along, strict=True):
-            tensor.add_(direction, alpha=step)
-
-
 def _size(parameter: Tensor) -> float:
     """Return the scale of a move: the parameter's root mean square, or 0.1 where it is zero."""
     return float(parameter.detach().abs().double().square().mean().sqrt()) or 0.1
 
 
 @contextmanager
-def _moved(parameters: Sequence[Tensor], step: float, along: Sequence[Tensor]) -> Iterator[None]:
-    before = [parameter.detach().clone() for parameter in parameters]
+def moved(tensors: Sequence[Tensor], along: Sequence[Tensor], step: float) -> Iterator[None]:
+    """Move tensors in place inside the block as an optimizer does, so that their versions count it."""
+    before = [tensor.detach().clone() for tensor in tensors]
     try:
-        move(parameters, along, step)
+        with torch.no_grad():
+            for tensor, direction in zip(tensors, along, strict=True):
+                tensor.add_(direction, alpha=step)
         yield
     finally:
         with torch.no_grad():
-            for parameter, values in zip(parameters, before, strict=True):
-                parameter.copy_(values)
+            for tensor, values in zip(tensors, before, strict=True):
+                tensor.copy_(values)
 
 
 def _gradients(total: Tensor, inputs: Sequence[Tensor]) -> list[Tensor]:
@@ -211,7 +207,8 @@ def _judge(of: str, by: str, products: Tensor, true: Tensor, error: Tensor, tole
     size = torch.maximum(products.abs().sum(1).nan_to_num(nan=0.0), true.abs()).clamp(min=1e-300)
     nothing = (true.abs() + told.abs() <= 1e-7) & (error < 1e-6)
     decided = ((error < 0.02 * size) | nothing) & true.isfinite()
-    gap = ((told - true).abs() / size).nan_to_num(nan=torch.inf)
+    apart = (told - true).abs()
+    gap = (apart / size).nan_to_num(nan=torch.inf)
     # What is only rounding has a slope that is only rounding.
     wrong = (gap > tolerance + 20 * error / size) & (true.abs() + told.abs() > 1e-7)
     if not decided.any():
@@ -222,7 +219,7 @@ def _judge(of: str, by: str, products: Tensor, true: Tensor, error: Tensor, tole
         result = RIGHT
     elif (products == 0).all():
         result = CUT
-    elif exact or (int(decided.sum()) > 1 and (gap[decided] > _GROSS).all()):
+    elif exact or (int(decided.sum()) > 1 and (apart > _GROSS * torch.maximum(told.abs(), true.abs()))[decided].all()):
         result = WRONG
     else:  # in less than float64, rounding inside of the map may explain it
         result = UNDECIDED

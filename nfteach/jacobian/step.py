@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from typing import Any, NamedTuple
 
 import torch
@@ -14,8 +15,8 @@ from .calls import noticeable
 from .large import LARGE
 from .measure import read_claim
 from .reach import Reach, inside
-from .signal import move, random_moves
-from .twin import copied
+from .signal import moved, random_moves
+from .twin import copied, in_training
 
 __all__ = ["Kept", "Step", "kept_values", "take_step"]
 
@@ -37,10 +38,13 @@ class Step(NamedTuple):
     Attributes:
         log_det: the claimed log-det beside that of J, in nats.
         inverse: x -> y -> x, in coordinates.
+        by_log_det, by_inverse: the paths to the values behind that: they are used, and are no parameters.
     """
 
     log_det: float = 0.0
     inverse: float = 0.0
+    by_log_det: tuple[str, ...] = ()
+    by_inverse: tuple[str, ...] = ()
 
 
 class Kept(NamedTuple):
@@ -68,11 +72,14 @@ class _State(NamedTuple):
 def take_step(f: Map, x: Tensor, parameters: Sequence[Tensor], *, log_det: bool, inverse: bool) -> Step:
     """Move the parameters of ``f`` in place, as an optimizer does, and compare the map with itself.
 
+    A contradiction alone may be any mistake that the parameters hide, which ``perturb=`` is for; it is reported where
+    the log-det or the inverse depends on a value that is kept beside the parameters.
+
     Modules are in training mode as the parameters move, and afterwards in the mode they were in: a layer may drop what
     it keeps in ``train``.
 
     Args:
-        f: a copy that was called and is not needed any more.
+        f: a copy that was called.
         x: (B, D).
         parameters: leaves that require a gradient.
         log_det, inverse: what to look at.
@@ -81,22 +88,69 @@ def take_step(f: Map, x: Tensor, parameters: Sequence[Tensor], *, log_det: bool,
     points = x[:_POINTS]
     try:
         before = _state(few, points, log_det=log_det, inverse=inverse)
-        _train_and_back(f.subject, parameters, _LENGTH if exact else _COARSE_LENGTH)
-        after = _state(few, points, log_det=log_det, inverse=inverse)
+        with _trained_a_little(f.subject, parameters, _LENGTH if exact else _COARSE_LENGTH):
+            after = _state(few, points, log_det=log_det, inverse=inverse)
+            wrong, lost = _contradictions(before, after, 1e-6 if exact else 2e-3)
+            if not (wrong or lost):
+                return Step()
+            by_log_det, by_inverse = _kept_beside(few, points, after.y, parameters)
     except Exception:  # the map may be at home only with the parameters that it has
         return Step()
+    return Step(wrong if by_log_det else 0.0, lost if by_inverse else 0.0, by_log_det, by_inverse)
+
+
+def _contradictions(before: _State, after: _State, unit: float) -> tuple[float, float]:
+    """Return how far the log-det is off and the inverse misses after a step, where that is more than before it."""
     usable = (before.condition < _HARD) & (after.condition < _HARD)
-    unit = 1e-6 if exact else 2e-3
 
     def off(was: Tensor, now: Tensor, size: Tensor, change: Tensor) -> float:
         bad = usable & (now > unit * (1 + size) + _TIMES * was.max()) & (now > _SHARE * change) & now.isfinite()
         return float(now[bad].max()) if bad.any() else 0.0
 
-    change = (after.y - before.y).abs().amax(1)
-    return Step(
+    return (
         off(before.gap, after.gap, after.log_det.abs(), (after.log_det - before.log_det).abs()),
-        off(before.miss, after.miss, after.y.abs().amax(1) + points.double().cpu().abs().amax(1), change),
+        off(before.miss, after.miss, after.y.abs().amax(1), (after.y - before.y).abs().amax(1)),
     )
+
+
+def _kept_beside(f: Map, x: Tensor, y: Tensor, parameters: Sequence[Tensor]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return the paths to values beside the parameters on which y or the log-det, and y or the inverse, depend."""
+    reach, own = Reach(f.subject), {id(parameter) for parameter in parameters}
+    found: tuple[list[str], list[str]] = ([], [])
+
+    def answers() -> list[list[Tensor]]:
+        image, raw = f(x)
+        claim = read_claim(raw, x, f.event_shape).values
+        back = None if f.backward is None else f.invert(y.to(x))[0]
+        # Cloned: they may be views of what is changed.
+        return [[part.detach().clone() for part in (image, answer) if part is not None] for answer in (claim, back)]
+
+    @contextmanager
+    def changed(thing: Any, name: str) -> Iterator[None]:
+        if name:
+            value = vars(thing)[name]
+            setattr(thing, name, 1.1 * value + 0.01)
+        else:
+            value = thing.detach().clone()
+            thing.data.mul_(1.1).add_(0.01)
+        try:
+            yield
+        finally:
+            setattr(thing, name, value) if name else thing.data.copy_(value)
+
+    here = answers()
+    for thing in list(inside(f.subject)):
+        kind = type(thing)
+        names = [""] if issubclass(kind, Tensor) and thing.is_floating_point() and id(thing) not in own else []
+        if issubclass(kind, nn.Module):
+            names += [name for name, value in vars(thing).items() if type(value) is float]
+        for name in names:
+            with changed(thing, name):
+                there = answers()
+            for paths, before, after in zip(found, here, there, strict=True):
+                if any((b - a).abs().max() > noticeable(a) for a, b in zip(before, after, strict=True)):
+                    paths.append(reach.path(thing) + f".{name}" * bool(name))
+    return tuple(found[0]), tuple(found[1])
 
 
 def _state(f: Map, x: Tensor, *, log_det: bool, inverse: bool) -> _State:
@@ -113,16 +167,12 @@ def _state(f: Map, x: Tensor, *, log_det: bool, inverse: bool) -> _State:
     return _State(true, gap, miss, condition, y.double().cpu())
 
 
-def _train_and_back(subject: Any, parameters: Sequence[Tensor], length: float) -> None:
-    modules = [thing for thing in inside(subject) if issubclass(type(thing), nn.Module)]
-    modes = [module.training for module in modules]
-    for module in modules:
-        module.train()
-    move(parameters, random_moves(parameters), length)
-    for module, mode in zip(modules, modes, strict=True):
-        module.train(mode)
-    for module, mode in zip(modules, modes, strict=True):
-        module.training = mode
+@contextmanager
+def _trained_a_little(subject: Any, parameters: Sequence[Tensor], length: float) -> Iterator[None]:
+    with ExitStack() as step:
+        with in_training(subject):
+            step.enter_context(moved(parameters, random_moves(parameters), length))
+        yield
 
 
 def kept_values(given: tuple[Any, ...], f: Map, x: Tensor) -> tuple[Kept, ...]:
@@ -157,17 +207,18 @@ def kept_values(given: tuple[Any, ...], f: Map, x: Tensor) -> tuple[Kept, ...]:
     try:
         results()
         before = [copy.clone() for _, copy in values]
-        _train_and_back(g.subject, [copy for _, copy in own], _LENGTH)
-        here = results()
-        alive = {id(thing) for thing in inside(*copies)}
-        for (tensor, copy), was in zip(values, before, strict=True):
-            sources = [parameter for parameter, _ in own if id(parameter) in _history(tensor)]
-            if not sources or id(copy) not in alive or not copy.equal(was):
-                continue
-            copy.data.mul_(1.1).add_(0.01)
-            if any((a - b).abs().max() > noticeable(b) for a, b in zip(results(), here, strict=True)):
-                found.append(Kept(reach.path(tensor), tuple(reach.path(source) for source in sources)))
-            copy.data.copy_(was)
+        with _trained_a_little(g.subject, [copy for _, copy in own], _LENGTH):
+            here = results()
+            alive = {id(thing) for thing in inside(*copies)}
+            for (tensor, copy), was in zip(values, before, strict=True):
+                history = _history(tensor)
+                sources = [parameter for parameter, _ in own if id(parameter) in history]
+                if not sources or id(copy) not in alive or not copy.equal(was):
+                    continue
+                copy.data.mul_(1.1).add_(0.01)
+                if any((a - b).abs().max() > noticeable(b) for a, b in zip(results(), here, strict=True)):
+                    found.append(Kept(reach.path(tensor), tuple(reach.path(source) for source in sources)))
+                copy.data.copy_(was)
     except Exception:  # the map may be at home only with the parameters that it has
         return ()
     return tuple(found)

@@ -21,6 +21,7 @@ __all__ = [
     "InverseTransform",
     "changes",
     "copied",
+    "in_training",
     "own_device",
     "own_dtype",
     "own_dtypes",
@@ -148,9 +149,26 @@ def with_parameters_moved(*originals: Any, by: float, seed: int) -> tuple[Any, .
     copies, copier = copied(*originals)
     generator = torch.Generator().manual_seed(seed)
     trained = [copy for _, copy in copier.tensors if copy.is_leaf and copy.requires_grad]
-    for tensor in trained:
-        tensor.data += _noise(tensor.detach(), generator, by)
+    with in_training(*copies), torch.no_grad():
+        for tensor in trained:
+            tensor += _noise(tensor, generator, by)
     return copies if trained else None
+
+
+@contextmanager
+def in_training(*things: Any) -> Iterator[None]:
+    """Turn modules in the things to training mode and back: a layer may drop in ``train`` what it keeps."""
+    modules = [thing for thing in inside(*things) if issubclass(type(thing), nn.Module)]
+    modes = [module.training for module in modules]
+    for module in modules:
+        module.train()
+    try:
+        yield
+    finally:
+        for module, mode in zip(modules, modes, strict=True):
+            module.train(mode)
+        for module, mode in zip(modules, modes, strict=True):
+            module.training = mode
 
 
 def _noise(tensor: Tensor, generator: torch.Generator, by: float) -> Tensor:
