@@ -26,7 +26,7 @@ def expected_notes(sound, report):
     ill = np.linalg.cond(report.jacobian.numpy()).max() > 1 / torch.finfo(torch.float32).eps
     return {
         "inverse-missing": one_way,
-        "changes-state": sound.manner == "counts its calls",
+        "changes-state": sound.manner in {"counts its calls", "writes into what it is given"},
         "low-precision": sound.manner == "in float32 only",
         "ill-conditioned": bool(ill),
         "batch-size": sound.manner == "never alone" and len(report.x) > 1,
