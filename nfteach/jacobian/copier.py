@@ -153,7 +153,8 @@ class Copier:
         trained = tensor.requires_grad and tensor.is_leaf
         new = data.requires_grad_(trained) if type(data) is kind else Tensor._make_subclass(kind, data, trained)
         # A layer may compare the version that it has seen with the one of now.
-        torch._C._autograd._unsafe_set_version_counter((new,), (tensor._version,))
+        if not (tensor.is_inference() or new.is_inference()):
+            torch._C._autograd._unsafe_set_version_counter((new,), (tensor._version,))
         self.copies[id(tensor)] = new
         self.tensors.append((tensor, new))
         if tensor.__dict__:
