@@ -191,7 +191,7 @@ def _training_signal(facts: Facts) -> Iterator[Finding]:
 
 def _after_a_step(facts: Facts) -> Iterator[Finding]:
     """Report what does not follow when the parameters of a copy move, as in training."""
-    advice = "Compute it in each call, or drop it whenever the parameters change."
+    advice = "compute it in each call, or drop it whenever the parameters change."
     step = facts.step
     for off, by, code, what in (
         (step.log_det, step.by_log_det, "log-det-wrong", "the log-det is not that of the Jacobian"),
@@ -199,15 +199,15 @@ def _after_a_step(facts: Facts) -> Iterator[Finding]:
     ):
         if off:
             message = (
-                f"Once the parameters have moved in place, as in training, {what}: {' and '.join(by[:3])} was computed "
-                f"before, and is kept. {advice}"
+                f"Once the parameters have moved in place, as in training, {what}. {' and '.join(by[:3])} kept its value: "
+                f"if it was computed from the parameters, {advice}"
             )
             about = code.removesuffix("-wrong")
             yield Finding(code, message, {"off by": off}, about=about, gap=off)
     for kept in facts.kept:
         message = (
             f"{kept.path} was computed from {' and '.join(kept.parameters)} once, and is used in place of it: a step "
-            f"of an optimizer does not change the map. {advice}"
+            f"of an optimizer does not change the map. Instead, {advice}"
         )
         yield Finding("gradient-cut", message, about="parameter gradients")
 

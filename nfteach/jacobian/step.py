@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from functools import partial
 from typing import Any, NamedTuple
 
 import torch
@@ -38,7 +39,7 @@ class Step(NamedTuple):
     Attributes:
         log_det: the claimed log-det beside that of J, in nats.
         inverse: x -> y -> x, in coordinates.
-        by_log_det, by_inverse: the paths to the values behind that: they are used, and are no parameters.
+        by_log_det, by_inverse: the paths to values beside the parameters that alone can cause it.
     """
 
     log_det: float = 0.0
@@ -60,13 +61,24 @@ class Kept(NamedTuple):
 
 
 class _State(NamedTuple):
-    """A map at (n,) points: log|det J|, the gap of the claim, the miss of the inverse, conditions, and y (n, D)."""
+    """A map at (n,) points: log|det J|, the claim, the miss of the inverse, condition numbers, and y (n, D)."""
 
     log_det: Tensor
-    gap: Tensor
+    claim: Tensor
     miss: Tensor
     condition: Tensor
     y: Tensor
+
+    @property
+    def gap(self) -> Tensor:
+        """The distance of the claim from log|det J|, (n,)."""
+        return (self.claim - self.log_det).abs()
+
+    def still(self, after: _State) -> tuple[bool, bool]:
+        """Return whether a change leaves log|det J| and the claim as they were."""
+        pairs = ((self.log_det, after.log_det), (self.claim, after.claim))
+        log_det, claim = (bool((was - now).abs().max() <= noticeable(was)) for was, now in pairs)
+        return log_det, claim
 
 
 def take_step(f: Map, x: Tensor, parameters: Sequence[Tensor], *, log_det: bool, inverse: bool) -> Step:
@@ -87,20 +99,22 @@ def take_step(f: Map, x: Tensor, parameters: Sequence[Tensor], *, log_det: bool,
     few, exact = f.at(torch.arange(min(_POINTS, len(x)))), x.dtype == torch.float64
     points = x[:_POINTS]
     try:
-        before = _state(few, points, log_det=log_det, inverse=inverse)
+        look = partial(_state, few, points, log_det=log_det, inverse=inverse)
+        before = look()
         with _trained_a_little(f.subject, parameters, _LENGTH if exact else _COARSE_LENGTH):
-            after = _state(few, points, log_det=log_det, inverse=inverse)
-            wrong, lost = _contradictions(before, after, 1e-6 if exact else 2e-3)
-            if not (wrong or lost):
-                return Step()
-            by_log_det, by_inverse = _kept_beside(few, points, after.y, parameters)
+            after = look()
+        wrong, lost = _contradictions(before, after, exact=exact)
+        if not (wrong or lost):
+            return Step()
+        by_log_det, by_inverse = _unfollowed(f, parameters, look, before.still(after), exact=exact)
     except Exception:  # the map may be at home only with the parameters that it has
         return Step()
     return Step(wrong if by_log_det else 0.0, lost if by_inverse else 0.0, by_log_det, by_inverse)
 
 
-def _contradictions(before: _State, after: _State, unit: float) -> tuple[float, float]:
-    """Return how far the log-det is off and the inverse misses after a step, where that is more than before it."""
+def _contradictions(before: _State, after: _State, *, exact: bool) -> tuple[float, float]:
+    """Return how far the log-det is off and the inverse misses after a change, where that is more than before it."""
+    unit = 1e-6 if exact else 2e-3
     usable = (before.condition < _HARD) & (after.condition < _HARD)
 
     def off(was: Tensor, now: Tensor, size: Tensor, change: Tensor) -> float:
@@ -113,17 +127,16 @@ def _contradictions(before: _State, after: _State, unit: float) -> tuple[float, 
     )
 
 
-def _kept_beside(f: Map, x: Tensor, y: Tensor, parameters: Sequence[Tensor]) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Return the paths to values beside the parameters on which y or the log-det, and y or the inverse, depend."""
+def _unfollowed(
+    f: Map, parameters: Sequence[Tensor], look: Callable[[], _State], still: tuple[bool, bool], *, exact: bool
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return the paths to values beside the parameters that may be behind a contradiction in log-dets, and inverses.
+
+    Changing such a value alone makes the same contradiction. What is ``still`` as the parameters move, log|det J| or
+    the claim, follows the value.
+    """
     reach, own = Reach(f.subject), {id(parameter) for parameter in parameters}
     found: tuple[list[str], list[str]] = ([], [])
-
-    def answers() -> list[list[Tensor]]:
-        image, raw = f(x)
-        claim = read_claim(raw, x, f.event_shape).values
-        back = None if f.backward is None else f.invert(y.to(x))[0]
-        # Cloned: they may be views of what is changed.
-        return [[part.detach().clone() for part in (image, answer) if part is not None] for answer in (claim, back)]
 
     @contextmanager
     def changed(thing: Any, name: str) -> Iterator[None]:
@@ -138,33 +151,36 @@ def _kept_beside(f: Map, x: Tensor, y: Tensor, parameters: Sequence[Tensor]) -> 
         finally:
             setattr(thing, name, value) if name else thing.data.copy_(value)
 
-    here = answers()
+    before = look()
     for thing in list(inside(f.subject)):
         kind = type(thing)
         names = [""] if issubclass(kind, Tensor) and thing.is_floating_point() and id(thing) not in own else []
         if issubclass(kind, nn.Module):
             names += [name for name, value in vars(thing).items() if type(value) is float]
         for name in names:
-            with changed(thing, name):
-                there = answers()
-            for paths, before, after in zip(found, here, there, strict=True):
-                if any((b - a).abs().max() > noticeable(a) for a, b in zip(before, after, strict=True)):
-                    paths.append(reach.path(thing) + f".{name}" * bool(name))
+            with suppress(Exception), changed(thing, name):  # it may be at home only with the value that it has
+                after = look()
+                wrong, lost = _contradictions(before, after, exact=exact)
+                wrong *= not any(a and b for a, b in zip(still, before.still(after), strict=True))
+                for paths, off in zip(found, (wrong, lost), strict=True):
+                    if off:
+                        paths.append(reach.path(thing) + f".{name}" * bool(name))
     return tuple(found[0]), tuple(found[1])
 
 
 def _state(f: Map, x: Tensor, *, log_det: bool, inverse: bool) -> _State:
     nothing = torch.zeros(len(x), dtype=torch.float64)
-    true, gap, miss, condition = nothing, nothing, nothing, nothing
+    true, claim, miss, condition = nothing, nothing, nothing, nothing
     if log_det and f.dim <= LARGE:
         J, y, raw = jacobian(f, x)
         true, condition = torch.linalg.slogdet(J).logabsdet, torch.linalg.cond(J)
-        gap = (read_claim(raw, x, f.event_shape).values.detach() - true).abs()
+        claim = read_claim(raw, x, f.event_shape).values.detach().double().cpu()
     else:
         y = f(x)[0]
     if inverse:
         miss = (f.invert(y.to(x.dtype))[0] - x).abs().amax(1).double().cpu()
-    return _State(true, gap, miss, condition, y.double().cpu())
+    # Cloned: they may be views of what is changed.
+    return _State(*(values.clone() for values in (true, claim, miss, condition, y.detach().double().cpu())))
 
 
 @contextmanager
