@@ -198,9 +198,10 @@ def _after_a_step(facts: Facts) -> Iterator[Finding]:
         (step.inverse, step.by_inverse, "inverse-wrong", "x -> y -> x does not return to x"),
     ):
         if off:
+            names = " and ".join(by[:3])
             message = (
-                f"Once the parameters have moved in place, as in training, {what}. {' and '.join(by[:3])} kept its value: "
-                f"if it was computed from the parameters, {advice}"
+                f"Once the parameters have moved in place, as in training, {what}. {names} kept its value: if it was "
+                f"computed from the parameters, {advice}"
             )
             about = code.removesuffix("-wrong")
             yield Finding(code, message, {"off by": off}, about=about, gap=off)
