@@ -35,6 +35,7 @@ NOTES = frozenset(
     {
         "changes-state",
         "ill-conditioned",
+        "inverse-limited",
         "inverse-missing",
         "log-det-estimated",
         "log-det-missing",

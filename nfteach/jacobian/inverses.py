@@ -64,10 +64,10 @@ def _onto(facts: Facts) -> Iterator[Finding]:
     if onto.reached:
         message = (
             f"Of {onto.tried} points y drawn among the images, at {onto.reached} the inverse does not return an x that "
-            "leads to y, although the map has one (found by Newton's method): the inverse is limited, by a clamp for "
-            "example."
+            "leads to y, although the map has one (found by Newton's method): the inverse is limited, by a clamp "
+            "or a wrap for example."
         )
-        yield Finding("inverse-wrong", message, {"y": short_vector(onto.y)}, about="inverse", severity="note")
+        yield Finding("inverse-limited", message, {"y": short_vector(onto.y)}, about="inverse")
         return
     what = [
         f"at {onto.lost} the inverse gives NaN, infinity or an error" if onto.lost else "",

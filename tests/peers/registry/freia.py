@@ -15,6 +15,7 @@ IMAGE, SMALL_IMAGE = points(3, 1, 4, 4), points(3, 4, 2, 2)
 CONTEXT = points(7, 2, seed=1)
 GIVEN = {"dims_c": [(2,)]}
 APPROXIMATE = "an autoencoder, whose way back is an inverse once it is trained to be one"
+IN_PLACE = {"changes-state": "the coefficients are multiplied in place, where they are not permuted before"}
 
 
 def mlp(features_in, features_out):
@@ -177,10 +178,18 @@ LAYERS = {
         "each x_i by itself",
     ),
     "HaarDownsampling": constant(
-        lambda: Fm.HaarDownsampling([(1, 4, 4)]), "orthogonal", "four wavelets for each 2 x 2 pixels", x=IMAGE
+        lambda: Fm.HaarDownsampling([(1, 4, 4)]),
+        "orthogonal",
+        "four wavelets for each 2 x 2 pixels",
+        x=IMAGE,
+        findings=IN_PLACE,
     ),
     "HaarUpsampling": constant(
-        lambda: Fm.HaarUpsampling([(4, 2, 2)]), "orthogonal", "the same from the coefficients back", x=SMALL_IMAGE
+        lambda: Fm.HaarUpsampling([(4, 2, 2)]),
+        "orthogonal",
+        "the same from the coefficients back",
+        x=SMALL_IMAGE,
+        findings=IN_PLACE,
     ),
     "IRevNetDownsampling": constant(
         lambda: Fm.IRevNetDownsampling([(1, 4, 4)]), "permutation", "pixels become channels", x=IMAGE

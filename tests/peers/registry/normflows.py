@@ -283,6 +283,7 @@ LAYERS = {
         "identity",
         "does nothing on this way, and nothing inside the interval on the way back",
         x=inside(-1.99, 1.99, 7, 5),
+        findings={"inverse-limited": "outside the interval the way back wraps, and this way does not"},
     ),
     "Composite": Layer(
         lambda: F.Composite(there_and_back()),
