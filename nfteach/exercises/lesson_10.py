@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from nfteach.exercises.autograd import log_abs_det_jacobian
 from nfteach.exercises.drawing import draw
 from nfteach.exercises.exercise import Exercise
+from nfteach.exercises.running import Refused, pair
 from nfteach.exercises.texts import text
 from nfteach.flows.roots import increasing_root
 from nfteach.flows.spline import SplineCoupling, rational_quadratic, spline_knots
@@ -112,7 +113,7 @@ class _Network(nn.Module):
     def forward(self, part: Tensor) -> Tensor:
         if part.shape[-1] != len(self.weight):
             raise ValueError(
-                f"the network takes {len(self.weight)} numbers, those that pass (x_A), but was given {part.shape[-1]}"
+                f"the network takes as many numbers as pass (x_A), {len(self.weight)}, but was given {part.shape[-1]}"
             )
         return 2 * torch.sin(part @ self.weight + self.bias)
 
@@ -151,10 +152,12 @@ def _use(Coupling, x, mask, network, bins, bound):
     """Make a layer with this network, and call it and its inverse at x."""
     layer = Coupling(mask, bins, bound)
     layer.network = network
-    y, ladj = layer(x)
+    y, ladj = pair("forward", layer(x), "y", "log|det J|")
     back = layer.inverse(x)
-    if back is None:
-        raise ValueError("inverse(y) returns nothing yet")
+    if back is None or back is ...:
+        raise Refused("`inverse` returns nothing: is there a `return` at its end?")
+    if not isinstance(back, Tensor):
+        raise Refused(f"`inverse` must return x alone, but returns a {type(back).__name__}.")
     return y, ladj, back
 
 

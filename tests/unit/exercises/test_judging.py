@@ -7,7 +7,7 @@ import time
 import pytest
 import torch
 
-from nfteach.exercises import Exercise, Misconception, lesson_06
+from nfteach.exercises import Exercise, Misconception, lesson_06, lesson_10
 from nfteach.exercises.verdict import State, Verdict
 
 
@@ -289,6 +289,22 @@ def test_a_method_that_does_not_return_a_pair_is_named(method, change, message) 
 
     setattr(Changed, method, lambda self, point: change(*getattr(lesson_06.MyCoupling, method)(self, point)))
     assert lesson_06.own_layer.judged(Changed).message.startswith(message)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda x: None, "`inverse` returns nothing"),
+        (lambda x: (x, x.sum(-1)), "`inverse` must return x alone, but returns a tuple"),
+        (lambda x: x[:, :1], "The inverse has the shape (4, 1), but should have the shape (4, 3)"),
+    ],
+)
+def test_an_inverse_that_does_not_return_a_point_is_named(change, message) -> None:
+    class Changed(lesson_10.MyCoupling):
+        def inverse(self, y):
+            return change(super().inverse(y))
+
+    assert message in lesson_10.own_coupling.judged(Changed).message
 
 
 def test_a_wrong_shape_is_reported_when_other_parts_are_right() -> None:
