@@ -26,7 +26,7 @@ from pathlib import Path
 
 from playwright.sync_api import Browser
 
-from benchmarks.widgets import compute, stages
+from benchmarks.widgets import book, compute, stages
 from benchmarks.widgets.page import Times, as_json, cells_for, notebook_page, variants
 from benchmarks.widgets.table import HEAD, misses, row_of
 from tests.browser.lab import Lab, chromium, jupyterlab
@@ -75,6 +75,7 @@ def main() -> int:
     parser.add_argument("--presses", type=int, default=10, help="key presses in a round (default: 10)")
     parser.add_argument("--quick", action="store_true", help="run one round of four keys and a short drag, as a check")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all times to this file")
+    parser.add_argument("--book", type=Path, metavar="FOLDER", help="measure a book instead, built by `make site`")
     parser.add_argument("--profile", action="store_true", help="measure the stages between key and pixels instead")
     parser.add_argument("--compute", action="store_true", help="measure the cost of each control in the kernel instead")
     options = parser.parse_args()
@@ -84,6 +85,14 @@ def main() -> int:
     if options.compute:
         return compute.report(names)
     rounds, presses, drag = (1, 4, 1.0) if options.quick else (options.rounds, options.presses, 2.0)
+    if options.book:
+        if not (options.book / "index.html").exists():
+            parser.error(f"--book must name the folder of a book, but there is none in {options.book}; run `make site`")
+        with chromium() as browser:
+            print(book.HEAD, flush=True)
+            for line in book.rows(browser, options.book, rounds * presses, drag):
+                print(line, flush=True)
+        return 0
     done, rows, failed = {}, [], []
     with tempfile.TemporaryDirectory() as folder, jupyterlab(Path(folder)) as lab, chromium() as browser:
         print(stages.HEAD if options.profile else HEAD, flush=True)

@@ -15,7 +15,19 @@ from playwright.sync_api import Browser, Error, Locator, Page
 from tests.browser.lab import Lab
 from tests.explorers.cells import write_notebook
 
-__all__ = ["Answer", "Cell", "Drag", "Times", "as_json", "cells_for", "notebook_page", "setup", "variants"]
+__all__ = [
+    "WATCH",
+    "Answer",
+    "Cell",
+    "Drag",
+    "Times",
+    "as_json",
+    "cells_for",
+    "code_cell",
+    "notebook_page",
+    "setup",
+    "variants",
+]
 
 WATCH = Path(__file__).with_name("watch.js")
 HANDLE = ".widget-slider .noUi-handle"
@@ -120,13 +132,18 @@ def setup(source: str) -> str:
     return SETUP.format(root=str(Path(__file__).parents[2]), source=source).strip()
 
 
+def code_cell(page: Page, index: int) -> Locator:
+    """Return a code cell of the open notebook."""
+    return page.locator(".jp-NotebookPanel:visible .jp-CodeCell").nth(index)
+
+
 def variants(page: Page) -> dict[tuple[str, str], Cell]:
     """Find the sliders in a page made of :data:`CELLS`; return (variant, kind) -> cell."""
     found = {}
     for index, (drawn, kind, _) in enumerate(CELLS, start=1):
         cells = [(drawn, each) for each in ("slider", "frames")] if drawn == "explorer" else [(drawn, kind)]
         for key in cells:
-            cell = Cell(page, index, *key)
+            cell = Cell(code_cell(page, index), *key)
             if cell.handle.count():
                 found[key] = cell
     return found
@@ -138,19 +155,17 @@ def cells_for(source: str) -> list[str]:
 
 
 class Cell:
-    """A cell of the open notebook and the slider in it that is moved.
+    """A cell of a notebook, or an explorer of the book, and the slider in it that is moved.
 
     Args:
-        page: the page with the notebook.
-        index: the index of the cell.
+        cell: what holds the slider and the picture.
         drawn: the variant that draws the answer: "label", "explorer", "kernel" (the explorer, over the kernel),
             "interact" or "ipympl".
         kind: the kind of slider: the first "slider" of an explorer, or its "frames".
     """
 
-    def __init__(self, page: Page, index: int, drawn: str, kind: str) -> None:
-        self.page, self.drawn, self.kind = page, drawn, kind
-        self.cell: Locator = page.locator(".jp-NotebookPanel:visible .jp-CodeCell").nth(index)
+    def __init__(self, cell: Locator, drawn: str, kind: str) -> None:
+        self.cell, self.page, self.drawn, self.kind = cell, cell.page, drawn, kind
         selector = FRAMES if (drawn, kind) == ("explorer", "frames") else HANDLE
         self.handle = self.cell.locator(selector).locator("visible=true").first
         self.step = 0.0

@@ -9,7 +9,7 @@ from typing import Any
 
 from playwright.sync_api import Browser
 
-from benchmarks.widgets.page import Answer, Cell, notebook_page, setup
+from benchmarks.widgets.page import Answer, Cell, code_cell, notebook_page, setup
 from tests.browser.lab import Lab
 from tests.explorers.cells import GALLERY
 
@@ -34,7 +34,7 @@ def split(lab: Lab, browser: Browser, name: str, presses: int) -> Iterator[str]:
     code = "from benchmarks.widgets import kernel\nstamps = kernel.stamped(_) if kernel.first_slider(_) else []"
     with notebook_page(lab, browser, name, setup(source), "kernel.over_the_kernel(SOURCE)", code) as page:
         for kind in ("slider", "frames"):
-            cell = Cell(page, 1, "explorer" if kind == "frames" else "kernel", kind)
+            cell = Cell(code_cell(page, 1), "explorer" if kind == "frames" else "kernel", kind)
             if not cell.handle.count():
                 continue
             cell.begin()
