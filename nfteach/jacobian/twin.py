@@ -157,7 +157,7 @@ def with_parameters_moved(*originals: Any, by: float, seed: int) -> tuple[Any, .
 
 @contextmanager
 def in_training(*things: Any) -> Iterator[None]:
-    """Turn modules in the things to training mode and back: a layer may drop in ``train`` what it keeps."""
+    """Turn modules in the things to training mode and back: ``train`` may make a layer drop a kept value."""
     modules = [thing for thing in inside(*things) if issubclass(type(thing), nn.Module)]
     modes = [module.training for module in modules]
     for module in modules:
