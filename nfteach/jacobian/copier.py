@@ -5,10 +5,12 @@ from __future__ import annotations
 import contextlib
 import copyreg
 import functools
+import threading
 import types
 import weakref
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator
+from contextvars import ContextVar
 from typing import Any
 
 import numpy as np
@@ -34,6 +36,7 @@ from .reach import (
     remembered,
     slots,
     storage_of,
+    value_of,
 )
 
 __all__ = ["Copier", "NoCopy", "is_real_or_complex"]
@@ -191,6 +194,17 @@ class Copier:
     def _generator(self, generator: torch.Generator) -> torch.Generator:
         return torch.Generator(generator.device).set_state(generator.get_state())
 
+    def _variable(self, variable: ContextVar) -> ContextVar:
+        if not self._has_state(value := value_of(variable)):
+            return variable
+        (copy,) = self(value)
+        return ContextVar(variable.name, default=copy)
+
+    def _of_a_thread(self, thing: threading.local) -> threading.local:
+        new = self.copies[id(thing)] = type(thing)()
+        vars(new).update(self(vars(thing)))
+        return new
+
     def _cell(self, cell: types.CellType) -> types.CellType:
         new = self.copies[id(cell)] = types.CellType()
         if (contents := contents_of(cell)) is not None:
@@ -340,6 +354,8 @@ class Copier:
         double = self(kind)
         if not attributes and not held and double is kind:
             return thing
+        if id(thing) in self.copies:  # its class leads back to it
+            return self.copies[id(thing)]
         new = self.copies[id(thing)] = new if double is kind else object.__new__(double)
         if attributes:
             self.copies[id(attributes)] = vars(new)
@@ -466,6 +482,8 @@ _RULES: dict[type, Callable[[Copier, Any], Any]] = {
     **dict.fromkeys((staticmethod, classmethod, property), Copier._wrapper),
     **dict.fromkeys((types.BuiltinMethodType, types.MethodWrapperType), Copier._method_in_c),
     **dict.fromkeys(weakref.ProxyTypes, Copier._proxy),
+    ContextVar: Copier._variable,
+    threading.local: Copier._of_a_thread,
     list: Copier._list,
     set: lambda copier, thing: set(map(copier, thing)),
     type: Copier._class,

@@ -75,7 +75,7 @@ def _log_det(facts: Facts) -> Iterator[Finding]:
     elif facts.log_det_stale:
         message = (
             "The log-det depends on earlier calls: after a call at other points, the same x has another one. A value "
-            "from the last call is kept and returned."
+            "from an earlier call, or a state that calls change, enters it."
         )
         evidence = {"moved by": facts.behaviour.calls.log_det_after_others}
         yield Finding("log-det-wrong", message, evidence, about="log-det")

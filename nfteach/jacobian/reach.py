@@ -38,6 +38,7 @@ __all__ = [
     "remembered",
     "slots",
     "storage_of",
+    "value_of",
 ]
 
 # Values without parts that could change, whose copies they are themselves. Modules are entered by the names that code
@@ -48,7 +49,7 @@ EXACT_ATOMS = frozenset(
         *(type(Ellipsis), type(NotImplemented)),
         *(types.CodeType, types.FrameType, types.ModuleType, types.GenericAlias, types.UnionType, re.Pattern),
         *(types.WrapperDescriptorType, types.MethodDescriptorType, types.ClassMethodDescriptorType),
-        *(types.GetSetDescriptorType, types.MemberDescriptorType, contextvars.ContextVar, np.ufunc),
+        *(types.GetSetDescriptorType, types.MemberDescriptorType, np.ufunc),
         *(torch.dtype, torch.device, torch.layout, torch.memory_format, torch.Size, torch.jit.ScriptFunction),
         *(type(threading.Lock()), type(threading.RLock())),
     )
@@ -200,6 +201,8 @@ def edges(thing: Any, dotted: bool = False) -> Iterator[Edge]:
     elif issubclass(kind, types.BuiltinMethodType):
         if not isinstance(thing.__self__, types.ModuleType):
             yield "'s object", thing.__self__
+    elif kind is contextvars.ContextVar:
+        yield from (("'s value", value) for value in value_of(thing))
     elif issubclass(kind, np.random.Generator):
         yield ".bit_generator", thing.bit_generator
     elif issubclass(kind, np.ndarray):
@@ -287,6 +290,14 @@ def contents_of(cell: types.CellType) -> tuple[Any] | None:
         return (cell.cell_contents,)
     except ValueError:
         return None
+
+
+def value_of(variable: contextvars.ContextVar) -> tuple[Any, ...]:
+    """Return the value of a context variable in a tuple, which is empty if it has none."""
+    try:
+        return (variable.get(),)
+    except LookupError:
+        return ()
 
 
 def behind(proxy: Any) -> Any:

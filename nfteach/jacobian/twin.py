@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from typing import Any, NamedTuple
 
@@ -160,13 +160,17 @@ def in_training(*things: Any) -> Iterator[None]:
     """Turn modules in the things to training mode and back: ``train`` may make a layer drop a kept value."""
     modules = [thing for thing in inside(*things) if issubclass(type(thing), nn.Module)]
     modes = [module.training for module in modules]
-    for module in modules:
-        module.train()
+
+    def turn(modes: list[bool]) -> None:
+        for module, mode in zip(modules, modes, strict=True):
+            with suppress(Exception):  # a train() of its own, or modules in a circle
+                module.train(mode)
+
+    turn([True] * len(modes))
     try:
         yield
     finally:
-        for module, mode in zip(modules, modes, strict=True):
-            module.train(mode)
+        turn(modes)
         for module, mode in zip(modules, modes, strict=True):
             module.training = mode
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import array
+import contextvars
 import io
 import itertools
 import operator
@@ -29,6 +30,7 @@ from .reach import (
     remembered,
     slots,
     storage_of,
+    value_of,
 )
 
 __all__ = ["Snapshot", "goes_one_way", "unharmed"]
@@ -250,6 +252,12 @@ def _position(iterator: Any) -> tuple[Any, ...]:
     return operator.length_hint(iterator, -1), repr(iterator) if isinstance(iterator, itertools.count) else ""
 
 
+def _set(variable: contextvars.ContextVar, state: tuple[Any, ...]) -> None:
+    if not state:
+        raise ValueError("it cannot be unset")
+    variable.set(*state)
+
+
 def _cannot(thing: Any, state: Any) -> None:
     raise ValueError("it cannot go back")
 
@@ -273,6 +281,7 @@ _KINDS: dict[type, _Keeper] = {
         lambda bits: bits.state, lambda bits, state: setattr(bits, "state", state), _same_arrays
     ),
     np.random.RandomState: _Keeper(np.random.RandomState.get_state, np.random.RandomState.set_state, _same_arrays),
+    contextvars.ContextVar: _Keeper(value_of, _set, _identical),
     types.FunctionType: _Keeper(_defaults, _restore_defaults, _identical),
 }
 _GRADIENT = _Keeper(

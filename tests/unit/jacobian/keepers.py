@@ -1,6 +1,7 @@
 """Layers that keep functions, hooks, references and much else, in all the ways in which a copy can go astray."""
 
 import contextlib
+import contextvars
 import dataclasses
 import functools
 import io
@@ -8,9 +9,10 @@ import itertools
 import operator
 import os
 import random
+import threading
 import types
 import weakref
-from collections import OrderedDict, deque
+from collections import ChainMap, OrderedDict, UserDict, defaultdict, deque
 from collections.abc import Callable
 from typing import ClassVar, Generic, NamedTuple, TypeVar
 
@@ -644,6 +646,112 @@ class Adds(Exponential):
         return (a + self.k).exp()
 
 
+IN_CONTEXT = contextvars.ContextVar("in context")
+IN_CONTEXT.set({"scale": Other(), "calls": torch.zeros(1)})
+BY_DEFAULT = contextvars.ContextVar("by default", default=Other())  # noqa: B039
+
+
+class ReadsContext(Scale):
+    def scale(self):
+        IN_CONTEXT.get()["calls"].add_(1)
+        return IN_CONTEXT.get()["scale"].scale() * (BY_DEFAULT.get().k + self.k).exp()
+
+
+def of_this_thread(layer):
+    here = threading.local()
+    here.k, here.calls = layer.k, 0
+
+    def scale():
+        here.calls += 1
+        return here.k.exp()
+
+    return scale
+
+
+class Outside:
+    """A descriptor that keeps the values of all owners by itself."""
+
+    def __init__(self):
+        self.values = weakref.WeakKeyDictionary()
+
+    def __get__(self, owner, kind=None):
+        return self if owner is None else self.values[owner]
+
+    def __set__(self, owner, value):
+        self.values[owner] = value
+
+
+class KeepsOutside(Scale):
+    pair = Outside()
+
+    def __init__(self):
+        super().__init__()
+        self.pair = [self.k, 0]
+
+    def scale(self):
+        self.pair[1] += 1
+        return self.pair[0].exp()
+
+
+class InACircle(Scale):
+    """A proxy of a module passes for a module, so this one is among its own parts, and ``train`` never ends."""
+
+    def __init__(self):
+        super().__init__()
+        self.proxy = weakref.proxy(self)
+
+    def scale(self):
+        return self.proxy.k.exp()
+
+
+def all_kinds_of_dicts(layer):
+    default, chain, user = defaultdict(lambda: layer.k), ChainMap({"k": layer.k}, {}), UserDict(k=layer.k)
+
+    def scale():
+        chain["calls"] = chain.get("calls", 0) + 1
+        return (default[len(default)] + chain["k"] + user["k"]).exp()
+
+    return scale
+
+
+def circle_of_tuples(layer):
+    kept = [layer.k]
+    kept.append((kept, {layer: (layer, kept)}))
+    return lambda: kept[1][0][1][1][layer][1][0].exp()
+
+
+class Private(Scale):
+    def __init__(self):
+        super().__init__()
+        self.__kept = types.SimpleNamespace(get=operator.itemgetter("k"), held={"k": self.k}, array=np.ones(3))
+
+    def scale(self):
+        self.__kept.array += 1
+        return torch.stack([part.exp() for part in self.__kept.get(self.__kept.held)])
+
+
+class Made(type):
+    instances: ClassVar[list] = []
+
+    def __call__(cls, *args, **kwargs):
+        made = super().__call__(*args, **kwargs)
+        Made.instances.append(weakref.ref(made))
+        return made
+
+
+class OfAMetaclass(Scale, metaclass=Made):
+    pass
+
+
+class Clipped(Scale):
+    """A layer that writes into its parameter and its gradient in each call."""
+
+    def scale(self):
+        self.k.data.clamp_(-0.6, 0.4)
+        self.k.grad = torch.ones_like(self.k)
+        return super().scale()
+
+
 class Tracked(Scale):
     """A layer that registers itself under its identity, where a copy cannot be found."""
 
@@ -818,6 +926,15 @@ LAYERS = {
         lambda: kept_as("kept", lambda s: functools.partial(torch.fx.symbolic_trace(Adds()), s.shift)),
         SOUND,
     ),
+    "context variable": (lambda: (ReadsContext(), IN_CONTEXT.get(), BY_DEFAULT.get().k), SOUND),
+    "values of one thread": (lambda: kept_as("kept", of_this_thread), SOUND),
+    "descriptor that keeps the values": (lambda: (made := KeepsOutside(), made.pair), SOUND),
+    "module among its own parts": (InACircle, SOUND),
+    "dicts of all kinds": (lambda: kept_as("kept", all_kinds_of_dicts), SOUND),
+    "circle of tuples": (lambda: kept_as("kept", circle_of_tuples), SOUND),
+    "private names": (Private, SOUND),
+    "metaclass that registers": (lambda: (OfAMetaclass(), Made.instances), SOUND),
+    "parameter that is clipped in a call": (Clipped, SOUND),
     "noise without a seed": (lambda: kept_as("kept", noisy), {"non-deterministic"}),
     "global counter in a function": (lambda: kept_as("kept", counted), {"non-deterministic"}),
     "registered by its identity": (Tracked, "a copy of the Tracked gives other values"),

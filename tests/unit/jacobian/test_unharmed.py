@@ -2,6 +2,7 @@
 
 import array
 import contextlib
+import contextvars
 import io
 import random
 import types
@@ -99,6 +100,15 @@ def test_a_hook_of_all_modules_is_left_as_it_was():
         assert (seen, count) == ([], torch.zeros(1))
     finally:
         handle.remove()
+
+
+def test_a_context_variable_that_a_call_sets_is_left_as_it_was():
+    variable, unset = contextvars.ContextVar("variable"), contextvars.ContextVar("unset")
+    variable.set(before := [1])
+    inspect_jacobian(lambda x: variable.set([x]) and 2 * x, points(3, 3))
+    assert variable.get() is before
+    with pytest.raises(ValueError, match=r"a call changes .*unset"):
+        inspect_jacobian(lambda x: unset.set([x]) and 2 * x, points(3, 3))
 
 
 def test_the_namespace_of_a_notebook_is_not_entered():
