@@ -195,21 +195,12 @@ class Map:
         """The log-dets that the map claims besides that of a call, in words -> (x, y, rows=None) -> as it came."""
         return {words: partial(self._claimed, words) for words in self.interface.claims if words != self.log_det_by}
 
-    @property
-    def other_inverse_claims(self) -> dict[str, Callable[..., Any]]:
-        """The same of the inverse, in words -> (y, x, rows=None) -> as it came."""
-        return {words: partial(self._claimed, words) for words in self.interface.inverse_claims}
-
     def _claimed(self, words: str, points: Tensor, image: Tensor, *, rows: Tensor | None = None) -> Any:
-        forwards = words in self.interface.claims
-        claim = (self.interface.claims if forwards else self.interface.inverse_claims)[words]
-        there, back = (self.event_shape, self.image_shape) if forwards else (self.image_shape, self.event_shape)
-
         def call(events: Tensor, context: Tensor | None) -> Pair:
-            images = image.to(events).reshape(len(events), *back)
-            return None, _in_manner(self.manner, claim)(events, images, context)
+            images = image.to(events).reshape(len(events), *self.image_shape)
+            return None, _in_manner(self.manner, self.interface.claims[words])(events, images, context)
 
-        return self._run(call, points, self._of(points, rows), shape=there)[1]
+        return self._run(call, points, self._of(points, rows), shape=self.event_shape)[1]
 
     def forward(self, events: Tensor, context: Tensor | None = None) -> Pair:
         """Return y and the claimed log-det as they came, at events (N, *event) with their rows of context."""
