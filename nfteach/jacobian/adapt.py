@@ -178,8 +178,8 @@ class Map:
             NoMap: if what the inverse returns is not an x.
         """
         x, log_det = self._in_rows(self.backward, y, rows, 0, self._images)
-        if not isinstance(x, Tensor) or not x.is_floating_point():
-            came = x.dtype if isinstance(x, Tensor) else _a(x)
+        if not isinstance(x, Tensor) or not x.is_floating_point() or _has_no_values(x):
+            came = (_has_no_values(x) or x.dtype) if isinstance(x, Tensor) else _a(x)
             raise NoMap(
                 f"transform: the inverse of {self.name} must return a tensor of real numbers, but returned {came}"
             )
@@ -379,6 +379,11 @@ def as_points(x: Any) -> Tensor:
         return x.clone() if x.is_inference() else x.detach()
 
 
+def _has_no_values(tensor: Tensor) -> str:
+    """Return "a nested tensor" or "on the meta device"; "" for a tensor with one block of values."""
+    return "a nested tensor" if tensor.is_nested else "on the meta device" if tensor.is_meta else ""
+
+
 def as_context(context: Any) -> Tensor | None:
     """Return the context as a tensor; None stays None.
 
@@ -391,6 +396,8 @@ def as_context(context: Any) -> Tensor | None:
         context = torch.as_tensor(context)
     except (TypeError, ValueError, RuntimeError) as error:
         raise ValueError(f"context must be a tensor, but is {_a(context)} ({error})") from None
+    if what := _has_no_values(context):
+        raise ValueError(f"context must be a tensor with values, but is {what}")
     if context.layout != torch.strided:
         raise ValueError(f"context must be a dense tensor, but is {context.layout}; try context.to_dense()")
     return context.detach()

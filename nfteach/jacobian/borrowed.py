@@ -34,7 +34,7 @@ def on_its_own(snapshot: Snapshot, given: tuple[Any, ...], x: Tensor) -> Iterato
         Reasons to compare; the block may add some.
 
     Raises:
-        NoCopy: if a copy cannot be made, or gives other values than the original.
+        NoCopy: if a copy cannot be made, gives other values than the original, or cannot be looked at.
     """
     with rebuilt() as doubts:
         try:
@@ -44,6 +44,11 @@ def on_its_own(snapshot: Snapshot, given: tuple[Any, ...], x: Tensor) -> Iterato
         except ValueError:
             _refuse_unlike(snapshot, given, x)
             raise
+        except Exception as error:
+            raise NoCopy(
+                f"transform must be a map that can be called and looked at, but {type(error).__name__} is raised: "
+                f"{error}; try to give a function of x that does the same"
+            ) from error
     if doubts:
         _refuse_unlike(snapshot, given, x)
 
@@ -91,6 +96,8 @@ def _answers(f: Map, x: Tensor) -> list[Any]:
 def _equal(a: Any, b: Any) -> bool:
     if not isinstance(a, Tensor) or not isinstance(b, Tensor):
         return a is b
+    if a.is_nested or b.is_nested:
+        return a.is_nested and b.is_nested
     if a.shape != b.shape or a.dtype != b.dtype:
         return False
     if not a.is_floating_point():

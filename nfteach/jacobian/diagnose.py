@@ -67,8 +67,9 @@ def _non_finite(facts: Facts) -> Iterator[Finding]:
 def _log_det(facts: Facts) -> Iterator[Finding]:
     claim = facts.claim
     if claim.layout == "unknown":
+        came = f"is {claim.came_as}" if claim.shape is None else f"has the shape {claim.shape}"
         message = (
-            f"The log-det has the shape {claim.shape}; expected one value per sample, ({len(facts.x)},), "
+            f"The log-det {came}; expected one value per sample, ({len(facts.x)},), "
             f"for {len(facts.x)} samples of {facts.dim} dimensions."
         )
         yield Finding("log-det-wrong", message, about="log-det")

@@ -318,7 +318,7 @@ def _parameters(f: Callable) -> list[inspect.Parameter] | None:
     """Return the parameters that can be passed by position; None if they are unknown."""
     try:
         found = list(inspect.signature(f.forward if isinstance(f, nn.Module) else f).parameters.values())
-    except (TypeError, ValueError):
+    except Exception:  # none is known, or looking for it raises
         return None
     if any(p.kind == inspect.Parameter.VAR_POSITIONAL for p in found):
         return None

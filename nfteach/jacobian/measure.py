@@ -129,10 +129,13 @@ def read_claim(raw: Any, x: Tensor, event_shape: torch.Size) -> Claim:
         return Claim(None, "none")
     came_as = _kind(raw)
     try:
-        raw = torch.as_tensor(raw).double().cpu()
+        raw = torch.as_tensor(raw)
+        if raw.is_complex():
+            return Claim(None, "unknown", None, "complex")
+        raw = (raw if raw.layout == torch.strided else raw.to_dense()).double().cpu()
+        shape, (B, D) = tuple(raw.shape), x.shape
     except (TypeError, ValueError, RuntimeError):
         return Claim(None, "unknown", None, came_as)
-    shape, (B, D) = tuple(raw.shape), x.shape
 
     def claim(values: Tensor | None, layout: str) -> Claim:
         return Claim(values, layout, shape, came_as)

@@ -45,10 +45,12 @@ def modes_at_rest() -> Iterator[None]:
     """Run the block in torch's own modes, whatever the caller's are, and restore the caller's after it.
 
     Gradients are on, autocast and inference mode off, and tensors are made on the CPU, but in :func:`seeded` blocks on
-    the caller's default device. Deterministic algorithms and the detection of anomalies are left as they are set.
+    the caller's default device. Deterministic algorithms and the detection of anomalies are left as they are set. The
+    default dtype, which a call may change, is restored.
     """
     device = torch.get_default_device()
     with ExitStack() as modes:
+        modes.callback(torch.set_default_dtype, torch.get_default_dtype())
         modes.enter_context(torch.inference_mode(False))
         modes.enter_context(torch.enable_grad())
         for kind in ("cpu", "cuda"):

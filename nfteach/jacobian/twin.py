@@ -216,7 +216,8 @@ def state(thing: Any) -> dict[str, Any]:
         prefix = "" if holder is thing else f"{kind.__name__}."
         values = {name: value for name, value in vars(holder).items() if isinstance(value, _PLAIN)}
         if issubclass(kind, nn.Module):
-            tensors = (*holder._parameters.items(), *holder._buffers.items())
+            held = vars(holder)
+            tensors = (item for kind in ("_parameters", "_buffers") for item in held.get(kind, {}).items())
             values |= {name: value.detach().clone() for name, value in tensors if value is not None}
         for name, value in values.items():
             key = prefix + name

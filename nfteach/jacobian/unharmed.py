@@ -118,8 +118,9 @@ def _restore_bits(storage: torch.UntypedStorage, saved: Tensor) -> None:
 
 def _place(tensor: Tensor) -> tuple[Any, ...]:
     """Return a tensor's storage, its history, and its place in the storage."""
-    storage = storage_of(tensor)
-    place = () if storage is None else (tensor.dtype, tensor.storage_offset(), tensor.shape, tensor.stride())
+    storage, place = storage_of(tensor), ()
+    if storage is not None and not tensor.is_nested:  # a nested one has no shape
+        place = tensor.dtype, tensor.storage_offset(), tensor.shape, tensor.stride()
     return storage, tensor.grad_fn, tensor.requires_grad, place
 
 

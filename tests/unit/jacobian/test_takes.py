@@ -1,5 +1,6 @@
 """What the inspector takes: log-dets, inverses and contexts under the names and in the places that libraries use."""
 
+import contextlib
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -616,6 +617,76 @@ def test_an_inverse_that_returns_something_else_is_wrong(back, words):
     report = inspect_jacobian(lambda x: (x.exp(), x.sum(-1)), X, inverse=back)
     assert codes(report) == {"inverse-wrong"}
     assert words in report.findings[0].message
+
+
+@pytest.mark.parametrize(
+    ("log_det", "words"),
+    [
+        ("0", "is a Python str"),
+        ({"log_det": 0.0}, "is a Python dict"),
+        (torch.zeros(5, dtype=torch.complex64), "is complex"),
+        (torch.nested.nested_tensor([torch.zeros(1), torch.zeros(2)]), "is a tensor"),
+        (torch.zeros(5, 5), "has the shape (5, 5)"),
+    ],
+)
+def test_a_log_det_that_is_not_one_real_number_a_sample_is_wrong(log_det, words):
+    report = inspect_jacobian(lambda x: x.exp(), X, log_det=lambda x: log_det)
+    assert codes(report) == {"log-det-wrong"}
+    assert words in report.findings[0].message
+
+
+def test_a_sparse_log_det_is_read():
+    assert inspect_jacobian(lambda x: (x.exp(), x.sum(-1).to_sparse()), X).claim.layout == "per sample"
+
+
+class LooksForever:
+    """An object whose attributes cannot be looked up."""
+
+    def __getattr__(self, name):
+        return getattr(self, name + "_")
+
+    def __call__(self, x):
+        return x
+
+
+class WithoutParts(nn.Module):
+    """A module that did not call ``super().__init__()``."""
+
+    def __init__(self):
+        pass
+
+    def forward(self, x):
+        return x
+
+
+def meta(x):
+    return x.to("meta")
+
+
+def nested(x):
+    return torch.nested.nested_tensor(list(x))
+
+
+@pytest.mark.parametrize("perturb", [None, 0.5])
+@pytest.mark.parametrize("make", [LooksForever, WithoutParts, lambda: meta, lambda: nested])
+@pytest.mark.parametrize(
+    "ask",
+    [
+        lambda odd, perturb: inspect_jacobian(odd, X, perturb=perturb),
+        lambda odd, perturb: inspect_jacobian(torch.exp, X, log_det=odd, perturb=perturb),
+        lambda odd, perturb: inspect_jacobian(torch.exp, X, inverse=odd, perturb=perturb),
+        lambda odd, perturb: inspect_layers([torch.exp, odd], X, perturb=perturb),
+    ],
+)
+def test_nothing_is_raised_but_a_value_error(ask, make, perturb):
+    with contextlib.suppress(ValueError):
+        assert str(ask(make(), perturb))
+
+
+@pytest.mark.parametrize("context", [X.to("meta"), nested(X)])
+def test_a_context_has_values(context):
+    with pytest.raises(ValueError, match="context must be a tensor with values"):
+        inspect_jacobian(lambda x, c: x, X, context=context)
 
 
 def test_rectangular_maps_are_taken_when_asked_for():

@@ -111,6 +111,11 @@ def test_a_context_variable_that_a_call_sets_is_left_as_it_was():
         inspect_jacobian(lambda x: unset.set([x]) and 2 * x, points(3, 3))
 
 
+def test_the_default_dtype_is_left_as_it_was():
+    inspect_jacobian(lambda x: torch.set_default_dtype(torch.float64) or 2 * x, points(3, 3))
+    assert torch.get_default_dtype() == torch.float32
+
+
 def test_the_namespace_of_a_notebook_is_not_entered():
     numbers = (n for n in [1])
     layer = Scale()
