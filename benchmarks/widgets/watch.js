@@ -16,10 +16,15 @@ window.bench = (() => {
 
   // The visible part of an answer, compared later, outside the measurement: of a canvas, every third pixel, since a copy
   // of all takes longer than a painting.
+  const canvasesIn = (cell) => [...cell.querySelectorAll("canvas")].filter((one) => one.width && one.height).map(thinned);
+  // Of an explorer, also where its handles stand, and its numbers: neither is painted on a canvas.
+  const placed = (cell) => [...cell.querySelectorAll(".nfteach-handle, .nfteach-knob")].map((one) => one.getAttribute("transform") || one.getAttribute("cx")).join();
+  const numbers = (cell) => [...cell.querySelectorAll(".nfteach-readout, .nfteach-frame-label")].map((one) => one.textContent).join();
   const shots = {
     label: (cell) => cell.querySelector(".widget-vbox > .widget-label").textContent,
     image: (cell) => [...cell.querySelectorAll(".widget-output img")].map((image) => image.src).join(),
-    canvas: (cell) => [...cell.querySelectorAll("canvas")].filter((one) => one.width && one.height).map(thinned),
+    canvas: canvasesIn,
+    live: (cell) => [placed(cell) + numbers(cell), ...canvasesIn(cell)],
   };
   const scratch = document.createElement("canvas").getContext("2d", { willReadFrequently: true });
   const thinned = (canvas) => {
@@ -33,7 +38,9 @@ window.bench = (() => {
   const digest = async (shot) => {
     const seen = await shot;
     if (typeof seen === "string") return seen;
-    return seen.map(({ data, width, height }) => {
+    return seen.map((one) => {
+      if (typeof one === "string") return one;
+      const { data, width, height } = one;
       let hash = 2166136261;
       for (const pixel of new Uint32Array(data.buffer)) hash = Math.imul(hash ^ pixel, 16777619);
       return `${width}x${height}:${hash}`;
@@ -75,7 +82,7 @@ window.bench = (() => {
   bench.watch = async (cell, kind) => {
     observer?.disconnect();
     observer = canvases = null;
-    shoot = () => shots[{ label: "label", interact: "image" }[kind] || "canvas"](cell);
+    shoot = () => shots[{ label: "label", interact: "image", ipympl: "canvas" }[kind] || "live"](cell);
     if (kind === "ipympl") canvases = cell;
     else {
       const [target, options, callback] = watchers[kind](cell);

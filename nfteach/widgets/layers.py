@@ -122,12 +122,12 @@ class LayerStepper(Explorer):
         self._points = self._through(z)
         if not self._points.isfinite().all():
             raise ValueError("flow takes samples of the base to infinity or NaN, which can't be shown")
-        self._wanted = None if extent is None else checked_extent(extent)
+        self._extent = None if extent is None else checked_extent(extent)
         self._data = None if data is None else _checked_data(data, self.dim)[:2000]
         self._means = torch.stack([step.ladj.mean() for step in self._map.steps(z)])
         self._limit = max(1.6 * self._means.abs().max().item(), 0.1)
         self._fixed = self._patterns(z)
-        self._gap = None if target is None else self._gap_to(Aim(target, self.dim, self._wanted))
+        self._gap = None if target is None else self._gap_to(Aim(target, self.dim, self._extent))
         self._still: dict[str, Any] | None = None
         if self.dim == 2:
             self._still = self._seen([0, 1], self._rest, None)
@@ -236,7 +236,7 @@ class LayerStepper(Explorer):
         return {"shown": shown, "extent": extent, "scale": scale, "grid": grid, "density": density, "excuses": excuses}
 
     def _view(self, axes: list[int]) -> Extent:
-        return self._wanted or square_around(self._points[..., axes])
+        return self._extent or square_around(self._points[..., axes])
 
     def _log_densities(self, points: Tensor) -> tuple[Tensor, list[str]]:
         """Return log q_k (K + 1, N) at points (K + 1, N, D) of frame k, and for each frame "" or why it has none."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Locator, Page
+from playwright.sync_api import Locator, Page, expect
 
 from tests.browser.conftest import THEME
 from tests.browser.explorers import (
@@ -43,6 +43,8 @@ IDLE = {
 }
 FAR = {"NADEStepper": (-70, -70)}  # how far a handle is dragged where it moves by whole rows of pixels
 TALLER = [("MapExplorer2D", "two maps"), ("TriangularExplorer", "far out")]  # presets that show more parts
+# Without a slider over real numbers there is nothing to compute; replays have frames; two run networks of convolutions.
+BY_KERNEL = {"NADEStepper", "MaskExplorer", "TrainingReplay", "PosteriorReplay", "LatentExplorer", "DigitExplorer"}
 SIDE_BY_SIDE = {"RoutesExplorer"}  # three pictures of one size
 # Scroll the picture to the upper edge of the notebook; return where it then begins.
 TO_THE_TOP = """(root) => {
@@ -105,6 +107,12 @@ def test_an_explorer_is_moved_by_keyboard_and_by_mouse(gallery, artefacts, name)
     move(root, artefacts / name, idle=IDLE.get(name, ()))
     point_and_click(root, artefacts / name, FAR.get(name, (26, -22)))
     assert gallery.complaints == []
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if name != "LiveFigure"])
+def test_a_slider_is_followed_in_the_page(gallery, name):
+    live = explorer(gallery, name).locator(".nfteach-live").first
+    expect(live).to_have_attribute("data-by", "kernel" if name in BY_KERNEL else "page", timeout=30_000)
 
 
 def test_steppers_and_replays_have_their_frames_in_the_browser(gallery):

@@ -39,6 +39,11 @@ def explorer(shared) -> Explorer:
     return shared[1]
 
 
+def test_no_attribute_hides_a_method(explorer):
+    methods = {name for kind in type(explorer).__mro__ for name, one in vars(kind).items() if callable(one)}
+    assert not methods & vars(explorer).keys()
+
+
 def back_to_start(explorer: Explorer) -> None:
     explorer.reset()
     explorer.live.frame = 0
