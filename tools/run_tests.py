@@ -79,6 +79,8 @@ def passed_alone(outcomes: list[Outcome], names: list[str]) -> list[tuple[str, s
     failures = [(one.name, test) for one in outcomes if one.name in names for test, _ in one.failures if test]
     if len(failures) > FEW:
         return []
+    for suite in names:
+        (LOGS / f"{suite}-once-more.txt").unlink(missing_ok=True)
     passed = []
     for suite, test in failures:
         with (LOGS / f"{suite}-once-more.txt").open("a", encoding="utf-8") as log:

@@ -10,6 +10,7 @@ from playwright.sync_api import Browser, Locator
 
 from benchmarks.widgets.page import WATCH, Cell
 from benchmarks.widgets.table import p95
+from tests.browser.explorers import scroll_through
 
 __all__ = ["HEAD", "rows"]
 
@@ -22,7 +23,6 @@ NAME = r"""(root) => {
     }
     return "explorer";
 }"""
-LIVE = "[...document.querySelectorAll('.widget')].every((one) => 'live' in one.dataset)"
 
 
 def rows(browser: Browser, book: Path, presses: int, seconds: float) -> Iterator[str]:
@@ -32,10 +32,7 @@ def rows(browser: Browser, book: Path, presses: int, seconds: float) -> Iterator
         page.set_default_timeout(120_000)
         page.add_init_script(path=WATCH)
         page.goto(path.resolve().as_uri())
-        page.evaluate("() => document.querySelectorAll('details.reveals').forEach((one) => { one.open = true; })")
-        for widget in page.locator(".widget").all():
-            widget.scroll_into_view_if_needed()
-        page.wait_for_function(LIVE)
+        scroll_through(page)
         for root in page.locator(".nfteach-explorer").all():
             cell = Cell(root, "explorer", "slider")
             if not cell.handle.count() or root.locator("[data-by=page]").count() == 0:

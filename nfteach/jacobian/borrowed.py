@@ -46,8 +46,8 @@ def on_its_own(snapshot: Snapshot, given: tuple[Any, ...], x: Tensor) -> Iterato
             raise
         except Exception as error:
             raise NoCopy(
-                f"transform must be a map that can be called and looked at, but {type(error).__name__} is raised: "
-                f"{error}; try to give a function of x that does the same"
+                f"transform must be a map that can be called and copied, but raised {type(error).__name__}: {error}; "
+                "try a plain function of x that computes the same"
             ) from error
     if doubts:
         _refuse_unlike(snapshot, given, x)

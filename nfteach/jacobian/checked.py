@@ -27,7 +27,7 @@ class Accepted(NamedTuple):
     rtol: float = 0.0
 
     def checked(self) -> Accepted:
-        """Return it as it is; raise ValueError if a name is not known, or a tolerance is negative."""
+        """Return self; raise ValueError for an unknown name or a negative tolerance."""
         known = {"require": NAMES, "ignore": sorted(ERRORS | NOTES)}
         for argument, names in known.items():
             given = getattr(self, argument)

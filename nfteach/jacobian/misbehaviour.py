@@ -208,7 +208,7 @@ def _after_a_step(facts: Facts) -> Iterator[Finding]:
     for kept in facts.kept:
         message = (
             f"{kept.path} was computed from {' and '.join(kept.parameters)} once, and is used in place of it: a step "
-            f"of an optimizer does not change the map. Instead, {advice}"
+            f"of an optimiser does not change the map. Instead, {advice}"
         )
         yield Finding("gradient-cut", message, about="parameter gradients")
 

@@ -175,7 +175,7 @@ def _size(parameter: Tensor) -> float:
 
 @contextmanager
 def moved(tensors: Sequence[Tensor], along: Sequence[Tensor], step: float) -> Iterator[None]:
-    """Move tensors in place inside the block as an optimizer does, so that their versions count it."""
+    """Move tensors in place inside the block as an optimiser does, so that their versions count it."""
     before = [tensor.detach().clone() for tensor in tensors]
     try:
         with torch.no_grad():

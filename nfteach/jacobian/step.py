@@ -82,13 +82,13 @@ class _State(NamedTuple):
 
 
 def take_step(f: Map, x: Tensor, parameters: Sequence[Tensor], *, log_det: bool, inverse: bool) -> Step:
-    """Move the parameters of ``f`` in place, as an optimizer does, and compare the map with itself.
+    """Move the parameters of ``f`` in place, as an optimiser does, and compare the map with itself.
 
-    A contradiction alone may be any mistake that the parameters hide, which ``perturb=`` is for; it is reported where
-    the log-det or the inverse depends on a value that is kept beside the parameters.
+    A contradiction is reported only if the log-det or the inverse depends on a value that is kept beside the
+    parameters; mistakes that initial parameters hide are left to ``perturb=``.
 
-    Modules are in training mode as the parameters move, and afterwards in the mode they were in: a layer may drop what
-    it keeps in ``train``.
+    Modules are in training mode while the parameters move, since ``train`` may make a layer drop a kept value; their
+    mode is restored afterwards.
 
     Args:
         f: a copy that was called.
@@ -130,10 +130,10 @@ def _contradictions(before: _State, after: _State, *, exact: bool) -> tuple[floa
 def _unfollowed(
     f: Map, parameters: Sequence[Tensor], look: Callable[[], _State], still: tuple[bool, bool], *, exact: bool
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Return the paths to values beside the parameters that may be behind a contradiction in log-dets, and inverses.
+    """Return the paths to values beside the parameters that can cause a contradiction: of log-dets, of inverses.
 
-    Changing such a value alone makes the same contradiction. What is ``still`` as the parameters move, log|det J| or
-    the claim, follows the value.
+    A value can cause it if changing that value alone makes the same contradiction, and if the side that did not follow
+    the parameters (``still``: log|det J|, the claim) depends on the value.
     """
     reach, own = Reach(f.subject), {id(parameter) for parameter in parameters}
     found: tuple[list[str], list[str]] = ([], [])

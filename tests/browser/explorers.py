@@ -16,6 +16,7 @@ __all__ = [
     "move",
     "open_more",
     "reset",
+    "scroll_through",
     "settled",
     "shown",
     "slider_values",
@@ -144,6 +145,14 @@ def sweep(root: Locator, wait: int = WAIT) -> None:
     errors = root.evaluate("(root) => root.errors")
     assert not errors, f"{', '.join(moved)}: {'; '.join(errors)}"
     reset(root, began)
+
+
+def scroll_through(page: Page) -> None:
+    """Bring all of a page of the book into view, also what waits for a prediction, until all widgets are there."""
+    page.evaluate("() => document.querySelectorAll('details.reveals').forEach((one) => { one.open = true; })")
+    for widget in page.locator(".widget").all():
+        widget.scroll_into_view_if_needed()
+    page.wait_for_function("[...document.querySelectorAll('.widget')].every((one) => 'live' in one.dataset)")
 
 
 def open_more(root: Locator) -> None:

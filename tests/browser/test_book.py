@@ -16,7 +16,7 @@ from playwright.sync_api import Browser, Locator, Page, expect
 
 from nfteach.exercises.table import exercises_of
 from tests.browser.conftest import fresh_page
-from tests.browser.explorers import EXCUSE, FRAMES, PRESSES, open_more, reset, settled, slider_values
+from tests.browser.explorers import EXCUSE, FRAMES, PRESSES, open_more, reset, scroll_through, settled, slider_values
 from tests.browser.lab import ROOT
 from tests.browser.pointer import HANDLE, drag
 from tests.browser.test_gallery import IDLE
@@ -36,7 +36,6 @@ ALONE = "This combination is computed by Python: open the lesson in JupyterLab t
 LEFT_TO_PYTHON = {"08_realnvp_images.html": 1}  # LatentExplorer, which runs a network of convolutions
 DRAGGED_BY_PYTHON = ["02_nade.html"]  # the border of NADEStepper sets pixels
 NOT_EVERY_VALUE = ("step", "D, for the cost", "pixels that are yours")
-WAITING = "[...document.querySelectorAll('.widget')].filter((one) => !('live' in one.dataset)).length"
 # The words of a question, without its formulas.
 WORDS = """(one) => {
     const copy = one.cloneNode(true);
@@ -76,14 +75,6 @@ def soup(name: str) -> BeautifulSoup:
 
 def models(name: str) -> dict:
     return json.loads(soup(name).find(id="models").string)["models"]
-
-
-def scroll_through(page: Page) -> None:
-    """Bring every part of the page into view, also what waits for a prediction, until all widgets are there."""
-    page.evaluate("() => document.querySelectorAll('details.reveals').forEach((one) => { one.open = true; })")
-    for widget in page.locator(".widget").all():
-        widget.scroll_into_view_if_needed()
-    page.wait_for_function(f"{WAITING} === 0")
 
 
 # ---- every page ----

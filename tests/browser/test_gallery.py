@@ -112,7 +112,7 @@ def test_an_explorer_is_moved_by_keyboard_and_by_mouse(gallery, artefacts, name)
 @pytest.mark.parametrize("name", [name for name in NAMES if name != "LiveFigure"])
 def test_a_slider_is_followed_in_the_page(gallery, name):
     live = explorer(gallery, name).locator(".nfteach-live").first
-    expect(live).to_have_attribute("data-by", "kernel" if name in BY_KERNEL else "page", timeout=30_000)
+    expect(live).to_have_attribute("data-by", "kernel" if name in BY_KERNEL else "page", timeout=60_000)
 
 
 def test_steppers_and_replays_have_their_frames_in_the_browser(gallery):

@@ -18,7 +18,7 @@ PRODUCT = 48  # no more combinations than this are all recorded
 CODE = 1_800_000  # characters; more is not recorded
 WHOLE = 40  # values of one control over whole numbers, spread evenly over its range
 
-_Drags = dict[str, list[tuple[dict[str, Any], dict[str, Any]]]]  # name -> choices that were read, with the program
+_Known = list[tuple[dict[str, Any], dict[str, Any]]]  # the choices that a drag reads, and its program for these
 
 
 def programs_ahead(explorer: Any) -> dict[str, dict[str, Any]]:
@@ -30,7 +30,7 @@ def programs_ahead(explorer: Any) -> dict[str, dict[str, Any]]:
     """
     before = explorer.state
     programs: dict[str, dict[str, Any]] = {}
-    drags: _Drags = {}
+    drags: dict[str, _Known] = {}
     try:
         for state in _states(explorer):
             if sum(map(len, {program["code"] for program in programs.values()})) > CODE:
@@ -55,7 +55,7 @@ def key_of(explorer: Any, drag: str = "") -> str:
     return json.dumps([drag, *values], ensure_ascii=False, separators=(",", ":"))
 
 
-def _add(explorer: Any, programs: dict[str, dict[str, Any]], drags: _Drags) -> None:
+def _add(explorer: Any, programs: dict[str, dict[str, Any]], drags: dict[str, _Known]) -> None:
     key = key_of(explorer)
     if explorer.error or key in programs:
         return
@@ -67,10 +67,8 @@ def _add(explorer: Any, programs: dict[str, dict[str, Any]], drags: _Drags) -> N
                 programs[key_of(explorer, name)] = program
 
 
-def _drag(
-    explorer: Any, name: str, at: list[float], known: list[tuple[dict[str, Any], dict[str, Any]]]
-) -> dict[str, Any] | None:
-    """Return the program of a drag, or None; one that is known where all that it reads of the choices is the same."""
+def _drag(explorer: Any, name: str, at: list[float], known: _Known) -> dict[str, Any] | None:
+    """Return the program of a drag, or None if it is refused; reuse a known one if the choices it reads are equal."""
     state = explorer.state
     for read, program in known:
         if all(state[choice] == value for choice, value in read.items()):
