@@ -116,9 +116,13 @@ window.bench = (() => {
   // Set a slider on every frame of the screen, to and fro, by key events that come from here.
   bench.sweep = async (handle, seconds) => {
     const began = performance.now();
+    const end = (name) => handle.getAttribute("aria-valuenow") === handle.getAttribute(`aria-value${name}`);
+    let key = "ArrowRight";
     for (let k = 0; performance.now() - began < 1000 * seconds; k++) {
       await new Promise(requestAnimationFrame);
-      const key = Math.floor(k / 15) % 2 ? "ArrowLeft" : "ArrowRight";
+      if (end("max")) key = "ArrowLeft"; // a slider with few values turns sooner
+      else if (end("min")) key = "ArrowRight";
+      else if (k % 15 === 14) key = key === "ArrowLeft" ? "ArrowRight" : "ArrowLeft";
       handle.dispatchEvent(new KeyboardEvent("keydown", { key, bubbles: true }));
     }
     return [began, performance.now()];

@@ -8,6 +8,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import ipywidgets
+import torch
+from torch import Tensor
 
 from nfteach.widgets.echo import QuietSlider
 
@@ -16,10 +18,13 @@ __all__ = [
     "checked_value",
     "choice",
     "hidden",
+    "input_of",
     "integer",
+    "is_traced",
     "kind_of",
     "nearest_value",
     "options_of",
+    "row",
     "slider",
     "switch",
 ]
@@ -34,13 +39,18 @@ def slider(
     )
 
 
-def integer(label: str, low: int, high: int, value: int) -> ipywidgets.IntSlider:
-    """A slider over whole numbers."""
-    return ipywidgets.IntSlider(value, min=low, max=high, description=label, continuous_update=True)
+def integer(label: str, low: int, high: int, value: int, *, traced: bool = False) -> ipywidgets.IntSlider:
+    """A slider over whole numbers; traced: ``picture`` takes a tensor float64 () in place of an int."""
+    return _marked(ipywidgets.IntSlider(value, min=low, max=high, description=label, continuous_update=True), traced)
 
 
-def choice(label: str, options: Sequence[Any] | Mapping[str, Any], value: Any) -> ipywidgets.Widget:
-    """One of some options (label -> value, or values): buttons for up to three short ones, else a list."""
+def choice(
+    label: str, options: Sequence[Any] | Mapping[str, Any], value: Any, *, traced: bool = False
+) -> ipywidgets.Widget:
+    """One of some options (label -> value, or values): buttons for up to three short ones, else a list.
+
+    Traced: ``picture`` takes its place among the options, a tensor float64 ().
+    """
     pairs = list(options.items()) if isinstance(options, Mapping) else [(str(option), option) for option in options]
     short = len(pairs) <= 3 and sum(len(name) for name, _ in pairs) <= 26
     kind = ipywidgets.ToggleButtons if short else ipywidgets.Dropdown
@@ -48,7 +58,7 @@ def choice(label: str, options: Sequence[Any] | Mapping[str, Any], value: Any) -
     if short:
         made.style.button_width = "auto"
         made.layout.display, made.layout.align_items = "flex", "center"  # its label beside the buttons, not above them
-    return made
+    return _marked(made, traced)
 
 
 def switch(label: str, value: bool) -> ipywidgets.Checkbox:
@@ -62,11 +72,32 @@ class Hidden(ipywidgets.Text):
     check: Callable[[str, Any], str]
 
 
-def hidden(value: str, check: Callable[[str, Any], str]) -> Hidden:
-    """A text that is not shown; ``check(name, value)`` returns a given value as text, or raises ValueError."""
+def hidden(value: str, check: Callable[[str, Any], str], *, traced: bool = False) -> Hidden:
+    """A text that is not shown; ``check(name, value)`` returns a given value as text, or raises ValueError.
+
+    Traced: it consists of digits, and ``picture`` takes them as a tensor float64 (n,).
+    """
     made = Hidden(value)
     made.check = check
-    return made
+    return _marked(made, traced)
+
+
+def _marked(control: ipywidgets.Widget, traced: bool) -> ipywidgets.Widget:
+    control.traced = traced
+    return control
+
+
+def is_traced(control: ipywidgets.Widget) -> bool:
+    """Return whether ``picture`` takes a tensor in place of the value, which a program follows in the page."""
+    return kind_of(control) == "slider" or getattr(control, "traced", False)
+
+
+def input_of(control: ipywidgets.Widget, value: Any) -> Tensor:
+    """Return a value of a traced control as ``picture`` takes it, float64."""
+    kind = kind_of(control)
+    if kind == "choice":
+        value = [option for _, option in options_of(control)].index(value)
+    return torch.tensor([int(one) for one in value] if kind == "hidden" else value, dtype=torch.float64)
 
 
 def kind_of(control: ipywidgets.Widget) -> str:
@@ -80,6 +111,11 @@ def kind_of(control: ipywidgets.Widget) -> str:
     return "slider" if isinstance(control.value, float) else "integer"
 
 
+def row(table: Tensor, index: Tensor) -> Tensor:
+    """Return ``table[index]`` for a whole number (): one that is traced is looked up in the page."""
+    return table.index_select(0, index.long().reshape(1)).squeeze(0)
+
+
 def options_of(control: ipywidgets.Widget) -> list[tuple[str, Any]]:
     """Return label and value of each option of a choice."""
     return [option if isinstance(option, tuple) else (str(option), option) for option in control.options]
@@ -91,6 +127,8 @@ def checked_value(name: str, control: ipywidgets.Widget, value: Any) -> Any:
         return control.check(name, value)
     if hasattr(control, "options"):
         pairs = options_of(control)
+        if isinstance(value, Tensor) and value.dim() == 0 and 0 <= value < len(pairs):
+            return pairs[int(value)][1]  # its place, as a traced choice is computed with
         for label, option in pairs:
             if (type(value) is type(option) and value == option) or value == label:
                 return option

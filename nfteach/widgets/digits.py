@@ -15,7 +15,7 @@ from torch.distributions import Independent, Normal
 from torch.nn.utils import vector_to_parameters
 
 from nfteach.flows import ImageRealNVP, bits_per_dim, quantise
-from nfteach.widgets.controls import integer
+from nfteach.widgets.controls import integer, row
 from nfteach.widgets.explorer import Explorer
 from nfteach.widgets.parts import Bars, Chart, Label, Number, Pixels
 
@@ -100,40 +100,40 @@ class DigitExplorer(Explorer):
             options=[(str(label), label) for label in range(self.classes)], value=min(3, self.classes - 1),
             description="digit", layout={"display": "flex", "align_items": "center"},
         )  # fmt: skip
-        digit.style.button_width = "auto"
+        digit.style.button_width, digit.traced = "auto", True
         return {"digit": digit, "draw": integer("draw", 0, DRAWS - 1, 0)}
 
     def picture(self, s: SimpleNamespace) -> dict[str, Any]:
-        log_q = self._log_q[s.digit, s.draw]
+        log_q = row(self._log_q, s.digit)[s.draw]
         p = torch.softmax(log_q, 0)
-        read = int(p.argmax())
-        bits = bits_per_dim(float(log_q[s.digit]), self._x.shape[-1], self.levels)
+        read = p.argmax()
+        bits = bits_per_dim(row(log_q, s.digit), self._x.shape[-1], self.levels)
         return {
             "large": Pixels(
-                self._ink(self._x[s.digit, s.draw][None]), outline=torch.zeros(1, *self.shape, dtype=torch.bool),
+                self._ink(row(self._x, s.digit)[s.draw][None]), outline=torch.zeros(1, *self.shape, dtype=torch.bool),
                 width=392,
             ),
             "all labels": Pixels(
-                self._ink(self._x[:, s.draw]), per_row=self.classes, chosen=torch.tensor(s.digit), gesture="choose",
+                self._ink(self._x[:, s.draw]), per_row=self.classes, chosen=s.digit, gesture="choose",
                 outline=torch.zeros(self.classes, *self.shape, dtype=torch.bool), width=392,
                 title="the same noise with every label", help="click an image to choose its label",
             ),
             "posterior": self._chart(p, s.digit),
             "readout": {
-                "Bayes' rule reads": Number(f"a {read}", note=f"with probability {float(p[read]):.3f}",
+                "Bayes' rule reads": Number(f"a {read}", note=f"with probability {row(p, read):.3f}",
                                             bad=read != s.digit),
                 "bits/dim, given the label": Number(bits, digits=2, note="for this image"),
             },
         }  # fmt: skip
 
     def drag(self, name: str, s: SimpleNamespace, *values: Tensor) -> dict[str, Any]:
-        return {"digit": int(values[0])} if name == "all labels" else super().drag(name, s, *values)
+        return {"digit": values[0]}
 
     def _ink(self, x: Tensor) -> Tensor:
         """Return images (N, D) as ink (N, H, W): whole levels, from 0 to 1."""
         return quantise(x, levels=self.levels).reshape(-1, *self.shape) / (self.levels - 1)
 
-    def _chart(self, p: Tensor, digit: int) -> Chart:
+    def _chart(self, p: Tensor, digit: Tensor) -> Chart:
         at = torch.arange(self.classes, dtype=torch.float64)
         chosen = at == digit
         marks: dict[str, Any] = {

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import functools
 import itertools
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -16,11 +15,10 @@ import torch
 from torch import Tensor
 
 from nfteach.widgets.cells import close_all_of, keep_track
-from nfteach.widgets.controls import Hidden, checked_value, kind_of, nearest_value, options_of
+from nfteach.widgets.controls import Hidden, checked_value, input_of, is_traced, nearest_value
 from nfteach.widgets.parts import Handle, Part
 from nfteach.widgets.program.ahead import programs_ahead
-from nfteach.widgets.program.record import Refused
-from nfteach.widgets.program.wiring import drag_of, program_of
+from nfteach.widgets.program.requests import answer_to, program_for, wiring_of
 from nfteach.widgets.stage.figure import LiveFigure
 from nfteach.widgets.stage.packing import in_words
 
@@ -37,10 +35,10 @@ class Explorer(ipywidgets.VBox):
 
     - ``build_controls()`` returns name -> control, made with :mod:`nfteach.widgets.controls`;
     - ``picture(s)`` returns name -> part (:mod:`nfteach.widgets.parts`), and ``"readout"``: label -> number. Of the
-      state ``s``, real sliders are float64 tensors (), all other controls plain values: ``s.angle``. It runs without
-      gradients, maybe in another thread than the notebook's cells: it must not use pyplot. Written in torch operations
-      alone, without looking at values of tensors, it can also be recorded and run by the browser. An exception in it is
-      shown to the learner in words, so raise ``ValueError`` with a sentence.
+      state ``s``, real sliders and other traced controls are float64 tensors, all others plain values: ``s.angle``. It
+      runs without gradients, maybe in another thread than the notebook's cells: it must not use pyplot. Written in
+      torch operations alone, without looking at values of tensors, it can also be recorded and run by the browser. An
+      exception in it is shown to the learner in words, so raise ``ValueError`` with a sentence.
 
     Optional:
 
@@ -49,6 +47,8 @@ class Explorer(ipywidgets.VBox):
     - ``main``: pixels, the width of the column with the picture;
     - ``presets``: name -> values of controls, or a function of the state that returns them; what a preset does not
       name stays;
+    - ``followers``: name of a control -> a function of the state that returns the controls that go along when it is
+      moved;
     - ``drag(name, s, *values)`` returns control -> number, for what is dragged, painted or clicked in the picture;
       by default a :class:`~nfteach.widgets.parts.Handle` moves the controls that it names;
     - ``step``: the name of a control that steps through frames: whole numbers from 0, or a choice among as many
@@ -98,6 +98,7 @@ class Explorer(ipywidgets.VBox):
     alt: str = "a picture that moves"
     essential: Sequence[str] = ()
     presets: Mapping[str, Mapping[str, Any] | Callable[[SimpleNamespace], Mapping[str, Any]]] = {}
+    followers: Mapping[str, Callable[[SimpleNamespace], Mapping[str, Any]]] = {}
     main: int = 560
     step: str | None = None
     autoplay: bool = False
@@ -111,9 +112,9 @@ class Explorer(ipywidgets.VBox):
         self._framed: dict[str, Any] | None = None  # the state, but for the step, whose frames are shown
         self.exception: Exception | None = None
         self.controls: dict[str, ipywidgets.Widget] = self.build_controls()
-        for name, value in self._checked(state).items():
+        for name, value in self._with_followers(self.checked(state)).items():
             self.controls[name].value = value
-        self._initial = self.state
+        self.initial = self.state
         options = getattr(self.controls[self.step], "options", ()) if self.step else ()
         self.live = LiveFigure(
             step=self.step or "step",
@@ -127,7 +128,7 @@ class Explorer(ipywidgets.VBox):
         self._show()
         if self.step:
             self.live.observe(lambda change: setattr(self.controls[self.step], self._step_trait, change.new), "frame")
-        self.live.connect(self._wiring(), self._wanted)
+        self.live.connect(wiring_of(self), lambda wanted: answer_to(self, wanted))
         super().__init__([self.live, *self._panel()])
         self.add_class("nfteach-explorer")
         for control in self.controls.values():
@@ -192,18 +193,18 @@ class Explorer(ipywidgets.VBox):
         Raises:
             ValueError: a name that is no control, or a value outside its range; nothing has changed then.
         """
-        self._set(self._checked(state))
+        self._set(self._with_followers(self.checked(state)))
 
     def reset(self) -> None:
         """Return to where the explorer began."""
-        self._set(self._initial, TRAVEL)
+        self._set(self.initial, TRAVEL)
 
     def preset(self, name: str) -> None:
         """Show a preset; controls that it does not name stay where they are."""
         if name not in self.presets:
             raise ValueError(f"there is no preset {name!r}; there are: {', '.join(map(repr, self.presets))}")
         wanted = self.presets[name]
-        self._set(self._checked(wanted(self._now()) if callable(wanted) else wanted), TRAVEL)
+        self._set(self._valued(wanted(self._now()), name) if callable(wanted) else self.checked(wanted), TRAVEL)
 
     def _set(self, state: Mapping[str, Any], travel: int = 0) -> None:
         with self._lock, ExitStack() as later:
@@ -220,37 +221,57 @@ class Explorer(ipywidgets.VBox):
     def _gesture(self, name: str, *values: float) -> None:
         with self._lock, torch.no_grad():
             wanted = self.drag(name, self._now(), *torch.tensor(values, dtype=torch.float64))
-        state = {}
-        for control, value in wanted.items():
-            if control not in self.controls:
-                names = ", ".join(self.controls)
-                raise ValueError(f"{name!r} must move controls, but {control!r} is none; there are: {names}")
-            value = value.item() if hasattr(value, "item") else value
-            is_slider = hasattr(self.controls[control], "step")
-            state[control] = nearest_value(self.controls[control], value) if is_slider else value
-        self.set(**state)
+        self.set(**self._valued(wanted, name))
 
-    def _checked(self, state: Mapping[str, Any]) -> dict[str, Any]:
+    def _valued(self, wanted: Mapping[str, Any], by: str) -> dict[str, Any]:
+        """Return what a gesture or a preset makes of controls as values that they take; ``by`` is its name."""
+        state = {}
+        for name, value in wanted.items():
+            if name not in self.controls:
+                raise ValueError(
+                    f"{by!r} must move controls, but {name!r} is none; there are: {', '.join(self.controls)}"
+                )
+            control = self.controls[name]
+            if not hasattr(control, "options") and getattr(value, "ndim", None) == 0:
+                value = value.item()
+            state[name] = nearest_value(control, value) if hasattr(control, "step") else value
+        return self.checked(state)
+
+    def _with_followers(self, state: Mapping[str, Any]) -> dict[str, Any]:
+        """Return a state with what follows its controls, unless it names that, too."""
+        followed: dict[str, Any] = {}
+        for name in self.followers.keys() & state.keys():
+            followed |= self.checked(self.followers[name](self._now(state)))
+        return followed | dict(state)
+
+    def checked(self, state: Mapping[str, Any]) -> dict[str, Any]:
+        """Return name -> value as controls take them.
+
+        Raises:
+            ValueError: a name that is no control, or a value outside its range.
+        """
         for name in state:
             if name not in self.controls:
                 raise ValueError(f"there is no control {name!r}; there are: {', '.join(self.controls)}")
         return {name: checked_value(name, self.controls[name], value) for name, value in state.items()}
 
-    def _moved(self, _: Any) -> None:
+    def _moved(self, change: Any) -> None:
         move = next(self._count)
         with self._lock:
             # A computation that began after the move has shown it already.
-            if not self._quiet and move > self._computed:
+            if self._quiet or move <= self._computed:
+                return
+            led = [name for name in self.followers if self.controls[name] is change.owner]
+            if led:
+                self.set(**{led[0]: change.new})
+            else:
                 self._show()
 
-    def _now(self) -> SimpleNamespace:
-        """Return the state as ``picture`` takes it."""
-        return SimpleNamespace(
-            **{
-                name: torch.tensor(value, dtype=torch.float64) if kind_of(self.controls[name]) == "slider" else value
-                for name, value in self.state.items()
-            }
-        )
+    def _now(self, state: Mapping[str, Any] | None = None) -> SimpleNamespace:
+        """Return the state, in part replaced, as ``picture`` takes it."""
+        now = {**self.state, **(state or {})}.items()
+        controls = self.controls
+        return SimpleNamespace(**{k: input_of(controls[k], v) if is_traced(controls[k]) else v for k, v in now})
 
     def _show(self, travel: int = 0) -> None:
         self._computed = next(self._count)
@@ -290,77 +311,29 @@ class Explorer(ipywidgets.VBox):
 
     # ---- programs ------------------------------------------------------------------------------------------------
 
-    def program(self, drag: str = "", values: Sequence[float] = (), **state: Any) -> dict[str, Any]:
-        """Return the picture, or a drag, recorded for the browser: a program for the choices of a state.
+    def program(self, move: str = "", values: Sequence[float] = (), **state: Any) -> dict[str, Any]:
+        """Return the picture, or what moves controls, recorded for the browser: a program for the choices of a state.
 
         Args:
-            drag: the name of a mark or part; empty for the picture. values: those of the gesture.
+            move: the name of a mark or part that is dragged, "preset NAME" or "follow NAME"; empty for the picture.
+            values: those of the gesture.
             **state: values of controls, in place of those that they have.
 
         Raises:
             Refused: what cannot be recorded; the message names the line.
             ValueError: what ``picture`` raises, or a state that is none.
         """
-        state = {**self.state, **self._checked(state)}
-        sliders = {name: value for name, value in state.items() if kind_of(self.controls[name]) == "slider"}
-        choices = {name: value for name, value in state.items() if name not in sliders}
         with _one_thread():
-            if drag:
-                told = drag_of(functools.partial(self.drag, drag), sliders, choices, values)
-            elif self.step:
-                told = program_of(lambda s: self.pictures(s) or self.picture(s), sliders, choices)
-            else:
-                told = program_of(self.picture, sliders, choices)
-        return told | {"hidden": [name for name, one in self.controls.items() if one.layout.display == "none"]}
+            return program_for(self, move, values, {**self.state, **self.checked(state)})
 
     def prepare(self) -> None:
         """Record programs for a page without a kernel, and keep them in the widget's state."""
         self.live.store_programs(programs_ahead(self))
 
-    def _wiring(self) -> dict[str, Any]:
-        """Return what the browser has to know of the controls to run programs."""
-        kinds = {name: kind_of(control) for name, control in self.controls.items()}
-        known = {
-            name: {"model": f"IPY_MODEL_{one.model_id}", "kind": kinds[name], "layout": one.layout.model_id}
-            for name, one in self.controls.items()
-        }
-
-        def told(state: Any) -> dict[str, Any] | None:
-            try:
-                return {name: self.browser_value(name, value) for name, value in self._checked(dict(state)).items()}
-            except (TypeError, ValueError):  # a function of the state, or one that the kernel will explain
-                return None
-
-        return {
-            "controls": known,
-            "step": self.step,
-            "drags": self.has_own_drag,
-            "presets": {name: told(state) for name, state in self.presets.items()},
-            "reset": told(self._initial),
-        }
-
     @property
     def has_own_drag(self) -> bool:
         """Whether a gesture does more than to move the controls that a handle names."""
         return type(self).drag is not Explorer.drag
-
-    def browser_value(self, name: str, value: Any) -> Any:
-        """Return a value as the browser has it: of a choice, its place among the options."""
-        if kind_of(self.controls[name]) != "choice":
-            return value
-        return [option for _, option in options_of(self.controls[name])].index(value)
-
-    def _wanted(self, wanted: Mapping[str, Any]) -> dict[str, Any]:
-        state = {}
-        for name, value in wanted["state"].items():
-            control = self.controls[name]
-            state[name] = options_of(control)[value][1] if kind_of(control) == "choice" else value
-        try:
-            return self.program(wanted["drag"], wanted["values"], **state)
-        except Refused as error:
-            return {"refused": str(error)}
-        except Exception as error:  # the kernel's own picture shows it
-            return {"failed": in_words(error)}
 
     # ---- what is seen --------------------------------------------------------------------------------------------
 

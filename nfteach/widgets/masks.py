@@ -11,15 +11,17 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from nfteach.widgets.controls import choice, integer
+from nfteach.jacobian.numbers import pick
+from nfteach.widgets.controls import choice, integer, row
 from nfteach.widgets.explorer import Explorer
-from nfteach.widgets.mask_stages import DEPENDS, LATENT, ONE, SCALE, ZERO, Look, Shape, Stage, look_at, stages_of
+from nfteach.widgets.mask_stages import DEPENDS, LATENT, ONE, SCALE, ZERO, Shape, Stage, look_at, stages_of
 from nfteach.widgets.parts import Number, Pixels
 
 __all__ = ["MaskExplorer"]
 
 NETWORKS = {"all that pass": "all", "3 × 3 around": "3 x 3"}
 LARGEST = 4096  # dimensions: the picture of J is made from a matrix of that size
+TRACED = 256  # dimensions up to which all steps are looked at at once, for the page to follow
 DOTS = 128  # entries of J's picture along a side, at most
 FAINT = 0.2  # ink of an empty pixel: its colour is to be seen
 
@@ -82,12 +84,23 @@ class MaskExplorer(Explorer):
     def __init__(self, image: Any = None, *, scales: int | None = None, **state: Any) -> None:
         values = _ring() if image is None else _checked_image(image)
         shape: Shape = values.shape
-        self._stages = stages_of(shape, _checked_scales(shape, scales))
+        self._stages = stages = stages_of(shape, _checked_scales(shape, scales))
+        self._traced = values.size <= TRACED
         low, high = float(values.min()), float(values.max())
         self.image = ((values - low) / ((high - low) or 1.0)).ravel()
-        self._at, self._lines = zip(*_layouts(self._stages), strict=True)
-        self._sheets = [self._sheet(k) for k in range(len(self._stages))]
+        # Tables, a row for each step.
+        at, lines = zip(*_layouts(stages), strict=True)
+        self._at, self._lines = np.stack(at), _padded(lines)
+        self._inks, self._hues = map(torch.stack, zip(*map(self._sheet, range(len(stages))), strict=True))
+        self._before = torch.from_numpy(np.stack([np.argsort(stage.from_pixels) for stage in stages]))
+        self._after = torch.from_numpy(np.stack([np.argsort(stage.to_pixels) for stage in stages]))
+        self._places = torch.from_numpy(
+            np.stack([one[np.argsort(stage.to_pixels)] for one, stage in zip(at, stages, strict=True)])
+        )
+        self._coordinates = torch.from_numpy(np.stack([_coordinates(stage) for stage in stages]))
+        self._blocks = torch.from_numpy(np.stack([_blocks(stages, stage.scale, values.size) for stage in stages]))
         self._looked_at = functools.cache(self._look)
+        self._all_looked_at = functools.cache(self._look_everywhere)
         self.presets = self._presets()
         super().__init__(**state)
 
@@ -107,43 +120,42 @@ class MaskExplorer(Explorer):
         shape = self._stages[0].before
         middle = np.ravel_multi_index((0, shape[1] // 2, max(shape[2] // 2 - 2, 0)), shape)
         return {
-            "step": integer("step", 0, len(self._stages) - 1, 1),
-            "pixel": integer("pixel", 1, len(self.image), int(middle) + 1),
+            "step": integer("step", 0, len(self._stages) - 1, 1, traced=self._traced),
+            "pixel": integer("pixel", 1, len(self.image), int(middle) + 1, traced=self._traced),
             "network": choice("s, t see", NETWORKS, "all"),
         }
 
     def picture(self, s: SimpleNamespace) -> dict[str, Any]:
-        stage, k = self._stages[s.step], s.step
-        inks, hues = (torch.stack([sheets[part] for sheets in self._sheets]) for part in (0, 1))  # (steps, 2, R, S)
-        places = self._places(k, s.pixel - 1)
-        scale = "" if stage.name in ("the image", "all is latent") else f", scale {stage.scale}"
-        now = f"now {_written(stage.after)}" if stage.after[0] else "now all latent"
+        k, pixel = torch.as_tensor(s.step).long(), torch.as_tensor(s.pixel).long() - 1
+        stages, D, last = self._stages, len(self.image), len(self._stages) - 1
+        titles = []
+        for n, stage in enumerate(stages):
+            scale = "" if stage.name in ("the image", "all is latent") else f", scale {stage.scale}"
+            titles.append(f"step {n} of {last}{scale}: {stage.name}")
+        now = pick(k, *(f"now {_written(one.after)}" if one.after[0] else "now all latent" for one in stages))
         parts: dict[str, Any] = {
             "sheets": Pixels(
-                inks[k], hues[k], HUES, titles=("the image", now), per_row=2, lit=torch.tensor(places), gesture="pick",
-                words=self._letters(k, s.pixel - 1), lines=self._lines[k], width=496, help="click a pixel to follow it",
-                title=f"step {k} of {len(self._stages) - 1}{scale}: {stage.name}", note=_words(stage, len(self.image)),
+                row(self._inks, k), row(self._hues, k), HUES, titles=("the image", now), per_row=2,
+                lit=self._both(k, pixel), gesture="pick", words=self._letters(k, pixel), lines=row(self._lines, k),
+                width=496, help="click a pixel to follow it", title=pick(k, *titles),
+                note=pick(k, *(_words(stage, D) for stage in stages)),
             ),
             "steps": Pixels(
-                inks[:, 1], hues[:, 1], HUES, per_row=-(-len(inks) // -(-len(inks) // 10)),
-                outline=torch.zeros_like(inks[:, 1], dtype=torch.bool),
-                chosen=torch.tensor(k), gesture="choose", width=496, help="click a step to go there",
+                self._inks[:, 1], self._hues[:, 1], HUES, per_row=-(-len(stages) // -(-len(stages) // 10)),
+                outline=torch.zeros_like(self._inks[:, 1], dtype=torch.bool), chosen=k, gesture="choose", width=496,
+                help="click a step to go there",
             ),
         }  # fmt: skip
-        matrix, look = self._looked_at(s.network, k)
-        parts["J"] = self._matrices(matrix, look, stage, s.pixel - 1)
-        return parts | {"readout": self._numbers(stage, look, s.pixel - 1)}
+        kinds, rows, columns, nonzero, log_det = self._seen(s.network, k)
+        parts["J"] = self._matrices(kinds, rows, columns, k, pixel)
+        return parts | {"readout": self._numbers(nonzero, log_det, k, pixel)}
 
     def drag(self, name: str, s: SimpleNamespace, *values: Tensor) -> dict[str, Any]:
         if name == "steps":
-            return {"step": int(values[0])}
-        tile, i, j = (int(value) for value in values)
-        at, pixels = (
-            (self._at[0], self._stages[0].to_pixels)
-            if tile == 0
-            else (self._at[s.step], self._stages[s.step].to_pixels)
-        )
-        return {"pixel": int(pixels[(at == (i, j)).all(1)][0]) + 1}
+            return {"step": values[0]}
+        tile, i, j = values
+        places = torch.where(tile == 0, self._places[0], row(self._places, torch.as_tensor(s.step)))
+        return {"pixel": (places == torch.stack([i, j])).all(1).double().argmax() + 1}
 
     # ---- the sheets ----------------------------------------------------------------------------------------------
 
@@ -159,64 +171,87 @@ class MaskExplorer(Explorer):
             sheets[:, sheet, at[:, 0], at[:, 1]] = shade, status
         return torch.from_numpy(sheets[0]), torch.from_numpy(sheets[1].astype(np.uint8))
 
-    def _places(self, k: int, pixel: int) -> list[list[int]]:
-        """Return sheet, row and column of a pixel in both sheets."""
-        now = self._at[k][self._stages[k].to_pixels == pixel][0]
-        return [[0, *self._at[0][pixel].tolist()], [1, *now.tolist()]]
+    def _both(self, k: Tensor, pixel: Tensor) -> Tensor:
+        """Return sheet, row and column (2, 3) of a pixel in both sheets."""
+        at = torch.stack([row(self._places[0], pixel), row(row(self._places, k), pixel)])
+        return torch.cat([torch.arange(2)[:, None], at], 1)
 
-    def _letters(self, k: int, pixel: int) -> tuple[str, ...]:
+    def _letters(self, k: Tensor, pixel: Tensor) -> tuple[str, ...]:
         """Return a, b, c and d at the four pixels of the block of ``pixel`` that the squeeze of this scale cuts up."""
-        rows, columns = self._at[0].max(0) + 1
-        words = np.full((2, rows, columns), "", dtype=object)
-        for letter, one in zip("abcd", _block(self._stages, k, pixel), strict=False):
-            for place in self._places(k, one):
-                words[tuple(place)] = letter
-        return tuple(words.ravel())
+        if not self._traced:  # too small to be read
+            return ()
+        block = row(row(self._blocks, k), pixel)
+        images, rows, columns = self._inks.shape[1:]
+        letter = torch.zeros(images * rows * columns, dtype=torch.long)
+        for n in range(4):
+            sheet, i, j = self._both(k, block[n].clamp_min(0)).unbind(1)
+            there = (torch.arange(len(letter)) == ((sheet * rows + i) * columns + j)[:, None]).any(0)
+            letter = torch.where(there & (block[n] >= 0), n + 1, letter)
+        return tuple(pick(one, "", *"abcd") for one in letter)
 
     # ---- the Jacobian --------------------------------------------------------------------------------------------
 
-    def _look(self, network: str, k: int) -> tuple[Tensor, Look]:
-        """Return the kinds of entries of J (2, n, n), in order and sorted, and what there is to say of it."""
+    def _seen(self, network: str, k: Tensor) -> tuple[Tensor, ...]:
+        """Return what :meth:`_look` does, of the step ``k`` ()."""
+        if not self._traced:
+            return self._looked_at(network, int(k))
+        return tuple(row(each, k) for each in self._all_looked_at(network))
+
+    def _look_everywhere(self, network: str) -> tuple[Tensor, ...]:
+        looks = [self._looked_at(network, k) for k in range(len(self._stages))]
+        return tuple(torch.stack(each) for each in zip(*looks, strict=True))
+
+    def _look(self, network: str, k: int) -> tuple[Tensor, ...]:
+        """Return the kinds of entries of J (2, n, n), in order and sorted; where each row, and each column, is then
+        (D,); how many entries are not zero; and the log-determinant."""
         kinds, look = look_at(self._stages[k], self.image, network)
         both = (kinds, kinds[look.rows][:, look.columns])
-        return torch.from_numpy(np.stack([_coarse(one) for one in both])).long(), look
+        orders = (torch.from_numpy(np.argsort(one)) for one in (look.rows, look.columns))
+        return (
+            torch.from_numpy(np.stack([_coarse(one) for one in both]).astype(np.uint8)),
+            *orders,
+            torch.tensor(look.nonzero),
+            torch.tensor(look.log_det, dtype=torch.float64),
+        )
 
-    def _matrices(self, kinds: Tensor, look: Look, stage: Stage, pixel: int) -> Pixels:
+    def _matrices(self, kinds: Tensor, rows: Tensor, columns: Tensor, k: Tensor, pixel: Tensor) -> Pixels:
+        kinds = kinds.long()
         ink = torch.tensor([ENTRY_INK[kind] for kind in range(5)])[kinds]
         hue = torch.tensor([ENTRY_HUE[kind] for kind in range(5)], dtype=torch.uint8)[kinds]
-        n = kinds.shape[1]
+        n = torch.tensor(float(kinds.shape[1]))
         each = -(-len(self.image) // DOTS)
-        row, column = (int((pixels == pixel).argmax()) for pixels in (stage.to_pixels, stage.from_pixels))
-        lines = []
-        for tile, rows, columns in ((0, None, None), (1, look.rows, look.columns)):
-            i, j = (
-                one if order is None else int((order == one).argmax())
-                for one, order in ((row, rows), (column, columns))
-            )
-            i, j = (i + 0.5) / each, (j + 0.5) / each
-            lines += [[tile, i, 0, i, n], [tile, 0, j, n, j]]
-        titles = {True: ("J", "those that pass first"), False: ("J", "its rows put back")}
+        before, after = (row(row(places, k), pixel) for places in (self._before, self._after))
+        lines, zero = [], torch.zeros(())
+        for tile, i, j in ((0, after, before), (1, row(rows, after), row(columns, before))):
+            i, j, sheet = (i + 0.5) / each, (j + 0.5) / each, torch.tensor(float(tile))
+            lines += [torch.stack([sheet, i, zero, i, n]), torch.stack([sheet, zero, j, n, j])]
+        squeezes = torch.tensor([stage.name == "squeeze" for stage in self._stages])
         return Pixels(
-            ink, hue, HUES, titles=titles[stage.name != "squeeze"], per_row=2, place="side", width=328,
-            lines=torch.tensor(lines), title="the step's Jacobian; the pixel's row and column",
+            ink, hue, HUES, titles=("J", pick(row(squeezes, k), "those that pass first", "its rows put back")),
+            per_row=2, place="side", width=328, lines=torch.stack(lines),
+            title="the step's Jacobian; the pixel's row and column",
         )  # fmt: skip
 
-    def _numbers(self, stage: Stage, look: Look, pixel: int) -> dict[str, Number]:
-        changed = 0 if stage.mask is None else int((~stage.mask).sum())
-        passing = len(self.image) - stage.gone - changed
-        before = _place(stage.from_pixels, stage.before, pixel)
-        shapes = _written(stage.before), _written(stage.after) if stage.after[0] else "none"
-        why = "the sum of s, of random networks" if stage.mask is not None else "no value changes"
+    def _numbers(self, nonzero: Tensor, log_det: Tensor, k: Tensor, pixel: Tensor) -> dict[str, Number]:
+        D, stages = len(self.image), self._stages
+        changed = torch.tensor([0 if stage.mask is None else int((~stage.mask).sum()) for stage in stages])
+        latent = torch.tensor([stage.gone for stage in stages])
+        passing = D - latent - changed
+        before, after = (_place(one) for one in row(row(self._coordinates, k), pixel))
+        shapes = [pick(k, *(_written(stage.before) for stage in stages)),
+                  pick(k, *(_written(stage.after) if stage.after[0] else "none" for stage in stages))]  # fmt: skip
+        couples = torch.tensor([stage.mask is not None for stage in stages])
+        why = pick(row(couples, k), "no value changes", "the sum of s, of random networks")
         return {
-            "log|det J|": Number(look.log_det, unit="nats", note=why),
-            "changed": Number(changed, note=f"{passing} pass, {stage.gone} are latent"),
-            "pixel after": Number(_place(stage.to_pixels, stage.after, pixel), note=f"before: {before}"),
+            "log|det J|": Number(log_det, unit="nats", note=why),
+            "changed": Number(row(changed, k), note=f"{row(passing, k)} pass, {row(latent, k)} are latent"),
+            "pixel after": Number(after, note=f"before: {before}"),
             "pixel before": Number(before, more=True),
-            "pass": Number(passing, more=True),
-            "latent": Number(stage.gone, more=True),
+            "pass": Number(row(passing, k), more=True),
+            "latent": Number(row(latent, k), more=True),
             "shape before": Number(shapes[0], more=True),
             "shape after": Number(shapes[1], more=True),
-            "nonzero in J": Number(f"{look.nonzero} of {len(self.image) ** 2}", more=True),
+            "nonzero in J": Number(f"{nonzero} of {D**2}", more=True),
         }
 
 
@@ -300,27 +335,42 @@ def _ring() -> np.ndarray:
     return (np.exp(-(((np.hypot(i, 1.25 * j) - 2.7) / 0.8) ** 2)) * (1 + 0.12 * i))[None]
 
 
-def _block(stages: Sequence[Stage], k: int, pixel: int) -> list[int]:
-    """Return the four pixels that the squeeze of a step's scale takes apart, of which ``pixel`` is one.
+def _padded(lines: Sequence[Tensor]) -> Tensor:
+    """Return lines of all steps (steps, n, 5), where there are fewer with some of no length on the first."""
+    most = max(map(len, lines))
+    points = [one[:1, [0, 1, 2, 1, 2]].expand(most - len(one), -1) for one in lines]
+    return torch.stack([torch.cat(both) for both in zip(lines, points, strict=True)])
+
+
+def _blocks(stages: Sequence[Stage], scale: int, D: int) -> np.ndarray:
+    """Return for each pixel the four of its block (D, 4) that the squeeze of a scale takes apart; -1 for none.
 
     Where there is no squeeze, or the pixel is latent before, those of the scale before it.
     """
-    found: list[int] = []
+    found = np.full((D, 4), -1)
     for stage in stages:
-        tensor = stage.from_pixels[len(stage.from_pixels) - stage.alive :].reshape(stage.before)
-        if stage.name == "squeeze" and stage.scale <= stages[k].scale and (tensor == pixel).any():
-            c, i, j = np.argwhere(tensor == pixel)[0]
-            found = tensor[c, i // 2 * 2 : i // 2 * 2 + 2, j // 2 * 2 : j // 2 * 2 + 2].ravel().tolist()
+        if stage.name == "squeeze" and stage.scale <= scale:
+            C, H, W = stage.before
+            tensor = stage.from_pixels[D - stage.alive :].reshape(C, H // 2, 2, W // 2, 2)
+            blocks = tensor.swapaxes(2, 3).reshape(-1, 4)
+            found[blocks.ravel()] = blocks.repeat(4, 0)
     return found
 
 
-def _place(pixels: np.ndarray, shape: Shape, pixel: int) -> str:
-    """Return where a pixel is, counted from 1."""
-    found = np.argwhere(pixels[len(pixels) - int(np.prod(shape)) :].reshape(shape) == pixel)
-    if not len(found):
-        return "latent"
-    c, i, j = found[0]
-    return f"channel {c + 1}, ({i + 1}, {j + 1})"
+def _coordinates(stage: Stage) -> np.ndarray:
+    """Return channel, row and column of each pixel, counted from 0, before and after a step (D, 2, 3); -1 if latent."""
+    D = len(stage.to_pixels)
+    found = np.full((D, 2, 3), -1)
+    for when, pixels, shape in ((0, stage.from_pixels, stage.before), (1, stage.to_pixels, stage.after)):
+        alive = pixels[D - int(np.prod(shape)) :]
+        found[alive, when] = np.indices(shape).reshape(3, -1).T
+    return found
+
+
+def _place(at: Tensor) -> str:
+    """Return where a pixel is (3,), counted from 1."""
+    c, i, j = at + 1
+    return pick(c > 0, "latent", f"channel {c}, ({i}, {j})")
 
 
 def _written(shape: Shape) -> str:

@@ -11,8 +11,9 @@ from torch import Tensor
 from torch.nn.functional import logsigmoid
 
 from nfteach.flows import NADE, pixel_ordering
-from nfteach.jacobian.numbers import fixed
-from nfteach.widgets.controls import choice, hidden, integer, switch
+from nfteach.flows.roots import repeat
+from nfteach.jacobian.numbers import fixed, pick
+from nfteach.widgets.controls import choice, hidden, integer, row, switch
 from nfteach.widgets.explorer import Explorer
 from nfteach.widgets.parts import Bars, Chart, Dots, Gauge, Handle, Label, Number, Pixels
 
@@ -79,21 +80,28 @@ class NADEStepper(Explorer):
         if not own:
             self._orderings[OWN] = self.nade.ordering
         self._own = own[0] if own else OWN
+        generators = [torch.Generator().manual_seed(draw) for draw in range(DRAWS)]
+        # The random numbers of all drawings (drawings, D, endings): single precision, for they travel to the page.
+        self._uniform = torch.stack(
+            [torch.rand(ENDINGS, nade.dim, generator=one, dtype=torch.float64).T.float() for one in generators]
+        )
         self.presets = {
             "again": lambda s: {"draw": (s.draw + 1) % DRAWS},
             "keep its next row": lambda s: {
-                "pixels": self.parts["endings"].ink[s.ending - 1],
-                "given": min(s.given + self.shape[1], nade.dim),
+                "pixels": row(self._finished(s)[0], s.ending - 1),
+                "given": (s.given + self.shape[1]).clamp_max(nade.dim),
             },
             "see all": {"step": nade.dim},
             "clear": lambda s: {
                 "pixels": torch.zeros(nade.dim),
                 "step": nade.dim,
                 # Where all pixels are yours, an empty image would stay empty.
-                "given": s.given if s.given < nade.dim else self._half,
+                "given": torch.where(s.given < nade.dim, s.given, self._half),
             },
         }
-        super().__init__(**self._with_pixels(state))
+        if self.images is not None:
+            self.followers = {"image": lambda s: {"pixels": row(self.images, s.image)}}
+        super().__init__(**state)
 
     def _usable(self, images: Tensor) -> Tensor:
         images = torch.as_tensor(images).detach().cpu().double()
@@ -112,17 +120,17 @@ class NADEStepper(Explorer):
         D, width = self.nade.dim, self.shape[1]
         start = torch.zeros(D) if self.images is None else self.images[0]
         controls = {
-            "given": integer("pixels that are yours", 0, D, self._half),
-            "step": integer("step", 1, D, D),
+            "given": integer("pixels that are yours", 0, D, self._half, traced=True),
+            "step": integer("step", 1, D, D, traced=True),
             "ordering": choice("ordering", list(self._orderings), self._own),
-            "ending": integer("ending", 1, ENDINGS, 1),
-            "draw": integer("drawing", 0, DRAWS - 1, 0),
+            "ending": integer("ending", 1, ENDINGS, 1, traced=True),
+            "draw": integer("drawing", 0, DRAWS - 1, 0, traced=True),
             "show_p": switch("show p in place of drawn pixels", False),
-            "pixels": hidden(self._bits("pixels", start), self._bits),
+            "pixels": hidden(self._bits("pixels", start), self._bits, traced=True),
         }
         controls["given"].step = width
         if self.images is not None:
-            controls["image"] = integer("begin with image", 0, len(self.images) - 1, 0)
+            controls["image"] = integer("begin with image", 0, len(self.images) - 1, 0, traced=True)
         return controls
 
     # ---- the painted pixels: a text of zeros and ones ------------------------------------------------------------
@@ -135,21 +143,6 @@ class NADEStepper(Explorer):
             raise ValueError(f"{name} must be {D} zeros and ones, as a text or a tensor, but is {value!r}")
         return text
 
-    def _with_pixels(self, state: dict[str, Any]) -> dict[str, Any]:
-        """Return a state in which an image brings its pixels, unless others are given."""
-        k = state.get("image")
-        known = type(k) is int and self.images is not None and 0 <= k < len(self.images)
-        return {"pixels": self.images[k], **state} if known else state
-
-    def set(self, **state: Any) -> None:
-        super().set(**self._with_pixels(state))
-
-    def _moved(self, change: Any) -> None:
-        if change.owner is self.controls.get("image") and not self._quiet:
-            self.set(image=change.new)
-        else:
-            super()._moved(change)
-
     # ---- the picture ---------------------------------------------------------------------------------------------
 
     def picture(self, s: SimpleNamespace) -> dict[str, Any]:
@@ -157,116 +150,112 @@ class NADEStepper(Explorer):
         ordering = self._orderings[s.ordering]
         rank = ordering.argsort()
         mine, seen = rank < s.given, rank < s.step
-        painted = torch.tensor([float(one) for one in s.pixels], dtype=torch.float64)
-        x, logits = self._finished(painted, mine, ordering, s.draw)
+        x, logits = self._finished(s)
         log_p = logsigmoid((2 * x - 1) * logits)  # (endings, D)
         drawn, k = (log_p * ~mine).sum(-1), s.ending - 1
-        p, log_p = logits[k].sigmoid(), log_p[k]
+        x, p, log_p, all_x = row(x, k), row(logits, k).sigmoid(), row(log_p, k), x
         to_come = ~mine & ~seen
-        shown = torch.where(mine | torch.tensor(not s.show_p), x[k], p) * torch.where(seen, 1.0, LATER)
+        shown = torch.where(mine | torch.tensor(not s.show_p), x, p) * torch.where(seen, 1.0, LATER)
         hue = (~mine).to(torch.uint8)
         level = s.ordering in LEVEL
-        row = s.given / width if s.ordering == "raster" else height - s.given / width
+        border = s.given / width if s.ordering == "raster" else height - s.given / width
         parts: dict[str, Any] = {}
-        at, why = self._looked_at(s, ordering, x[k], p, log_p)
+        at, why = self._looked_at(s, ordering, x, p, log_p)
         images = (-1, height, width)
         parts["canvas"] = Pixels(
             torch.where(to_come, OPEN, shown).reshape(images), (hue + to_come).reshape(images), ("ink", "x", "soft"),
             gesture="paint", paintable=mine.reshape(images),
-            words=tuple("?" if one else "" for one in to_come.tolist()),
+            words=tuple(pick(one, "", "?") for one in to_come),
             outline=None if level else mine.reshape(images),
             lit=torch.stack([torch.zeros_like(at), at // width, at % width]),
-            border=torch.tensor(row) if level else None, border_help="drag the line: how many pixels are yours",
-            order=((rank - s.given + 1) / max(D - s.given, 1)).reshape(height, width), width=384, height=384,
-            notes=self._notes(rank, mine, x[k], p, log_p), help="arrow keys and space paint, too",
+            border=border if level else None, border_help="drag the line: how many pixels are yours",
+            order=((rank - s.given + 1) / (D - s.given).clamp_min(1)).reshape(height, width), width=384, height=384,
+            notes=self._notes(rank, mine, x, p, log_p), help="arrow keys and space paint, too",
             note=self._hint(s),
         )  # fmt: skip
         parts["strip"] = self._strip(s, mine[ordering], seen[ordering], log_p[ordering])
         parts["endings"] = Pixels(
-            x.reshape(images), hue.expand(ENDINGS, D).reshape(images), ("ink", "x"), per_row=3, chosen=torch.tensor(k),
-            titles=tuple(fixed(value, 1) for value in drawn.tolist()), gesture="choose",
+            all_x.reshape(images), hue.expand(ENDINGS, D).reshape(images), ("ink", "x"), per_row=3, chosen=k,
+            titles=tuple(fixed(value, 1) for value in drawn), gesture="choose",
             title="six endings, and their log p", help="click an ending to see it large",
-            order=((rank - s.given + 1) / max(D - s.given, 1)).reshape(height, width), place="side", width=330,
+            order=((rank - s.given + 1) / (D - s.given).clamp_min(1)).reshape(height, width), place="side", width=330,
         )  # fmt: skip
         if self.images is not None:
             offered = self.images[:OFFERED]
-            same = (offered == painted).all(-1)
+            same = (offered == s.pixels).all(-1)
             parts["begin"] = Pixels(
                 offered.reshape(images), outline=torch.zeros(len(offered), height, width, dtype=torch.bool),
                 per_row=OFFERED, gesture="choose", place="side", width=330,
                 chosen=torch.where(same.any(), same.double().argmax(), -1), title="begin with", help="click an image",
             )  # fmt: skip
-        yours, rest = (log_p * mine).sum(), drawn[k]
+        yours, rest = (log_p * mine).sum(), row(drawn, k)
         parts["readout"] = {
-            "p(x = 1 | the pixels before)": Number(p[at], note=why, digits=3, gauge=Gauge((0.0, 1.0), (0, 1))),
+            "p(x = 1 | the pixels before)": Number(row(p, at), note=why, digits=3, gauge=Gauge((0.0, 1.0), (0, 1))),
             "log p, yours": Number(yours, unit="nats", more=True),
             "log p, the model's": Number(rest, unit="nats", more=True),
             "log p of the image": Number(yours + rest, unit="nats", more=True),
-            "pixel": Number(self._place(rank[at], at), more=True),
-            "log p of the pixel": Number(log_p[at], unit="nats", more=True),
+            "pixel": Number(self._place(row(rank, at), at), more=True),
+            "log p of the pixel": Number(row(log_p, at), unit="nats", more=True),
         }
         return parts
 
-    def _finished(self, painted: Tensor, mine: Tensor, ordering: Tensor, draw: int) -> tuple[Tensor, Tensor]:
+    def _finished(self, s: SimpleNamespace) -> tuple[Tensor, Tensor]:
         """Return six images (6, D) that begin with the painted pixels, and the logits (6, D) of all of their pixels.
 
         The random number of a pixel depends on ``draw`` alone: an ending changes only where the pixels before it do.
         """
-        nade = self.nade
-        generator = torch.Generator().manual_seed(draw)
-        uniform = torch.rand(ENDINGS, nade.dim, generator=generator, dtype=torch.float64).unbind(1)
-        columns, seen = nade.W.T.unbind(), None if nade.M is None else nade.M.T.unbind()
-        rows, b, given, pixels = nade.V.unbind(), nade.b.unbind(), mine.tolist(), painted.unbind()
-        a = nade.c.expand(ENDINGS, -1)
-        values, logits = [], []
-        for i in ordering.tolist():
-            logit = torch.sigmoid(a) @ rows[i] + b[i]
-            x = pixels[i].expand(ENDINGS) if given[i] else (uniform[i] < torch.sigmoid(logit)).double()
-            a = torch.addcmul(a, x[:, None], columns[i])
-            if seen:
-                a = a + seen[i]
-            values.append(x)
-            logits.append(logit)
-        back = ordering.argsort()
-        return torch.stack(values, 1)[:, back], torch.stack(logits, 1)[:, back]
+        nade, ordering = self.nade, self._orderings[s.ordering]
+        places, mine = torch.arange(nade.dim), ordering.argsort() < s.given
+        # A pixel of yours is one whose random number leaves no choice.
+        level = torch.where(mine[:, None], 2.0 - 3 * s.pixels[:, None], row(self._uniform, s.draw))
+        parts = nade.V, nade.b[:, None], nade.W.T, *([] if nade.M is None else [nade.M.T]), level
+        table, sizes = torch.cat(parts, 1), [part.shape[1] for part in parts]
+
+        def draw(d: Tensor, a: Tensor, found: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
+            i = row(ordering, d)
+            v, b, w, *seen, u = row(table, i).split(sizes)
+            logit = torch.sigmoid(a) @ v + b
+            x = (u < torch.sigmoid(logit)).double()
+            a = sum(seen, torch.addcmul(a, x[:, None], w))
+            return d + 1 < nade.dim, (d + 1, a, torch.where(places == i, torch.stack([x, logit])[..., None], found))
+
+        begin = torch.zeros((), dtype=torch.long), nade.c.expand(ENDINGS, -1).clone()
+        *_, found = repeat(draw, (*begin, torch.zeros(2, ENDINGS, nade.dim, dtype=torch.float64)), nade.dim)
+        return found[0], found[1]
 
     def _looked_at(
         self, s: SimpleNamespace, ordering: Tensor, x: Tensor, p: Tensor, log_p: Tensor
     ) -> tuple[Tensor, str]:
         """Return the pixel of the step, or at the end one that is worth a look, and a line about it."""
-        order = torch.arange(self.nade.dim)[ordering]
-        if s.step < self.nade.dim:
-            at, why = order[s.step - 1], "the model drew" if s.step > s.given else "you painted"
-        elif s.given < self.nade.dim:
-            at, why = order[s.given :][(p[order[s.given :]] - 0.5).abs().argmin()], "where it was least sure, it drew"
-        else:
-            at, why = log_p.argmin(), "the greatest surprise: you painted"
-        return at, f"{why} {int(x[at])}, log p {_nats(float(log_p[at]))}"
+        D, places = self.nade.dim, torch.arange(self.nade.dim)
+        on_the_way, free = s.step < D, s.given < D
+        unsure = torch.where(places < s.given, 1.0, (p[ordering] - 0.5).abs()).argmin()
+        at = torch.where(free, row(ordering, unsure), log_p.argmin())
+        at = torch.where(on_the_way, row(ordering, s.step - 1), at)
+        then = pick(s.step > s.given, "you painted", "the model drew")
+        end = pick(free, "the greatest surprise: you painted", "where it was least sure, it drew")
+        return at, f"{pick(on_the_way, end, then)} {row(x, at):.0f}, log p {_nats(row(log_p, at))}"
 
     def _hint(self, s: SimpleNamespace) -> str:
         D, ordering = self.nade.dim, s.ordering
-        if s.step < D:
-            return f"Step {s.step} of {D}: ? is not drawn yet. To go back: see all."
-        if s.given == D:
-            return "All pixels are yours: drag the line up, or clear."
+        rest = "Pixels with an edge are yours. Point at any, or click one of the model's."
         if not self.nade.order_agnostic and ordering != self._own:
-            own = "its own" if self._own == OWN else self._own
-            return f"The model learned {own} order only: poor guesses."
-        if ordering in LEVEL:
-            return "Point at a pixel, or click one of the model's."
-        return "Pixels with an edge are yours. Point at any, or click one of the model's."
+            rest = f"The model learned {'its own' if self._own == OWN else self._own} order only: poor guesses."
+        elif ordering in LEVEL:
+            rest = "Point at a pixel, or click one of the model's."
+        end = pick(s.given == D, rest, "All pixels are yours: drag the line up, or clear.")
+        return pick(s.step < D, end, f"Step {s.step:.0f} of {D}: ? is not drawn yet. To go back: see all.")
 
     def _place(self, rank: Tensor, at: Tensor) -> str:
-        row, column = divmod(int(at), self.shape[1])
-        return f"{int(rank) + 1} of {self.nade.dim}, row {row + 1}, column {column + 1}"
+        width = self.shape[1]
+        return f"{rank + 1} of {self.nade.dim}, row {at // width + 1}, column {at % width + 1}"
 
     def _notes(self, rank: Tensor, mine: Tensor, x: Tensor, p: Tensor, log_p: Tensor) -> tuple[str, ...]:
         """Return one sentence a pixel."""
-        rows = zip(rank.tolist(), mine.tolist(), x.tolist(), p.tolist(), log_p.tolist(), strict=True)
         return tuple(
-            f"Pixel {d + 1}: p(x = 1 | before) = {chance:.2f}; {'yours is' if own else 'it drew'} {value:.0f}: "
+            f"Pixel {d + 1}: p(x = 1 | before) = {chance:.2f}; {pick(own, 'it drew', 'yours is')} {value:.0f}: "
             f"{_nats(nats)}."
-            for d, own, value, chance, nats in rows
+            for d, own, value, chance, nats in zip(rank.tolist(), mine, x, p, log_p, strict=True)
         )
 
     def _strip(self, s: SimpleNamespace, mine: Tensor, seen: Tensor, log_p: Tensor) -> Chart:
@@ -289,15 +278,20 @@ class NADEStepper(Explorer):
         totals = (log_p * mine).sum(), (log_p * ~mine).sum()
         words = {
             "sum of yours": Label(
-                torch.tensor([0.5, HIGHEST - 0.6]), f"yours: {_nats(float(totals[0]))}", anchor="start"
+                torch.tensor([0.5, HIGHEST - 0.6]), f"yours: {_nats(totals[0])}", anchor="start"
             ),
             "sum of the model's": Label(
-                torch.tensor([1.02 * D + 0.5, HIGHEST - 0.6]), f"the model's: {_nats(float(totals[1]))}", color="x",
+                torch.tensor([1.02 * D + 0.5, HIGHEST - 0.6]), f"the model's: {_nats(totals[1])}", color="x",
                 anchor="end",
             ),
         }  # fmt: skip
         knob = Handle(
-            torch.tensor([float(s.step), 0.0]), "step", label="", help="drag: the step", color="ink", step=1.0
+            torch.stack([s.step, torch.zeros_like(s.step)]),
+            "step",
+            label="",
+            help="drag: the step",
+            color="ink",
+            step=1.0,
         )
         order = s.ordering if s.ordering == OWN else f"{s.ordering} order"
         return Chart(
@@ -310,20 +304,20 @@ class NADEStepper(Explorer):
         if name == "canvas/border":
             return {"given": width * (values[0] if s.ordering == "raster" else height - values[0])}
         if name == "endings":
-            return {"ending": int(values[0]) + 1}
+            return {"ending": values[0] + 1}
         if name == "begin":
-            return {"image": int(values[0]), "pixels": self._bits("pixels", self.images[int(values[0])])}
-        if name != "canvas":
-            return super().drag(name, s, *values)
-        pixels = list(s.pixels)
+            return {"image": values[0], "pixels": row(self.images, values[0])}
+        if name == "step":
+            return {"step": values[0]}
+        pixels, step, places = s.pixels, s.step, torch.arange(self.nade.dim)
         for _, i, j, ink in zip(*[iter(values)] * 4, strict=True):
-            d = int(i) * width + int(j)
-            if ink < 0:  # one of the model's; a second click goes back
-                step = int(self._orderings[s.ordering].argsort()[d]) + 1
-                return {"step": step if step != s.step else self.nade.dim}
-            pixels[d] = str(int(ink))
-        return {"pixels": "".join(pixels)}
+            d = (i * width + j).long()
+            pixels = torch.where((places == d) & (ink >= 0), ink, pixels)
+            # One of the model's: a second click goes back.
+            there = row(self._orderings[s.ordering].argsort(), d) + 1.0
+            step = torch.where(ink < 0, torch.where(there == s.step, self.nade.dim, there), step)
+        return {"pixels": pixels, "step": step}
 
 
-def _nats(value: float) -> str:
+def _nats(value: Tensor) -> str:
     return f"{fixed(value)} nats"

@@ -11,9 +11,11 @@ import torch
 from PIL import Image
 
 import nfteach.widgets.stage
-from nfteach.widgets import LiveFigure
+from nfteach.widgets import Explorer, LiveFigure
 from nfteach.widgets.parts import Curves, Dots, Handle, Plane
 from nfteach.widgets.stage.modules import joined
+
+TRAITS = ("value", "index", "min", "max", "step")  # of controls
 
 __all__ = ["Bench", "as_json", "benches", "centre", "cloud", "route", "seq", "spot", "walk"]
 
@@ -26,9 +28,14 @@ PAGE = """
 import make from "/stage.js";
 class Model {
   constructor(state) { this.state = state; this.on_ = {}; this.sent = []; this.saved = 0; }
-  widget_manager = { get_model: () => new Promise(() => {}) }; // no controls: the kernel computes
+  // Without controls the kernel computes.
+  widget_manager = { get_model: (id) => (controls[id] ? Promise.resolve(controls[id]) : new Promise(() => {})) };
   get(key) { return this.state[key]; }
-  set(key, value) { if (this.state[key] !== value) { this.state[key] = value; this.fire("change:" + key); } }
+  set(key, value, by) {
+    if (this.state[key] === value) return;
+    this.state[key] = value;
+    this.fire("change:" + key, this, value, by);
+  }
   save_changes() { this.saved += 1; }
   send(content) { this.sent.push(content); }
   on(event, handler) { (this.on_[event] ||= []).push(handler); }
@@ -43,8 +50,10 @@ const revive = (trait) => ({ content: trait.content, buffers: trait.buffers.map(
   return new DataView(all.buffer, 3);
 }) });
 window.revive = revive;
-window.start = (state) => {
-  for (const key of ["_state", "_frames"]) state[key] = revive(state[key]);
+window.controls = {};
+window.start = (state, told) => {
+  for (const key of ["_state", "_frames", "_programs"]) state[key] &&= revive(state[key]);
+  for (const [id, traits] of Object.entries(told)) controls[id] = new Model(traits);
   window.model = new Model(state);
   window.widget = make();
   window.close_model = widget.initialize({ model });
@@ -76,9 +85,13 @@ def seq(live: LiveFigure) -> int:
 
 
 class Bench:
-    """A bare page with one live figure, fed as a kernel would."""
+    """A bare page with one live figure, fed as a kernel would.
 
-    def __init__(self, page, live: LiveFigure) -> None:
+    Args:
+        live: the figure. explorer: that to which it belongs, if the page is to have its controls and programs.
+    """
+
+    def __init__(self, page, live: LiveFigure, explorer: Explorer | None = None) -> None:
         self.page, self.live = page, live
         self.errors: list[str] = []
         page.on("pageerror", lambda error: self.errors.append(str(error)))
@@ -93,10 +106,14 @@ class Bench:
         page.route("http://bench/favicon.ico", lambda route: route.fulfill(status=204))
         page.goto("http://bench/")
         page.wait_for_function("window.ready")
-        state = live.get_state(["_state", "_frames", "frame"])
-        for key in ("_state", "_frames"):
-            state[key] = as_json(state[key])
-        page.evaluate("(state) => start(state)", state)
+        state = live.get_state(["_state", "_frames", "_programs", "frame"])
+        for key in ("_state", "_frames", "_programs"):
+            state[key] = state[key] and as_json(state[key])
+        told = {}
+        for one in explorer.controls.values() if explorer else ():
+            told[one.model_id] = {key: value for key, value in one.get_state().items() if key in TRAITS}
+            told[one.layout.model_id] = {}
+        page.evaluate("([state, told]) => start(state, told)", [state, told])
         live.send = self.send
         self.settle()
 
@@ -138,10 +155,10 @@ def benches(browser) -> Iterator[Callable[..., Bench]]:
     """What makes benches, and closes them in the end: the body of a fixture."""
     contexts = []
 
-    def make(live: LiveFigure, ratio: float = 1.0, **options) -> Bench:
+    def make(live: LiveFigure, ratio: float = 1.0, explorer: Explorer | None = None, **options) -> Bench:
         size = {"width": 1280, "height": 900}
         contexts.append(browser.new_context(viewport=size, device_scale_factor=ratio, **options))
-        return Bench(contexts[-1].new_page(), live)
+        return Bench(contexts[-1].new_page(), live, explorer)
 
     yield make
     for context in contexts:

@@ -12,7 +12,8 @@ import pytest
 import torch
 
 from nfteach.widgets import Explorer
-from nfteach.widgets.controls import kind_of
+from nfteach.widgets.controls import input_of, is_traced, kind_of, options_of
+from nfteach.widgets.program.requests import browser_value
 from nfteach.widgets.stage.figure import flat_picture
 from nfteach.widgets.stage.packing import rows_of
 from tests.browser.programs import runner
@@ -21,7 +22,7 @@ from tests.explorers.registry import EXPLORERS
 
 STATES = {True: 50, False: 5}  # of an explorer of the gallery, and of a variant of one
 OTHER = 3  # where a preset makes other choices
-WITHOUT_SLIDERS = {"DigitExplorer", "MaskExplorer", "NADEStepper", "PosteriorReplay", "TrainingReplay"}
+WITHOUT_SLIDERS = {"PosteriorReplay", "TrainingReplay"}
 #: Explorer -> an array whose end hangs on a rounding error: where a probability next to 1 is 1, its curve stops.
 EDGES = {"TriangularExplorer": "/solve/density/points"}
 VARIANTS = 8  # programs that the page keeps for one choice
@@ -35,7 +36,7 @@ def page(browser):
 
 
 def sliders_of(explorer: Explorer) -> list[str]:
-    return [name for name, control in explorer.controls.items() if kind_of(control) == "slider"]
+    return [name for name, control in explorer.controls.items() if is_traced(control)]
 
 
 def starts(explorer: Explorer) -> Iterator[list[dict[str, Any]]]:
@@ -56,20 +57,31 @@ def walk(explorer: Explorer, start: dict[str, Any], count: int) -> list[dict[str
     rng, sliders, states = np.random.default_rng(0), sliders_of(explorer), [start]
     for k in range(count):
         moved = sliders if k % 2 else [sliders[rng.integers(len(sliders))]]
-        ends = {name: (explorer.controls[name].min, explorer.controls[name].max) for name in moved}
-        anywhere = {
-            name: float(rng.choice(end) if rng.random() < 0.2 else rng.uniform(*end)) for name, end in ends.items()
-        }
-        states.append({**states[-1], **anywhere})
+        states.append({**states[-1], **{name: anywhere(explorer.controls[name], rng) for name in moved}})
     return states
+
+
+def anywhere(control: Any, rng: np.random.Generator) -> Any:
+    """Return a value of a traced control, often at an end of its range."""
+    kind = kind_of(control)
+    if kind == "hidden":
+        return "".join(map(str, rng.integers(2, size=len(control.value))))
+    if kind == "choice":
+        return options_of(control)[rng.integers(len(control.options))][1]
+    ends = control.min, control.max
+    value = rng.choice(ends) if rng.random() < 0.2 else rng.uniform(*ends)
+    return round(value) if kind == "integer" else float(value)
+
+
+def as_sent(explorer: Explorer, state: dict[str, Any]) -> dict[str, Any]:
+    """Return a state as the page has it: of a choice, its place among the options."""
+    return {name: browser_value(explorer.controls[name], value) for name, value in state.items()}
 
 
 def wanted(explorer: Explorer, state: dict[str, Any]) -> dict[str, Any]:
     """Return what the kernel shows for a state."""
     sliders = sliders_of(explorer)
-    given = SimpleNamespace(
-        **{k: torch.tensor(v, dtype=torch.float64) if k in sliders else v for k, v in state.items()}
-    )
+    given = SimpleNamespace(**{k: input_of(explorer.controls[k], v) if k in sliders else v for k, v in state.items()})
 
     def shown(picture: Any) -> dict[str, Any]:
         flat, readout = flat_picture(picture)
@@ -155,7 +167,7 @@ def test_the_page_shows_what_the_kernel_shows(page, name):
         total += len(states)
         for _ in range(VARIANTS):
             told = explorer.program(**states[0])
-            results = page.results(told, states)
+            results = page.results(told, [as_sent(explorer, state) for state in states])
             for state, got in zip(states, results, strict=True):
                 if got is not None:
                     seen.look(told["tree"], got, wanted(explorer, state))

@@ -3,93 +3,93 @@
 from __future__ import annotations
 
 import itertools
-import json
 import math
 from collections.abc import Iterator
 from typing import Any
 
-from nfteach.widgets.controls import kind_of, options_of
-from nfteach.widgets.parts import Handle
+from nfteach.widgets.controls import is_traced, kind_of, options_of
+from nfteach.widgets.parts import Handle, Pixels
 from nfteach.widgets.program.record import Refused
+from nfteach.widgets.program.requests import FOLLOW, PRESET, browser_value
 
-__all__ = ["key_of", "programs_ahead"]
+__all__ = ["programs_ahead"]
 
 PRODUCT = 48  # no more combinations than this are all recorded
 CODE = 1_800_000  # characters; more is not recorded
 WHOLE = 40  # values of one control over whole numbers, spread evenly over its range
+GESTURES = {"paint": [0.0, 0.0, 0.0, 1.0], "pick": [0.0, 0.0, 0.0], "choose": [0.0]}  # values, as for ``drag``
 
-_Known = list[tuple[dict[str, Any], dict[str, Any]]]  # the choices that a drag reads, and its program for these
 
-
-def programs_ahead(explorer: Any) -> dict[str, dict[str, Any]]:
-    """Return key -> program of an :class:`~nfteach.widgets.Explorer`: of its pictures, and of what can be dragged.
+def programs_ahead(explorer: Any) -> list[dict[str, Any]]:
+    """Return programs of an :class:`~nfteach.widgets.Explorer`: of its pictures, and of what moves its controls.
 
     All combinations of its choices are recorded if they are few; else what it shows now, its presets, and each choice
     alone, those of few values first; the first of these where their code is long. With steps, drags are recorded at
     each of them. What cannot be recorded is left out. The explorer returns to its state.
     """
     before = explorer.state
-    programs: dict[str, dict[str, Any]] = {}
-    drags: dict[str, _Known] = {}
+    found = _Found(explorer)
     try:
         for state in _states(explorer):
-            if sum(map(len, {program["code"] for program in programs.values()})) > CODE:
+            if sum(map(len, {program["code"] for program in found.programs})) > CODE:
                 break
             try:
                 explorer.set(**{**before, **state})
-                _add(explorer, programs, drags)
-            except (Refused, ValueError):
+            except ValueError:
                 continue
+            if explorer.error or not found.add("", []):
+                continue
+            for step in _steps(explorer):
+                explorer.set(**step)
+                for move, values in _moves(explorer):
+                    found.add(move, values)
     finally:
         explorer.set(**before)
-    return programs
+    return found.programs
 
 
-def key_of(explorer: Any, drag: str = "") -> str:
-    """Return the key of a program, as the page writes it (``page/here.js``)."""
-    values = [
-        explorer.browser_value(name, control.value)
-        for name, control in explorer.controls.items()
-        if kind_of(control) != "slider" and (drag or name != explorer.step)
-    ]
-    return json.dumps([drag, *values], ensure_ascii=False, separators=(",", ":"))
+class _Found:
+    """The programs of an explorer, each recorded once for the choices that it reads."""
 
+    def __init__(self, explorer: Any) -> None:
+        self.explorer = explorer
+        self.programs: list[dict[str, Any]] = []
+        self._tried: dict[str, list[dict[str, Any]]] = {}  # move -> the choices that were read, also by what is refused
 
-def _add(explorer: Any, programs: dict[str, dict[str, Any]], drags: dict[str, _Known]) -> None:
-    key = key_of(explorer)
-    if explorer.error or key in programs:
-        return
-    programs[key] = explorer.program()
-    for step in _steps(explorer) if explorer.has_own_drag else ():
-        explorer.set(**step)
-        for name, at in _handles(explorer):
-            if program := _drag(explorer, name, at, drags.setdefault(name, [])):
-                programs[key_of(explorer, name)] = program
-
-
-def _drag(explorer: Any, name: str, at: list[float], known: _Known) -> dict[str, Any] | None:
-    """Return the program of a drag, or None if it is refused; reuse a known one if the choices it reads are equal."""
-    state = explorer.state
-    for read, program in known:
-        if all(state[choice] == value for choice, value in read.items()):
-            return program
-    try:
-        program = explorer.program(name, at)
-    except (Refused, ValueError):
-        return None
-    known.append(({choice: state[choice] for choice in program["reads"]}, program))
-    return program
+    def add(self, move: str, values: list[float]) -> bool:
+        """Record a picture or a move at the explorer's state; return whether that is new."""
+        state = {name: browser_value(control, control.value) for name, control in self.explorer.controls.items()}
+        tried = self._tried.setdefault(move, [])
+        if any(reads.items() <= state.items() for reads in tried):
+            return False
+        try:
+            self.programs.append(self.explorer.program(move, values))
+        except Refused as error:
+            if error.reads is not None:
+                tried.append({name: state[name] for name in error.reads})
+            return False
+        except ValueError:
+            return False
+        tried.append(self.programs[-1]["reads"])
+        return True
 
 
 def _steps(explorer: Any) -> list[dict[str, int]]:
-    if not explorer.step:
+    if not explorer.step or not explorer.has_own_drag:
         return [{}]
     control = explorer.controls[explorer.step]
     return [{explorer.step: step} for step in range(control.min, control.max + 1)]
 
 
-def _handles(explorer: Any) -> Iterator[tuple[str, list[float]]]:
-    for part in explorer.parts.values():
+def _moves(explorer: Any) -> Iterator[tuple[str, list[float]]]:
+    """Yield what moves controls at the explorer's state, with values of a gesture."""
+    yield from ((f"{FOLLOW}{name}", []) for name in explorer.followers)
+    yield from ((f"{PRESET}{name}", []) for name, preset in explorer.presets.items() if callable(preset))
+    for name, part in explorer.parts.items() if explorer.has_own_drag else ():
+        if isinstance(part, Pixels) and part.gesture:
+            yield name, GESTURES[part.gesture]
+            if part.border is not None:
+                yield f"{name}/border", [float(part.border)]
         for name, mark in getattr(part, "marks", {}).items():
             if isinstance(mark, Handle):
                 yield name, mark.at.tolist()
@@ -100,7 +100,7 @@ def _states(explorer: Any) -> Iterator[dict[str, Any]]:
     choices = {
         name: _values(control)
         for name, control in explorer.controls.items()
-        if kind_of(control) != "slider" and name != explorer.step
+        if not is_traced(control) and name != explorer.step
     }
     yield {}
     if math.prod(map(len, choices.values())) <= PRODUCT:

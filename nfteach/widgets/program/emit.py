@@ -176,7 +176,11 @@ class _Emitter:
                 else f"if (!begun) {{ {' '.join(calls)} }}"
             )
         used = {b for step in self.steps for b in (*read_by(step), *written_by(step))} | set(self.handed)
-        declared = [f"let v{k} = 0;" for k in range(self.inputs)]
+        inputs = range(self.inputs)
+        declared = [
+            f"let v{k} = 0;" if self._is_number(k) else f"const a{k} = new Float64Array({self.buffers[k].size});"
+            for k in inputs
+        ]
         for k in sorted(used):
             buffer = self.buffers[k]
             if k < self.inputs:
@@ -190,7 +194,7 @@ class _Emitter:
                 declared.append(f"const a{k} = [0];")
             else:
                 declared.append(f"const a{k} = new {ARRAYS[buffer.dtype]}({buffer.size});")
-        moved = " ".join(f"v{k} = inputs[{k}];" for k in range(self.inputs))
+        moved = " ".join(f"v{k} = inputs[{k}];" if self._is_number(k) else f"a{k}.set(inputs[{k}]);" for k in inputs)
         outs = ", ".join(f"() => {self._handed(k)}" for k in self.handed)
         lines = [
             "export default (H, C) => {", *declared, *self.functions, "let begun = false;",

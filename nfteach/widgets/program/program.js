@@ -5,7 +5,7 @@ import { H } from "./library.js";
 import { TEXTS } from "./texts.js";
 
 /** @import { Told } from "../stage/page/types" */
-/** @typedef {{ run: (inputs: number[], changed: number) => void, outputs: (() => any)[] }} Running */
+/** @typedef {{ run: (inputs: (number | number[])[], changed: number) => void, outputs: (() => any)[] }} Running */
 
 const WHOLE = /^(bool|int|uint)/;
 
@@ -16,7 +16,7 @@ export class Program {
     this.running = make(H, (k) => told.constants[k].data);
     this.inputs = told.inputs;
     this.hidden = told.hidden;
-    /** @type {number[] | null} */ this.last = null;
+    /** @type {any[] | null} */ this.last = null;
     /** @type {any[]} */ this.values = [];
     this.masks = told.texts.map((text) => this.maskOf(text.slice(1)));
     this.whole = grown(told.tree, (leaf) => this.maskOf(leaf));
@@ -34,14 +34,14 @@ export class Program {
     return (Array.isArray(node) ? node : Object.values(node)).reduce((/** @type {number} */ mask, one) => mask | this.maskOf(one), 0);
   }
   /** What the function returns for these inputs; null where it would do something else than what was recorded, or is not finite.
-   * Parts that have not changed are the same objects as before. @param {Record<string, number>} state */
+   * Parts that have not changed are the same objects as before. @param {Record<string, any>} state */
   at(state) {
     const inputs = this.inputs.map((name) => state[name]);
     let changed = 0;
     inputs.forEach((value, k) => { if (!this.last || value !== this.last[k]) changed |= 1 << k; });
     const begun = this.last !== null;
     this.last = inputs;
-    this.running.run(inputs, begun ? changed : -1);
+    this.running.run(inputs.map((value) => (typeof value === "string" ? Array.from(value, Number) : value)), begun ? changed : -1);
     this.told.masks.forEach((mask, k) => { if (!begun || mask & changed) this.values[k] = this.running.outputs[k](); });
     if (this.values.some((value, k) => (!begun || this.told.masks[k] & changed) && value.length && !allFinite(value))) { this.last = null; return null; }
     if (this.told.guards.some(([{ "=": k }, wanted]) => Number(this.values[k]) !== wanted)) { this.last = null; return null; }

@@ -47,7 +47,9 @@ _WITHOUT_EFFECT = {"device", "layout", "pin_memory", "memory_format", "generator
 
 
 class Refused(ValueError):
-    """What cannot be recorded, with the line that does it."""
+    """What cannot be recorded, with the line that does it, and ``reads``, the choices until there if known."""
+
+    reads: Sequence[str] | None = None
 
 
 @dataclass(frozen=True)
@@ -164,7 +166,7 @@ def record(
 
     Args:
         function: what is recorded; it runs once.
-        inputs: name -> tensor (); they stand for any values.
+        inputs: name -> tensor () or (n,); they stand for any values.
         find: ``find(result, view)`` returns the result with ``view(tensor)`` in place of each tensor.
         is_known: whether the page has an operation of torch.
 
@@ -175,7 +177,7 @@ def record(
     recorder = _Recorder(inputs, is_known)
     given = {name: tensor.clone() for name, tensor in inputs.items()}
     for k, tensor in enumerate(given.values()):
-        recorder.bind(tensor, recorder.buffer(1, tensor.dtype, 1 << k))
+        recorder.bind(tensor, recorder.buffer(tensor.numel(), tensor.dtype, 1 << k))
     with torch.no_grad(), Words(recorder.recording.texts, recorder.known, recorder.handlers), recorder:
         result = function(**given)
         recorder.recording.outputs = find(result, recorder.known)

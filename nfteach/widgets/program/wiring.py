@@ -13,21 +13,21 @@ from torch import Tensor
 from nfteach.widgets.parts import Number, finite, flatten
 from nfteach.widgets.program.emit import ARRAYS, emitted
 from nfteach.widgets.program.lower import is_known
-from nfteach.widgets.program.record import View, record
+from nfteach.widgets.program.record import Refused, View, record
 from nfteach.widgets.program.words import pieces
 from nfteach.widgets.stage.packing import rows_of
 
-__all__ = ["drag_of", "program_of", "recorded"]
+__all__ = ["move_of", "program_of", "recorded"]
 
 
 def program_of(
-    picture: Callable[[SimpleNamespace], Any], sliders: Mapping[str, float], choices: Mapping[str, Any]
+    picture: Callable[[SimpleNamespace], Any], inputs: Mapping[str, Tensor], choices: Mapping[str, Any]
 ) -> dict[str, Any]:
     """Return what the page needs to compute a picture as long as the choices stay.
 
     Args:
         picture: state -> a picture, or a list of pictures as frames.
-        sliders: name -> number, of the real sliders. choices: name -> value, of all other controls.
+        inputs: name -> tensor, of the traced controls. choices: name -> value, of all other controls.
 
     Returns:
         What :func:`recorded` does, of ``nodes``, ``order`` and ``rows`` as :class:`~nfteach.widgets.LiveFigure` shows
@@ -54,53 +54,58 @@ def program_of(
         nodes = flatten(given, plain)
         return {"nodes": nodes, "order": list(nodes), "rows": rows_of(readout, lambda value: value)}
 
-    return recorded(lambda **moving: picture(SimpleNamespace(**choices, **moving)), sliders, flat)
+    return recorded(lambda **moving: picture(SimpleNamespace(**choices, **moving)), inputs, flat)
 
 
-def drag_of(
-    drag: Callable[..., Mapping[str, Any]],
-    sliders: Mapping[str, float],
+def move_of(
+    move: Callable[..., Mapping[str, Any]],
+    inputs: Mapping[str, Tensor],
     choices: Mapping[str, Any],
     values: Sequence[float],
 ) -> dict[str, Any]:
     """Return what the page needs to move controls by a gesture; ``value 0``, ``value 1``, ... are the gesture's inputs.
 
     Args:
-        drag: (state, values...) -> control -> number, as an explorer's ``drag`` of one mark.
-        sliders, choices: as for :func:`program_of`.
+        move: (state, values...) -> control -> value, as an explorer's ``drag`` of one mark.
+        inputs, choices: as for :func:`program_of`.
         values: those of the gesture.
 
     Returns:
         What :func:`recorded` does, with ``reads``, the choices that it depends on.
 
     Raises:
-        Refused: the drag cannot be recorded; the message names the line.
+        Refused: the move cannot be recorded; the message names the line, and ``reads`` the choices.
     """
-    names = [f"value {k}" for k in range(len(values))]
-
+    given = {f"value {k}": torch.tensor(value, dtype=torch.float64) for k, value in enumerate(values)}
     read: set[str] = set()
 
     class Noted(SimpleNamespace):
         def __getattribute__(self, name: str) -> Any:
-            read.add(name)
+            read.update(choices if name == "__dict__" else {name})
             return super().__getattribute__(name)
 
     def run(**moving: Tensor) -> dict[str, Any]:
-        given = [moving.pop(name) for name in names]
-        return dict(drag(Noted(**choices, **moving), *given))
+        gesture = [moving.pop(name) for name in given]
+        return dict(move(Noted(**choices, **moving), *gesture))
 
-    program = recorded(run, {**sliders, **dict(zip(names, values, strict=True))})
+    try:
+        program = recorded(run, {**inputs, **given})
+    except Refused as error:
+        error.reads = sorted(read & choices.keys())
+        raise
     return program | {"reads": sorted(read & choices.keys())}
 
 
 def recorded(
-    function: Callable[..., Any], inputs: Mapping[str, float], shape: Callable[..., Any] = lambda result, view: result
+    function: Callable[..., Any],
+    inputs: Mapping[str, Tensor | float],
+    shape: Callable[..., Any] = lambda result, view: result,
 ) -> dict[str, Any]:
     """Record a function of numbers for the page.
 
     Args:
-        function: a function of tensors float64 (), by their names.
-        inputs: name -> number, those with which it runs once.
+        function: a function of tensors float64, () or (n,), by their names.
+        inputs: name -> numbers, those with which it runs once.
         shape: ``shape(result, view)`` returns the result as nested dictionaries and lists.
 
     Returns:
@@ -113,7 +118,7 @@ def recorded(
     Raises:
         Refused: the function cannot be recorded; the message names the line.
     """
-    given = {name: torch.tensor(value, dtype=torch.float64) for name, value in inputs.items()}
+    given = {name: torch.as_tensor(value, dtype=torch.float64) for name, value in inputs.items()}
 
     def find(result: Any, view: Callable[[Tensor], Any]) -> Any:
         return _mapped(shape(result, view), lambda leaf: view(leaf) if isinstance(leaf, Tensor) else leaf)

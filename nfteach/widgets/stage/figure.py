@@ -249,13 +249,13 @@ class LiveFigure(anywidget.AnyWidget):
         Args:
             wiring: what it has to know of the controls, see ``Wiring`` in ``page/types.d.ts``.
             program: ``program(wanted)`` returns a recorded program (:mod:`nfteach.widgets.program`) for what the
-                browser asks for: ``state``, ``drag``, ``values``; or ``{"refused": why}``.
+                browser asks for: ``state``, ``move``, ``values``; or ``{"refused": why}``.
         """
         self._wiring, self._program = wiring, program
 
-    def store_programs(self, programs: Mapping[str, Mapping[str, Any]]) -> None:
-        """Keep programs, key -> program, for a page without a kernel."""
-        self._programs = packed([{"key": key, "program": program} for key, program in programs.items()], share=True)
+    def store_programs(self, programs: Sequence[Mapping[str, Any]]) -> None:
+        """Keep programs for a page without a kernel."""
+        self._programs = packed(programs, share=True)
 
     # ---- what the browser says -----------------------------------------------------------------------------------
 

@@ -17,6 +17,7 @@ from nfteach.widgets import Explorer
 from nfteach.widgets.controls import choice, slider
 from nfteach.widgets.parts import Dots, Plane
 from nfteach.widgets.program.record import Refused
+from nfteach.widgets.program.requests import browser_value
 from nfteach.widgets.program.wiring import recorded
 from tests.explorers.front_end import say
 
@@ -112,8 +113,8 @@ def turned():
 
 def request(explorer: Explorer, **state: Any) -> None:
     """Request a program, as the page does."""
-    now = {name: explorer.browser_value(name, value) for name, value in {**explorer.state, **state}.items()}
-    say(explorer.live, type="program", key="k", drag="", values=[], state=now)
+    now = {name: browser_value(explorer.controls[name], value) for name, value in {**explorer.state, **state}.items()}
+    say(explorer.live, type="program", key="k", move="", values=[], state=now)
 
 
 def test_a_constant_that_cannot_be_drawn_is_refused():

@@ -14,6 +14,11 @@ function renew({ _buffered_state_diff: waiting = {}, attributes }) {
   for (const trait of Object.keys(waiting)) waiting[trait] = attributes[trait];
 }
 
+/** A value that a program returned, as a control has it: numbers of a text are its digits. @param {any} value */
+const plain = (value) => (value?.data ? Array.from(value.data).join("") : value);
+
+/** @typedef {{ programs: Program[], waiting: boolean, refused: string, again: () => void }} Entry of one picture, or of one move for all choices */
+
 /**
  * What runs in the page in place of the kernel. Programs are asked for when a choice is first made, or lie in the model
  * (`_programs`) where there is no kernel. What cannot be computed here takes the way over the kernel.
@@ -26,15 +31,14 @@ export class Here {
     this.active = false;
     /** @type {Record<string, Control>} */
     this.controls = {};
-    /** @type {Map<string, { programs: Program[], waiting: boolean, refused: string, values: number[] }>} */
+    /** @type {Map<string, Entry>} */
     this.known = new Map();
-    this.refused = new Set(); // names of marks whose drags the kernel has to follow
     this.quiet = false;
     /** @type {Map<Control, { timer: number, tell: () => void }>} */
     this.untold = new Map();
     this.alone = false; // no kernel
-    /** @type {Map<string, () => any>} */
-    this.stored = new Map(); // programs that lie in the model, by key, until they are needed
+    /** @type {{ move: string, reads: Record<string, any>, load: () => any }[]} */
+    this.stored = []; // programs that lie in the model, until they are needed
     this.moved = false; // whether anything has been: until then, what was stored is shown
     this.travel = { ms: 0, until: 0 };
   }
@@ -49,13 +53,15 @@ export class Here {
       };
       control.on(this.isChoice(name) ? "change:index" : "change:value", (/** @type {any} */ _model, /** @type {any} */ _value, /** @type {any} */ by) => {
         this.moved = true;
-        if (!this.quiet) this.run(!by?.updated_view && performance.now() < this.travel.until ? this.travel.ms : 0);
+        if (this.quiet) return;
+        if (by?.updated_view && this.wiring.followers.includes(name)) this.lead(name);
+        else this.run(!by?.updated_view && performance.now() < this.travel.until ? this.travel.ms : 0);
       });
     }
     const stored = model.get("_programs");
     if (stored) {
       this.alone = true;
-      for (const { key, program } of stored.content) this.stored.set(key, () => unpack(program, stored.buffers));
+      for (const program of stored.content) this.stored.push({ ...program, load: () => unpack(program, stored.buffers) });
     }
     this.run();
   }
@@ -67,24 +73,26 @@ export class Here {
     return this.controls[name].get(this.isChoice(name) ? "index" : "value");
   }
   state() { return Object.fromEntries(Object.keys(this.controls).map((name) => [name, this.valueOf(name)])); }
-  // All that is chosen: a program computes for these choices, whatever the sliders say.
-  key(drag = "") {
-    const chosen = Object.entries(this.wiring.controls).filter(([name, { kind }]) => kind !== "slider" && (drag || name !== this.wiring.step));
-    return JSON.stringify([drag, ...chosen.map(([name]) => this.valueOf(name))]);
+  // All that is chosen: a picture is computed for these choices, whatever the traced controls say. A move has one key.
+  key(move = "") {
+    const chosen = Object.entries(this.wiring.controls).filter(([name, { traced }]) => !traced && name !== this.wiring.step);
+    return JSON.stringify(move ? [move] : ["", ...chosen.map(([name]) => this.valueOf(name))]);
   }
   /** @param {string} key */
   entry(key) {
     let entry = this.known.get(key);
-    if (!entry) this.known.set(key, (entry = { programs: [], waiting: false, refused: "", values: [] }));
+    if (!entry) this.known.set(key, (entry = { programs: [], waiting: false, refused: "", again: () => {} }));
     return entry;
   }
+  /** Whether a program was recorded for what is chosen now. @param {{ reads: Record<string, any> }} program */
+  fits({ reads }) { return Object.entries(reads).every(([name, value]) => this.valueOf(name) === value); }
   /** What a program makes of these numbers; null where there is none that can.
-   * @param {string} key  @param {Record<string, number>} inputs
+   * @param {string} key  @param {Record<string, any>} inputs
    */
   result(key, inputs) {
     const { programs } = this.entry(key);
     for (const [k, program] of programs.entries()) {
-      const result = program.at(inputs);
+      const result = this.fits(program.told) ? program.at(inputs) : null;
       if (result) {
         if (k) programs.unshift(...programs.splice(k, 1));
         return result;
@@ -104,7 +112,7 @@ export class Here {
       this.store.show(result, travel);
     } else {
       this.flush();
-      this.want(key, "", [], travel);
+      this.want("", [], () => this.run(travel));
     }
     const { refused } = this.entry(key);
     if (refused !== this.store.refused) {
@@ -112,48 +120,44 @@ export class Here {
       this.store.tell();
     }
   }
-  /** @param {string} key  @param {string} drag  @param {number[]} values */
-  want(key, drag, values, travel = 0) {
+  /** Ask for a program: of a picture, or of what moves controls. `again` is called where it lies in the model.
+   * @param {string} move  @param {number[]} values  @param {() => void} again
+   */
+  want(move, values, again) {
+    const key = this.key(move);
     const entry = this.entry(key);
-    entry.values = values;
-    if (!this.alone && !Object.values(this.wiring.controls).some(({ kind }) => kind === "slider")) return;
-    if (entry.waiting || entry.refused || this.refused.has(drag) || entry.programs.length >= VARIANTS) return;
-    if (this.alone) { this.fetch(key, drag, travel); return; }
+    entry.again = again;
+    if (!this.alone && !Object.values(this.wiring.controls).some(({ traced }) => traced)) return;
+    if (entry.waiting || entry.refused || entry.programs.filter(({ told }) => this.fits(told)).length >= VARIANTS) return;
+    if (this.alone) { this.fetch(entry, move); return; }
     entry.waiting = true;
-    try { this.store.model.send({ type: "program", key, drag, values, state: this.state() }); } catch { this.alone = true; return; }
+    try { this.store.model.send({ type: "program", key, move, values, state: this.state() }); } catch { this.alone = true; return; }
     setTimeout(() => { entry.waiting = false; }, PATIENCE);
   }
   /** Run a stored program; say so where there is none.
-   * @param {string} key  @param {string} drag  @param {number} travel
+   * @param {Entry} entry  @param {string} move
    */
-  async fetch(key, drag, travel) {
-    const entry = this.entry(key);
-    const stored = this.stored.get(key);
-    if (!stored) {
-      if ((drag || this.moved) && !entry.programs.length) this.store.miss();
+  async fetch(entry, move) {
+    const found = this.stored.findIndex((one) => one.move === move && this.fits(one));
+    if (found < 0) {
+      if ((move || this.moved) && !entry.programs.some(({ told }) => this.fits(told))) this.store.miss();
       return;
     }
-    this.stored.delete(key);
+    const [{ load }] = this.stored.splice(found, 1);
     entry.waiting = true;
-    await this.add(key, stored());
+    entry.programs.unshift(await Program.load(load()));
     entry.waiting = false;
-    if (drag) this.store.gesture(drag, entry.values);
-    else this.run(travel);
+    entry.again();
   }
   /** @param {any} content */
   async take({ key, program }) {
     const entry = this.entry(key);
     if (program.failed) return; // not now: the kernel says why
     entry.waiting = false;
-    if (program.refused) {
-      entry.refused = program.refused;
-      const [drag] = JSON.parse(key);
-      if (drag) this.refused.add(drag);
-    } else await this.add(key, program);
+    if (program.refused) entry.refused = program.refused;
+    else entry.programs.unshift(await Program.load(program));
     if (key === this.key()) this.run(0);
   }
-  /** @param {string} key  @param {any} program */
-  async add(key, program) { this.entry(key).programs.unshift(await Program.load(program)); }
   /** @param {string[]} names */
   hide(names) {
     for (const [name, { layout }] of Object.entries(this.wiring.controls)) {
@@ -168,22 +172,35 @@ export class Here {
   gesture(name, values, mark) {
     if (!this.active && !this.alone) return false;
     let wanted = null;
-    if (this.wiring.drags) {
-      const key = this.key(name);
-      const inputs = Object.fromEntries(values.map((value, k) => [`value ${k}`, value]));
-      wanted = this.result(key, { ...this.state(), ...inputs });
-      if (!wanted) this.want(key, name, values);
-    } else if (mark?.kind === "Handle") {
+    if (this.wiring.drags) wanted = this.led(name, values, () => this.store.gesture(name, values));
+    else if (mark?.kind === "Handle") {
       wanted = Object.fromEntries([mark.x, mark.y].map((control, k) => [control, values[k]]).filter(([control]) => control));
     }
-    if (!wanted || Object.entries(wanted).some(([control, value]) => !this.controls[control] || this.isChoice(control) || typeof value !== "number")) return this.alone;
-    if (Object.values(wanted).every(Number.isFinite)) this.set(wanted);
+    if (!wanted) return this.alone;
+    this.set(wanted);
     return true;
+  }
+  /** Where a move leads, control -> value; null where no program says so, or not yet.
+   * @param {string} move  @param {number[]} values  @param {() => void} again
+   */
+  led(move, values, again) {
+    const found = this.result(this.key(move), { ...this.state(), ...Object.fromEntries(values.map((value, k) => [`value ${k}`, value])) });
+    if (!found) { this.want(move, values, again); return null; }
+    const wanted = Object.entries(found).map(([name, value]) => [name, plain(value)]);
+    const good = wanted.every(([name, value]) => this.controls[name] && (!this.isChoice(name) || this.wiring.controls[name].traced) && (typeof value === "string" || Number.isFinite(value)));
+    return good ? Object.fromEntries(wanted) : null;
+  }
+  /** Move what follows a control. @param {string} name */
+  lead(name) {
+    const wanted = this.active || this.alone ? this.led(`follow ${name}`, [], () => this.lead(name)) : null;
+    if (wanted) this.set(wanted);
+    else this.run();
   }
   /** @param {string} name */
   preset(name) {
-    const wanted = name === "reset" ? this.wiring.reset : this.wiring.presets[name];
-    if (!(this.active || this.alone) || !wanted) return false;
+    if (!this.active && !this.alone) return false;
+    const wanted = (name === "reset" ? this.wiring.reset : this.wiring.presets[name]) ?? this.led(`preset ${name}`, [], () => this.preset(name));
+    if (!wanted) return this.alone;
     const before = this.state();
     this.quiet = true;
     this.put(wanted);

@@ -82,13 +82,13 @@ export class PixelsView extends PartView {
   /** @param {Spot} spot */
   act(spot) {
     const { gesture } = this.node;
-    if (gesture === "choose") return this.store.gesture(this.name, [spot[0]]);
-    if (gesture === "pick") return this.store.gesture(this.name, spot);
-    if (!this.paints(spot)) return this.store.gesture(this.name, [...spot, -1]);
-    if (this.inkAt(spot) === this.ink && this.painted.has(this.index(spot))) return;
+    if (gesture === "choose") { this.store.gesture(this.name, [spot[0]]); return; }
+    if (gesture === "pick") { this.store.gesture(this.name, spot); return; }
+    if (!this.paints(spot)) { this.store.gesture(this.name, [...spot, -1]); return; }
+    if (this.inkAt(spot) === this.ink) return;
+    if (this.store.gesture(this.name, [...spot, this.ink], true)) return;
     this.painted.set(this.index(spot), this.ink);
     this.seq = this.store.seq;
-    this.store.gesture(this.name, [...spot, this.ink], true);
     this.touch();
   }
   /** @param {PointerEvent} event  @returns {Spot | null} */

@@ -211,14 +211,15 @@ export class Store {
     try { this.model.save_changes(); } catch { /* no kernel to tell */ }
   }
   // One gesture is under way at a time. What waits is the newest; of painting, all of it.
-  /** @param {string} name  @param {number[]} values */
+  /** Return whether it is followed in the page. @param {string} name  @param {number[]} values */
   gesture(name, values, append = false) {
     const { gestures } = this;
-    if (this.here?.gesture(name, values, this.markOf(name))) return;
-    if (!gestures.heard) return;
+    if (this.here?.gesture(name, values, this.markOf(name))) return true;
+    if (!gestures.heard) return false;
     const waiting = append && gestures.wanted?.name === name ? gestures.wanted.values : [];
     gestures.wanted = { name, values: [...waiting, ...values] };
     if (gestures.flying === null) this.fly();
+    return false;
   }
   /** The part or mark with a name, as it is shown. @param {string} name */
   markOf(name) {

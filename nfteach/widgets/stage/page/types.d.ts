@@ -49,15 +49,16 @@ export interface Control extends Model {
 }
 /** An explorer's controls, as the page computes with them. */
 export interface Wiring {
-  controls: Record<string, { model: string; layout?: string; kind: "slider" | "integer" | "choice" | "switch" | "hidden" }>;
+  controls: Record<string, { model: string; layout?: string; kind: "slider" | "integer" | "choice" | "switch" | "hidden"; traced: boolean }>;
   step: string | null;
   drags: boolean;
+  followers: string[]; // controls that others follow
   presets: Record<string, Record<string, any> | null>;
   reset: Record<string, any>;
 }
 /** A recorded function, see program.js. */
 export interface Told {
-  code: string; constants: Record<string, Numbers>; arrays: Numbers[]; inputs: string[]; masks: number[]; tree: any; texts: any[]; guards: [any, number][]; hidden: string[];
+  code: string; constants: Record<string, Numbers>; arrays: Numbers[]; inputs: string[]; masks: number[]; tree: any; texts: any[]; guards: [any, number][]; hidden: string[]; move: string; reads: Record<string, any>;
 }
 
 /** What anywidget hands over, or whatever stands in for it. */
