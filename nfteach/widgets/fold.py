@@ -12,8 +12,9 @@ from nfteach.flows.planar import ACTIVATIONS
 __all__ = ["folded_density", "preimages", "turning_point"]
 
 _LINE = 4096  # nodes of the line on which a picture looks its values up
-_HALVINGS = 14
-_NEWTON = 4
+# Halvings of a branch, then Newton's steps: to the last digits, and as far as a picture shows.
+_EXACT = 14, 4
+_SHOWN = 8, 3
 
 
 def turning_point(wu: Tensor) -> Tensor:
@@ -22,12 +23,13 @@ def turning_point(wu: Tensor) -> Tensor:
     return torch.atanh(torch.sqrt(torch.where(folds, 1 + 1 / torch.where(folds, wu, -2.0), 0.0)))
 
 
-def solutions(c: Tensor, wu: Tensor, activation: str) -> tuple[Tensor, Tensor]:
+def solutions(c: Tensor, wu: Tensor, activation: str, steps: tuple[int, int] = _EXACT) -> tuple[Tensor, Tensor]:
     """Solve a + (w.u) h(a) = c on each of up to three branches, between whose ends the left side is monotone.
 
     Args:
         c: (n,); wu: ().
         activation: a name in :data:`nfteach.flows.planar.ACTIVATIONS`.
+        steps: the numbers of halvings and of Newton's steps.
 
     Returns:
         a (3, n), and whether the branch reaches c, bool (3, n). Where it does not, a is an end of the branch.
@@ -42,12 +44,12 @@ def solutions(c: Tensor, wu: Tensor, activation: str) -> tuple[Tensor, Tensor]:
     low, high = torch.stack([-far, turn, -turn]), torch.stack([-turn, far, turn])
     reached = torch.stack([c <= -edge, c > edge, (c > edge) & (c < -edge)])
     falling = torch.tensor([[1.0], [1.0], [-1.0]], dtype=c.dtype)
-    for _ in range(_HALVINGS):
+    for _ in range(steps[0]):
         middle = (low + high) / 2
         above = falling * (middle + wu * torch.tanh(middle) - c) > 0
         low, high = torch.where(above, low, middle), torch.where(above, middle, high)
     a = (low + high) / 2
-    for _ in range(_NEWTON):  # kept between the ends, for near a turning point its steps are wild
+    for _ in range(steps[1]):  # kept between the ends, for near a turning point its steps are wild
         h, slope = ACTIVATIONS["tanh"](a)
         det = 1 + wu * slope
         a = (a - (a + wu * h - c) / torch.where(det == 0, torch.inf, det)).clamp(low, high)
@@ -83,7 +85,7 @@ def folded_density(
     """
     c, wu = y @ w + b, w @ u
     start, step = c.min(), (c.max() - c.min()).clamp_min(1e-9) / (_LINE - 1)
-    a, reached = solutions(start + step * torch.arange(_LINE, dtype=y.dtype), wu, activation)
+    a, reached = solutions(start + step * torch.arange(_LINE, dtype=y.dtype), wu, activation, _SHOWN)
     h, slope = ACTIVATIONS[activation](a)
     weight = reached / (1 + wu * slope).abs().clamp_min(0.03)
     place = (c - start) / step

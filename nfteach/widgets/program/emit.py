@@ -327,6 +327,12 @@ def _fold(step: Call, x: str, out: str) -> str:
 def _product(step: Call, a: str, b: str, out: str) -> str:
     """Return loops for products of matrices (n, inner) and (inner, m), b row by row."""
     batch, n, inner, m = step.details
+    if m == 1:
+        return (
+            f"const x = {a}, y = {b}, o = {out}; for (let r = 0, k = 0; r < {batch * n}; r++) {{ let t = 0; "
+            f"for (let j = {f'Math.floor(r / {n}) * {inner}' if batch > 1 else '0'}, e = k + {inner}; k < e; k++, j++) "
+            f"t += x[k] * y[j]; o[r] = t; }}"
+        )
     return (
         f"const x = {a}, y = {b}, o = {out}, s = new Float64Array({m}); for (let r = 0; r < {batch * n}; r++) {{ "
         f"s.fill(0); let j = {f'Math.floor(r / {n}) * {inner * m}' if batch > 1 else '0'}; "

@@ -156,8 +156,8 @@ export const H = {
   logit: (/** @type {number} */ p) => Math.log(p / (1 - p)),
   copysign: (/** @type {number} */ a, /** @type {number} */ b) => (b < 0 || Object.is(b, -0) ? -Math.abs(a) : Math.abs(a)),
   round(/** @type {number} */ x) {
-    const whole = Math.round(x);
-    return Math.abs(x % 1) === 0.5 && whole % 2 ? whole - 1 : whole;
+    const whole = Math.round(x); // of two that are as near, the upper one
+    return whole - x === 0.5 && whole % 2 ? whole - 1 : whole;
   },
   argmax: fold((x, from, to) => extreme(x, from, to, 1) - from),
   argmin: fold((x, from, to) => extreme(x, from, to, -1) - from),
