@@ -1,4 +1,4 @@
-"""The digit explorer, against the flow and Bayes' rule, one image and one label at a time."""
+"""The digit explorer, against the flow and Bayes' rule, one label at a time."""
 
 from __future__ import annotations
 
@@ -34,27 +34,32 @@ def small() -> ImageRealNVP:
 
 
 @functools.cache
-def of(flow: ImageRealNVP, label: int, draw: int) -> tuple[Tensor, list[float]]:
-    """Return x (D,) and log q(x | label) for each label."""
-    z = torch.randn(16, flow.dim, generator=torch.Generator().manual_seed(0), dtype=torch.float64)[draw]
-    x = flow.given(label)(z)
+def of(flow: ImageRealNVP, label: int) -> Tensor:
+    """Return x (16, D), all draws of a label."""
+    z = torch.randn(16, flow.dim, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    return flow.given(label)(z)
+
+
+@functools.cache
+def log_q_of(flow: ImageRealNVP, label: int) -> Tensor:
+    """Return log q(x | other) (16, labels) of all draws of a label, one other label at a time."""
     log_q = []
     for other in range(flow.classes):
-        back, ladj = flow.given(other).inverse_and_ladj(x)
-        log_q.append(float(ladj - (back**2).sum() / 2 - flow.dim / 2 * math.log(2 * math.pi)))
-    return x, log_q
+        back, ladj = flow.given(other).inverse_and_ladj(of(flow, label))
+        log_q.append(ladj - (back**2).sum(1) / 2 - flow.dim / 2 * math.log(2 * math.pi))
+    return torch.stack(log_q, 1)
 
 
 def check(explorer: DigitExplorer, flow: ImageRealNVP, levels: int) -> None:
     with torch.no_grad():
         label, draw = explorer.state["digit"], explorer.live.frame
-        x, log_q = of(flow, label, draw)
+        x, log_q = of(flow, label)[draw], log_q_of(flow, label)[draw].tolist()
         p = [1 / sum(math.exp(other - one) for other in log_q) for one in log_q]
         told = explorer.readout
         assert told["Bayes' rule reads"] == f"a {p.index(max(p))}"
         ink = [min(max(math.floor(value * levels), 0), levels - 1) / (levels - 1) for value in x.tolist()]
         assert drawn(explorer, "large").ravel().tolist() == pytest.approx(ink)
-        others = torch.stack([of(flow, other, draw)[0] for other in range(flow.classes)])
+        others = torch.stack([of(flow, other)[draw] for other in range(flow.classes)])
         assert drawn(explorer, "all labels")[label].ravel().tolist() == pytest.approx(ink)
         assert (drawn(explorer, "all labels").reshape(others.shape) > 0).tolist() == (others >= 1 / levels).tolist()
         bars = drawn(explorer, "the chosen label") + drawn(explorer, "the other labels")
