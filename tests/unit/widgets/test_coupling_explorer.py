@@ -169,7 +169,7 @@ def test_many_dimensions_have_neither_names_nor_numbers() -> None:
     large = CouplingExplorer(large_layer())
     assert large.parts["J"].columns == ()
     assert not any(name.endswith(("value", "sign")) for name in large.parts["columns"].marks)
-    assert "13 factors" in large.live.get_state("_state")["_state"]["content"]["rows"][0][3]
+    assert "7 factors" in large.live.get_state("_state")["_state"]["content"]["rows"][0][3]
 
 
 def test_strengths_multiply_the_outputs_of_a_layer_that_is_handed_in() -> None:
