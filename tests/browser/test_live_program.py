@@ -11,8 +11,8 @@ import torch
 from nfteach.flows import NADE
 from nfteach.widgets import Explorer, MaskExplorer, NADEStepper
 from nfteach.widgets.controls import kind_of, options_of
-from nfteach.widgets.stage.packing import rows_of
 from tests.browser.bench import Bench, benches
+from tests.explorers.front_end import state_of
 
 IMAGES = torch.tensor([[0.0, 1.0, 1.0, 0.0, 0.0, 1.0], [1.0, 1.0, 0.0, 0.0, 1.0, 0.0], [1.0, 0.0, 0.0, 1.0, 0.0, 1.0]])
 AWAY = 1270, 890
@@ -68,7 +68,8 @@ def agrees(page: Bench, explorer: Explorer) -> dict[str, Any]:
     state = state_in(page, explorer)
     explorer.set(**state)
     wanted = [
-        [label, f"{value} {unit}".strip(), note] for label, value, unit, note, *_ in rows_of(explorer.live._readout)
+        [label, f"{value} {unit}".strip(), note]
+        for label, value, unit, note, *_ in state_of(explorer.live, "_state")["rows"]
     ]
     assert sorted(page.page.evaluate(ROWS)) == sorted(wanted)
     notes = [part.note for part in explorer.parts.values() if part.note]
