@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Collection, Iterator
+from itertools import count
 from pathlib import Path
 
 from playwright.sync_api import Error, Locator, Page, expect
@@ -15,6 +16,7 @@ __all__ = [
     "label",
     "move",
     "open_more",
+    "pinned",
     "reset",
     "scroll_through",
     "settled",
@@ -26,6 +28,7 @@ __all__ = [
 ]
 
 EXCUSE = re.compile("model not found|Error displaying widget|Error creating widget|Loading widget")
+PINS = count()
 WAIT = 20_000  # milliseconds for a moved control to show
 
 # What moves: explorers, and live figures with frames that stand alone.
@@ -41,6 +44,14 @@ BUTTONS = ".widget-toggle-buttons"
 
 LABEL = """(one) => [...(one.closest('.jupyter-widgets')?.querySelectorAll('.widget-label, .widget-label-basic') ?? [])]
     .map((words) => words.textContent.replace('\\u200b', '').trim()).find(Boolean) ?? ''"""
+# Focus a slider that is seen; return whether it is at its top, and its label.
+SLIDE = f"""(one) => {{
+    if (!one.checkVisibility({{ visibilityProperty: true }})) return null;
+    one.focus();
+    return [+one.getAttribute('aria-valuenow') >= +one.getAttribute('aria-valuemax'), ({LABEL})(one)];
+}}"""
+ERROR = """(root) => [...root.querySelectorAll('.nfteach-error')]
+    .filter((one) => one.checkVisibility()).map((one) => one.innerText).join('; ')"""
 # A number made of all pixels stands for the picture: to encode it as PNG takes ten times as long.
 SHOWN = """(root) => {
     const all = (selector) => [...root.querySelectorAll(selector)];
@@ -58,9 +69,9 @@ SHOWN = """(root) => {
     return {
         picture: [...canvases.map(digest), ...places].join(),
         readout: all('.nfteach-readout, .nfteach-frame-label').map((one) => one.textContent).join(),
-        error: all('.nfteach-error').filter((one) => one.checkVisibility()).map((one) => one.innerText).join('; '),
+        error: (ERROR)(root),
     };
-}"""
+}""".replace("ERROR", ERROR)
 # Whether a canvas was painted is enough here.
 REST = """async (root) => {
     const canvases = [...root.querySelectorAll('canvas.nfteach-canvas')];
@@ -68,7 +79,8 @@ REST = """async (root) => {
     const context = window.jupyterapp?.shell.currentWidget?.sessionContext;
     let [before, since] = [words(), performance.now()];
     const end = since + 10_000;
-    while (performance.now() - since < 200) {
+    const long = window.jupyterapp ? 200 : 80;  // milliseconds, in which the kernel may begin to answer
+    while (performance.now() - since < long) {
         await new Promise((done) => setTimeout(done, 25));
         const now = words();
         if (now !== before || context?.session?.kernel?.status === 'busy') [before, since] = [now, performance.now()];
@@ -95,7 +107,7 @@ def in_cell(page: Page, index: int) -> Locator:
     root = cell.locator(".nfteach-explorer, .nfteach-live:not(.nfteach-explorer *)")
     expect(root).to_have_count(1, timeout=WAIT)
     expect(root.locator("canvas[data-seq]").first).to_be_visible(timeout=WAIT)
-    return root
+    return pinned(root)
 
 
 def move(root: Locator, picture: Path, wait: int = WAIT, idle: Collection[str] = ()) -> None:
@@ -124,6 +136,12 @@ def move(root: Locator, picture: Path, wait: int = WAIT, idle: Collection[str] =
     assert len({now["picture"] for now in seen}) > 1, "no control changed the picture"
     assert len({now["readout"] for now in seen}) > 1, "no control changed the readout"
     reset(root, began)
+
+
+def pinned(root: Locator) -> Locator:
+    """Return a locator that finds the same element at once: a long selector is searched for with each use."""
+    name = root.evaluate("(one, name) => (one.dataset.pinned ??= name)", str(next(PINS)))
+    return root.page.locator(f'[data-pinned="{name}"]')
 
 
 def sweep(root: Locator, wait: int = WAIT) -> None:
@@ -165,13 +183,12 @@ def open_more(root: Locator) -> None:
 def press_sliders(root: Locator) -> Iterator[str]:
     """Move each slider up by a page and a step, or down where it is at its top."""
     for handle in root.locator(SLIDER).all():
-        if not handle.is_visible():
+        if not (found := handle.evaluate(SLIDE)):
             continue
-        value, top = (float(handle.get_attribute(f"aria-value{end}")) for end in ("now", "max"))
-        handle.focus()
-        for key in ("PageUp", "ArrowRight") if value < top else ("PageDown", "ArrowLeft"):
+        at_top, words = found
+        for key in ("PageDown", "ArrowLeft") if at_top else ("PageUp", "ArrowRight"):
             root.page.keyboard.press(key)
-        yield f"slider {label(handle)!r}"
+        yield f"slider {words!r}"
 
 
 def press_frames(root: Locator) -> Iterator[str]:
@@ -225,17 +242,17 @@ def reset(root: Locator, began: list[str], mouse: bool = False) -> None:
         button.first.click()
     else:
         button.first.press("Enter")
-    for _ in range(50):
+    for _ in range(400):
         if slider_values(root) == began:
             break
-        root.page.wait_for_timeout(200)
+        root.page.wait_for_timeout(25)
     assert slider_values(root) == began, "reset left a slider elsewhere"
     assert not settled(root)["error"]
 
 
 def slider_values(root: Locator) -> list[str]:
     """What each slider stands at, in the order of the page."""
-    return [handle.get_attribute("aria-valuenow") for handle in root.locator(SLIDER).all()]
+    return root.locator(SLIDER).evaluate_all("(all) => all.map((one) => one.getAttribute('aria-valuenow'))")
 
 
 def label(control: Locator) -> str:
@@ -254,11 +271,11 @@ def wait_for_change(root: Locator, before: dict[str, str], timeout: int = WAIT) 
 
 
 def settled(root: Locator) -> dict[str, str]:
-    """What an explorer shows once nothing has been painted or written for 200 ms, and the kernel waits for work."""
+    """What an explorer shows once nothing has been painted or written for a while, and the kernel waits for work."""
     root.evaluate(REST)
     return shown(root)
 
 
 def visible_error(root: Locator) -> str:
     """The words of an explorer's error line; empty if it shows none."""
-    return "; ".join(line.inner_text() for line in root.locator(".nfteach-error").all() if line.is_visible())
+    return root.evaluate(ERROR)

@@ -16,7 +16,17 @@ from playwright.sync_api import Browser, Locator, Page, expect
 
 from nfteach.exercises.table import exercises_of
 from tests.browser.conftest import fresh_page
-from tests.browser.explorers import EXCUSE, FRAMES, PRESSES, open_more, reset, scroll_through, settled, slider_values
+from tests.browser.explorers import (
+    EXCUSE,
+    FRAMES,
+    PRESSES,
+    open_more,
+    pinned,
+    reset,
+    scroll_through,
+    settled,
+    slider_values,
+)
 from tests.browser.lab import ROOT
 from tests.browser.pointer import HANDLE, drag
 from tests.browser.test_gallery import IDLE
@@ -54,13 +64,23 @@ def book(browser: Browser) -> Iterator[Page]:
         yield page
 
 
+@pytest.fixture(scope="module", params=PAGES)
+def name(request) -> str:
+    """The file of a page; what is asked of one page is asked one after another, for to open it takes seconds."""
+    return request.param
+
+
 @pytest.fixture
 def read(book: Page):
-    """Open a page of the book; at the end of the test nothing may have gone wrong in it."""
+    """Open a page of the book; at the end of the test nothing may have gone wrong in it.
 
-    def opened(name: str, width: int = 1280) -> Page:
+    With ``again=False``, a page that is open already is taken as it is.
+    """
+
+    def opened(name: str, width: int = 1280, again: bool = True) -> Page:
         book.set_viewport_size({"width": width, "height": 900})
-        book.goto((BOOK / name).as_uri())
+        if again or book.url != (BOOK / name).as_uri():
+            book.goto((BOOK / name).as_uri())
         return book
 
     book.complaints.clear()
@@ -78,18 +98,6 @@ def models(name: str) -> dict:
 
 
 # ---- every page ----
-
-
-@pytest.mark.parametrize("name", PAGES)
-def test_page_opens_with_all_its_widgets_and_fits_every_width(read, name):
-    page = read(name)
-    scroll_through(page)
-    assert not [text for text in page.locator(".widget").all_inner_texts() if EXCUSE.search(text)]
-    assert (page.locator(".widget").count() > 0) == (name in ["index.html", *LESSONS])
-    assert set(page.locator(".nfteach-error:visible").all_inner_texts()) <= {ALONE}
-    for width in WIDTHS:
-        page.set_viewport_size({"width": width, "height": 900})
-        assert page.evaluate(SIDEWAYS) == 0, f"{name} scrolls sideways at {width} pixels"
 
 
 @pytest.mark.parametrize("name", PAGES)
@@ -118,7 +126,7 @@ def test_nothing_comes_from_elsewhere(name):
 
 
 @pytest.mark.timeout(600)
-@pytest.mark.parametrize("name", LESSONS)
+@pytest.mark.parametrize("name", LESSONS, indirect=True)
 def test_predictions_are_judged(read, name):
     specs = [model["state"]["_spec"] for model in models(name).values() if "_spec" in model["state"]]
     page = read(name)
@@ -131,7 +139,7 @@ def test_predictions_are_judged(read, name):
             page.wait_for_function("(one) => 'live' in one.dataset", arg=widget)
     predictions = page.locator(".nfteach-prediction")
     expect(predictions).to_have_count(len(specs))
-    roots = predictions.all()
+    roots = [pinned(root) for root in predictions.all()]
     assert roots
     asked = {in_page(spec["question"]): spec for spec in specs}
     assert len(asked) == len(specs)
@@ -168,9 +176,9 @@ def commit(root: Locator, answer: int | str) -> None:
     root.get_by_role("button", name="Commit").click()
 
 
-@pytest.mark.parametrize("name", LESSONS)
+@pytest.mark.parametrize("name", LESSONS, indirect=True)
 def test_frames_are_stepped_through(read, name):
-    page = read(name)
+    page = read(name, again=False)
     scroll_through(page)
     for slider in page.locator(f".nfteach-frames:visible {FRAMES}").all():
         slider.scroll_into_view_if_needed()
@@ -182,11 +190,11 @@ def test_frames_are_stepped_through(read, name):
 
 
 @pytest.mark.timeout(600)
-@pytest.mark.parametrize("name", LESSONS)
+@pytest.mark.parametrize("name", LESSONS, indirect=True)
 def test_explorers_are_moved_without_a_kernel(read, name):
-    page = read(name)
+    page = read(name, again=False)
     scroll_through(page)
-    roots = page.locator(".nfteach-explorer").all()
+    roots = [pinned(root) for root in page.locator(".nfteach-explorer").all()]
     left = 0
     for root in roots:
         open_more(root)
@@ -238,6 +246,17 @@ def press_presets(root: Locator) -> Iterator[str]:
     for preset in root.locator(".nfteach-preset").all():
         preset.click()
         yield f"preset {preset.inner_text()!r}"
+
+
+def test_page_opens_with_all_its_widgets_and_fits_every_width(read, name):
+    page = read(name, again=False)
+    scroll_through(page)
+    assert not [text for text in page.locator(".widget").all_inner_texts() if EXCUSE.search(text)]
+    assert (page.locator(".widget").count() > 0) == (name in ["index.html", *LESSONS])
+    assert set(page.locator(".nfteach-error:visible").all_inner_texts()) <= {ALONE}
+    for width in WIDTHS:
+        page.set_viewport_size({"width": width, "height": 900})
+        assert page.evaluate(SIDEWAYS) == 0, f"{name} scrolls sideways at {width} pixels"
 
 
 def test_some_lessons_have_frames():

@@ -43,8 +43,7 @@ IDLE = {
 }
 FAR = {"NADEStepper": (-70, -70)}  # how far a handle is dragged where it moves by whole rows of pixels
 TALLER = [("MapExplorer2D", "two maps"), ("TriangularExplorer", "far out")]  # presets that show more parts
-# Without a slider over real numbers there is nothing to compute; replays have frames; two run networks of convolutions.
-BY_KERNEL = {"NADEStepper", "MaskExplorer", "TrainingReplay", "PosteriorReplay", "LatentExplorer", "DigitExplorer"}
+BY_KERNEL = {"TrainingReplay", "PosteriorReplay"}  # whose frames are all in the browser
 SIDE_BY_SIDE = {"RoutesExplorer"}  # three pictures of one size
 # Scroll the picture to the upper edge of the notebook; return where it then begins.
 TO_THE_TOP = """(root) => {

@@ -10,7 +10,7 @@ import pytest
 from lessons.source import NOTEBOOKS, discover
 from playwright.sync_api import Page, expect
 
-from tests.browser.explorers import EXCUSE, ROOTS, sweep, visible_error
+from tests.browser.explorers import EXCUSE, ROOTS, pinned, sweep, visible_error
 from tests.browser.given_away import given_away
 from tests.notebooks.compare import changed_results
 
@@ -51,6 +51,7 @@ def test_a_lesson_runs_and_its_explorers_move(lesson, lab, page, artefacts, requ
     assert_no_broken_widget(page)
     whole_page(page, artefacts / "page.jpg")
     for number, root in enumerate(explorers.all(), start=1):
+        root = pinned(root)
         sweep(root)
         root.screenshot(path=artefacts / f"explorer-{number}.png")
     lab.close(page)
@@ -73,6 +74,7 @@ def stored_outputs(lesson: str, folded: bool = True) -> list[nbformat.NotebookNo
 def answer_predictions(page: Page) -> None:
     """Give any answer to each prediction, then give up: every output that waits for it is shown."""
     for root in page.locator(".jp-NotebookPanel:visible .nfteach-prediction").all():
+        root = pinned(root)
         if (choice := root.get_by_role("radio")).count():
             choice.first.check()
         else:
