@@ -13,14 +13,16 @@ from torch.distributions import Distribution, TransformedDistribution
 from torch.distributions.transforms import Transform
 from torch.utils._python_dispatch import _disable_current_modes
 
-from .adapt import Map, adapt, as_points, name_of
+from .adapt import Map, adapt
 from .autograd import jacobian
 from .bases import as_base, log_density
 from .borrowed import on_its_own
-from .calls import first_that_runs, in_words, noticeable
+from .calls import first_that_runs, noticeable
 from .chain import layers_of
+from .given import as_points, name_of
 from .interface import unwrapped
 from .measure import read_claim
+from .phrases import in_words
 from .rng import seeded
 from .twin import own_device, own_dtype, twins_at_rest
 from .unharmed import unharmed

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterator
 from typing import Any
 
 import torch
@@ -10,7 +11,7 @@ from torch import Tensor
 
 from .adapt import Map
 
-__all__ = ["jacobian", "rows"]
+__all__ = ["graph", "jacobian", "rows"]
 
 # Numbers in the cotangents of one backward pass. More would not be faster: they are out of the processor's caches.
 _AT_ONCE = 500_000
@@ -104,3 +105,14 @@ def _gradients(y: Tensor, x: Tensor) -> Tensor:
             # A backward written by hand may not take many cotangents at once: give them one by one.
             parts.append(one_by_one(some))
     return torch.cat(parts, 1)
+
+
+def graph(output: Tensor) -> Iterator[Any]:
+    """Yield the nodes of the graph that autograd has recorded for a tensor."""
+    seen, queue = set(), [output.grad_fn]
+    while queue:
+        node = queue.pop()
+        if node is not None and node not in seen:
+            seen.add(node)
+            yield node
+            queue.extend(following for following, _ in node.next_functions)

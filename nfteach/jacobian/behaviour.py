@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -9,10 +10,12 @@ import torch
 from torch import Tensor
 from torch.distributions.transforms import Transform
 
-from .adapt import Map, NoMap
+from .adapt import Map
 from .autograd import jacobian
-from .calls import FirstCall, in_words, noticeable
+from .calls import FirstCall, noticeable
+from .interface import NoMap
 from .measure import InOwnDtype, read_claim
+from .phrases import in_words
 
 __all__ = [
     "BatchTrial",
@@ -24,15 +27,10 @@ __all__ = [
     "elsewhere",
     "is_strong",
     "moved_by_others",
-    "neighbours",
     "same_image",
     "slack",
 ]
 
-# Points looked at to tell structure from accident; fewer given are filled up with neighbours.
-ENOUGH_POINTS = 8
-# ... up to as many as keep their Jacobians below this, in numbers.
-_LARGE = 2_000_000
 # A coupling between samples, relative to the size of y, that is more than a loss of precision.
 _STRONG = 1e-4
 # The error of adjoint gradients beside such a coupling.
@@ -45,7 +43,7 @@ class Calls(NamedTuple):
     """How far y, and the claimed log-det in nats, move in further calls at the same points.
 
     Attributes:
-        again: y, in a second call.
+        again: y, in a later call.
         noise: y, in a call with another random state.
         drawn: the log-det, in either.
         after_others: y, in a call after one at other points.
@@ -125,32 +123,37 @@ def call_again(first: FirstCall, others: Tensor) -> Calls:
     def claim(raw: object) -> Tensor | None:
         return read_claim(raw, points, f.event_shape).values
 
-    before = claim(first.raw)
+    before, rounding = claim(first.raw), noticeable(y)
     try:
-        (again, again_raw), (noisy, noisy_raw) = (f(points, seed=seed) for seed in (0, 1))
+        noisy, noisy_raw = f(points, seed=1)
+        moved, drawn, noise = 0.0, _apart(claim(noisy_raw), before), _apart(noisy, y)
+        if noise or drawn:  # by the random state, or by the call
+            again, again_raw = f(points)
+            moved, drawn = _apart(again, y), max(drawn, _apart(claim(again_raw), before))
+            noise = noise if moved <= rounding else 0.0
     except Exception as error:  # it ran once and not twice
         return Calls(again=torch.inf, failure=in_words(error))
-    moved, noise = _apart(again, y), _apart(noisy, y)
-    drawn = max(_apart(claim(again_raw), before), _apart(claim(noisy_raw), before))
-    after = after_log_det = 0.0
-    try:
+
+    def after_others() -> tuple[float, float]:
         f(others)
         values, raw = f(points)
-        after, after_log_det = _apart(values, y), _apart(claim(raw), before)
-    except Exception:  # the map may be at home only where it was given points
-        pass
-    without_grad = 0.0
-    if max(moved, noise, after) <= noticeable(y):
-        try:
-            with f.without_grad():
-                values, raw = f(points)
-            gaps = [_apart(values, y) / _size(y)]
-            if before is not None and drawn <= _STRONG * _size(before):
-                gaps.append(_apart(claim(raw), before) / _size(before))
-            without_grad = max(gaps) if max(gaps) > _STRONG else 0.0
-        except Exception:  # it takes a gradient inside
-            pass
-    return Calls(moved, noise if moved <= noticeable(y) else 0.0, drawn, after, after_log_det, without_grad)
+        return _apart(values, y), _apart(claim(raw), before)
+
+    def without_grad() -> float:
+        with f.without_grad():
+            values, raw = f(points)
+        gaps = [_apart(values, y) / _size(y)]
+        if before is not None and drawn <= _STRONG * _size(before):
+            gaps.append(_apart(claim(raw), before) / _size(before))
+        return max(gaps) if max(gaps) > _STRONG else 0.0
+
+    after = after_log_det = mode = 0.0
+    with suppress(Exception):  # the map may be at home only where it was given points
+        after, after_log_det = after_others()
+    if max(moved, noise, after) <= rounding:
+        with suppress(Exception):  # it takes a gradient inside
+            mode = without_grad()
+    return Calls(moved, noise, drawn, after, after_log_det, mode)
 
 
 def batch_trials(first: FirstCall) -> tuple[BatchTrial, ...]:
@@ -196,25 +199,6 @@ def inside(f: Map, points: Tensor) -> Tensor:
         return points
     events = points.reshape(-1, *f.event_shape)
     return points[f.subject.domain.check(events).reshape(len(points), -1).all(1)]
-
-
-def neighbours(f: Map, points: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Return neighbours of the points, as many as make enough, the Jacobians there, and which point each is near.
-
-    Those where something is not finite are left out.
-    """
-    count = min(ENOUGH_POINTS, _LARGE // f.dim**2) - len(points)
-    none = points[:0], torch.zeros(0, f.dim, f.dim, dtype=torch.float64), torch.arange(0)
-    if count < 1:
-        return none
-    try:
-        extra = companions(f, points, count)
-        J, y, _ = jacobian(f, extra)
-    except Exception:  # the map may be at home only near the points given; these are a bonus
-        return none
-    good = J.flatten(1).isfinite().all(1) & y.isfinite().all(1).cpu()
-    rows = torch.arange(len(extra)) % len(points)
-    return extra[good.to(extra.device)], J[good], rows[good]
 
 
 def is_strong(coupling: float, y: Tensor) -> bool:

@@ -9,8 +9,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from .adapt import MANNERS, Map, adapt
+from .adapt import Map, adapt
 from .copier import NoCopy
+from .manners import MANNERS
+from .phrases import in_words
 from .twin import own_dtype, rebuilt
 from .unharmed import Snapshot, goes_one_way
 
@@ -46,7 +48,7 @@ def on_its_own(snapshot: Snapshot, given: tuple[Any, ...], x: Tensor) -> Iterato
             raise
         except Exception as error:
             raise NoCopy(
-                f"transform must be a map that can be called and copied, but raised {type(error).__name__}: {error}; "
+                f"transform must be a map that can be called and copied, but raised {in_words(error)}; "
                 "try a plain function of x that computes the same"
             ) from error
     if doubts:

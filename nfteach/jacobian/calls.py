@@ -9,10 +9,12 @@ import torch
 from torch import Tensor
 from torch.distributions import Distribution, Transform
 
-from .adapt import MANNERS, Map, NoMap, adapt, in_words
+from .adapt import Map, adapt
 from .autograd import jacobian
-from .interface import has
+from .interface import NoMap, has
 from .large import LARGE
+from .manners import MANNERS
+from .phrases import in_words
 from .twin import changes, state
 
 __all__ = [

@@ -9,8 +9,9 @@ from typing import NamedTuple
 from torch import Tensor
 
 from .facts import Facts
-from .finding import Finding, counted
+from .finding import Finding
 from .numbers import ROUNDING, gap
+from .phrases import counted
 from .signal import UNDECIDED
 
 __all__ = ["AGREES", "DIFFERS", "NAMES", "UNCHECKED", "Compared", "compared"]

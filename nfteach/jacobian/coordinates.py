@@ -8,7 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from .adapt import adapt, name_of
+from .adapt import adapt
+from .given import name_of
 from .interface import takes_context
 
 __all__ = ["VOLUME", "in_coordinates"]

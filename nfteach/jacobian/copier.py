@@ -20,6 +20,7 @@ from torch.distributions import Distribution
 from torch.distributions.transforms import Transform
 from torch.nn.parameter import UninitializedTensorMixin
 
+from .phrases import in_words
 from .reach import (
     EXACT_ATOMS,
     attributes_of,
@@ -336,7 +337,7 @@ class Copier:
             try:
                 new = thing.__deepcopy__(self.copies)
             except Exception as error:
-                raise Uncopied(thing, f"cannot be copied ({_in_words(error)})", "try to keep it outside") from error
+                raise Uncopied(thing, f"cannot be copied ({in_words(error)})", "try to keep it outside") from error
             self._by_themselves.append((thing, new))
             self.rebuilt = True
             return new
@@ -378,7 +379,7 @@ class Copier:
             parts = reduce(thing) if reduce else thing.__reduce_ex__(4)
         except Exception as error:
             what = "try to keep its values in a list" if isinstance(thing, Iterator) else "try to keep it outside"
-            raise Uncopied(thing, f"cannot be copied ({_in_words(error)})", what) from error
+            raise Uncopied(thing, f"cannot be copied ({in_words(error)})", what) from error
         if isinstance(parts, str):
             return thing
         self._alive.append(parts)
@@ -440,10 +441,6 @@ class Copier:
             queue.extend(value for _, value in edges(part))
         self._stateless |= seen
         return False
-
-
-def _in_words(error: Exception) -> str:
-    return f"{type(error).__name__}: {error}".rstrip(": ")
 
 
 def is_real_or_complex(tensor: Tensor) -> bool:

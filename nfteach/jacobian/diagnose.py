@@ -11,11 +11,12 @@ import torch
 from torch import Tensor
 
 from .facts import Facts
-from .finding import Finding, at_points
+from .finding import Finding
 from .inverses import INVERSES
 from .measure import DRAWS
 from .misbehaviour import MISBEHAVIOUR
 from .numbers import gap, short_vector, unlike
+from .phrases import at_points, listed
 from .tolerances import apart, disagrees, inverse_tolerance, tolerance, worst
 
 __all__ = ["diagnose"]
@@ -57,8 +58,7 @@ def _non_finite(facts: Facts) -> Iterator[Finding]:
         for name, values in (("y", facts.y), ("J", facts.jacobian.flatten(1)), ("log_det", facts.log_det))
         if values is not None and not values.isfinite().all()
     ]
-    listed = " and ".join([", ".join(what[:-1]), what[-1]] if len(what) > 1 else what)
-    message = f"NaN or infinity {at_points(bad)}, in {listed}."
+    message = f"NaN or infinity {at_points(bad)}, in {listed(what)}."
     if facts.log_det is not None and what == ["log_det"] and (facts.log_det.isnan() & (facts.sign < 0)).any():
         message += " det J is negative there, where torch.logdet gives NaN; use torch.linalg.slogdet(J).logabsdet."
     yield Finding("non-finite", message, worst(facts, bad.double()), about="forward")

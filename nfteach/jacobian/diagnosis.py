@@ -15,7 +15,7 @@ from .twin import Account
 __all__ = ["Diagnosis"]
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, kw_only=True)
 class Diagnosis(Facts):
     """Facts with findings.
 

@@ -10,33 +10,24 @@ from torch import Tensor
 
 from .behaviour import Behaviour, is_strong
 from .declared import Contradiction
-from .large import Block
+from .derivative import Derivative
 from .measure import Claim, Inverse
 from .signal import Gradient
 from .step import Kept, Step
 from .structure import Structure
-from .witnesses import REVERSE, Witnesses
 
 __all__ = ["Facts"]
 
 
-@dataclass(frozen=True, eq=False)
-class Facts:
-    """What was measured of a map at B points of D dimensions.
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Facts(Derivative):
+    """What was measured of a map at B points of D dimensions: its :class:`Derivative`, and the rest.
 
     Attributes:
         name, kind: of the map: "flow", "transform", "module" or "function".
         x, y: (B, D) the points and their images, flattened.
-        jacobian: (B, D, D) float64; entry [b, i, j] is dy_i/dx_j at point b, as told by ``witness``.
-        jacobian_autograd: the same by reverse mode: it differs only where autograd is wrong about the map.
         log_det: (B,) nats, as the map claims it; None if it claims none.
-        log_det_jacobian: (B,) nats, log|det J| of ``jacobian`` by elimination.
-        log_det_autograd: (B,) nats, the same of ``jacobian_autograd``.
-        sign: (B,) the sign of det J: +1, -1, or 0.
-        condition_number: (B,) the largest stretch over the smallest.
-        smallest_stretch: (B,) the smallest singular value of J.
         structure: the :class:`Structure` that J has at every point looked at; None where J is nowhere finite.
-        witnesses: what reverse mode, forward mode and central differences say; None if they could not be compared.
         claim, inverse: what the map says, and what came of x -> y -> x.
         formula, terms: the map's own formula (TeX) and its quantities at x, where it tells them.
         terms_per_point: the names of those terms that have a value at each point; the others are parameters.
@@ -46,7 +37,6 @@ class Facts:
         kink: (B,) bool, where J is one of several: differences decide nothing, and close by the log-det is right.
         contradictions: what a torch ``Transform`` declares of itself and does not hold.
         estimate: mean and standard error (B,) of a log-det that is drawn, in nats; None of others.
-        block: of a map of more than 1,000 dimensions, the block of J that was looked at; None of others.
         signal: gradients of the log-det and of y beside differences; empty where they could not be compared.
         step: how far the map contradicts itself once its parameters have moved in place.
         kept: values that were computed from parameters once, and do not follow them.
@@ -56,16 +46,8 @@ class Facts:
     kind: str
     x: Tensor
     y: Tensor
-    jacobian: Tensor
-    jacobian_autograd: Tensor
-    log_det_autograd: Tensor
-    log_det_jacobian: Tensor
-    sign: Tensor
-    condition_number: Tensor
-    smallest_stretch: Tensor
     claim: Claim
     inverse: Inverse
-    witnesses: Witnesses | None
     log_det_by: str
     per_dimension_by_design: bool
     formula: str
@@ -78,7 +60,6 @@ class Facts:
     other_claims: dict[str, Claim] = field(default_factory=dict)
     contradictions: tuple[Contradiction, ...] = ()
     estimate: tuple[Tensor, Tensor] | None = None
-    block: Block | None = None
     signal: tuple[Gradient, ...] = ()
     step: Step = field(default_factory=Step)
     kept: tuple[Kept, ...] = ()
@@ -96,11 +77,6 @@ class Facts:
     def inverse_error(self) -> Tensor | None:
         """(B,) the largest coordinate of |x - inverse(forward(x))|; None if there is no inverse."""
         return self.inverse.error
-
-    @property
-    def witness(self) -> str:
-        """Who told ``jacobian``: "reverse mode", "forward mode" or "central differences"."""
-        return self.witnesses.trusted if self.witnesses is not None else REVERSE
 
     @property
     def log_det_structure(self) -> Tensor:

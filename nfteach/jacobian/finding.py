@@ -5,11 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from torch import Tensor
-
 from .numbers import brief
 
-__all__ = ["ERRORS", "NOTES", "Finding", "at_points", "counted"]
+__all__ = ["ERRORS", "NOTES", "Finding"]
 
 ERRORS = frozenset(
     {
@@ -79,16 +77,3 @@ class Finding:
     def __str__(self) -> str:
         facts = ", ".join(f"{key} {brief(value)}" for key, value in self.evidence.items())
         return f"[{self.code}] {self.message}" + (f" ({facts})" if facts else "")
-
-
-def counted(number: int, one: str, more: str) -> str:
-    """Return "1 entry is", "2 entries are"."""
-    return f"{number} {one if number == 1 else more}"
-
-
-def at_points(where: Tensor) -> str:
-    """Return where (B,) something holds: at the point, at both points, at all 6 points, at 2 of 6 points."""
-    hits, B = int(where.sum()), len(where)
-    if hits < B:
-        return f"at {hits} of {B} points"
-    return "at the point" if B == 1 else "at both points" if B == 2 else f"at all {B} points"

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import fields, replace
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from .adapt import Map, adapt, as_context, as_points
+from .adapt import Map, adapt
 from .autograd import jacobian
 from .behaviour import (
     Behaviour,
@@ -19,16 +19,17 @@ from .behaviour import (
     elsewhere,
     is_strong,
     moved_by_others,
-    neighbours,
     same_image,
     slack,
 )
 from .borrowed import on_its_own
-from .calls import FirstCall, first_that_runs, noticeable
+from .calls import first_that_runs, noticeable
 from .coordinates import VOLUME, in_coordinates
 from .declared import contradictions
+from .derivative import in_a_block, log_abs_det, neighbours, unknown, whole
 from .facts import Facts
-from .large import LARGE, Block, look_at_block
+from .given import as_context, as_points
+from .large import LARGE
 from .measure import DRAWS, Claim, InOwnDtype, Inverse, in_own_dtype, read_claim, try_inverse, try_onto
 from .report import JacobianReport
 from .rng import modes_at_rest, seeded
@@ -37,7 +38,7 @@ from .step import kept_values, take_step
 from .structure import Structure, recognise
 from .twin import changes, own_dtype, own_dtypes, parameters_account, state, trained, with_parameters_moved
 from .unharmed import unharmed
-from .witnesses import CENTRAL, REVERSE, Witnesses, directions, hear, whole_jacobian
+from .witnesses import CENTRAL, Line, lines
 
 __all__ = ["inspect_copies", "inspect_jacobian"]
 
@@ -169,9 +170,7 @@ def _look(given: tuple[Any, ...], x: Tensor, context: Tensor | None, volume: boo
     others = elsewhere(points, companions(f, points, len(points)))
     calls = call_again(first, others)
     steady = max(calls.again, calls.noise, calls.after_others) <= rounding
-    near = _Near(points[:0], points.new_zeros(0, f.dim, f.dim).cpu(), torch.arange(0))
-    if first.J is not None:
-        near = _Near(*neighbours(f, points))
+    near, along = neighbours(first), lines(f, points)
     from_others = moved_by_others(f, points, near.points, y) if steady else torch.zeros(len(points))
     coupled, strongly = float(from_others.max()) > rounding, is_strong(float(from_others.max()), y)
     loose = slack(float(from_others.max()), y) if coupled else 0.0
@@ -181,10 +180,10 @@ def _look(given: tuple[Any, ...], x: Tensor, context: Tensor | None, volume: boo
             f"{first.no_reverse_mode}; try fewer dimensions"
         )
     if large:
-        derivative, looked_at = _in_a_block(f, points)
+        derivative, looked_at = in_a_block(f, points)
     else:
         comparable = steady and not strongly
-        derivative, looked_at = _whole(first, near, loose, comparable=comparable, coupled=coupled, volume=volume)
+        derivative, looked_at = whole(first, along, near, loose, comparable=comparable, coupled=coupled, volume=volume)
     before = state(f.subject)
     inverse = try_inverse(f, points, y, others)
     usual = float(derivative.condition_number.nan_to_num(nan=1.0).median())
@@ -202,7 +201,7 @@ def _look(given: tuple[Any, ...], x: Tensor, context: Tensor | None, volume: boo
     one_map = steady and not coupled and f.context is None and not large
     facts = Facts(
         **_of_map(f),
-        **derivative._asdict(),
+        **vars(derivative),
         x=points.cpu(),
         y=y.cpu(),
         claim=read_claim(first.raw, points, f.event_shape),
@@ -215,28 +214,27 @@ def _look(given: tuple[Any, ...], x: Tensor, context: Tensor | None, volume: boo
             low_precision="" if y.dtype == torch.float64 else (refusals or [f"y comes as {y.dtype}"])[0],
             calls=calls,
             state_changed=changed,
-            overwrites=(
-                f.overwrites(points),
-                inverse.error is not None and f.overwrites(y.to(points.dtype), backwards=True),
-            ),
+            overwrites=("forward" in f.overwrites, "backward" in f.overwrites),
             moved_by_others=from_others.double(),
             noticeable=rounding,
             batches=batch_trials(first) if steady and not coupled else (),
             same_image=same_image(f, points, y, near.points) if one_map else None,
             in_own_dtype=own,
         ),
-        other_claims=_other_claims(f, points, y),
+        other_claims={
+            words: read_claim(raw, points, f.event_shape) for words, raw in f.other_claims(points, y).items()
+        },
         contradictions=tuple(contradictions(f, points, y, derivative.jacobian, nearby)),
     )
     more: dict[str, Any] = {}
     if derivative.witnesses is not None and derivative.witnesses.undecided.any():
-        more["kink"] = derivative.witnesses.undecided & _right_close_by(f, points)
+        more["kink"] = derivative.witnesses.undecided & _right_close_by(f, points, along[0])
     if facts.log_det_drawn and steady:
         more["estimate"] = _estimate(f, points)
     if steady and not first.no_reverse_mode:
         claimed = facts.log_det is not None and not (facts.log_det_drawn or facts.log_det_stale)
         parameters = trained(f.subject, f.forward)
-        more["signal"] = tuple(training_signal(f, points, parameters, claimed=claimed, whole=large, slack=loose))
+        more["signal"] = tuple(training_signal(f, along, parameters, claimed=claimed, whole=large, slack=loose))
         if parameters and not coupled:
             has_inverse = inverse.error is not None and not inverse.low_precision
             more["step"] = take_step(f, points, parameters, log_det=claimed, inverse=has_inverse)
@@ -255,105 +253,16 @@ def _of_map(f: Map) -> dict[str, Any]:
     }
 
 
-class _Near(NamedTuple):
-    """Neighbours of the points (N, D), the Jacobians there, and the points (N,) that they are near to."""
-
-    points: Tensor
-    jacobian: Tensor
-    rows: Tensor
-
-
-class _Derivative(NamedTuple):
-    """What ``Facts`` says of J."""
-
-    jacobian: Tensor
-    jacobian_autograd: Tensor
-    log_det_autograd: Tensor
-    log_det_jacobian: Tensor
-    sign: Tensor
-    condition_number: Tensor
-    smallest_stretch: Tensor
-    witnesses: Witnesses | None = None
-    block: Block | None = None
-
-
-def _whole(
-    first: FirstCall, near: _Near, loose: float, *, comparable: bool, coupled: bool, volume: bool
-) -> tuple[_Derivative, Tensor]:
-    """Return what ``Facts`` says of J, and the Jacobians (P, D, D) that decide the structure: those at x first."""
-    f, points, y, J, extra_J = first.f, first.points, first.y, first.J, near.jacobian
-    if coupled and J is not None:
-        J, extra_J = jacobian(f, points, rows_apart=True)[0], extra_J[:0]
-    witnesses = hear(f, points, y, J, first.no_reverse_mode, loose) if comparable else None
-    told = torch.full((len(points), f.dim, f.dim), torch.nan, dtype=torch.float64) if J is None else J
-    J = told
-    if witnesses is not None and witnesses.trusted != REVERSE:
-        J = whole_jacobian(witnesses.trusted, f, points, y, first.J)
-        if len(near.points):
-            there = f.at(near.rows)
-            extra_J = whole_jacobian(witnesses.trusted, there, near.points, there(near.points)[0], None)
-        extra_J = extra_J[extra_J.flatten(1).isfinite().all(1)]
-    if volume:
-        same = J is told
-        J, extra_J = _symmetric_root(J), _symmetric_root(extra_J)
-        told = J if same else _symmetric_root(told)
-    finite = J.flatten(1).isfinite().all(1)
-    safe = J.nan_to_num(nan=0.0, posinf=0.0, neginf=0.0)
-    sign, log_abs_det = torch.linalg.slogdet(safe)
-    stretches = torch.linalg.svdvals(safe)
-    derivative = _Derivative(
-        jacobian=J,
-        jacobian_autograd=told,
-        log_det_autograd=_where(finite, log_abs_det) if J is told else _log_abs_det(told),
-        log_det_jacobian=_where(finite, log_abs_det),
-        sign=_where(finite, sign),
-        condition_number=_where(finite, stretches[:, 0] / stretches[:, -1]),
-        smallest_stretch=_where(finite, stretches[:, -1]),
-        witnesses=witnesses,
-    )
-    return derivative, torch.cat([J[finite], extra_J])
-
-
-def _in_a_block(f: Map, points: Tensor) -> tuple[_Derivative, Tensor]:
-    """Return the same of a map of many dimensions: J of a block of coordinates, and log|det J| where it is quick."""
-    block = look_at_block(f, points)
-    unknown = torch.full((len(points),), torch.nan, dtype=torch.float64)
-    J, log_det = block.jacobian, block.log_det
-    derivative = _Derivative(J, J, log_det, log_det, block.sign, unknown, unknown, block=block)
-    return derivative, J[J.flatten(1).isfinite().all(1)]
-
-
-def _symmetric_root(J: Tensor) -> Tensor:
-    """Return (J^T J)^(1/2), (N, D, D), of J (N, D', D); NaN where J is not finite."""
-    finite = J.flatten(1).isfinite().all(1)
-    _, stretches, directions = torch.linalg.svd(J[finite], full_matrices=False)
-    root = J.new_full((len(J), J.shape[2], J.shape[2]), torch.nan)
-    root[finite] = directions.mT @ (stretches.unsqueeze(2) * directions)
-    return root
-
-
-def _other_claims(f: Map, points: Tensor, y: Tensor) -> dict[str, Claim]:
-    """Return the log-dets that the map claims in other places than its call."""
-    found = {}
-    for name, claim in f.other_claims.items():
-        try:
-            found[name] = read_claim(claim(points, y), points, f.event_shape)
-        except Exception:  # it does not answer
-            continue
-    return found
-
-
-def _right_close_by(f: Map, points: Tensor) -> Tensor:
+def _right_close_by(f: Map, points: Tensor, along: Line) -> Tensor:
     """Return where (B,) the claimed log-det is that of J at a point close by."""
-    step = directions(points)[0]
     try:
-        J, _, raw = jacobian(f, points + _CLOSE * step)
+        J, _, raw = jacobian(f, points + _CLOSE * along.v)
     except Exception:
         return torch.zeros(len(points), dtype=torch.bool)
     claim = read_claim(raw, points, f.event_shape).values
     if claim is None:
         return torch.zeros(len(points), dtype=torch.bool)
-    true = _log_abs_det(J)
+    true = log_abs_det(J)
     return (claim - true).abs() <= 1e-6 * (1 + true.abs())
 
 
@@ -365,11 +274,10 @@ def _estimate(f: Map, points: Tensor) -> tuple[Tensor, Tensor]:
 
 def _of_a_map_that_raises(f: Map, x: Tensor, what: str) -> tuple[Facts, Tensor]:
     x = x.reshape(-1, f.dim).cpu()
-    unknown = torch.full((len(x),), torch.nan, dtype=torch.float64)
-    J = unknown[:, None, None].expand(-1, f.dim, f.dim)
+    derivative, looked_at = unknown(len(x), f.dim)
     facts = Facts(
         **_of_map(f),
-        **_Derivative(J, J, *[unknown] * 5)._asdict(),
+        **vars(derivative),
         x=x,
         y=torch.full_like(x, torch.nan),
         claim=Claim(None, "none"),
@@ -379,16 +287,7 @@ def _of_a_map_that_raises(f: Map, x: Tensor, what: str) -> tuple[Facts, Tensor]:
         eps=torch.finfo(x.dtype).eps,
         behaviour=Behaviour(torch.zeros(len(x), dtype=torch.float64), raised=what),
     )
-    return facts, J[:0]
-
-
-def _where(finite: Tensor, values: Tensor) -> Tensor:
-    return values.where(finite, torch.full_like(values, torch.nan))
-
-
-def _log_abs_det(J: Tensor) -> Tensor:
-    finite = J.flatten(1).isfinite().all(1)
-    return _where(finite, torch.linalg.slogdet(J.nan_to_num(nan=0.0, posinf=0.0, neginf=0.0)).logabsdet)
+    return facts, looked_at
 
 
 def _in_own_dtype(given: tuple[Any, ...], f: Map, x: Tensor, y: Tensor, context: Tensor | None) -> InOwnDtype | None:

@@ -9,8 +9,9 @@ import torch
 from torch import Tensor
 
 from .facts import Facts
-from .finding import Finding, at_points
+from .finding import Finding
 from .numbers import gap, short_vector
+from .phrases import at_points
 from .tolerances import conditioning, inverse_tolerance, missed, worst
 
 __all__ = ["INVERSES"]

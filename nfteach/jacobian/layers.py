@@ -8,12 +8,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from .adapt import NoMap, as_context, as_points, name_of
 from .chain import is_a_map, layers_of
 from .checked import Accepted, failures
 from .composition import checks
+from .given import as_context, as_points, name_of
 from .inspection import inspect_jacobian
-from .interface import attribute, takes_context
+from .interface import NoMap, attribute, takes_context
 from .shown import Shown
 from .stack import StackDiagnosis
 from .twin import twins

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -11,8 +12,10 @@ import torch
 from torch import Tensor
 from torch.distributions.transforms import Transform
 
-from .adapt import Map, NoMap, in_words
+from .adapt import Map
 from .autograd import jacobian
+from .interface import NoMap
+from .phrases import in_words
 
 __all__ = [
     "DRAWS",
@@ -180,16 +183,23 @@ def try_inverse(f: Map, x: Tensor, y: Tensor, others: Tensor | None = None) -> I
     error = (back - x).abs().double().amax(1).nan_to_num(nan=math.inf, posinf=math.inf).cpu()
     stale = alone = without_grad = 0.0
     if others is not None:
-        try:
+
+        def after_others() -> Tensor:
             f(others)
-            stale = _moved(back, lambda: f.invert(y)[0])
-        except Exception:  # the others may lie outside of the domain
-            pass
-        f(x)
-        if len(y) > 1 and f.manner == "all at once" and f.rows == "any":
-            alone = _moved(back[:1], lambda: f.invert(y[:1])[0])
+            return f.invert(y)[0]
+
         with f.without_grad():
-            without_grad = _moved(back, lambda: f.invert(y)[0])
+            disturbed = _moved(back, after_others)
+        if disturbed:  # by the other points, by the mode, or by neither, where the map is not at home at the others
+            with suppress(Exception):
+                f(others)
+                stale = _moved(back, lambda: f.invert(y)[0])
+            f(x)
+            with f.without_grad():
+                without_grad = _moved(back, lambda: f.invert(y)[0])
+        if len(y) > 1 and f.manner == "all at once" and f.rows == "any":
+            f(x)
+            alone = _moved(back[:1], lambda: f.invert(y[:1])[0])
     claim = read_claim(raw, x, f.event_shape).values
     return Inverse(
         error, claim, eps=max(eps, torch.finfo(back.dtype).eps), stale=stale, alone=alone, without_grad=without_grad

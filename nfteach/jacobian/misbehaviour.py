@@ -10,7 +10,8 @@ import numpy as np
 import torch
 
 from .facts import Facts
-from .finding import Finding, at_points, counted
+from .finding import Finding
+from .phrases import at_points, counted
 from .signal import CUT, NOT_FINITE, RAISES, WRONG
 from .tolerances import disagrees, worst
 from .witnesses import FORWARD, REVERSE

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
-from .adapt import Map, in_words
+from .adapt import Map
 from .measure import read_claim
-from .witnesses import directions, slopes
+from .phrases import in_words
+from .witnesses import Line, slopes
 
 __all__ = [
     "CUT",
@@ -58,7 +59,7 @@ class Gradient(NamedTuple):
 
 
 def training_signal(
-    f: Map, x: Tensor, parameters: Sequence[Tensor], *, claimed: bool, whole: bool, slack: float
+    f: Map, lines: Sequence[Line], parameters: Sequence[Tensor], *, claimed: bool, whole: bool, slack: float
 ) -> Iterator[Gradient]:
     """Compare the gradient of the log-det by x, and those of the log-det and of y by the parameters and the context.
 
@@ -66,58 +67,63 @@ def training_signal(
 
     Args:
         f: a map that gives the same values in every call.
-        x: (B, D).
+        lines: through the points x (B, D).
         parameters: leaves that require a gradient, of the copy that ``f`` calls.
         claimed: whether to look at the log-det.
         whole: whether to look at the gradient of y by x as well.
         slack: a relative distance that is accepted, where it is more than usual.
     """
-    generator = torch.Generator().manual_seed(0)
+    x, generator = lines[0].x, torch.Generator().manual_seed(0)
     exact = x.dtype == torch.float64
-    names = ("y", "log-det") if claimed else ("y",)
-    weights = {name: noise(like, generator).double().cpu() for name, like in (("log-det", x[:, 0]), ("y", f(x)[0]))}
-
-    def totals(points: Tensor) -> dict[str, Tensor]:
-        y, raw = f(points)
-        values = {"y": y.double().cpu()}
-        if claimed:
-            values["log-det"] = read_claim(raw, x, f.event_shape).values
-        return {name: (weights[name] * values[name]).sum() for name in names}
-
     # A map of many dimensions is slow to call; in float32 one direction more tells a mistake from a kink.
-    number = 1 if whole else 2 if exact else 3
+    most = 1 if whole else 2 if exact else 3
+    tolerance = max(slack, _TOLERANCE if exact else _COARSE_TOLERANCE)
+    names = ("y", "log-det") if claimed else ("y",)
+
+    def totals(y: Tensor, raw: Any) -> dict[str, Tensor]:
+        values = {"y": y, "log-det": read_claim(raw, x, f.event_shape).values if claimed else None}
+        return {name: (weights[name] * values[name].double().cpu()).sum() for name in names}
+
+    def along(by: str) -> Iterator[tuple[list[Tensor], Callable[[float], Tensor]]]:
+        """Yield directions, and step -> the totals there."""
+        for line in lines[:most]:
+            if by == "x":
+                yield [line.v], lambda step, line=line: _row(totals(*line(step)))
+                continue
+            moves = random_moves(inputs[by], generator)
+
+            def at(step: float, moves: list[Tensor] = moves) -> Tensor:
+                with moved(inputs[by], moves, step):
+                    return _row(totals(*f(x)))
+
+            yield moves, at
+
     leaf = x.detach().requires_grad_()
-    moves = {"x": [[v] for v in directions(x, number)]}
     inputs = {"x": [leaf], "parameters": list(parameters), "context": _trained_context(f)}
-    for by in ("parameters", "context"):
-        moves[by] = [random_moves(inputs[by], generator) for _ in range(number)]
+    judged = {by: [name for name in names if whole or (name, by) != ("y", "x")] for by in inputs if inputs[by]}
     with _in_place_of_context(f, inputs["context"]):
-        for by, tensors in inputs.items():
-            judged = [name for name in names if whole or (name, by) != ("y", "x")]
-            if not tensors or not judged:
+        y, raw = f(leaf)
+        weights = {name: noise(like, generator).double().cpu() for name, like in (("log-det", x[:, 0]), ("y", y))}
+        here = totals(y, raw)
+        # All before the first move: autograd refuses a graph of which a tensor has changed.
+        gradients = {by: [_gradients(here[name], inputs[by]) for name in judged[by]] for by in judged}
+        for by, of in judged.items():
+            if wrong := next((each for each in gradients[by] if isinstance(each, Exception)), None):
+                yield Gradient(of[-1], by, RAISES, torch.nan, torch.nan, in_words(wrong))
                 continue
-            here = totals(leaf)
-            try:
-                gradients = {name: _gradients(here[name], tensors) for name in judged}
-            except Exception as error:
-                yield Gradient(judged[-1], by, RAISES, torch.nan, torch.nan, in_words(error))
-                continue
-
-            def at(step: float, along: list[Tensor], by: str = by, tensors: list[Tensor] = tensors) -> Tensor:
-                if by == "x":
-                    return _row(totals(x + step * along[0]))
-                with moved(tensors, along, step):
-                    return _row(totals(x))
-
-            there = [
-                _differences(lambda step, along=along, at=at: at(step, along), _row(here), x.dtype)
-                for along in moves[by]
-            ]
-            for name in judged:
-                products = torch.stack([_products(gradients[name], along) for along in moves[by]])
-                true, error = (torch.stack([each[part][0, names.index(name)] for each in there]) for part in (0, 1))
-                tolerance = max(slack, _TOLERANCE if exact else _COARSE_TOLERANCE)
-                yield _judge(name, by, products, true, error, tolerance, exact)
+            products: list[list[Tensor]] = [[] for _ in of]
+            true, results = [], []
+            # A mistake shows in every direction: one in which all is right decides.
+            for moves, at in along(by) if of else ():
+                true.append(_differences(at, _row(here), x.dtype))
+                results = []
+                for name, terms, gradient in zip(of, products, gradients[by], strict=True):
+                    terms.append(_products(gradient, moves))
+                    slope, error = torch.stack([torch.stack(each) for each in true])[:, :, 0, names.index(name)].T
+                    results.append(_judge(name, by, torch.stack(terms), slope, error, tolerance, exact))
+                if all(gradient.result == RIGHT for gradient in results):
+                    break
+            yield from results
 
 
 def _trained_context(f: Map) -> list[Tensor]:
@@ -188,13 +194,16 @@ def moved(tensors: Sequence[Tensor], along: Sequence[Tensor], step: float) -> It
                 tensor.copy_(values)
 
 
-def _gradients(total: Tensor, inputs: Sequence[Tensor]) -> list[Tensor]:
-    """Return the gradients of a number; zeros where it does not depend on an input."""
+def _gradients(total: Tensor, inputs: Sequence[Tensor]) -> list[Tensor] | Exception:
+    """Return the gradients of a number, zeros where it does not depend on an input; or what autograd raises."""
     for each in inputs:
         each.grad = None
     if total.requires_grad:
-        # As in training; ``autograd.grad`` does not see what a reentrant checkpoint computes with.
-        total.backward(retain_graph=True)
+        try:
+            # As in training; ``autograd.grad`` does not see what a reentrant checkpoint computes with.
+            total.backward(retain_graph=True)
+        except Exception as error:
+            return error
     found = [torch.zeros_like(each) if each.grad is None else each.grad for each in inputs]
     for each in inputs:
         each.grad = None

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from .adapt import Map, adapt
-from .autograd import jacobian
+from .autograd import graph, jacobian
 from .calls import noticeable
 from .large import LARGE
 from .measure import read_claim
@@ -227,7 +227,7 @@ def kept_values(given: tuple[Any, ...], f: Map, x: Tensor) -> tuple[Kept, ...]:
             here = results()
             alive = {id(thing) for thing in inside(*copies)}
             for (tensor, copy), was in zip(values, before, strict=True):
-                history = _history(tensor)
+                history = {id(node.variable) for node in graph(tensor) if hasattr(node, "variable")}
                 sources = [parameter for parameter, _ in own if id(parameter) in history]
                 if not sources or id(copy) not in alive or not copy.equal(was):
                     continue
@@ -242,17 +242,3 @@ def kept_values(given: tuple[Any, ...], f: Map, x: Tensor) -> tuple[Kept, ...]:
 
 def _computed(thing: Any) -> bool:
     return issubclass(type(thing), Tensor) and thing.grad_fn is not None and thing.is_floating_point()
-
-
-def _history(tensor: Tensor) -> set[int]:
-    """Return the ids of the leaves that a tensor was computed from."""
-    leaves, seen, queue = set(), set(), [tensor.grad_fn]
-    while queue:
-        node = queue.pop()
-        if node is None or node in seen:
-            continue
-        seen.add(node)
-        if hasattr(node, "variable"):
-            leaves.add(id(node.variable))
-        queue.extend(following for following, _ in node.next_functions)
-    return leaves

@@ -14,6 +14,7 @@ from torch.distributions.transforms import Transform
 from torch.distributions.transforms import _InverseTransform as InverseTransform
 
 from .copier import Copier, NoCopy, Uncopied, is_real_or_complex
+from .phrases import in_words
 from .reach import Reach, inside
 
 __all__ = [
@@ -90,7 +91,7 @@ def copied(*originals: Any, dtype: torch.dtype | None = None) -> tuple[tuple[Any
     except Exception as error:
         raise NoCopy(
             f"transform must be a map that can be copied, but this {type(originals[0]).__name__} cannot be copied "
-            f"({type(error).__name__}: {error}); try to give a function of x that does the same"
+            f"({in_words(error)}); try to give a function of x that does the same"
         ) from error
     names = _REBUILT.get()
     if copier.rebuilt and names is not None:

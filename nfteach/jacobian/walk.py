@@ -9,11 +9,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from .adapt import Map, NoMap, adapt
+from .adapt import Map, adapt
 from .borrowed import NoCopy
 from .chain import chain
 from .inspection import inspect_copies, inspect_jacobian
-from .interface import takes_context
+from .interface import NoMap, takes_context
 from .report import JacobianReport
 from .rng import seeded
 

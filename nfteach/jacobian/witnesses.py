@@ -10,20 +10,24 @@ by the one that is right.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
 from torch.autograd import forward_ad
 
 from .adapt import Map
+from .autograd import graph
+from .phrases import in_words
 
-__all__ = ["CENTRAL", "FORWARD", "REVERSE", "Witnesses", "directions", "hear", "slopes", "whole_jacobian"]
+__all__ = ["CENTRAL", "FORWARD", "REVERSE", "Line", "Witnesses", "hear", "lines", "slopes", "whole_jacobian"]
 
 REVERSE, FORWARD, CENTRAL = "reverse mode", "forward mode", "central differences"
 
-DIRECTIONS = 2
+# Random directions: as many as it takes to be sure of a mistake.
+_DIRECTIONS = 3
 # Relative distances that rounding explains, for float64 and for less.
 _TOLERANCE, _COARSE_TOLERANCE = 1e-5, 5e-2
 # Steps to try, in units of eps^(1/3): a map that is solved for by iteration is rough on the finest scale.
@@ -54,28 +58,55 @@ class Witnesses:
     unheard: dict[str, str]
 
 
-def hear(f: Map, x: Tensor, y: Tensor, J: Tensor | None, why_not: str = "", slack: float = 0.0) -> Witnesses:
-    """Ask all three, and judge.
+class Line:
+    """The values of a map at x + step v, each computed once.
+
+    Args:
+        f: the map.
+        x: (B, D).
+        v: (B, D).
+    """
+
+    def __init__(self, f: Map, x: Tensor, v: Tensor) -> None:
+        self.f, self.x, self.v = f, x, v
+        self._known: dict[float, tuple[Tensor, Any]] = {}
+
+    def __call__(self, step: float) -> tuple[Tensor, Any]:
+        """Return y (B, D) and the log-det as it came."""
+        if step not in self._known:
+            self._known[step] = self.f(self.x + step * self.v)
+        return self._known[step]
+
+
+def hear(
+    f: Map, along: Sequence[Line], y: Tensor, J: Tensor | None, why_not: str = "", slack: float = 0.0
+) -> Witnesses:
+    """Ask all three, and judge: along one line, and along a second where a witness seems wrong, or none is sure.
 
     Args:
         f: the map; its rows must not depend on each other, nor its calls.
-        x: (B, D).
+        along: lines through the points x (B, D).
         y: (B, D), f(x).
         J: (B, D, D) by reverse mode; None if that raised.
         why_not: what it raised.
         slack: a relative distance that is accepted, where it is more than rounding explains.
     """
-    along, unheard = directions(x), {}
+    heard = _hear(f, along[:1], y, J, why_not, slack)
+    return _hear(f, along[:2], y, J, why_not, slack) if heard.wrong or heard.undecided.any() else heard
+
+
+def _hear(f: Map, along: Sequence[Line], y: Tensor, J: Tensor | None, why_not: str, slack: float) -> Witnesses:
+    x, unheard = along[0].x, {}
     try:
-        told = [_differences(f, x, v, y) for v in along]
+        told = [_differences(line, y) for line in along]
     except Exception as raised:  # a map of binary numbers, for instance, has no values near by
-        unheard[CENTRAL] = _first_line(raised)
-        told = [(torch.zeros_like(x, dtype=torch.float64, device="cpu"), torch.full(x.shape, torch.inf).double())] * 2
+        unheard[CENTRAL] = in_words(raised).splitlines()[0]
+        told = [(torch.zeros_like(y, dtype=torch.float64, device="cpu"), torch.full(y.shape, torch.inf).double())]
     truths, errors = (torch.stack(each) for each in zip(*told, strict=True))
     tolerance = max(slack, _TOLERANCE if y.dtype == torch.float64 else _COARSE_TOLERANCE)
     size = truths.abs()
     if J is not None:
-        v = torch.stack(along).double().cpu()
+        v = torch.stack([line.v for line in along]).double().cpu()
         # Where terms cancel in J v, their size before the sum is what rounding follows.
         size = torch.maximum(size, torch.einsum("bij,nbj->nbi", J.abs().nan_to_num(nan=0.0, posinf=0.0), v.abs()))
     size = size.clamp(min=1e-300)
@@ -99,9 +130,9 @@ def hear(f: Map, x: Tensor, y: Tensor, J: Tensor | None, why_not: str = "", slac
         said[REVERSE] = torch.einsum("bij,nbj->nbi", J, v)
     if J is None or wrong_at(said[REVERSE]).any() or undecided.any() or _written_by_hand(f, x):
         try:
-            said[FORWARD] = torch.stack([_forward(f, x, v) for v in along])
+            said[FORWARD] = torch.stack([_forward(f, x, line.v) for line in along])
         except Exception as raised:
-            unheard[FORWARD] = _first_line(raised)
+            unheard[FORWARD] = in_words(raised).splitlines()[0]
     else:
         unheard[FORWARD] = "not asked: the others agree, and no derivative was written by hand"
     at = {witness: wrong_at(values) for witness, values in said.items()}
@@ -118,24 +149,11 @@ def hear(f: Map, x: Tensor, y: Tensor, J: Tensor | None, why_not: str = "", slac
     )
 
 
-def _first_line(error: Exception) -> str:
-    return f"{type(error).__name__}: {error}".rstrip(": ").splitlines()[0]
-
-
 def _written_by_hand(f: Map, x: Tensor) -> bool:
     """Whether a ``torch.autograd.Function`` is on the way from x to y, whose two modes may differ."""
     with torch.enable_grad():
         y, _ = f(x.detach().clone().requires_grad_())
-    seen, queue = set(), [y.grad_fn]
-    while queue:
-        node = queue.pop()
-        if node is None or node in seen:
-            continue
-        seen.add(node)
-        if isinstance(node, torch.autograd.function.BackwardCFunction):
-            return True
-        queue.extend(following for following, _ in node.next_functions)
-    return False
+    return any(isinstance(node, torch.autograd.function.BackwardCFunction) for node in graph(y))
 
 
 def whole_jacobian(witness: str, f: Map, x: Tensor, y: Tensor, J: Tensor | None) -> Tensor:
@@ -152,7 +170,7 @@ def whole_jacobian(witness: str, f: Map, x: Tensor, y: Tensor, J: Tensor | None)
         if witness == FORWARD:
             value = _forward(f, many, v)
         else:
-            value, error = _differences(f, many, v, y.repeat(n, 1))
+            value, error = _differences(Line(f, many, v), y.repeat(n, 1))
             value = value.where(value.abs() > error, torch.zeros_like(value)).where(error.isfinite(), torch.nan)
         length = v.sum(1, keepdim=True).double().cpu()
         columns.append((value / length).reshape(n, B, D))
@@ -167,11 +185,11 @@ def _reach(x: Tensor) -> Tensor:
     return x.abs().clamp(min=0.1 * float(usual) if usual > 0 else 1.0)
 
 
-def directions(x: Tensor, number: int = DIRECTIONS) -> list[Tensor]:
-    """Return random v (B, D), always the same, that move each coordinate in proportion to its reach."""
+def lines(f: Map, x: Tensor) -> list[Line]:
+    """Return lines through x (B, D) along random v, always the same, that move coordinates as far as their reach."""
     generator = torch.Generator().manual_seed(0)
-    noise = torch.randn(number, *x.shape, generator=generator, dtype=torch.float64)
-    return [_reach(x) * v.to(x) for v in noise]
+    noise = torch.randn(_DIRECTIONS, *x.shape, generator=generator, dtype=torch.float64)
+    return [Line(f, x, _reach(x) * v.to(x)) for v in noise]
 
 
 def _forward(f: Map, x: Tensor, v: Tensor) -> Tensor:
@@ -184,9 +202,9 @@ def _forward(f: Map, x: Tensor, v: Tensor) -> Tensor:
     return torch.zeros_like(x, dtype=torch.float64).cpu() if tangent is None else tangent.detach().double().cpu()
 
 
-def _differences(f: Map, x: Tensor, v: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+def _differences(line: Callable[[float], tuple[Tensor, Any]], y: Tensor) -> tuple[Tensor, Tensor]:
     """Return J v (B, D) by central differences, and how far off it may be (B, D); infinity where it says nothing."""
-    return slopes(lambda step: f(x + step * v)[0].double(), y.double(), torch.finfo(y.dtype).eps)
+    return slopes(lambda step: line(step)[0].double(), y.double(), torch.finfo(y.dtype).eps)
 
 
 def slopes(at: Callable[[float], Tensor], here: Tensor, eps: float, enough: float = 1e-7) -> tuple[Tensor, Tensor]:

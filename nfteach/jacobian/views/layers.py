@@ -9,8 +9,8 @@ from torch import Tensor
 
 from ..composition import blame, meaning
 from ..diagnosis import Diagnosis
-from ..finding import counted
 from ..numbers import gap, number
+from ..phrases import counted
 from ..stack import StackDiagnosis
 from .document import Card, Document, Matrix, Section, Table
 from .words import compared_table, verdict

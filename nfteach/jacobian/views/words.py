@@ -9,9 +9,9 @@ from torch import Tensor
 
 from ..compared import AGREES, DIFFERS, UNCHECKED, Compared
 from ..diagnosis import Diagnosis
-from ..finding import at_points, counted
 from ..large import LARGE
 from ..numbers import bound, condition, coordinate, gap, number, value_at
+from ..phrases import at_points, counted, listed
 from ..witnesses import CENTRAL, FORWARD, REVERSE
 from .document import Card, Document, Formula, Matrix, Order, Section, Table
 from .tex import plain_tex
@@ -247,12 +247,11 @@ def _behaviour(report: Diagnosis) -> Iterator[str]:
         "other batches": float(behaviour.moved_by_others.max()),
     }
     same = [what for what, by in moved.items() if by <= behaviour.noticeable]
-    listed = f"{', '.join(same[:-1])} and {same[-1]}" if len(same) > 1 else "".join(same)
     if len(same) == len(moved):
-        yield f"Deterministic: {listed} give the same y."
+        yield f"Deterministic: {listed(same)} give the same y."
     else:
         changes = (f"with {what} y changes by {number(by)}" for what, by in moved.items() if what not in same)
-        yield f"{'; '.join(changes)}.".capitalize() + (f" {listed.capitalize()} give the same y." if same else "")
+        yield f"{'; '.join(changes)}.".capitalize() + (f" {listed(same).capitalize()} give the same y." if same else "")
     if behaviour.state_changed:
         yield f"A call changes {', '.join(behaviour.state_changed[:6])} (in the copy)."
     if report.moved:

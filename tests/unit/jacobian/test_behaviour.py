@@ -174,7 +174,7 @@ def test_the_state_that_a_call_changes_is_named():
     assert "calls" in str(inspect_jacobian(Counts(), points(4, 3)).findings[0])
     assert "weight" in str(inspect_jacobian(SetsItselfUp(), points(4, 3)).findings[0])
     drifting = inspect_jacobian(Drifts(), points(4, 3)).findings[0]
-    assert drifting.evidence["moved by"] == pytest.approx(1.0)
+    assert drifting.evidence["moved by"] == pytest.approx(2.0)
 
 
 @pytest.mark.parametrize("x", [points(3), points(1, 3)])

@@ -9,7 +9,8 @@ import torch
 from torch import nn
 
 from nfteach.jacobian import inspect_jacobian, inspect_layers
-from nfteach.jacobian.adapt import adapt, as_points
+from nfteach.jacobian.adapt import adapt
+from nfteach.jacobian.given import as_points
 
 # float64 arithmetic of well-conditioned maps.
 EXACT = 1e-9
@@ -216,9 +217,9 @@ def test_both_of_two_claims_are_kept():
     y, log_det = f(X.double())
     torch.testing.assert_close(log_det, X.double().sum(1))
     assert f.log_det_by == "the second output"
-    ((words, claim),) = f.other_claims.items()
+    ((words, claim),) = f.other_claims(X.double(), y).items()
     assert words == "log_abs_det_jacobian(x, y)"
-    torch.testing.assert_close(claim(X.double(), y), -X.double().sum(1))
+    torch.testing.assert_close(claim, -X.double().sum(1))
 
 
 class Inverted(nn.Module):
@@ -372,12 +373,11 @@ def test_a_map_that_takes_one_number_of_points_is_given_as_many():
     y, log_det = f(Y.double())
     assert f.rows == 6
     rows = torch.tensor([3, 0, 3, 5, 5, 3, 1])
-    some, their_log_det = f(Y.double()[rows], rows=rows)
+    some, their_log_det = f.at(rows)(Y.double()[rows])
     torch.testing.assert_close(some, y[rows])
     torch.testing.assert_close(their_log_det, log_det[rows])
     shuffled = torch.tensor([5, 4, 3, 2, 1, 0])
-    torch.testing.assert_close(f(Y.double()[shuffled], rows=shuffled)[0], y[shuffled])
-    torch.testing.assert_close(f.at(rows)(Y.double()[rows])[0], y[rows])
+    torch.testing.assert_close(f.at(shuffled)(Y.double()[shuffled])[0], y[shuffled])
     twice = f(Y.double().repeat(2, 1))[0]
     torch.testing.assert_close(twice, y.repeat(2, 1))
 
@@ -439,10 +439,11 @@ def test_context_follows_its_points():
     f = adapt(layer, Y, context=CONTEXT)
     rows = torch.tensor([2, 2, 5, 0])
     expected, log_det = layer.double()(Y.double()[rows], CONTEXT.double()[rows])
-    y, claimed = f(Y.double()[rows], rows=rows)
+    there = f.at(rows)
+    y, claimed = there(Y.double()[rows])
     torch.testing.assert_close(y, expected.detach())
     torch.testing.assert_close(claimed, log_det.detach())
-    torch.testing.assert_close(f.invert(y, rows=rows)[0], Y.double()[rows])
+    torch.testing.assert_close(there.invert(y)[0], Y.double()[rows])
 
 
 def test_a_gradient_that_is_cut_is_found_beside_a_context():
@@ -496,7 +497,7 @@ def test_context_of_a_map_that_takes_none_is_refused():
         (None, "x must be a tensor .* but is a NoneType"),
         (torch.sinh, "try the transform first and x second"),
         ("x", "x must be a tensor"),
-        (torch.eye(3).to_sparse(), "x must be a dense tensor, but is torch.sparse_coo; try x.to_dense"),
+        (torch.eye(3).to_sparse(), "x must be a dense tensor with values, but is torch.sparse_coo; try x.to_dense"),
         (torch.ones(2, 2, dtype=torch.complex64), "torch.view_as_real"),
         (torch.ones(2, 2, dtype=torch.bool), "x must be real floating point, but is torch.bool"),
         ([[1, 2], [3, 4]], "x must be real floating point, but is torch.int64"),
@@ -506,7 +507,7 @@ def test_context_of_a_map_that_takes_none_is_refused():
         (object(), "x must be a tensor"),
         (
             torch.nested.nested_tensor([torch.ones(2), torch.ones(2)], layout=torch.jagged),
-            "x must be a dense tensor, but is nested",
+            "x must be a dense tensor with values, but is nested",
         ),
         (torch.ones(2, 2).to(torch.float8_e4m3fn), "x must have a dtype of 16 bits or more"),
     ],
@@ -532,13 +533,19 @@ def test_points_may_be_lists_arrays_and_inference_tensors():
         (3, "transform must be .* but is 3"),
         ([nn.Linear(3, 3)], "but is a list; try inspect_layers"),
         (nn.ModuleList([nn.Linear(3, 3)]), "but is a ModuleList; try inspect_layers"),
-        (lambda x: x.to("meta"), "must return values, but returned a tensor on the meta device"),
+        (
+            lambda x: x.to("meta"),
+            "must return a dense tensor y .* but returned one that is on the meta device",
+        ),
         (torch.distributions.Normal(0.0, 1.0), "a distribution made of a base and transforms, but is a Normal"),
         (lambda x: (256 * x).floor().long(), "must return floating-point numbers, but returned torch.int64"),
         (lambda x: x > 0, "must return floating-point numbers, but returned torch.bool"),
         (lambda x: torch.complex(x, x), "must return real numbers, but returned torch.complex128; try .*view_as_real"),
         (lambda x: x.sum(), r"one y for each of 5 points, but returned the shape \(\)"),
-        (lambda x: x.double().to_sparse(), "must return a dense tensor y, but returned torch.sparse_coo"),
+        (
+            lambda x: x.double().to_sparse(),
+            "must return a dense tensor y .* but returned one that is torch.sparse_coo",
+        ),
         (lambda x: list(x), "must return one y for each of 5 points"),
         (lambda x: x.tolist(), "must return a tensor"),
         (lambda x: None, "must return a tensor y, but returned a NoneType"),
@@ -607,7 +614,7 @@ def test_a_layer_with_strange_attributes_is_inspected(kind):
 @pytest.mark.parametrize(
     ("back", "words"),
     [
-        (lambda y: y.long(), "must return a tensor of real numbers, but returned torch.int64"),
+        (lambda y: y.long(), "must return floating-point numbers, but returned torch.int64"),
         (lambda y: torch.complex(y, y), "but returned torch.complex128"),
         (lambda y: None, "but returned a NoneType"),
         (lambda y: y[:, :1], "shape"),
@@ -685,7 +692,7 @@ def test_nothing_is_raised_but_a_value_error(ask, make, perturb):
 
 @pytest.mark.parametrize("context", [X.to("meta"), nested(X)])
 def test_a_context_has_values(context):
-    with pytest.raises(ValueError, match="context must be a tensor with values"):
+    with pytest.raises(ValueError, match="context must be a dense tensor with values"):
         inspect_jacobian(lambda x, c: x, X, context=context)
 
 

@@ -7,7 +7,7 @@ from torch import nn
 
 from nfteach.jacobian import inspect_jacobian
 from nfteach.jacobian.adapt import adapt
-from nfteach.jacobian.witnesses import CENTRAL, FORWARD, REVERSE, hear, whole_jacobian
+from nfteach.jacobian.witnesses import CENTRAL, FORWARD, REVERSE, hear, lines, whole_jacobian
 
 
 def points(*shape, seed=0):
@@ -161,13 +161,14 @@ def test_differences_are_precise_at_every_scale(size, scale):
     taken = whole_jacobian(CENTRAL, f, x, y, None)
     np.testing.assert_allclose(taken.numpy(), J.numpy(), atol=1e-8 * float(J.abs().max()))
     np.testing.assert_allclose(whole_jacobian(FORWARD, f, x, y, None).numpy(), J.numpy(), rtol=1e-9)
-    heard = hear(f, x, y, J)
+    heard = hear(f, lines(f, x), y, J)
     assert heard.wrong == ()
     assert not heard.undecided.any()
     # An entry that is off by a ten thousandth is noticed.
     J[2, 1, 3] *= 1.0001
-    assert hear(f, x, y, J).wrong == (REVERSE,)
-    assert hear(f, x, y, J).at.tolist() == [False, False, True, False, False]
+    heard = hear(f, lines(f, x), y, J)
+    assert heard.wrong == (REVERSE,)
+    assert heard.at.tolist() == [False, False, True, False, False]
 
 
 def test_a_kink_is_nobodys_fault():
