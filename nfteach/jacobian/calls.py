@@ -34,7 +34,8 @@ class FirstCall:
     raw: Any
     J: Tensor | None
     no_reverse_mode: str
-    state_changed: tuple[str, ...]
+    changed: tuple[str, ...]
+    state: dict[str, Any]
 
 
 def first_that_runs(
@@ -68,8 +69,8 @@ def first_that_runs(
             except Exception as error:
                 refusals.append(in_words(error))
             else:
-                changed = changes(before, state(f.subject))
-                return FirstCall(f, points, y, raw, J, no_reverse_mode, changed), refusals
+                after = state(f.subject)
+                return FirstCall(f, points, y, raw, J, no_reverse_mode, changes(before, after), after), refusals
     if no_map is not None:
         raise no_map
     return None, refusals

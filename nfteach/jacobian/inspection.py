@@ -36,7 +36,7 @@ from .rng import modes_at_rest, seeded
 from .signal import training_signal
 from .step import kept_values, take_step
 from .structure import Structure, recognise
-from .twin import changes, own_dtype, own_dtypes, parameters_account, state, trained, with_parameters_moved
+from .twin import changes, own_dtypes, parameters_account, state, trained, with_parameters_moved
 from .unharmed import unharmed
 from .witnesses import CENTRAL, Line, lines
 
@@ -184,7 +184,6 @@ def _look(given: tuple[Any, ...], x: Tensor, context: Tensor | None, volume: boo
     else:
         comparable = steady and not strongly
         derivative, looked_at = whole(first, along, near, loose, comparable=comparable, coupled=coupled, volume=volume)
-    before = state(f.subject)
     inverse = try_inverse(f, points, y, others)
     usual = float(derivative.condition_number.nan_to_num(nan=1.0).median())
     # A transform of torch declares its codomain, if not exactly.
@@ -192,7 +191,7 @@ def _look(given: tuple[Any, ...], x: Tensor, context: Tensor | None, volume: boo
         inverse = replace(
             inverse, onto=try_onto(f, y.to(points.dtype), max(1e-5, 1e3 * torch.finfo(y.dtype).eps * usual))
         )
-    changed = first.state_changed + tuple(n for n in changes(before, state(f.subject)) if n not in first.state_changed)
+    changed = tuple(dict.fromkeys((*first.changed, *changes(first.state, state(f.subject)))))
     own = _in_own_dtype(given, f, x, y, context) if steady and not strongly else None
     if inverse.failure and own is not None and own.inverse.error is not None:
         inverse = replace(own.inverse, low_precision=inverse.failure)
@@ -293,7 +292,8 @@ def _of_a_map_that_raises(f: Map, x: Tensor, what: str) -> tuple[Facts, Tensor]:
 def _in_own_dtype(given: tuple[Any, ...], f: Map, x: Tensor, y: Tensor, context: Tensor | None) -> InOwnDtype | None:
     """Compare the layer in its own dtype with its float64 copy; None where that dtype is float64."""
     transform, log_det, inverse = given
-    dtype = own_dtype(transform, log_det, inverse, otherwise=x.dtype)
+    dtypes = own_dtypes(*given)
+    dtype = next(iter(dtypes), x.dtype)
     if y.dtype != torch.float64 or dtype == torch.float64:
         return None
     # Both anew: f may have changed its state by now.
@@ -303,7 +303,7 @@ def _in_own_dtype(given: tuple[Any, ...], f: Map, x: Tensor, y: Tensor, context:
     )
     looked = in_own_dtype(own, twin, x.reshape(-1, f.dim), dtype)
     # What it raises counts only where all that meets has one dtype.
-    meeting = {x.dtype, dtype, *own_dtypes(*given), *(() if context is None else (context.dtype,))}
+    meeting = {x.dtype, dtype, *dtypes, *(() if context is None else (context.dtype,))}
     if looked is not None and len(meeting) > 1:
         if looked.raised:
             return None
