@@ -45,7 +45,7 @@ class Map:
         given: (B, D) the points given.
         context: (B, ...) a row for each of them; None without.
         manner: one of ``MANNERS``.
-        rectangular: True if y may have another number of elements than x.
+        rectangular: True if y may have more elements than x.
         rows_given: (N,) the rows of ``given`` that points belong to, over and over; None for all in order.
         log_det, inverse: x -> log-det and y -> x, or (x, log-det), where they were given.
         log_det_by: where the log-det came from, in words; known once the map was called.
@@ -279,11 +279,19 @@ class Map:
                 f"transform: {self.name} must return one y for each of {len(x)} points, but returned the shape "
                 f"{tuple(y.shape)} for x of shape {(len(x), *self.event_shape)}"
             )
-        if y.numel() != x.numel() and not self.rectangular:
+        more, fewer = y.numel() > x.numel(), y.numel() < x.numel()
+        if fewer or (more and not self.rectangular):
+            advice = (
+                "to return the coordinates that it drops as well, or, where x lies on a subspace or a manifold, "
+                "inspect_jacobian with coordinates=(to_vector, from_vector)"
+                if fewer
+                else 'inspect_jacobian with coordinates="volume", which compares 1/2 log det J^T J, or with '
+                "coordinates=(to_vector, None), where some coordinates of y follow from the others"
+            )
             raise NoMap(
                 f"transform: {self.name} maps {self.dim} numbers to {y.numel() / len(x):g}, so its Jacobian is not "
                 f"square and has no determinant (x came as {(len(x), *self.event_shape)}, y as {tuple(y.shape)}); try "
-                "to drop the coordinate that follows from the others, or pass coordinates=..."
+                f"{advice}"
             )
 
 
@@ -319,7 +327,7 @@ def adapt(
         context: what a conditional transform takes besides x: one row for each point, (B, ...), or one for all.
         dtype: of the copy.
         manner: one of ``MANNERS``.
-        rectangular: True if y may have another number of elements than x.
+        rectangular: True if y may have more elements than x.
         as_a_copy: if False, the map is made of ``transform`` itself.
 
     Raises:

@@ -16,7 +16,7 @@ from .calls import FirstCall
 from .large import Block, look_at_block
 from .witnesses import REVERSE, Line, Witnesses, hear, whole_jacobian
 
-__all__ = ["Derivative", "Near", "in_a_block", "log_abs_det", "neighbours", "unknown", "whole"]
+__all__ = ["Derivative", "Near", "in_a_block", "log_abs_det", "neighbours", "square", "unknown", "whole"]
 
 # Points looked at to tell structure from accident; fewer given are filled up with neighbours.
 _ENOUGH_POINTS = 8
@@ -29,7 +29,8 @@ class Derivative:
     """What was measured of J at B points.
 
     Attributes:
-        jacobian: (B, D, D) float64; entry [b, i, j] is dy_i/dx_j at point b, as told by ``witness``.
+        jacobian: (B, D, D) float64; entry [b, i, j] is dy_i/dx_j at point b, as told by ``witness``; of a map to more
+            dimensions the symmetric root of J^T J.
         jacobian_autograd: the same by reverse mode: it differs only where autograd is wrong about the map.
         log_det_autograd: (B,) nats, log|det J| of ``jacobian_autograd`` by elimination.
         log_det_jacobian: (B,) nats, the same of ``jacobian``.
@@ -82,7 +83,7 @@ def neighbours(first: FirstCall) -> Near:
 
 
 def whole(
-    first: FirstCall, along: Sequence[Line], near: Near, loose: float, *, comparable: bool, coupled: bool, volume: bool
+    first: FirstCall, along: Sequence[Line], near: Near, loose: float, *, comparable: bool, coupled: bool
 ) -> tuple[Derivative, Tensor]:
     """Return what was measured of J, and the Jacobians (P, D, D) that decide the structure: those at x first.
 
@@ -93,7 +94,6 @@ def whole(
         loose: a relative distance that is accepted between witnesses, where it is more than rounding explains.
         comparable: whether the witnesses can be compared.
         coupled: whether the samples depend on each other.
-        volume: whether the symmetric root of J^T J stands for J.
     """
     f, points, y, J, extra_J = first.f, first.points, first.y, first.J, near.jacobian
     if coupled and J is not None:
@@ -107,8 +107,7 @@ def whole(
             there = f.at(near.rows)
             extra_J = whole_jacobian(witnesses.trusted, there, near.points, there(near.points)[0], None)
         extra_J = extra_J[extra_J.flatten(1).isfinite().all(1)]
-    if volume:
-        J, told, extra_J = map(_symmetric_root, (J, told, extra_J))
+    J, told, extra_J = map(square, (J, told, extra_J))
     finite = J.flatten(1).isfinite().all(1)
     stretches = torch.linalg.svdvals(_filled(J))
     derivative = Derivative(
@@ -156,8 +155,10 @@ def log_abs_det(J: Tensor) -> Tensor:
     return _where(J.flatten(1).isfinite().all(1), torch.linalg.slogdet(_filled(J)).logabsdet)
 
 
-def _symmetric_root(J: Tensor) -> Tensor:
-    """Return (J^T J)^(1/2), (N, D, D), of J (N, D', D); NaN where J is not finite."""
+def square(J: Tensor) -> Tensor:
+    """Return J (N, D, D), or (J^T J)^(1/2), (N, D, D), of J (N, D', D); NaN where J is not finite."""
+    if J.shape[1] == J.shape[2]:
+        return J
     finite = J.flatten(1).isfinite().all(1)
     _, stretches, directions = torch.linalg.svd(J[finite], full_matrices=False)
     root = J.new_full((len(J), J.shape[2], J.shape[2]), torch.nan)

@@ -26,7 +26,7 @@ from .borrowed import on_its_own
 from .calls import first_that_runs, noticeable
 from .coordinates import VOLUME, in_coordinates
 from .declared import contradictions
-from .derivative import in_a_block, log_abs_det, neighbours, unknown, whole
+from .derivative import in_a_block, log_abs_det, neighbours, square, unknown, whole
 from .facts import Facts
 from .given import as_context, as_points
 from .large import LARGE
@@ -183,7 +183,7 @@ def _look(given: tuple[Any, ...], x: Tensor, context: Tensor | None, volume: boo
         derivative, looked_at = in_a_block(f, points)
     else:
         comparable = steady and not strongly
-        derivative, looked_at = whole(first, along, near, loose, comparable=comparable, coupled=coupled, volume=volume)
+        derivative, looked_at = whole(first, along, near, loose, comparable=comparable, coupled=coupled)
     inverse = try_inverse(f, points, y, others)
     usual = float(derivative.condition_number.nan_to_num(nan=1.0).median())
     # A transform of torch declares its codomain, if not exactly.
@@ -261,7 +261,7 @@ def _right_close_by(f: Map, points: Tensor, along: Line) -> Tensor:
     claim = read_claim(raw, points, f.event_shape).values
     if claim is None:
         return torch.zeros(len(points), dtype=torch.bool)
-    true = log_abs_det(J)
+    true = log_abs_det(square(J))
     return (claim - true).abs() <= 1e-6 * (1 + true.abs())
 
 

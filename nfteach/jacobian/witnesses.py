@@ -109,6 +109,8 @@ def _hear(f: Map, along: Sequence[Line], y: Tensor, J: Tensor | None, why_not: s
         v = torch.stack([line.v for line in along]).double().cpu()
         # Where terms cancel in J v, their size before the sum is what rounding follows.
         size = torch.maximum(size, torch.einsum("bij,nbj->nbi", J.abs().nan_to_num(nan=0.0, posinf=0.0), v.abs()))
+    # An output that depends on nothing does not move at all, as the zeros that a layer appends.
+    errors = errors.where(size > 0, torch.zeros_like(errors))
     size = size.clamp(min=1e-300)
     error = (errors / size).amax(0)
     # An estimate can be small by luck: take no output for better known than is usual at its point and for its kind.

@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 
 import pytest
 import torch
@@ -10,6 +11,7 @@ from torch.distributions import Transform, constraints
 from torch.distributions import transforms as T
 
 from nfteach import inspect_jacobian
+from nfteach.jacobian import inspect_layers
 from nfteach.jacobian.compared import AGREES, DIFFERS, NAMES, UNCHECKED
 
 
@@ -394,6 +396,69 @@ def test_a_map_to_more_dimensions_by_its_volume():
     x = points(5, 3)
     assert inspect_jacobian(f, x, coordinates="volume", inverse=lambda y: y @ torch.linalg.pinv(W.to(y))).ok
     assert codes(inspect_jacobian(lambda x: f(x, 1.0), x, coordinates="volume")) == {"log-det-wrong"}
+
+
+class Padded(nn.Module):
+    """Appends zeros to vectors, or frames pictures with them."""
+
+    def __init__(self, *widths, log_det=0.0):
+        super().__init__()
+        self.widths, self.log_det = widths, log_det
+
+    def forward(self, x):
+        return nn.functional.pad(x, self.widths), torch.full((len(x),), self.log_det)
+
+
+class PaddedBothWays(Padded):
+    def inverse(self, y):
+        return nn.functional.pad(y, [-width for width in self.widths])
+
+
+CHANNEL = (0, 0, 0, 0, 0, 1)
+PADDED = [((0, 1), (5, 3)), ((0, 7), (1, 3)), ((0, 2), (3,)), ((1, 1, 1, 1), (4, 1, 2, 2)), (CHANNEL, (4, 1, 2, 2))]
+
+
+@pytest.mark.parametrize(("widths", "shape"), PADDED)
+@pytest.mark.parametrize("kind", [Padded, PaddedBothWays])
+def test_layers_that_append_zeros_are_told_of_the_volume(kind, widths, shape):
+    x = torch.randn(shape, generator=torch.Generator().manual_seed(0))
+    way_out = r'try inspect_jacobian with coordinates="volume"'
+    with pytest.raises(ValueError, match=way_out):
+        inspect_jacobian(kind(*widths), x)
+    stack = inspect_layers([nn.Identity(), kind(*widths)], x)
+    assert not stack.ok
+    assert re.search(way_out, stack.stopped_by)
+    report = inspect_jacobian(kind(*widths), x, coordinates="volume")
+    assert codes(report) == (set() if kind is PaddedBothWays else {"inverse-missing"})
+    assert result(report, "derivative") == result(report, "log-det") == AGREES
+    assert "log-det-wrong" in codes(inspect_jacobian(kind(*widths, log_det=0.1), x, coordinates="volume"))
+
+
+@pytest.mark.parametrize("coordinates", [None, "volume"])
+def test_layers_that_drop_coordinates_are_told_of_the_way_out(coordinates):
+    for f in (lambda x: (x[:, :-1], 0.0), PaddedBothWays(0, -1)):
+        with pytest.raises(ValueError, match=r"return the coordinates that it drops .* coordinates=\(to_vector, "):
+            inspect_jacobian(f, points(), coordinates=coordinates)
+    plane = (lambda e: e[:, :3], lambda v: torch.cat([v, -v.sum(1, keepdim=True)], 1))
+    x = points() - points().mean(1, keepdim=True)
+    assert inspect_jacobian(lambda x: (x[:, :-1], 0.0), x, coordinates=plane).check().dim == 3
+
+
+def test_zeros_appended_and_dropped_again_cancel():
+    class Around(nn.Module):
+        def __init__(self, log_det):
+            super().__init__()
+            self.s, self.log_det = nn.Parameter(torch.tensor([0.3, -0.2, 0.1, 0.4])), log_det
+
+        def forward(self, x):
+            y = nn.functional.pad(x, (0, 1)) * self.s.exp()
+            return y[:, :3], self.s[: self.log_det].sum().expand(len(x))
+
+        def inverse(self, y):
+            return y * (-self.s[:3]).exp()
+
+    assert inspect_jacobian(Around(3), points(5, 3)).findings == ()
+    assert codes(inspect_jacobian(Around(4), points(5, 3))) == {"log-det-wrong"}
 
 
 @pytest.mark.parametrize("bad", ["area", 3, torch.eye(3), (1, 2), (lambda x: 2 * x, lambda v: v)])

@@ -550,7 +550,7 @@ def test_points_may_be_lists_arrays_and_inference_tensors():
         (lambda x: x.tolist(), "must return a tensor"),
         (lambda x: None, "must return a tensor y, but returned a NoneType"),
         (lambda x: {"words": "none"}, "returned a dict without a tensor"),
-        (lambda x: x @ torch.ones(3, 5).to(x), "try to drop the coordinate .* or pass coordinates="),
+        (lambda x: x @ torch.ones(3, 5).to(x), 'try inspect_jacobian with coordinates="volume"'),
     ],
 )
 def test_what_is_not_a_map_is_refused(transform, words):
