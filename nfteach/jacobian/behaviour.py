@@ -46,6 +46,7 @@ class Calls(NamedTuple):
         again: y, in a later call.
         noise: y, in a call with another random state.
         drawn: the log-det, in either.
+        log_det_again: the log-det, in a later call.
         after_others: y, in a call after one at other points.
         log_det_after_others: the log-det there.
         without_grad: y or the log-det under ``no_grad``, relative to its size; 0 if that is a solver's error.
@@ -55,6 +56,7 @@ class Calls(NamedTuple):
     again: float = 0.0
     noise: float = 0.0
     drawn: float = 0.0
+    log_det_again: float = 0.0
     after_others: float = 0.0
     log_det_after_others: float = 0.0
     without_grad: float = 0.0
@@ -126,11 +128,11 @@ def call_again(first: FirstCall, others: Tensor) -> Calls:
     before, rounding = claim(first.raw), noticeable(y)
     try:
         noisy, noisy_raw = f(points, seed=1)
-        moved, drawn, noise = 0.0, _apart(claim(noisy_raw), before), _apart(noisy, y)
+        noise, drawn, moved, log_det_moved = _apart(noisy, y), _apart(claim(noisy_raw), before), 0.0, 0.0
         if noise or drawn:  # by the random state, or by the call
             again, again_raw = f(points)
-            moved, drawn = _apart(again, y), max(drawn, _apart(claim(again_raw), before))
-            noise = noise if moved <= rounding else 0.0
+            moved, log_det_moved = _apart(again, y), _apart(claim(again_raw), before)
+            noise, drawn = noise if moved <= rounding else 0.0, max(drawn, log_det_moved)
     except Exception as error:  # it ran once and not twice
         return Calls(again=torch.inf, failure=in_words(error))
 
@@ -153,7 +155,7 @@ def call_again(first: FirstCall, others: Tensor) -> Calls:
     if max(moved, noise, after) <= rounding:
         with suppress(Exception):  # it takes a gradient inside
             mode = without_grad()
-    return Calls(moved, noise, drawn, after, after_log_det, mode)
+    return Calls(moved, noise, drawn, log_det_moved, after, after_log_det, mode)
 
 
 def batch_trials(first: FirstCall) -> tuple[BatchTrial, ...]:
@@ -238,7 +240,7 @@ def moved_by_others(f: Map, points: Tensor, extra: Tensor, y: Tensor) -> Tensor:
         beside = [f(torch.cat([points, other.unsqueeze(0)]))[0][:1] for other in (extra[0], extra[-1])]
     except Exception:
         return torch.zeros(1)
-    return (beside[0] - beside[1]).abs().amax(1).cpu()
+    return (beside[0] - beside[1]).abs().nan_to_num(nan=0.0).amax(1).cpu()
 
 
 def _depends_on_others(f: Map, x: Tensor, others: Tensor, y: Tensor) -> Tensor:
@@ -247,7 +249,7 @@ def _depends_on_others(f: Map, x: Tensor, others: Tensor, y: Tensor) -> Tensor:
     moved = y.new_zeros(len(x))
     for changed in (even, ~even):
         mixed = torch.where(changed.unsqueeze(1), others, x)
-        moved[~changed] = (f(mixed)[0] - y)[~changed].abs().amax(1)
+        moved[~changed] = (f(mixed)[0] - y)[~changed].abs().nan_to_num(nan=0.0).amax(1)
     return moved.cpu()
 
 

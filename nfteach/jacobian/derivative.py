@@ -83,7 +83,7 @@ def neighbours(first: FirstCall) -> Near:
 
 
 def whole(
-    first: FirstCall, along: Sequence[Line], near: Near, loose: float, *, comparable: bool, coupled: bool
+    first: FirstCall, along: Sequence[Line], near: Near, loose: float, *, compare: bool, coupled: bool, noisy: bool
 ) -> tuple[Derivative, Tensor]:
     """Return what was measured of J, and the Jacobians (P, D, D) that decide the structure: those at x first.
 
@@ -92,17 +92,18 @@ def whole(
         along: lines through the points.
         near: neighbours.
         loose: a relative distance that is accepted between witnesses, where it is more than rounding explains.
-        comparable: whether the witnesses can be compared.
+        compare: whether to compare the witnesses.
         coupled: whether the samples depend on each other.
+        noisy: whether the map draws random numbers, which differ where there are more points.
     """
     f, points, y, J, extra_J = first.f, first.points, first.y, first.J, near.jacobian
     if coupled and J is not None:
         J, extra_J = jacobian(f, points, rows_apart=True)[0], extra_J[:0]
-    witnesses = hear(f, along, y, J, first.no_reverse_mode, loose) if comparable else None
+    witnesses = hear(f, along, y, J, first.no_reverse_mode, loose) if compare else None
     told = torch.full((len(points), f.dim, f.dim), torch.nan, dtype=torch.float64) if J is None else J
     J = told
     if witnesses is not None and witnesses.trusted != REVERSE:
-        J = whole_jacobian(witnesses.trusted, f, points, y, first.J)
+        J = whole_jacobian(witnesses.trusted, f, points, y, first.J, stacked=not (coupled or noisy))
         if len(near.points):
             there = f.at(near.rows)
             extra_J = whole_jacobian(witnesses.trusted, there, near.points, there(near.points)[0], None)

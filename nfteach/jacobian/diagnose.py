@@ -158,31 +158,38 @@ def _claimed(facts: Facts) -> Iterator[Finding]:
         evidence = {"claimed": claim.values[0].item(), "batch": len(true)}
         yield Finding("log-det-summed-over-batch", message, evidence, about="log-det")
         return
-    yield judge(facts, claim.values, wrong, usable)
+    yield judge(facts, claim.values, true, wrong, usable)
 
 
 def _of_the_inverse(facts: Facts) -> Iterator[Finding]:
     inverse = facts.inverse
-    if inverse.error is None or inverse.log_det is None or not facts.steady:
+    if inverse.log_det is None or not facts.repeatable or facts.log_det_drawn or facts.strongly_coupled:
         return
-    if facts.log_det_drawn or facts.strongly_coupled:
-        return
-    usable = facts.finite & ~facts.singular & facts.log_det_jacobian.isfinite()
+    # Where it does not lead back to x it is another map, and its log-det may be that of its own Jacobian.
     arrived = inverse.error <= inverse_tolerance(facts, max(facts.eps, inverse.eps))
-    wrong = disagrees(facts, -inverse.log_det, inverse.eps) & usable & arrived
+    true, allowed = -facts.log_det_jacobian, tolerance(facts, inverse.eps) + 100 * facts.loose
+    usable = facts.finite & ~facts.singular & true.isfinite() & (arrived | inverse.log_det_jacobian.isfinite())
+    wrong, wrong_itself = (~((inverse.log_det - of).abs() <= allowed) for of in (true, inverse.log_det_jacobian))
+    wrong = wrong & (arrived | wrong_itself) & usable
     if wrong.any():
-        yield judge(facts, inverse.log_det, wrong, usable, of_the_inverse=True)
+        yield judge(facts, inverse.log_det, true, wrong, usable, "The log-det of the inverse", "inverse")
 
 
-def judge(facts: Facts, claimed: Tensor, wrong: Tensor, usable: Tensor, of_the_inverse: bool = False) -> Finding:
-    """Return the finding that a claimed log-det (B,) is not that of J, with the mistake that explains it, if any."""
-    true = -facts.log_det_jacobian if of_the_inverse else facts.log_det_jacobian
+def judge(
+    facts: Facts,
+    claimed: Tensor,
+    true: Tensor,
+    wrong: Tensor,
+    usable: Tensor,
+    whose: str = "The log-det",
+    about: str = "log-det",
+) -> Finding:
+    """Return the finding that a claimed log-det (B,) is not the true one, with the mistake that explains it, if any."""
     gaps = (claimed - true).abs().where(wrong, torch.zeros_like(true))
     at = int(gaps.nan_to_num(nan=math.inf).argmax())
     largest, size = float(gaps[at]), float(true[at].abs())
     evidence: dict[str, Any] = unlike({"claimed": claimed[at].item(), "by J": true[at].item()})
     evidence |= {"off by": largest, "point": at + 1, "x": short_vector(facts.x[at])}
-    whose, about = ("The log-det of the inverse", "inverse") if of_the_inverse else ("The log-det", "log-det")
     if ((claimed + true).abs() <= tolerance(facts))[usable].all():
         message = f"{whose} has the wrong sign: it is minus the true one, at every point."
         return Finding("log-det-sign", message, evidence, about, largest, size)
@@ -235,7 +242,7 @@ def _other_claims(facts: Facts) -> Iterator[Finding]:
         wrong = disagrees(facts, claim.values) & usable
         same = facts.log_det is not None and bool((apart(claim.values, facts.log_det) <= tolerance(facts)).all())
         if wrong.any() and not same:
-            finding = judge(facts, claim.values, wrong, usable)
+            finding = judge(facts, claim.values, facts.log_det_jacobian, wrong, usable)
             yield replace(finding, message=f"{name}: {finding.message}")
 
 

@@ -93,15 +93,31 @@ class Facts(Derivative):
         return {name: value[0] if name in self.terms_per_point else value for name, value in self.terms.items()}
 
     @property
+    def repeatable(self) -> bool:
+        """Whether the same x gives the same y, call after call from the same random state."""
+        return max(self.behaviour.calls.again, self.behaviour.calls.after_others) <= self.behaviour.noticeable
+
+    @property
     def steady(self) -> bool:
         """Whether the same x gives the same y, call after call and whatever the random state."""
+        return self.repeatable and self.behaviour.calls.noise <= self.behaviour.noticeable
+
+    @property
+    def loose(self) -> float:
+        """How far y moves by what else changes it than x: other samples, random states, calls; 0 if it is rounding."""
         calls = self.behaviour.calls
-        return max(calls.again, calls.noise, calls.after_others) <= self.behaviour.noticeable
+        moved = max(self.coupling, calls.again, calls.noise, calls.after_others)
+        return moved if moved > self.behaviour.noticeable else 0.0
 
     @property
     def log_det_drawn(self) -> bool:
         """Whether the same x gets another log-det from call to call, such as a random estimate of a trace."""
         return self.behaviour.calls.drawn > self.noticeable_in_log_det
+
+    @property
+    def log_det_repeats(self) -> bool:
+        """Whether the same x gets the same log-det, call after call from the same random state."""
+        return self.behaviour.calls.log_det_again <= self.noticeable_in_log_det and not self.log_det_stale
 
     @property
     def log_det_stale(self) -> bool:

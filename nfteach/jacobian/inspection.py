@@ -169,9 +169,10 @@ def _look(given: tuple[Any, ...], x: Tensor, context: Tensor | None, volume: boo
     rounding, large = noticeable(y), f.dim > LARGE
     others = elsewhere(points, companions(f, points, len(points)))
     calls = call_again(first, others)
-    steady = max(calls.again, calls.noise, calls.after_others) <= rounding
+    repeatable = max(calls.again, calls.after_others) <= rounding
+    steady = repeatable and calls.noise <= rounding
     near, along = neighbours(first), lines(f, points)
-    from_others = moved_by_others(f, points, near.points, y) if steady else torch.zeros(len(points))
+    from_others = moved_by_others(f, points, near.points, y) if repeatable else torch.zeros(len(points))
     coupled, strongly = float(from_others.max()) > rounding, is_strong(float(from_others.max()), y)
     loose = slack(float(from_others.max()), y) if coupled else 0.0
     if large and first.no_reverse_mode:
@@ -182,8 +183,8 @@ def _look(given: tuple[Any, ...], x: Tensor, context: Tensor | None, volume: boo
     if large:
         derivative, looked_at = in_a_block(f, points)
     else:
-        comparable = steady and not strongly
-        derivative, looked_at = whole(first, along, near, loose, comparable=comparable, coupled=coupled)
+        compare = repeatable and not strongly
+        derivative, looked_at = whole(first, along, near, loose, compare=compare, coupled=coupled, noisy=not steady)
     inverse = try_inverse(f, points, y, others)
     usual = float(derivative.condition_number.nan_to_num(nan=1.0).median())
     # A transform of torch declares its codomain, if not exactly.
@@ -192,7 +193,7 @@ def _look(given: tuple[Any, ...], x: Tensor, context: Tensor | None, volume: boo
             inverse, onto=try_onto(f, y.to(points.dtype), max(1e-5, 1e3 * torch.finfo(y.dtype).eps * usual))
         )
     changed = tuple(dict.fromkeys((*first.changed, *changes(first.state, state(f.subject)))))
-    own = _in_own_dtype(given, f, x, y, context) if steady and not strongly else None
+    own = _in_own_dtype(given, f, x, y, context) if repeatable else None
     if inverse.failure and own is not None and own.inverse.error is not None:
         inverse = replace(own.inverse, low_precision=inverse.failure)
     terms, per_point = _terms(f, points)
@@ -216,7 +217,7 @@ def _look(given: tuple[Any, ...], x: Tensor, context: Tensor | None, volume: boo
             overwrites=("forward" in f.overwrites, "backward" in f.overwrites),
             moved_by_others=from_others.double(),
             noticeable=rounding,
-            batches=batch_trials(first) if steady and not coupled else (),
+            batches=batch_trials(first) if repeatable else (),
             same_image=same_image(f, points, y, near.points) if one_map else None,
             in_own_dtype=own,
         ),
@@ -230,14 +231,15 @@ def _look(given: tuple[Any, ...], x: Tensor, context: Tensor | None, volume: boo
         more["kink"] = derivative.witnesses.undecided & _right_close_by(f, points, along[0])
     if facts.log_det_drawn and steady:
         more["estimate"] = _estimate(f, points)
-    if steady and not first.no_reverse_mode:
-        claimed = facts.log_det is not None and not (facts.log_det_drawn or facts.log_det_stale)
-        parameters = trained(f.subject, f.forward)
+    claimed = facts.log_det is not None and facts.log_det_repeats
+    parameters = trained(f.subject, f.forward) if repeatable else []
+    if repeatable and not first.no_reverse_mode:
         more["signal"] = tuple(training_signal(f, along, parameters, claimed=claimed, whole=large, slack=loose))
-        if parameters and not coupled:
-            has_inverse = inverse.error is not None and not inverse.low_precision
-            more["step"] = take_step(f, points, parameters, log_det=claimed, inverse=has_inverse)
-            more["kept"] = kept_values(given, f, points)
+    if parameters and not strongly:
+        has_inverse = inverse.error is not None and not inverse.low_precision
+        claimed = claimed and not first.no_reverse_mode
+        more["step"] = take_step(f, points, parameters, log_det=claimed, inverse=has_inverse)
+        more["kept"] = kept_values(given, f, points)
     return replace(facts, **more), looked_at
 
 
@@ -294,7 +296,7 @@ def _in_own_dtype(given: tuple[Any, ...], f: Map, x: Tensor, y: Tensor, context:
     transform, log_det, inverse = given
     dtypes = own_dtypes(*given)
     dtype = next(iter(dtypes), x.dtype)
-    if y.dtype != torch.float64 or dtype == torch.float64:
+    if dtype == torch.float64:
         return None
     # Both anew: f may have changed its state by now.
     own, twin = (
@@ -304,11 +306,10 @@ def _in_own_dtype(given: tuple[Any, ...], f: Map, x: Tensor, y: Tensor, context:
     looked = in_own_dtype(own, twin, x.reshape(-1, f.dim), dtype)
     # What it raises counts only where all that meets has one dtype.
     meeting = {x.dtype, dtype, *dtypes, *(() if context is None else (context.dtype,))}
-    if looked is not None and len(meeting) > 1:
-        if looked.raised:
-            return None
-        return replace(looked, inverse=replace(looked.inverse, failure=""))
-    return looked
+    one_dtype = len(meeting) == 1
+    if looked is None or (looked.raised and not one_dtype) or (y.dtype != torch.float64 and not looked.raised):
+        return None
+    return looked if one_dtype else replace(looked, inverse=replace(looked.inverse, failure=""))
 
 
 def _terms(f: Map, points: Tensor) -> tuple[dict[str, Tensor], frozenset[str]]:

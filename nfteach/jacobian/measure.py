@@ -33,6 +33,8 @@ __all__ = [
 DRAWS = 64
 # Points y that are tried in y -> x -> y.
 _DRAWN = 8
+# A miss of x -> y -> x, relative to 1 + |x|, where the inverse is looked at as a map of its own.
+_LOST = 1e-3
 # Steps of Newton's method that look for an x where the inverse gives none.
 _NEWTON = 12
 
@@ -79,6 +81,7 @@ class Inverse:
     Attributes:
         error: (B,) the largest coordinate of |x - inverse(forward(x))|; None if there is no inverse.
         log_det: (B,) log|det dx/dy| as the inverse claims it; None if it does not.
+        log_det_jacobian: (B,) the same of its own Jacobian by reverse mode, where it does not lead back to x; else NaN.
         failure: what the map said when asked for its inverse, if it refused.
         no_x: whether that is because it returned something else than an x, such as one of another shape.
         eps: the rounding unit of the arithmetic that it ran in.
@@ -91,6 +94,7 @@ class Inverse:
 
     error: Tensor | None = None
     log_det: Tensor | None = None
+    log_det_jacobian: Tensor | None = None
     failure: str = ""
     no_x: bool = False
     eps: float = 0.0
@@ -201,9 +205,13 @@ def try_inverse(f: Map, x: Tensor, y: Tensor, others: Tensor | None = None) -> I
             f(x)
             alone = _moved(back[:1], lambda: f.invert(y[:1])[0])
     claim = read_claim(raw, x, f.event_shape).values
-    return Inverse(
-        error, claim, eps=max(eps, torch.finfo(back.dtype).eps), stale=stale, alone=alone, without_grad=without_grad
-    )
+    own = torch.full_like(error, math.nan)
+    lost = error > _LOST * (1 + x.abs().amax(1).cpu())
+    if claim is not None and lost.any():
+        with suppress(Exception):  # it may not run with autograd
+            own[lost] = torch.linalg.slogdet(jacobian(f.invert, y)[0]).logabsdet[lost]
+    eps = max(eps, torch.finfo(back.dtype).eps)
+    return Inverse(error, claim, own, eps=eps, stale=stale, alone=alone, without_grad=without_grad)
 
 
 def _moved(before: Tensor, call: Callable[[], Tensor]) -> float:

@@ -29,8 +29,6 @@ _POINTS = 2
 _SHARE = 0.05
 # ... or by less than this many times what it was before.
 _TIMES = 20
-# A condition number beyond which nothing is said.
-_HARD = 1e6
 
 
 class Step(NamedTuple):
@@ -114,11 +112,13 @@ def take_step(f: Map, x: Tensor, parameters: Sequence[Tensor], *, log_det: bool,
 
 def _contradictions(before: _State, after: _State, *, exact: bool) -> tuple[float, float]:
     """Return how far the log-det is off and the inverse misses after a change, where that is more than before it."""
-    unit = 1e-6 if exact else 2e-3
-    usable = (before.condition < _HARD) & (after.condition < _HARD)
+    # Rounding, as the condition number enlarges it.
+    unit, eps = (1e-6, 1e-14) if exact else (2e-3, 1e-5)
+    rounding = eps * torch.maximum(before.condition, after.condition)
 
     def off(was: Tensor, now: Tensor, size: Tensor, change: Tensor) -> float:
-        bad = usable & (now > unit * (1 + size) + _TIMES * was.max()) & (now > _SHARE * change) & now.isfinite()
+        least = (unit + rounding) * (1 + size) + _TIMES * was.max()
+        bad = (now > least) & (now > _SHARE * change) & now.isfinite()
         return float(now[bad].max()) if bad.any() else 0.0
 
     return (

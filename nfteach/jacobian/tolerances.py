@@ -60,18 +60,18 @@ def worst(facts: Facts, size: Tensor) -> dict[str, Any]:
     return {"point": at + 1, "x": short_vector(facts.x[at])}
 
 
-def inverse_tolerance(facts: Facts, eps: float, *, strict: bool = False) -> Tensor:
+def inverse_tolerance(facts: Facts, eps: float, *, strict: bool = False, loose: float | None = None) -> Tensor:
     """(B,) how far x -> y -> x may miss in an arithmetic of rounding unit ``eps``.
 
-    Rounding in y comes back enlarged by 1 / (the smallest stretch of J), and by the condition number where the layer
-    works in several steps. ``strict`` leaves less in float32, where nothing tells rounding from a mistake but its size.
+    Rounding in y, and whatever else moves y, comes back enlarged by 1 / (the smallest stretch of J), and by the
+    condition number where the layer works in several steps. ``strict`` leaves less in float32, where nothing tells
+    rounding from a mistake but its size. ``loose`` stands for ``facts.loose``.
     """
     x, y = (values.double().abs().amax(1).nan_to_num(nan=0.0, posinf=0.0) for values in (facts.x, facts.y))
-    size = 1 + x + y
+    size, loose = 1 + x + y, facts.loose if loose is None else loose
     back = y / facts.smallest_stretch.nan_to_num(nan=1.0).clamp(min=torch.finfo(torch.float64).tiny)
-    coupling = 100 * facts.coupling * conditioning(facts) if facts.samples_coupled else 0.0
     share, times = (1e-6, 1000) if eps < 1e-12 else (2e-3, 200) if strict and eps < 1e-6 else (1e-2, 1000)
-    return share * size + times * eps * (conditioning(facts) * size + back) + coupling
+    return share * size + times * eps * (conditioning(facts) * size + back) + 100 * loose * conditioning(facts)
 
 
 def missed(facts: Facts, message: str, error: Tensor) -> Finding:

@@ -110,9 +110,9 @@ def _hear(f: Map, along: Sequence[Line], y: Tensor, J: Tensor | None, why_not: s
         # Where terms cancel in J v, their size before the sum is what rounding follows.
         size = torch.maximum(size, torch.einsum("bij,nbj->nbi", J.abs().nan_to_num(nan=0.0, posinf=0.0), v.abs()))
     # An output that depends on nothing does not move at all, as the zeros that a layer appends.
-    errors = errors.where(size > 0, torch.zeros_like(errors))
+    errors = errors.where(size != 0, torch.zeros_like(errors))
     size = size.clamp(min=1e-300)
-    error = (errors / size).amax(0)
+    error = (errors / size).nan_to_num(nan=torch.inf).amax(0)
     # An estimate can be small by luck: take no output for better known than is usual at its point and for its kind.
     error = torch.maximum(error, torch.maximum(error.median(0).values, error.median(1, keepdim=True).values))
     undecided = ~(error < 10 * tolerance)
@@ -158,15 +158,15 @@ def _written_by_hand(f: Map, x: Tensor) -> bool:
     return any(isinstance(node, torch.autograd.function.BackwardCFunction) for node in graph(y))
 
 
-def whole_jacobian(witness: str, f: Map, x: Tensor, y: Tensor, J: Tensor | None) -> Tensor:
-    """J (B, D, D) float64 by forward mode or central differences.
+def whole_jacobian(witness: str, f: Map, x: Tensor, y: Tensor, J: Tensor | None, *, stacked: bool = True) -> Tensor:
+    """J (B, D, D) float64 by forward mode or central differences, from calls with more points if ``stacked``.
 
     Where differences say nothing it is what ``J`` says, the one by reverse mode, or NaN without one.
     """
     B, D = x.shape
     eye, reach = torch.eye(D, dtype=x.dtype, device=x.device), _reach(x)
     columns = []
-    for some in eye.split(max(1, _AT_ONCE // x.numel())):
+    for some in eye.split(max(1, _AT_ONCE // x.numel()) if stacked else 1):
         n = len(some)
         many, v = x.repeat(n, 1), (some.unsqueeze(1) * reach).reshape(n * B, D)
         if witness == FORWARD:
