@@ -165,12 +165,14 @@ def _of_the_inverse(facts: Facts) -> Iterator[Finding]:
     inverse = facts.inverse
     if inverse.log_det is None or not facts.repeatable or facts.log_det_drawn or facts.strongly_coupled:
         return
-    # Where it does not lead back to x it is another map, and its log-det may be that of its own Jacobian.
-    arrived = inverse.error <= inverse_tolerance(facts, max(facts.eps, inverse.eps))
     true, allowed = -facts.log_det_jacobian, tolerance(facts, inverse.eps) + 100 * facts.loose
-    usable = facts.finite & ~facts.singular & true.isfinite() & (arrived | inverse.log_det_jacobian.isfinite())
-    wrong, wrong_itself = (~((inverse.log_det - of).abs() <= allowed) for of in (true, inverse.log_det_jacobian))
-    wrong = wrong & (arrived | wrong_itself) & usable
+    wrong = ~((inverse.log_det - true).abs() <= allowed)
+    # Where it does not lead back to x it is another map, and its log-det may be that of another map or place.
+    arrived = inverse.error <= inverse_tolerance(facts, max(facts.eps, inverse.eps))
+    usable = facts.finite & ~facts.singular & true.isfinite() & (arrived | bool(inverse.log_dets_there))
+    for other in inverse.log_dets_there:
+        wrong = wrong & (arrived | ((inverse.log_det - other).abs() > 10 * allowed))
+    wrong = wrong & usable
     if wrong.any():
         yield judge(facts, inverse.log_det, true, wrong, usable, "The log-det of the inverse", "inverse")
 

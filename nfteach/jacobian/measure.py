@@ -16,6 +16,7 @@ from .adapt import Map
 from .autograd import jacobian
 from .interface import NoMap
 from .phrases import in_words
+from .witnesses import CENTRAL, whole_jacobian
 
 __all__ = [
     "DRAWS",
@@ -81,7 +82,8 @@ class Inverse:
     Attributes:
         error: (B,) the largest coordinate of |x - inverse(forward(x))|; None if there is no inverse.
         log_det: (B,) log|det dx/dy| as the inverse claims it; None if it does not.
-        log_det_jacobian: (B,) the same of its own Jacobian by reverse mode, where it does not lead back to x; else NaN.
+        log_dets_there: (B,) tensors: what that may be as well, where the inverse does not lead back to x: minus that of
+            the map at the x that it returns, and that of its own Jacobian, by central differences.
         failure: what the map said when asked for its inverse, if it refused.
         no_x: whether that is because it returned something else than an x, such as one of another shape.
         eps: the rounding unit of the arithmetic that it ran in.
@@ -94,7 +96,7 @@ class Inverse:
 
     error: Tensor | None = None
     log_det: Tensor | None = None
-    log_det_jacobian: Tensor | None = None
+    log_dets_there: tuple[Tensor, ...] = ()
     failure: str = ""
     no_x: bool = False
     eps: float = 0.0
@@ -205,13 +207,13 @@ def try_inverse(f: Map, x: Tensor, y: Tensor, others: Tensor | None = None) -> I
             f(x)
             alone = _moved(back[:1], lambda: f.invert(y[:1])[0])
     claim = read_claim(raw, x, f.event_shape).values
-    own = torch.full_like(error, math.nan)
-    lost = error > _LOST * (1 + x.abs().amax(1).cpu())
-    if claim is not None and lost.any():
-        with suppress(Exception):  # it may not run with autograd
-            own[lost] = torch.linalg.slogdet(jacobian(f.invert, y)[0]).logabsdet[lost]
+    there: tuple[Tensor, ...] = ()
+    if claim is not None and (error > _LOST * (1 + x.abs().amax(1).cpu())).any():
+        with suppress(Exception):  # the map may not be at home there
+            own = whole_jacobian(CENTRAL, f.invert, y, back, None)
+            there = -torch.linalg.slogdet(jacobian(f, back)[0]).logabsdet, torch.linalg.slogdet(own).logabsdet
     eps = max(eps, torch.finfo(back.dtype).eps)
-    return Inverse(error, claim, own, eps=eps, stale=stale, alone=alone, without_grad=without_grad)
+    return Inverse(error, claim, there, eps=eps, stale=stale, alone=alone, without_grad=without_grad)
 
 
 def _moved(before: Tensor, call: Callable[[], Tensor]) -> float:
