@@ -27,7 +27,7 @@ from .interface import (
 from .manners import in_manner
 from .phrases import in_words
 from .rng import seeded
-from .twin import twins
+from .twin import copied
 
 __all__ = ["Map", "adapt"]
 
@@ -56,6 +56,7 @@ class Map:
         image_shape: the shape of one y, once one was seen: a squeeze makes (4 C, H/2, W/2) of (C, H, W).
         with_gradient: True if it runs on points that require a gradient. Then it always gets such points, since it may
             take a gradient inside, as a leapfrog step does.
+        tensors: (tensor, copy) of each tensor in it.
         overwrites: the directions in which a call wrote into what it was given: "forward", "backward".
     """
 
@@ -74,6 +75,7 @@ class Map:
     set_by_calls: str = ""
     image_shape: torch.Size | None = None
     with_gradient: bool = True
+    tensors: list[tuple[Tensor, Tensor]] = field(default_factory=list)
     overwrites: set[str] = field(default_factory=set)
 
     def __post_init__(self) -> None:
@@ -340,8 +342,10 @@ def adapt(
     name = name_of(transform)
     if context is not None and not takes_context(transform):
         raise ValueError(f"context must be left out, since {name} takes x alone")
+    tensors: list[tuple[Tensor, Tensor]] = []
     if as_a_copy:
-        transform, log_det, inverse = twins(transform, log_det, inverse, dtype=dtype)
+        (transform, log_det, inverse), copier = copied(transform, log_det, inverse, dtype=dtype)
+        tensors = copier.tensors
     if context is not None and dtype is not None and context.is_floating_point():
         context = context.to(dtype)
     single = x.dim() == 1
@@ -349,4 +353,6 @@ def adapt(
     points = x.reshape(-1, interface.event_shape.numel())
     rows = rows_of(context, len(points), single)
     points = points.detach() if dtype is None else points.detach().to(dtype)
-    return Map(name, transform, interface, points, rows, manner, rectangular, log_det=log_det, inverse=inverse)
+    return Map(
+        name, transform, interface, points, rows, manner, rectangular, log_det=log_det, inverse=inverse, tensors=tensors
+    )

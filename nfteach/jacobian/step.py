@@ -10,14 +10,14 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from .adapt import Map, adapt
+from .adapt import Map
 from .autograd import graph, jacobian
 from .calls import noticeable
 from .large import LARGE
 from .measure import read_claim
 from .reach import Reach, inside
 from .signal import moved, random_moves
-from .twin import copied, in_training
+from .twin import in_training
 
 __all__ = ["Kept", "Step", "kept_values", "take_step"]
 
@@ -196,37 +196,28 @@ def kept_values(given: tuple[Any, ...], f: Map, x: Tensor) -> tuple[Kept, ...]:
 
     Args:
         given: the map, its log-det and its inverse, as they came: their tensors have a history.
-        f: a copy that runs, which tells how.
+        f: a copy that was called.
         x: (B, D).
     """
-    if not any(_computed(thing) for thing in inside(*given)):
-        return ()
-    dtype = x.dtype if x.dtype == torch.float64 else None
-    copies, copier = copied(*given, dtype=dtype)
-    own = [(tensor, copy) for tensor, copy in copier.tensors if copy.is_leaf and copy.requires_grad]
     modules = [thing for thing in inside(*given) if issubclass(type(thing), nn.Module)]
     held = {id(value) for m in modules for value in (*vars(m).values(), *m._buffers.values())}
-    values = [(tensor, copy) for tensor, copy in copier.tensors if _computed(tensor) and id(tensor) in held]
-    transform, log_det, inverse = copies
-    g = adapt(
-        transform, x.reshape(f.given.shape[0], *f.event_shape), log_det, inverse,
-        context=f.context, dtype=dtype, manner=f.manner, rectangular=f.rectangular, as_a_copy=False,
-    )  # fmt: skip
+    values = [(tensor, copy, copy.clone()) for tensor, copy in f.tensors if _computed(tensor) and id(tensor) in held]
+    if not values:
+        return ()
+    own = [(tensor, copy) for tensor, copy in f.tensors if copy.is_leaf and copy.requires_grad]
 
     def results() -> list[Tensor]:
-        y, raw = g(x)
-        claim = read_claim(raw, x, g.event_shape).values
-        back = () if g.backward is None else (g.invert(f(x)[0].to(x.dtype))[0],)
+        y, raw = f(x)
+        claim = read_claim(raw, x, f.event_shape).values
+        back = () if f.backward is None else (f.invert(y.to(x.dtype))[0],)
         return [part.detach().clone() for part in (y, *(() if claim is None else (claim,)), *back)]
 
     found, reach = [], Reach(*given)
     try:
-        results()
-        before = [copy.clone() for _, copy in values]
-        with _trained_a_little(g.subject, [copy for _, copy in own], _LENGTH):
+        with _trained_a_little(f.subject, [copy for _, copy in own], _LENGTH):
             here = results()
-            alive = {id(thing) for thing in inside(*copies)}
-            for (tensor, copy), was in zip(values, before, strict=True):
+            alive = {id(thing) for thing in inside(f.subject, f.log_det, f.inverse)}
+            for tensor, copy, was in values:
                 history = {id(node.variable) for node in graph(tensor) if hasattr(node, "variable")}
                 sources = [parameter for parameter, _ in own if id(parameter) in history]
                 if not sources or id(copy) not in alive or not copy.equal(was):
