@@ -94,34 +94,30 @@ def chain(layers: Sequence[Any], maps: Sequence[Map], shapes: Sequence[torch.Siz
         maps: adapted from them.
         shapes: of the event that each of them returns.
     """
-    forward = backward = _start
-    for layer, f in zip(layers, maps, strict=True):
-        forward = _then(forward, layer, f.manner, f.event_shape, False)
+    steps = [(layer, f.manner, f.event_shape, shape) for layer, f, shape in zip(layers, maps, shapes, strict=True)]
+
+    def forward(x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor | None]:
+        total = x.new_zeros(len(x), dtype=torch.float64)
+        for layer, manner, shape, _ in steps:
+            x, total = _applied(layer, manner, x.reshape(-1, *shape), context, total, "forward")
+        return x, total
+
+    def backward(y: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor | None]:
+        total = y.new_zeros(len(y), dtype=torch.float64)
+        for layer, manner, _, shape in reversed(steps):
+            y, total = _applied(layer, manner, y.reshape(-1, *shape), context, total, "backward")
+        return y, total
+
     forward.__name__ = "one layer" if len(maps) == 1 else f"{len(maps)} layers in a row"
-    if any(f.backward is None for f in maps):
-        return forward, None
-    for layer, f, shape in zip(layers[::-1], maps[::-1], shapes[::-1], strict=True):
-        backward = _then(backward, layer, f.manner, shape, True)
-    return forward, backward
+    return forward, None if any(f.backward is None for f in maps) else backward
 
 
-def _start(x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
-    return x, x.new_zeros(len(x), dtype=torch.float64)
-
-
-def _then(first: Callable, layer: Any, manner: str, event_shape: torch.Size, inverse: bool) -> Callable:
-    """Return ``layer`` after ``first``.
-
-    Functions within functions, not a list: the inspector copies what functions hold, the layer as it was handed in.
-    """
-
-    def both(points: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor | None]:
-        x, total = first(points, context)
-        x = x.reshape(-1, *event_shape)
-        own = context if takes_context(layer) else None
-        f = adapt(layer, x, context=own, dtype=None, manner=manner, as_a_copy=False)
-        y, raw = (f.backward if inverse else f.forward)(x, own)
-        log_det = read_claim(raw, x.flatten(1), event_shape).values
-        return y, None if total is None or log_det is None else total + log_det.to(total.device)
-
-    return both
+def _applied(
+    layer: Any, manner: str, x: Tensor, context: Tensor | None, total: Tensor | None, direction: str
+) -> tuple[Tensor, Tensor | None]:
+    """Return the image of x (B, *event) under a layer or its inverse, and the total of the log-dets with its own."""
+    own = context if takes_context(layer) else None
+    f = adapt(layer, x, context=own, dtype=None, manner=manner, as_a_copy=False)
+    y, raw = getattr(f, direction)(x, own)
+    log_det = read_claim(raw, x.flatten(1), x.shape[1:]).values
+    return y, None if total is None or log_det is None else total + log_det.to(total.device)
