@@ -13,17 +13,9 @@ import torch
 from torch import Tensor
 from torch.autograd import forward_ad
 
+from .conventions import NoMap, attribute, attributes, called, set_by_a_call
 from .given import check_transform, misfit, name_of, rows_of
-from .interface import (
-    Interface,
-    NoMap,
-    attribute,
-    attributes,
-    called,
-    interface_of,
-    set_by_a_call,
-    takes_context,
-)
+from .interface import Interface, interface_of, takes_context
 from .manners import in_manner
 from .phrases import in_words
 from .rng import seeded

@@ -13,7 +13,7 @@ from torch.distributions.transforms import Transform
 from .adapt import Map
 from .autograd import jacobian
 from .calls import FirstCall, noticeable
-from .interface import NoMap
+from .conventions import NoMap
 from .measure import InOwnDtype, read_claim
 from .phrases import in_words
 

@@ -11,7 +11,7 @@ from torch.distributions import Distribution, Transform
 
 from .adapt import Map, adapt
 from .autograd import jacobian
-from .interface import NoMap, has
+from .conventions import NoMap, has
 from .large import LARGE
 from .manners import MANNERS
 from .phrases import in_words

@@ -11,7 +11,8 @@ from torch.distributions import Distribution
 from torch.distributions.transforms import Transform
 
 from .adapt import Map, adapt
-from .interface import attribute, has, takes_context
+from .conventions import attribute, has
+from .interface import takes_context
 from .measure import read_claim
 from .multiscale import is_multiscale, scales_of
 

@@ -16,17 +16,16 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.distributions import Distribution
 from torch.distributions.transforms import Transform
 from torch.nn.parameter import UninitializedTensorMixin
 
+from .contents import LRU_CACHE, WRAPPERS, Contents, has_values, is_real_or_complex
 from .phrases import in_words
 from .reach import (
     EXACT_ATOMS,
     attributes_of,
     behind,
     contents_of,
-    edges,
     inside,
     is_atom,
     is_library,
@@ -40,16 +39,10 @@ from .reach import (
     value_of,
 )
 
-__all__ = ["Copier", "NoCopy", "is_real_or_complex"]
+__all__ = ["Copier", "NoCopy", "Uncopied"]
 
-_LRU_CACHE = type(functools.lru_cache(len))
 _Context = contextlib._GeneratorContextManager
-_WRAPPERS = (staticmethod, classmethod)
-_UNCHANGING = (
-    *(type, tuple, frozenset, property, *_WRAPPERS, types.FunctionType, types.CellType, types.MethodType),
-    *(types.BuiltinMethodType, types.MethodWrapperType, _LRU_CACHE),
-)
-_IN_CLASSES = (types.FunctionType, *_WRAPPERS, property, functools.cached_property)
+_IN_CLASSES = (types.FunctionType, *WRAPPERS, property, functools.cached_property)
 _OF_EVERY_CLASS = {"__dict__", "__weakref__", "_abc_impl", "_backward_cls"}
 
 
@@ -90,8 +83,7 @@ class Copier:
         self.rebuilt = False
         self._alive: list[Any] = []  # things that have a copy: their ids stay their own
         self._spaces: dict[int, types.ModuleType] = {}
-        self._constant: set[int] = set()  # ids of things that are their own copies
-        self._stateless: set[int] = set()  # ids of things that lead to no tensor, module, transform or distribution
+        self._contents = Contents()
         self._by_themselves: list[tuple[Any, Any]] = []  # (thing, copy) of those with a __deepcopy__
 
     def __call__(self, thing: Any) -> Any:
@@ -119,7 +111,7 @@ class Copier:
         """
         made = {id(double) for _, double in self.tensors}
         for thing, new in self._by_themselves:
-            theirs = {id(part) for part in inside(thing) if _has_values(part)}
+            theirs = {id(part) for part in inside(thing) if has_values(part)}
             for part in inside(new):
                 if id(part) in theirs:
                     raise Uncopied(thing, "shares its parts with its copies", "try to remove its __deepcopy__")
@@ -196,7 +188,7 @@ class Copier:
         return torch.Generator(generator.device).set_state(generator.get_state())
 
     def _variable(self, variable: ContextVar) -> ContextVar:
-        if not self._has_state(value := value_of(variable)):
+        if not self._contents.has_state(value := value_of(variable)):
             return variable
         (copy,) = self(value)
         return ContextVar(variable.name, default=copy)
@@ -215,13 +207,13 @@ class Copier:
     def _function(self, function: types.FunctionType) -> Any:
         if "_torchdynamo_orig_callable" in vars(function):  # compiled, for one dtype and one device
             return self(function._torchdynamo_orig_callable)
-        if not self._has_a_copy(function):
+        if not self._contents.has_a_copy(function):
             return function
         self.rebuilt = True
         cells = [(cell, cell if id(cell) in self.copies else types.CellType()) for cell in function.__closure__ or ()]
         self.copies |= {id(cell): new for cell, new in cells if new is not cell}
         names, space = names_in(function.__code__), function.__globals__
-        anew = any(self._has_state(value) for _, value in read_by_name(function))
+        anew = any(self._contents.has_state(value) for _, value in read_by_name(function))
         space = self._space(space) if anew else space
         closure = tuple(self.copies[id(cell)] for cell, _ in cells)
         new = types.FunctionType(function.__code__, space, function.__name__, None, closure)
@@ -249,7 +241,7 @@ class Copier:
         for name in names & space.keys():
             value = space[name]
             if not issubclass(type(value), types.ModuleType):
-                if self._has_state(value):
+                if self._contents.has_state(value):
                     self._space(space)[name] = self._if_possible(value)
             elif not is_library(value.__name__) and self._space(space)[name] is value:
                 self._space(vars(value))
@@ -267,7 +259,7 @@ class Copier:
             return thing
 
     def _class(self, kind: type) -> type:
-        if is_of_a_library(kind) or not self._has_a_copy(kind):
+        if is_of_a_library(kind) or not self._contents.has_a_copy(kind):
             return kind
         kept = {name: value for name, value in vars(kind).items() if name not in _OF_EVERY_CLASS}
         kept = {name: value for name, value in kept.items() if type(value) is not types.MemberDescriptorType}
@@ -277,7 +269,7 @@ class Copier:
             return kind
         self.copies[id(kind)], new.__qualname__, self.rebuilt = new, kind.__qualname__, True
         for name, value in kept.items():
-            if isinstance(value, _IN_CLASSES) or self._has_state(value):
+            if isinstance(value, _IN_CLASSES) or self._contents.has_state(value):
                 double = self._if_possible(value)
                 if double is not value:
                     type.__setattr__(new, name, double)
@@ -401,59 +393,6 @@ class Copier:
             new[self(key)] = self(value)
         return new
 
-    def _has_a_copy(self, thing: Any) -> bool:
-        """Return False for functions, classes and the like that are their own copies, as nothing in them has one."""
-        seen, queue = set(), [thing]
-        while queue:
-            part = queue.pop()
-            kind = type(part)
-            if kind in EXACT_ATOMS or id(part) in seen or id(part) in self._constant or is_atom(kind):
-                continue
-            seen.add(id(part))
-            if not issubclass(kind, _UNCHANGING):
-                return True
-            if kind is types.FunctionType:
-                queue.extend((*vars(part).values(), *(part.__kwdefaults__ or {}).values(), part.__defaults__))
-                queue.extend(part.__closure__ or ())
-                by_name = [value for _, value in read_by_name(part)]
-            elif issubclass(kind, type):
-                by_name = [value for label, value in edges(part) if label]
-                queue.extend(() if is_of_a_library(part) else part.__bases__)
-            else:
-                by_name = []
-                queue.extend(value for _, value in edges(part))
-            if any(map(self._has_state, by_name)):
-                return True
-        self._constant |= seen
-        return False
-
-    def _has_state(self, thing: Any) -> bool:
-        """Return True for what leads to a module, transform, distribution or tensor of real or complex numbers."""
-        seen, queue = set(), [thing]
-        while queue:
-            part = queue.pop()
-            kind = type(part)
-            if kind in EXACT_ATOMS or id(part) in seen or id(part) in self._stateless or is_atom(kind):
-                continue
-            if _has_values(part):
-                return True
-            seen.add(id(part))
-            queue.extend(value for _, value in edges(part))
-        self._stateless |= seen
-        return False
-
-
-def is_real_or_complex(tensor: Tensor) -> bool:
-    """Return True for a tensor of floating or complex numbers."""
-    return tensor.is_floating_point() or tensor.is_complex()
-
-
-def _has_values(thing: Any) -> bool:
-    kind = type(thing)
-    if issubclass(kind, Tensor):
-        return is_real_or_complex(thing)
-    return issubclass(kind, nn.Module | Transform | Distribution)
-
 
 @remembered
 def _rule(kind: type) -> Callable[[Copier, Any], Any]:
@@ -491,7 +430,7 @@ _RULES: dict[type, Callable[[Copier, Any], Any]] = {
     types.CellType: Copier._cell,
     types.FunctionType: Copier._function,
     types.MethodType: Copier._method,
-    _LRU_CACHE: Copier._cached_function,
+    LRU_CACHE: Copier._cached_function,
     types.MappingProxyType: lambda copier, thing: types.MappingProxyType(copier(dict(thing))),
     weakref.ref: Copier._reference,
 }

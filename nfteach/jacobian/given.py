@@ -9,7 +9,8 @@ from torch import Tensor, nn
 from torch.distributions.transforms import Transform
 from torch.distributions.transforms import _InverseTransform as InverseTransform
 
-from .interface import has, unwrapped
+from .conventions import has
+from .interface import unwrapped
 from .phrases import a_kind
 
 __all__ = ["as_context", "as_points", "check_transform", "misfit", "name_of", "rows_of"]

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from .interface import Answer, NoMap
+from .conventions import Answer, NoMap
 from .phrases import a_kind
 
 __all__ = ["MANNERS", "in_manner"]

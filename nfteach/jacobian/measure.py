@@ -14,7 +14,7 @@ from torch.distributions.transforms import Transform
 
 from .adapt import Map
 from .autograd import jacobian
-from .interface import NoMap
+from .conventions import NoMap
 from .phrases import in_words
 from .witnesses import CENTRAL, whole_jacobian
 

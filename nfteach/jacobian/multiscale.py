@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from .interface import has
+from .conventions import has
 from .twin import own_dtype
 
 __all__ = ["is_multiscale", "scales_of"]

@@ -13,7 +13,8 @@ from torch.distributions import Distribution
 from torch.distributions.transforms import Transform
 from torch.distributions.transforms import _InverseTransform as InverseTransform
 
-from .copier import Copier, NoCopy, Uncopied, is_real_or_complex
+from .contents import is_real_or_complex
+from .copier import Copier, NoCopy, Uncopied
 from .phrases import in_words
 from .reach import Reach, inside
 

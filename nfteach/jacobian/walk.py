@@ -12,8 +12,9 @@ from torch import Tensor
 from .adapt import Map, adapt
 from .borrowed import NoCopy
 from .chain import chain
+from .conventions import NoMap
 from .inspection import inspect_copies, inspect_jacobian
-from .interface import NoMap, takes_context
+from .interface import takes_context
 from .report import JacobianReport
 from .rng import seeded
 
