@@ -3,24 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from functools import cached_property
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
-from torch.distributions import Distribution, TransformedDistribution
+from torch.distributions import Distribution
 from torch.distributions.transforms import Transform
 from torch.utils._python_dispatch import _disable_current_modes
 
 from .adapt import Map, adapt
 from .autograd import jacobian
-from .bases import as_base, log_density
+from .bases import as_base, log_density, map_and_base
 from .borrowed import on_its_own
 from .calls import first_that_runs, noticeable
 from .chain import layers_of
 from .given import as_points, name_of
-from .interface import unwrapped
 from .measure import read_claim
 from .phrases import in_words
 from .rng import seeded
@@ -108,7 +107,7 @@ class AnyMap:
         points: Tensor | None = None,
         dtype: torch.dtype | None = torch.float64,
     ) -> None:
-        transform, base = _map_and_base(transform, base)
+        transform, base = map_and_base(transform, base)
         self.name = name_of(transform)
         self.event_shape = _event_shape(transform, self.name, dim, base, points)
         self.dim = self.event_shape.numel()
@@ -308,21 +307,22 @@ class AnyMap:
                 f"{self.name} must have an inverse for this, but has none; try inverse=..., a function x -> z"
             )
             return
-        failure = self._inverse_failure(x)
-        if failure and own != self.dtype:
+
+        def failure() -> str:
+            try:
+                self.inverse(x)
+            except ValueError as error:
+                return f"{self.name} must have an inverse for this, but {error}"
+            return ""
+
+        first = failure()
+        if first and own != self.dtype:
             transform, log_det, inverse = copies
             events = x.to(own).reshape(-1, *self.event_shape)
             self._back = adapt(transform, events, log_det, inverse, dtype=None, manner=self._map.manner)
             self._back_dtype = own
-            failure = self._inverse_failure(x) and failure
-        self._no_inverse = failure and f"{self.name} must have an inverse for this, but {failure}"
-
-    def _inverse_failure(self, x: Tensor) -> str:
-        try:
-            self.inverse(x)
-        except ValueError as error:
-            return str(error)
-        return ""
+            first = failure() and first
+        self._no_inverse = first
 
 
 class MapFailed(ValueError):
@@ -340,46 +340,29 @@ def _failures_in_words(part: str) -> Iterator[None]:
         raise MapFailed(f"the map{part} failed here: {in_words(error)}") from error
 
 
-def _map_and_base(transform: Any, base: Distribution | None) -> tuple[Any, Distribution | None]:
-    if not isinstance(transform, TransformedDistribution):
-        return unwrapped(transform), base
-    if base is not None:
-        raise ValueError(f"base must be left out, since the {type(transform).__name__} has its own")
-    return unwrapped(transform), transform.base_dist
-
-
 def _event_shape(
     transform: Any, name: str, dim: int | tuple[int, ...] | None, base: Distribution | None, points: Tensor | None
 ) -> torch.Size:
     own = next((part.event_shape for part in (transform, *_parts(transform)) if hasattr(part, "event_shape")), None)
-    wanted = None if dim is None else torch.Size((dim,) if isinstance(dim, int) else dim)
-    if wanted is None and points is not None:
-        wanted = torch.Size(points.shape[-1:])
-    if own is not None:
-        if wanted is not None and wanted.numel() != own.numel():
-            raise ValueError(
-                f"transform must map {wanted.numel()} numbers, but {name} takes events of shape {tuple(own)}"
-            )
-        return torch.Size(own)
-    if wanted is None and isinstance(base, Distribution):
+    wanted = dim if dim is not None or points is None else points.shape[-1]
+    wanted = torch.Size((wanted,) if isinstance(wanted, int) else wanted or ())
+    if own is not None and wanted and wanted.numel() != own.numel():
+        raise ValueError(f"transform must map {wanted.numel()} numbers, but {name} takes events of shape {tuple(own)}")
+    if not wanted and isinstance(base, Distribution):
         wanted = base.batch_shape + base.event_shape
-    if not wanted:
+    if own is None and not wanted:
         raise ValueError(f"dim must be given, since {name} does not define how many numbers it maps; try dim=2")
-    return wanted
+    return wanted if own is None else torch.Size(own)
 
 
 def _parts(transform: Any) -> list[Any]:
     """Return the layers that a map may be composed of, also those of the inverse of a composition."""
     if not isinstance(transform, Transform | torch.nn.Module):
         return []
-    try:
-        return layers_of(transform)
-    except ValueError:
-        pass
-    try:
-        return [part.inv for part in reversed(layers_of(transform.inv))]
-    except Exception:  # no inverse, or one without layers
-        return []
+    for layers in (lambda: layers_of(transform), lambda: [part.inv for part in reversed(layers_of(transform.inv))]):
+        with suppress(Exception):  # no layers, or no inverse
+            return layers()
+    return []
 
 
 def _running(given: tuple[Any, ...], events: Tensor, dtype: torch.dtype) -> tuple[Map, torch.dtype, tuple[Any, ...]]:

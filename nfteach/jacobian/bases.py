@@ -3,15 +3,30 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import torch
 from torch import Tensor
-from torch.distributions import Distribution, Independent, Normal, constraints
+from torch.distributions import Distribution, Independent, Normal, TransformedDistribution, constraints
 from torch.distributions.constraints import Constraint
 
+from .interface import unwrapped
 from .twin import twins_at_rest
 
-__all__ = ["as_base", "log_density", "support_of"]
+__all__ = ["as_base", "log_density", "map_and_base", "support_of"]
+
+
+def map_and_base(transform: Any, base: Distribution | None) -> tuple[Any, Distribution | None]:
+    """Return a map and the base that it comes with, or ``base``.
+
+    Raises:
+        ValueError: if there are two.
+    """
+    if not isinstance(transform, TransformedDistribution):
+        return unwrapped(transform), base
+    if base is not None:
+        raise ValueError(f"base must be left out, since the {type(transform).__name__} has its own")
+    return unwrapped(transform), transform.base_dist
 
 
 def as_base(base: Distribution | None, dim: int, *, dtype: torch.dtype = torch.float64) -> Distribution:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-import copyreg
 import functools
+import operator
 import threading
 import types
 import weakref
@@ -21,6 +21,7 @@ from torch.nn.parameter import UninitializedTensorMixin
 
 from .contents import LRU_CACHE, WRAPPERS, Contents, has_values, is_real_or_complex
 from .phrases import in_words
+from .pickled import Uncopied, as_pickled
 from .reach import (
     EXACT_ATOMS,
     attributes_of,
@@ -30,16 +31,14 @@ from .reach import (
     is_atom,
     is_library,
     is_of_a_library,
-    is_standard_stream,
     names_in,
     read_by_name,
     remembered,
     slots,
-    storage_of,
     value_of,
 )
 
-__all__ = ["Copier", "NoCopy", "Uncopied"]
+__all__ = ["Copier", "NoCopy"]
 
 _Context = contextlib._GeneratorContextManager
 _IN_CLASSES = (types.FunctionType, *WRAPPERS, property, functools.cached_property)
@@ -48,10 +47,6 @@ _OF_EVERY_CLASS = {"__dict__", "__weakref__", "_abc_impl", "_backward_cls"}
 
 class NoCopy(ValueError):
     """A map that does not work on a copy."""
-
-
-class Uncopied(Exception):
-    """A thing that cannot be copied, with the reason and what to try."""
 
 
 class _Ref(weakref.ref):
@@ -104,7 +99,7 @@ class Copier:
             yield from inside(new)
 
     def finish(self) -> None:
-        """Make copies share storages where the originals do, as views of a matrix do, and check what copied itself.
+        """Check what copied itself, and give the tensors in it their dtype.
 
         Raises:
             Uncopied: if the copy that an object made of itself leads back to it.
@@ -117,23 +112,11 @@ class Copier:
                     raise Uncopied(thing, "shares its parts with its copies", "try to remove its __deepcopy__")
                 if isinstance(part, Tensor) and id(part) not in made:
                     made.add(id(part))
-                    part.data = part.data.to(self._dtype_for(part))
+                    part.data = part.data.to(self.dtype_for(part))
                     self.tensors.append((part, part))
-        groups: dict[tuple[int, torch.dtype], list[tuple[Tensor, Tensor]]] = {}
-        for tensor, double in self.tensors:
-            storage = None if tensor is double else storage_of(tensor)
-            if storage is not None and storage.data_ptr():
-                groups.setdefault((storage.data_ptr(), tensor.dtype), []).append((tensor, double))
-        for group in groups.values():
-            if len(group) > 1:
-                tensor = group[0][0]
-                storage, shape = tensor.untyped_storage(), (tensor.untyped_storage().nbytes() // tensor.itemsize,)
-                whole = torch.empty(0, dtype=tensor.dtype, device=tensor.device).set_(storage, 0, shape, (1,))
-                whole = whole.to(self._dtype_for(tensor), copy=True)
-                for tensor, double in group:
-                    double.data = whole.as_strided(tensor.shape, tensor.stride(), tensor.storage_offset())
 
-    def _dtype_for(self, tensor: Tensor) -> torch.dtype:
+    def dtype_for(self, tensor: Tensor) -> torch.dtype:
+        """Return the dtype of the copy of a tensor."""
         if self.dtype is None or not is_real_or_complex(tensor):
             return tensor.dtype
         return self.dtype.to_complex() if tensor.is_complex() else self.dtype
@@ -144,7 +127,7 @@ class Copier:
         if tensor.is_meta:
             raise Uncopied(tensor, "is on the meta device and has no values", "try to load them")
         kind = type(tensor)
-        data = tensor.detach().to(self._dtype_for(tensor), copy=True)
+        data = tensor.detach().to(self.dtype_for(tensor), copy=True)
         # deepcopy refuses a tensor with a history, such as loc = 2 * parameter: its copy is detached.
         trained = tensor.requires_grad and tensor.is_leaf
         new = data.requires_grad_(trained) if type(data) is kind else Tensor._make_subclass(kind, data, trained)
@@ -172,11 +155,15 @@ class Copier:
         new.extend(map(self, thing))
         return new
 
+    def _anew(self, thing: Any, parts: Iterable[Any], make: Callable[..., Any]) -> Any:
+        """Return what ``make`` makes of copies of the parts; the thing itself where these are their own copies."""
+        parts = list(parts)
+        doubles = [self(part) for part in parts]
+        return thing if all(map(operator.is_, parts, doubles)) else make(*doubles)
+
     def _tuple(self, thing: tuple | frozenset) -> Any:
-        kind, parts = type(thing), [self(part) for part in thing]
-        if all(part is double for part, double in zip(thing, parts, strict=True)):
-            return thing
-        return kind._make(parts) if hasattr(kind, "_make") else kind(parts)
+        make = getattr(type(thing), "_make", type(thing))
+        return self._anew(thing, thing, lambda *parts: make(parts))
 
     def _array(self, array: np.ndarray) -> np.ndarray:
         new = self.copies[id(array)] = array.copy(order="K")
@@ -278,22 +265,17 @@ class Copier:
     def _wrapper(self, wrapper: Any) -> Any:
         if isinstance(wrapper, property):
             parts = wrapper.fget, wrapper.fset, wrapper.fdel
-            new = tuple(map(self, parts))
-            return wrapper if new == parts else type(wrapper)(*new, wrapper.__doc__)
-        inner = self(wrapper.__func__)
-        return wrapper if inner is wrapper.__func__ else type(wrapper)(inner)
+            return self._anew(wrapper, parts, lambda *parts: type(wrapper)(*parts, wrapper.__doc__))
+        return self._anew(wrapper, [wrapper.__func__], type(wrapper))
 
     def _cached_function(self, function: Any) -> Any:
-        inner = self(function.__wrapped__)
-        return function if inner is function.__wrapped__ else functools.lru_cache(**function.cache_parameters())(inner)
+        return self._anew(function, [function.__wrapped__], functools.lru_cache(**function.cache_parameters()))
 
     def _method(self, method: types.MethodType) -> types.MethodType:
-        return types.MethodType(self(method.__func__), self(method.__self__))
+        return self._anew(method, (method.__func__, method.__self__), types.MethodType)
 
     def _method_in_c(self, method: Any) -> Any:
-        owner = method.__self__
-        double = self(owner)
-        return method if double is owner else getattr(double, method.__name__)
+        return self._anew(method, [method.__self__], lambda owner: getattr(owner, method.__name__))
 
     def _reference(self, reference: weakref.ref) -> Any:
         target = reference()
@@ -315,7 +297,7 @@ class Copier:
         for part in ("named_parameters", "named_buffers"):
             copies = dict(getattr(new, part)())
             for name, tensor in getattr(module, part)():
-                copies[name].data = copies[name].data.to(self._dtype_for(tensor))
+                copies[name].data = copies[name].data.to(self.dtype_for(tensor))
                 self.tensors.append((tensor, copies[name].requires_grad_(tensor.requires_grad)))
                 self.copies[id(tensor)] = copies[name]
                 self._alive.append(tensor)
@@ -341,9 +323,9 @@ class Copier:
         try:
             new = object.__new__(kind)
         except TypeError:  # a state in C
-            return self._as_pickled(thing)
+            return as_pickled(thing, self, self.copies, self._alive)
         if hasattr(kind, "__del__"):  # it owns something
-            return self._as_pickled(thing)
+            return as_pickled(thing, self, self.copies, self._alive)
         double = self(kind)
         if not attributes and not held and double is kind:
             return thing
@@ -360,37 +342,6 @@ class Copier:
             slot.__set__(new, self(value))
         if isinstance(new, Transform):
             new._cache_size, new._cached_x_y = 0, (None, None)  # a cache could answer in place of the map
-        return new
-
-    def _as_pickled(self, thing: Any) -> Any:
-        """Return a copy by the protocol of pickle, as ``copy.deepcopy`` does."""
-        if is_standard_stream(thing):
-            return thing
-        try:
-            reduce = copyreg.dispatch_table.get(type(thing))
-            parts = reduce(thing) if reduce else thing.__reduce_ex__(4)
-        except Exception as error:
-            what = "try to keep its values in a list" if isinstance(thing, Iterator) else "try to keep it outside"
-            raise Uncopied(thing, f"cannot be copied ({in_words(error)})", what) from error
-        if isinstance(parts, str):
-            return thing
-        self._alive.append(parts)
-        make, arguments, state, items, pairs = (*parts, None, None, None)[:5]
-        arguments = self(arguments)
-        if id(thing) in self.copies:  # the arguments lead back to it
-            return self.copies[id(thing)]
-        new = self.copies[id(thing)] = self(make)(*arguments)
-        state = self(state)
-        if hasattr(new, "__setstate__") and state is not None:
-            new.__setstate__(state)
-        elif state:
-            for part in state if isinstance(state, tuple) and len(state) == 2 else (state,):
-                for name, value in (part or {}).items():
-                    object.__setattr__(new, name, value)
-        for item in items or ():
-            new.append(self(item))
-        for key, value in pairs or ():
-            new[self(key)] = self(value)
         return new
 
 

@@ -14,9 +14,10 @@ from torch.distributions.transforms import Transform
 from torch.distributions.transforms import _InverseTransform as InverseTransform
 
 from .contents import is_real_or_complex
-from .copier import Copier, NoCopy, Uncopied
+from .copier import Copier, NoCopy
 from .phrases import in_words
-from .reach import Reach, inside
+from .pickled import Uncopied
+from .reach import Reach, inside, storage_of
 
 __all__ = [
     "Account",
@@ -83,6 +84,7 @@ def copied(*originals: Any, dtype: torch.dtype | None = None) -> tuple[tuple[Any
     try:
         copies = tuple(map(copier, originals))
         copier.finish()
+        _share_storages(copier)
     except Uncopied as error:
         thing, reason, advice = error.args
         where = Reach(*originals).path(thing) or "something in it"
@@ -98,6 +100,23 @@ def copied(*originals: Any, dtype: torch.dtype | None = None) -> tuple[tuple[Any
     if copier.rebuilt and names is not None:
         names.append(type(originals[0]).__name__)
     return copies, copier
+
+
+def _share_storages(copier: Copier) -> None:
+    """Make copies share storages where the originals do, as views of a matrix do."""
+    groups: dict[tuple[int, torch.dtype], list[tuple[Tensor, Tensor]]] = {}
+    for tensor, double in copier.tensors:
+        storage = None if tensor is double else storage_of(tensor)
+        if storage is not None and storage.data_ptr():
+            groups.setdefault((storage.data_ptr(), tensor.dtype), []).append((tensor, double))
+    for group in groups.values():
+        if len(group) > 1:
+            tensor = group[0][0]
+            storage, shape = tensor.untyped_storage(), (tensor.untyped_storage().nbytes() // tensor.itemsize,)
+            whole = torch.empty(0, dtype=tensor.dtype, device=tensor.device).set_(storage, 0, shape, (1,))
+            whole = whole.to(copier.dtype_for(tensor), copy=True)
+            for tensor, double in group:
+                double.data = whole.as_strided(tensor.shape, tensor.stride(), tensor.storage_offset())
 
 
 class Account(NamedTuple):
