@@ -136,25 +136,22 @@ def call_again(first: FirstCall, others: Tensor) -> Calls:
     except Exception as error:  # it ran once and not twice
         return Calls(again=torch.inf, failure=in_words(error))
 
-    def after_others() -> tuple[float, float]:
-        f(others)
+    def call() -> tuple[Tensor, Tensor | None]:
         values, raw = f(points)
-        return _apart(values, y), _apart(claim(raw), before)
-
-    def without_grad() -> float:
-        with f.without_grad():
-            values, raw = f(points)
-        gaps = [_apart(values, y) / _size(y)]
-        if before is not None and drawn <= _STRONG * _size(before):
-            gaps.append(_apart(claim(raw), before) / _size(before))
-        return max(gaps) if max(gaps) > _STRONG else 0.0
+        return values, claim(raw)
 
     after = after_log_det = mode = 0.0
     with suppress(Exception):  # the map may be at home only where it was given points
-        after, after_log_det = after_others()
+        f(others)
+        values, log_det = call()
+        after, after_log_det = _apart(values, y), _apart(log_det, before)
     if max(moved, noise, after) <= rounding:
-        with suppress(Exception):  # it takes a gradient inside
-            mode = without_grad()
+        with suppress(Exception), f.without_grad():  # it may take a gradient inside
+            values, log_det = call()
+            gaps = [_apart(values, y) / _size(y)]
+            if before is not None and drawn <= _STRONG * _size(before):
+                gaps.append(_apart(log_det, before) / _size(before))
+            mode = max(gaps) if max(gaps) > _STRONG else 0.0
     return Calls(moved, noise, drawn, log_det_moved, after, after_log_det, mode)
 
 

@@ -206,7 +206,8 @@ def meaning(layers: Sequence[Diagnosis | None], composition: Diagnosis | None) -
         yield f"One layer, so the composition is that layer: {together.name}."
         return
     if dense:
-        few = "Every layer is" if len(dense) == len(structures) else f"{numbered(dense).capitalize()} {_are(dense)}"
+        few = f"{numbered(dense).capitalize()} {'is' if len(dense) == 1 else 'are'}"
+        few = "Every layer is" if len(dense) == len(structures) else few
         yield f"{few} dense: by structure alone such a determinant takes an elimination, O(D³)."
     else:
         yield f"Each layer is cheap: {'; '.join(kinds)}."
@@ -219,7 +220,3 @@ def meaning(layers: Sequence[Diagnosis | None], composition: Diagnosis | None) -
         yield f"The composition is {together.name} as well: nothing is mixed that the layers do not mix."
     else:
         yield f"The composition is {together.name}, {together.cost}."
-
-
-def _are(indices: Sequence[int]) -> str:
-    return "is" if len(indices) == 1 else "are"

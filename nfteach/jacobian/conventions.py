@@ -269,32 +269,23 @@ def in_pieces(
 def method_claims(t: Any) -> tuple[dict[str, Callable[..., Any]], dict[str, Callable[..., Any]]]:
     """Return the claims of methods with the name of a log-det, those of the map and those of its inverse."""
     found = []
-    for pair, value in ((PAIR, _VALUE), (INVERSE_PAIR, _INVERSE_VALUE)):
+    for pair, value, point, both in ((PAIR, _VALUE, "x", "x, y"), (INVERSE_PAIR, _INVERSE_VALUE, "y", "y, x")):
         claims: dict[str, Callable[..., Any]] = {}
         for name in log_det_methods(t, pair):
             call = call_of(getattr(t, name))
-            claims[f"{name}({'x' if pair is PAIR else 'y'})"] = _second(call)
+            claims[f"{name}({point})"] = lambda x, _, context, batch, call=call: call(x, context, batch)[1]
         for name in log_det_methods(t, value):
             method = getattr(t, name)
             parameters = parameters_of(method) or []
             required = [p.name for p in parameters if p.default is inspect.Parameter.empty]
             points = [p for p in required if p in _POINTS]
             if points == required and len(points) == 1:
-                claims[f"{name}({'x' if value is _VALUE else 'y'})"] = _of_one(call_of(method))
+                call = call_of(method)
+                claims[f"{name}({point})"] = lambda x, _, context, batch, call=call: call(x, context, batch)
             elif required[:2] == points[:2] and len(points) >= 2:
-                words = "x, y" if value is _VALUE else "y, x"
-                claims[f"{name}({words})"] = _of_two(method, len(parameters) > 2)
+                more = len(parameters) > 2
+                claims[f"{name}({both})"] = lambda x, y, context, _, method=method, more=more: (
+                    method(x, y, context) if more and context is not None else method(x, y)
+                )
         found.append(claims)
     return found[0], found[1]
-
-
-def _second(call: Callable) -> Callable[..., Any]:
-    return lambda points, _, context, batch: call(points, context, batch)[1]
-
-
-def _of_one(call: Callable) -> Callable[..., Any]:
-    return lambda points, _, context, batch: call(points, context, batch)
-
-
-def _of_two(method: Callable, with_context: bool) -> Callable[..., Any]:
-    return lambda x, y, context, _: method(x, y) if context is None or not with_context else method(x, y, context)

@@ -133,23 +133,21 @@ def _rank_r(look: Look) -> dict | None:
 def _lower(look: Look) -> dict | None:
     if not look.zero.triu(1).equal((~look.eye.bool()).triu(1)):
         return None
-    return {
-        "cost": "O(D)",
-        "log_det": _diagonal_product(look),
-        "how": "Every entry above the diagonal is 0: output i depends on inputs 1 to i only. The entries below the "
-        "diagonal do not enter the determinant, which is the product of the diagonal.",
-    }
+    return _triangle(look, "above", "1 to i", "below")
 
 
 def _upper(look: Look) -> dict | None:
     if not look.zero.tril(-1).equal((~look.eye.bool()).tril(-1)):
         return None
+    return _triangle(look, "below", "i to D", "above") | {"ordering": tuple(reversed(range(look.dim)))}
+
+
+def _triangle(look: Look, empty: str, inputs: str, filled: str) -> dict:
     return {
-        "ordering": tuple(reversed(range(look.dim))),
         "cost": "O(D)",
         "log_det": _diagonal_product(look),
-        "how": "Every entry below the diagonal is 0: output i depends on inputs i to D only. The entries above the "
-        "diagonal do not enter the determinant, which is the product of the diagonal.",
+        "how": f"Every entry {empty} the diagonal is 0: output i depends on inputs {inputs} only. The entries {filled} "
+        "the diagonal do not enter the determinant, which is the product of the diagonal.",
     }
 
 

@@ -30,13 +30,13 @@ from .derivative import in_a_block, log_abs_det, neighbours, square, unknown, wh
 from .facts import Facts
 from .given import as_context, as_points
 from .large import LARGE
-from .measure import DRAWS, Claim, InOwnDtype, Inverse, in_own_dtype, read_claim, try_inverse, try_onto
+from .measure import DRAWS, Claim, Inverse, in_own_dtype, read_claim, try_inverse, try_onto
 from .report import JacobianReport
 from .rng import modes_at_rest, seeded
 from .signal import training_signal
 from .step import kept_values, take_step
 from .structure import Structure, recognise
-from .twin import changes, own_dtypes, parameters_account, state, trained, with_parameters_moved
+from .twin import changes, parameters_account, state, trained, with_parameters_moved
 from .unharmed import unharmed
 from .witnesses import CENTRAL, Line, lines
 
@@ -193,7 +193,7 @@ def _look(given: tuple[Any, ...], x: Tensor, context: Tensor | None, volume: boo
             inverse, onto=try_onto(f, y.to(points.dtype), max(1e-5, 1e3 * torch.finfo(y.dtype).eps * usual))
         )
     changed = tuple(dict.fromkeys((*first.changed, *changes(first.state, state(f.subject)))))
-    own = _in_own_dtype(given, f, x, y, context) if repeatable else None
+    own = in_own_dtype(given, first, x, context) if repeatable else None
     if inverse.failure and own is not None and own.inverse.error is not None:
         inverse = replace(own.inverse, low_precision=inverse.failure)
     terms, per_point = _terms(f, points)
@@ -231,7 +231,9 @@ def _look(given: tuple[Any, ...], x: Tensor, context: Tensor | None, volume: boo
         more["kink"] = derivative.witnesses.undecided & _right_close_by(f, points, along[0])
     if facts.log_det_drawn and steady:
         more["estimate"] = _estimate(f, points)
-    claimed = facts.log_det is not None and facts.log_det_repeats
+    # In evaluation mode an estimate may be made without its gradient, which costs a second one.
+    estimated = facts.log_det_drawn and not getattr(f.subject, "training", True)
+    claimed = facts.log_det is not None and facts.log_det_repeats and not estimated
     parameters = trained(f.subject, f.forward) if repeatable else []
     if repeatable and not first.no_reverse_mode:
         more["signal"] = tuple(training_signal(f, along, parameters, claimed=claimed, whole=large, slack=loose))
@@ -289,27 +291,6 @@ def _of_a_map_that_raises(f: Map, x: Tensor, what: str) -> tuple[Facts, Tensor]:
         behaviour=Behaviour(torch.zeros(len(x), dtype=torch.float64), raised=what),
     )
     return facts, looked_at
-
-
-def _in_own_dtype(given: tuple[Any, ...], f: Map, x: Tensor, y: Tensor, context: Tensor | None) -> InOwnDtype | None:
-    """Compare the layer in its own dtype with its float64 copy; None where that dtype is float64."""
-    transform, log_det, inverse = given
-    dtypes = own_dtypes(*given)
-    dtype = next(iter(dtypes), x.dtype)
-    if dtype == torch.float64:
-        return None
-    # Both anew: f may have changed its state by now.
-    own, twin = (
-        adapt(transform, x, log_det, inverse, context=context, dtype=d, manner=f.manner, rectangular=f.rectangular)
-        for d in (None, torch.float64)
-    )
-    looked = in_own_dtype(own, twin, x.reshape(-1, f.dim), dtype)
-    # What it raises counts only where all that meets has one dtype.
-    meeting = {x.dtype, dtype, *dtypes, *(() if context is None else (context.dtype,))}
-    one_dtype = len(meeting) == 1
-    if looked is None or (looked.raised and not one_dtype) or (y.dtype != torch.float64 and not looked.raised):
-        return None
-    return looked if one_dtype else replace(looked, inverse=replace(looked.inverse, failure=""))
 
 
 def _terms(f: Map, points: Tensor) -> tuple[dict[str, Tensor], frozenset[str]]:

@@ -9,12 +9,12 @@ import torch
 from torch import Tensor
 
 from .chain import is_a_map, layers_of
-from .checked import Accepted, failures
 from .composition import checks
 from .conventions import NoMap, attribute
 from .given import as_context, as_points, name_of
 from .inspection import inspect_jacobian
 from .interface import takes_context
+from .report import Accepted, failures
 from .shown import Shown
 from .stack import StackDiagnosis
 from .twin import twins

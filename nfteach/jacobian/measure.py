@@ -5,17 +5,19 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 from torch.distributions.transforms import Transform
 
-from .adapt import Map
+from .adapt import Map, adapt
 from .autograd import jacobian
+from .calls import FirstCall
 from .conventions import NoMap
 from .phrases import in_words
+from .twin import own_dtypes
 from .witnesses import CENTRAL, whole_jacobian
 
 __all__ = [
@@ -279,26 +281,49 @@ def _reached(f: Map, x: Tensor, y: Tensor, tolerance: float) -> Tensor:
     return (gap.abs() <= tolerance * (1 + y.double().cpu().abs())).all(1)
 
 
-def in_own_dtype(own: Map, twin: Map, x: Tensor, dtype: torch.dtype) -> InOwnDtype | None:
-    """Run ``own``, a copy in the layer's ``dtype``, and its float64 ``twin`` at the same points; None if it raises.
+def in_own_dtype(given: tuple[Any, ...], first: FirstCall, x: Tensor, context: Tensor | None) -> InOwnDtype | None:
+    """Compare a copy in the layer's own dtype with the one in float64, at the same points.
 
     Args:
-        own, twin: the same map, in ``dtype`` and in float64.
-        x: (B, D); rounded to ``dtype`` first, so that both see the same numbers.
+        given: the transform, its log-det and its inverse.
+        first: the first call, in float64; if it was not, all that counts is what the copy raises.
+        x, context: as they were given.
+
+    Returns:
+        None where the own dtype is float64, or there is nothing to say.
     """
-    x = x.to(dtype)
+    f, dtypes = first.f, own_dtypes(*given)
+    dtype = next(iter(dtypes), x.dtype)
+    if dtype == torch.float64:
+        return None
+
+    def copy(dtype: torch.dtype | None) -> Map:
+        transform, log_det, inverse = given
+        manner = {"manner": f.manner, "rectangular": f.rectangular}
+        return adapt(transform, x, log_det, inverse, context=context, dtype=dtype, **manner)
+
+    # What it raises counts only where all that meets has one dtype.
+    others = {x.dtype, *dtypes, *(() if context is None else (context.dtype,))} - {dtype}
+    points = x.reshape(-1, f.dim).to(dtype)
+    own = copy(None)
     try:
-        exact_y, exact_raw = twin(x.double())
-    except Exception:  # x is rounded, and may be outside of the domain
+        # Where rounding moved the points, both see the rounded ones.
+        same = points.double().equal(first.points)
+        exact_y, exact_raw = (first.y, first.raw) if same else copy(torch.float64)(points.double())
+    except Exception:  # rounded points may be outside of the domain
         return None
     try:
-        y, raw = own(x)
+        y, raw = own(points)
     except Exception as error:
-        return InOwnDtype(dtype, Inverse(), None, torch.zeros(len(x), dtype=torch.bool), in_words(error))
-    claim, exact = (read_claim(r, x, own.event_shape).values for r in (raw, exact_raw))
+        nowhere = torch.zeros(len(points), dtype=torch.bool)
+        return None if others else InOwnDtype(dtype, Inverse(), None, nowhere, in_words(error))
+    if first.y.dtype != torch.float64:
+        return None
+    claim, true = (read_claim(r, points, f.event_shape).values for r in (raw, exact_raw))
     lost = ~y.isfinite().all(1).cpu() & exact_y.isfinite().all(1).cpu()
     gap = None
-    if claim is not None and exact is not None:
-        lost = lost | (~claim.isfinite() & exact.isfinite())
-        gap = (claim - exact).abs()
-    return InOwnDtype(dtype, try_inverse(own, x, y), gap, lost)
+    if claim is not None and true is not None:
+        lost = lost | (~claim.isfinite() & true.isfinite())
+        gap = (claim - true).abs()
+    back = try_inverse(own, points, y)
+    return InOwnDtype(dtype, replace(back, failure="") if others else back, gap, lost)

@@ -1,17 +1,72 @@
-"""JacobianReport: what was measured of a map, what follows from it, and how it is shown."""
+"""JacobianReport: what was measured of a map, what follows from it, how it is shown, and ``check`` for tests."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
-from typing import Any
+from collections.abc import Collection, Iterable, Iterator
+from typing import Any, NamedTuple
 
-from .checked import Accepted, failures
+from .compared import NAMES, UNCHECKED
 from .diagnosis import Diagnosis
+from .finding import ERRORS, NOTES, Finding
 from .shown import Shown
 from .views.document import Document
 from .views.words import jacobian_document
 
-__all__ = ["JacobianReport"]
+__all__ = ["Accepted", "JacobianReport", "failures"]
+
+
+class Accepted(NamedTuple):
+    """What ``check`` demands and what it accepts.
+
+    Attributes:
+        require: what must have been compared, by name.
+        ignore: codes of findings that are accepted.
+        atol, rtol: an error is accepted up to ``atol`` plus ``rtol`` times the size of what is off.
+    """
+
+    require: Collection[str] = ()
+    ignore: Collection[str] = ()
+    atol: float = 0.0
+    rtol: float = 0.0
+
+    def checked(self) -> Accepted:
+        """Return self; raise ValueError for an unknown name or a negative tolerance."""
+        known = {"require": NAMES, "ignore": sorted(ERRORS | NOTES)}
+        for argument, names in known.items():
+            given = getattr(self, argument)
+            unknown = [given] if isinstance(given, str) else [name for name in given if name not in names]
+            if unknown:
+                raise ValueError(f"{argument} must hold some of {', '.join(names)}, but is {given!r}")
+        if not (self.atol >= 0 and self.rtol >= 0):
+            raise ValueError(f"atol and rtol must not be negative, but are {self.atol!r} and {self.rtol!r}")
+        return self
+
+    def small(self, gap: float, size: float) -> bool:
+        """Return True for a gap that is accepted."""
+        return gap <= self.atol + self.rtol * size
+
+
+def failures(findings: Iterable[Finding], report: Diagnosis | None, accepted: Accepted) -> list[str]:
+    """Return what is wrong with one map, in words: errors that are not accepted, and comparisons that are missing.
+
+    Args:
+        findings: of the map.
+        report: its report; None if there is none, so that nothing was compared.
+        accepted: what is demanded and accepted.
+    """
+    wrong = [
+        str(finding)
+        for finding in findings
+        if finding.severity == "error"
+        and finding.code not in accepted.ignore
+        and not (finding.gap is not None and accepted.small(finding.gap, finding.size))
+    ]
+    compared = [(name, UNCHECKED, "there is no report") for name in NAMES] if report is None else report.compared
+    return wrong + [
+        f"[required] {name} was not compared: {words}"
+        for name, result, words in compared
+        if name in accepted.require and result == UNCHECKED
+    ]
 
 
 class JacobianReport(Shown, Diagnosis):

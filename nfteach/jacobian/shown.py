@@ -60,10 +60,7 @@ class Shown(ABC):
         changes its meaning; new keys may come at any time.
         """
         head = {"report": type(self).__name__, "version": VERSION, "ok": bool(self)}
-        return head | {field.name: _data(getattr(self, field.name)) for field in fields(self)} | self._derived()
-
-    def _derived(self) -> dict[str, Any]:
-        return {}
+        return head | {field.name: _data(getattr(self, field.name)) for field in fields(self)}
 
     def __repr__(self) -> str:
         name, *pairs = self.__rich_repr__()
