@@ -16,7 +16,7 @@ from torch.autograd import forward_ad
 from .conventions import NoMap, attribute, attributes, called, set_by_a_call
 from .given import check_transform, misfit, name_of, rows_of
 from .interface import Interface, interface_of, takes_context
-from .manners import in_manner
+from .manners import MANNERS
 from .phrases import in_words
 from .rng import seeded
 from .twin import copied
@@ -77,19 +77,9 @@ class Map:
         self.terms = terms if callable(terms) else None
 
     @property
-    def kind(self) -> str:
-        """One of "flow", "transform", "module" and "function"."""
-        return self.interface.kind
-
-    @property
     def event_shape(self) -> torch.Size:
         """The shape of one x; D is its number of elements."""
         return self.interface.event_shape
-
-    @property
-    def per_dimension(self) -> bool:
-        """True if one log-det per dimension is the convention, and so not a mistake."""
-        return self.interface.per_dimension
 
     @property
     def dim(self) -> int:
@@ -156,7 +146,7 @@ class Map:
         for words, claim in self.interface.claims.items():
 
             def call(events: Tensor, context: Tensor | None, claim: Callable = claim) -> Pair:
-                return None, in_manner(self.manner, claim)(
+                return None, MANNERS[self.manner](claim)(
                     events, y.to(events).reshape(len(y), *self.image_shape), context
                 )
 
@@ -170,12 +160,12 @@ class Map:
         interface, before = self.interface, attributes(self.interface.holder)
         # A layer may write into what it is given.
         kept = events.clone() if interface.claims or self.log_det is not None else events
-        y, log_det, by = in_manner(self.manner, interface.forward)(events, context)
+        y, log_det, by = MANNERS[self.manner](interface.forward)(events, context)
         if self.log_det is not None:
-            return y, in_manner(self.manner, called(self.log_det))(kept, context)
+            return y, MANNERS[self.manner](called(self.log_det))(kept, context)
         for words, claim in interface.claims.items() if log_det is None else ():
             try:
-                log_det, by = in_manner(self.manner, claim)(kept, y, context), words
+                log_det, by = MANNERS[self.manner](claim)(kept, y, context), words
             except NotImplementedError:
                 continue
             except Exception as error:
@@ -200,12 +190,12 @@ class Map:
 
     def _backward(self, images: Tensor, context: Tensor | None = None) -> Pair:
         if self.inverse is not None:
-            return in_manner(self.manner, called(self.inverse, reading=True))(images, context)[:2]
+            return MANNERS[self.manner](called(self.inverse, reading=True))(images, context)[:2]
         kept = images.clone() if self.interface.inverse_claims else images
-        x, log_det, _ = in_manner(self.manner, self.interface.backward)(images, context)
+        x, log_det, _ = MANNERS[self.manner](self.interface.backward)(images, context)
         for claim in self.interface.inverse_claims.values() if log_det is None else ():
             try:
-                log_det = in_manner(self.manner, claim)(kept, x, context)
+                log_det = MANNERS[self.manner](claim)(kept, x, context)
                 break
             except Exception:
                 continue

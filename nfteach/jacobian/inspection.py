@@ -188,10 +188,10 @@ def _look(given: tuple[Any, ...], x: Tensor, context: Tensor | None, volume: boo
     inverse = try_inverse(f, points, y, others)
     usual = float(derivative.condition_number.nan_to_num(nan=1.0).median())
     # A transform of torch declares its codomain, if not exactly.
-    if inverse.error is not None and not (coupled or volume) and steady and usual < _HARD and f.kind != "transform":
-        inverse = replace(
-            inverse, onto=try_onto(f, y.to(points.dtype), max(1e-5, 1e3 * torch.finfo(y.dtype).eps * usual))
-        )
+    one_way = inverse.error is None or coupled or volume or f.interface.kind == "transform"
+    if steady and not one_way and usual < _HARD:
+        tolerance = max(1e-5, 1e3 * torch.finfo(y.dtype).eps * usual)
+        inverse = replace(inverse, onto=try_onto(f, y.to(points.dtype), tolerance))
     changed = tuple(dict.fromkeys((*first.changed, *changes(first.state, state(f.subject)))))
     own = in_own_dtype(given, first, x, context) if repeatable else None
     if inverse.failure and own is not None and own.inverse.error is not None:
@@ -249,9 +249,9 @@ def _of_map(f: Map) -> dict[str, Any]:
     """Return what ``Facts`` says of the map itself."""
     return {
         "name": f.name,
-        "kind": f.kind,
+        "kind": f.interface.kind,
         "log_det_by": f.log_det_by,
-        "per_dimension_by_design": f.per_dimension,
+        "per_dimension_by_design": f.interface.per_dimension,
         "formula": f.formula,
     }
 

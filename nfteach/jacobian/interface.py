@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import torch
@@ -231,7 +232,7 @@ def _inverse(t: Any) -> Callable | None:
         try:
             value = getattr(t, name, None)
         except Exception as error:
-            return _raising(error)
+            return partial(_raise, error)
         if callable(value):
             return call_of(value)
     entry = _entry(t)
@@ -241,8 +242,5 @@ def _inverse(t: Any) -> Callable | None:
     return None
 
 
-def _raising(error: Exception) -> Callable:
-    def call(*_: Any) -> Any:
-        raise error
-
-    return call
+def _raise(error: Exception, *_: Any) -> Any:
+    raise error

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Iterator
 
 import torch
@@ -39,18 +40,25 @@ def _inverse(facts: Facts) -> Iterator[Finding]:
         yield missed(facts, f"The inverse is wrong: x -> y -> x does not return to x {at_points(bad)}.", error)
         return
     least = max(_MISS, float(inverse_tolerance(facts, eps, strict=True, loose=0.0).max()))
-    for moved, compared, message in (
+    for moved, most, message in (
         (
             inverse.stale,
-            facts.repeatable,
+            math.inf,
             "The inverse depends on the last forward call: once the map was called at other points, the same y leads "
             "to another x. It uses state that forward leaves behind.",
         ),
-        (inverse.alone, facts.steady, "The inverse of a point depends on the other points of its batch."),
-        (inverse.without_grad, facts.repeatable, "Under torch.no_grad() the inverse leads the same y to another x."),
+        (
+            inverse.alone if facts.steady else 0.0,  # there are other random numbers for fewer points
+            sys.float_info.max,
+            "The inverse of a point depends on the other points of its batch.",
+        ),
+        (
+            inverse.without_grad,
+            sys.float_info.max,
+            "Under torch.no_grad() the inverse leads the same y to another x.",
+        ),
     ):
-        raises = math.isinf(moved) and moved is not inverse.stale
-        if moved > least and compared and not facts.strongly_coupled and not raises:
+        if least < moved <= most and facts.repeatable and not facts.strongly_coupled:
             evidence = {"moved by, relative to 1 + |x|": moved}
             yield Finding("inverse-wrong", message, evidence, "inverse", moved, 1.0)
             return

@@ -11,12 +11,7 @@ from torch import Tensor
 from .conventions import Answer, NoMap
 from .phrases import a_kind
 
-__all__ = ["MANNERS", "in_manner"]
-
-
-def in_manner(manner: str, call: Callable) -> Callable[..., Any]:
-    """Return ``call``, which takes points in this manner and the shape of a batch, as a function of whole batches."""
-    return MANNERS[manner](call)
+__all__ = ["MANNERS"]
 
 
 def _whole(call: Callable) -> Callable[..., Any]:
@@ -64,6 +59,7 @@ def _stack(values: tuple | list) -> Tensor | None:
     return None if values[0] is None else torch.stack([torch.as_tensor(value) for value in values])
 
 
+# Manner -> what makes a function of whole batches of a call that takes points in it, and the shape of a batch.
 MANNERS: dict[str, Callable[[Callable], Callable]] = {
     "all at once": _whole,
     "one by one": _each,
