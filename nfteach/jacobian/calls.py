@@ -17,11 +17,7 @@ from .manners import MANNERS
 from .phrases import in_words
 from .twin import changes, state
 
-__all__ = [
-    "FirstCall",
-    "first_that_runs",
-    "noticeable",
-]
+__all__ = ["FirstCall", "first_that_runs", "noticeable"]
 
 
 @dataclass(frozen=True)

@@ -52,11 +52,7 @@ def _inverse(facts: Facts) -> Iterator[Finding]:
             sys.float_info.max,
             "The inverse of a point depends on the other points of its batch.",
         ),
-        (
-            inverse.without_grad,
-            sys.float_info.max,
-            "Under torch.no_grad() the inverse leads the same y to another x.",
-        ),
+        (inverse.without_grad, sys.float_info.max, "Under torch.no_grad() the inverse leads the same y to another x."),
     ):
         if least < moved <= most and facts.repeatable and not facts.strongly_coupled:
             evidence = {"moved by, relative to 1 + |x|": moved}

@@ -20,17 +20,7 @@ from .phrases import in_words
 from .twin import own_dtypes
 from .witnesses import CENTRAL, whole_jacobian
 
-__all__ = [
-    "DRAWS",
-    "Claim",
-    "InOwnDtype",
-    "Inverse",
-    "Onto",
-    "in_own_dtype",
-    "read_claim",
-    "try_inverse",
-    "try_onto",
-]
+__all__ = ["DRAWS", "Claim", "InOwnDtype", "Inverse", "Onto", "in_own_dtype", "read_claim", "try_inverse", "try_onto"]
 
 # Draws of a log-det that is a random estimate.
 DRAWS = 64
