@@ -8,6 +8,8 @@ from nfteach import inspect_jacobian
 from nfteach.jacobian import inspect_layers
 from nfteach.jacobian.compared import AGREES, UNCHECKED
 
+pytestmark = pytest.mark.usefixtures("two_copies")
+
 
 def points(B=6, D=4, seed=0):
     return torch.randn(B, D, generator=torch.Generator().manual_seed(seed))

@@ -10,6 +10,8 @@ from nfteach.flows import BatchNorm, Planar, RealNVP, Stack
 from nfteach.jacobian import inspect_jacobian, inspect_layers
 from tests.unit.jacobian.layer_zoo import Bend, Container, points, three
 
+pytestmark = pytest.mark.usefixtures("two_copies")
+
 
 def words(report):
     return " ".join(str(report).split())

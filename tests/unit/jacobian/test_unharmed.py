@@ -20,6 +20,8 @@ from nfteach.jacobian.unharmed import unharmed
 from tests.unit.jacobian import keepers
 from tests.unit.jacobian.keepers import LAYERS, Counts, Scale, Slotted, of, points
 
+pytestmark = pytest.mark.usefixtures("two_copies")
+
 
 def fingerprint(thing, seen=None):
     """Return all that can be compared of a thing, collected without the inspector's own walk."""
@@ -83,8 +85,7 @@ ASKED = {
 
 @pytest.mark.parametrize("asked", ASKED)
 @pytest.mark.parametrize("name", LAYERS)
-def test_everything_is_left_as_it_was(name, asked, monkeypatch):
-    monkeypatch.setattr("nfteach.jacobian.inspection.MOVED_COPIES", 2)  # the others are made in the same way
+def test_everything_is_left_as_it_was(name, asked):
     layer, made = of(name)
     before, calls, of_class = fingerprint(made), keepers.CALLS, Counts.made
     with contextlib.suppress(ValueError, KeyboardInterrupt):
