@@ -13,6 +13,7 @@ from .finding import Finding
 from .numbers import ROUNDING, gap
 from .phrases import counted
 from .signal import UNDECIDED
+from .tolerances import inverse_tolerance
 
 __all__ = ["AGREES", "DIFFERS", "NAMES", "UNCHECKED", "Compared", "compared"]
 
@@ -20,6 +21,7 @@ Judge = Callable[[Facts], tuple[str, str]]
 
 MOVED = "moved parameters"
 AGREES, DIFFERS, UNCHECKED = "agrees", "differs", "not compared"
+_CHANGES = "y changes from call to call, or with the other samples"
 
 
 class Compared(NamedTuple):
@@ -84,7 +86,7 @@ def _derivative(facts: Facts) -> tuple[str, str]:
     if facts.block is not None:
         return _signal("y has no gradient", ("y", "x"))(facts)
     if facts.witnesses is None:
-        return "y changes from call to call, or with the other samples", ""
+        return _CHANGES, ""
     if facts.witnesses.undecided.all():
         return "central differences are not precise enough: a kink, or rounded values", ""
     return "", f"autograd and central differences, {_points(facts)}"
@@ -126,9 +128,13 @@ def _signal(none: str, *which: tuple[str, str]) -> Judge:
 
 
 def _inverse(facts: Facts) -> tuple[str, str]:
-    if facts.inverse.error is None:
+    error = facts.inverse.error
+    if error is None:
         return facts.inverse.failure or "no inverse is known (pass inverse=)", ""
-    return "", f"x -> y -> x {_within(float(facts.inverse.error.max()))}, {_points(facts)}"
+    allowed = inverse_tolerance(facts, max(facts.eps, facts.inverse.eps), loose=0.0)
+    if not facts.well_defined and (error > allowed).any():
+        return _CHANGES, ""
+    return "", f"x -> y -> x {_within(float(error.max()))}, {_points(facts)}"
 
 
 def _both_directions(facts: Facts) -> tuple[str, str]:
@@ -143,6 +149,8 @@ def _both_directions(facts: Facts) -> tuple[str, str]:
 
 
 def _batch_sizes(facts: Facts) -> tuple[str, str]:
+    if not facts.well_defined:
+        return _CHANGES, ""
     sizes = [trial.size for trial in facts.behaviour.batches if not trial.raised]
     if not sizes:
         return "only one batch size runs, or was given", ""
@@ -151,6 +159,8 @@ def _batch_sizes(facts: Facts) -> tuple[str, str]:
 
 def _own_dtype(facts: Facts) -> tuple[str, str]:
     own = facts.behaviour.in_own_dtype
+    if not facts.well_defined:
+        return _CHANGES, ""
     if own is None:
         return "float64 is its own dtype" if facts.eps < 1e-12 else "it runs in its own dtype only", ""
     words: list[str] = []

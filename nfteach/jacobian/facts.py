@@ -103,6 +103,11 @@ class Facts(Derivative):
         return self.repeatable and self.behaviour.calls.noise <= self.behaviour.noticeable
 
     @property
+    def well_defined(self) -> bool:
+        """Whether the same x gives the same y in any call and beside any other samples, but for slight differences."""
+        return self.steady and not self.strongly_coupled
+
+    @property
     def loose(self) -> float:
         """How far y moves by what else changes it than x: other samples, random states, calls; 0 if it is rounding."""
         calls = self.behaviour.calls

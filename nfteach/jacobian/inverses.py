@@ -107,7 +107,7 @@ def _own_dtype(facts: Facts) -> Iterator[Finding]:
     if own.inverse.failure and facts.inverse_error is not None:
         message = f"{in_use} the inverse raises, though in float64 it runs: {own.inverse.failure}"
         yield Finding("raises", message, about="own dtype")
-    if not facts.steady or facts.strongly_coupled:  # random numbers differ from dtype to dtype
+    if not facts.well_defined:  # random numbers differ from dtype to dtype, for example
         return
     lost = own.lost & sound
     losses: list[tuple[str, Tensor, Tensor]] = [("y or the log-det", torch.full(lost.shape, math.inf), lost)]

@@ -40,7 +40,6 @@ def _coupled(facts: Facts) -> Iterator[Finding]:
 def _batch_size(facts: Facts) -> Iterator[Finding]:
     whole = len(facts.x)
     wrong = facts.log_det is not None and bool((disagrees(facts, facts.log_det) & facts.finite).any())
-    comparable = facts.steady and not facts.strongly_coupled
     known = not (facts.log_det_drawn or wrong)
     for trial in facts.behaviour.batches:
         points = counted(trial.size, "point", "points")
@@ -51,7 +50,7 @@ def _batch_size(facts: Facts) -> Iterator[Finding]:
         elif trial.raised:
             message = f"With a batch of {points} the map raises: {trial.raised}"
             yield Finding("batch-size", message, evidence, severity="note")
-        elif comparable and trial.moved > facts.behaviour.noticeable + 100 * facts.loose:
+        elif facts.well_defined and trial.moved > facts.behaviour.noticeable + 100 * facts.loose:
             message = f"With a batch of {points} in place of {whole} the same x gives another y."
             yield Finding("batch-size", message, evidence | {"moved by": trial.moved}, about="batch sizes")
         elif known and trial.log_det_moved > facts.noticeable_in_log_det + 100 * facts.loose:

@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 from nfteach import inspect_jacobian
+from nfteach.jacobian.compared import UNCHECKED
 
 X = torch.randn(6, 4, generator=torch.Generator().manual_seed(3))
 
@@ -104,3 +105,10 @@ def test_both_faults_are_named(one, other):
     alone = named(one), named(other)
     assert alone[1]
     assert set.union(*alone) <= named(one, other)
+
+
+@pytest.mark.parametrize("fault", ["noise", "batch statistics"])
+def test_what_a_map_that_changes_cannot_be_held_to_is_not_said_to_agree(fault):
+    layer = {"noise": lambda: Faulty("noise"), "batch statistics": lambda: nn.BatchNorm1d(4, affine=False)}[fault]()
+    results = {each.name: each.result for each in inspect_jacobian(layer, X).compared}
+    assert results["batch sizes"] == results["own dtype"] == results["inverse"] == UNCHECKED
