@@ -498,7 +498,7 @@ def _levels(density: Any, scale: float) -> Any:
     """Return a density as levels of its tint, 0 to 255."""
     if not isinstance(density, Tensor):
         return density
-    return torch.round(-255 * torch.expm1(-density.clamp_min(0) / scale)).to(torch.uint8)
+    return torch.round(255 - 255 * torch.exp(-density.clamp_min(0) / scale)).to(torch.uint8)
 
 
 def _plain(where: str, value: Any, plain: Callable[[str, Tensor], Any]) -> Any:
