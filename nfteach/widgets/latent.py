@@ -14,6 +14,7 @@ from torch.distributions import Distribution
 
 from nfteach.flows import bits_per_dim
 from nfteach.jacobian.any_map import AnyMap
+from nfteach.jacobian.numbers import pick
 from nfteach.jacobian.rng import seeded
 from nfteach.widgets.controls import choice, integer, slider
 from nfteach.widgets.explorer import Explorer
@@ -210,7 +211,7 @@ class LatentExplorer(Explorer):
         if name == "images":
             return {"a": s.b, "b": int(values[0])}
         if name == "stops":
-            return {"t": int(values[0]) % STOPS / (STOPS - 1)}
+            return {"t": values[0] % STOPS / (STOPS - 1)}
         return super().drag(name, s, *values)
 
     def _ink(self, images: Tensor) -> Tensor:
@@ -248,7 +249,7 @@ class LatentExplorer(Explorer):
             f"half way: {float(ways[name].log_q[half]):.1f}".replace("-", "\N{MINUS SIGN}") for name in (s.path, "mix")
         ]
         short = here.norm[0] < low
-        length = "shorter than" if short else "longer than" if here.norm[0] > high else "as long as"
+        length = pick(short, pick(here.norm[0] > high, "as long as", "longer than"), "shorter than")
         usual = f"{middles[1]}; lower in {int((self._gaps[:, 2] > 0).sum())} of {len(self._gaps)} pairs"
         gauge = Gauge((0.0, round(1.3 * high, 1)), (round(low, 1), round(high, 1)), (0.0, low), color="z")
         numbers = {

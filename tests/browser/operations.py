@@ -447,6 +447,11 @@ OPERATIONS: dict[str, Callable[[SimpleNamespace], Any]] = _tables() | {
         torch.addmv(o.a[:, 0], o.A, o.V, beta=-1, alpha=3),
         torch.baddbmm(o.c[:, :, :3], o.s, o.s, beta=0.5),
     ],
+    "convolution": lambda o: [
+        F.conv2d(o.c[None], o.S[:, None, :, :2].expand(-1, 2, -1, -1), o.V[:2]),
+        F.conv2d(o.s[:, None], o.C[:, None, :, :3], padding=1),
+        F.conv2d(o.c.transpose(0, 1)[None], o.c[:, :, :1, None], o.b[0, :2], padding=(0, 2)),
+    ],
     "determinants": lambda o: [
         torch.linalg.det(o.s),
         *torch.linalg.slogdet(o.s),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -603,6 +604,33 @@ class Lowering:
         self._product(_appended(made), a, _appended(b))
         self.map(f"{beta!r}*{{0}}+{alpha!r}*{{1}}" if (alpha, beta) != (1, 1) else "{0}+{1}", [bias, made], out)
 
+    def op_convolution(
+        self, node: Node, x: View, weight: View, bias: View | None, stride: Any, padding: Sequence[int], dilation: Any,
+        is_transposed: bool, _: Any, groups: int,
+    ) -> None:  # fmt: skip
+        if is_transposed or groups != 1 or len(x.shape) != 4 or {*stride, *dilation} != {1}:
+            raise self._refused("a convolution other than of images with stride 1 is not known to the page")
+        (images, inner, H, W), (channels, _, tall, wide) = x.shape, weight.shape
+        mask, out = self.buffers[node.out[0].buffer].mask, node.out[0]
+        rows, columns = out.shape[2:]
+        padded = self.fresh((images, inner, H + 2 * padding[0], W + 2 * padding[1]), x.dtype, mask)
+        self.fill(padded)
+        inside = _narrowed(_narrowed(padded, 2, padding[0], H), 3, padding[1], W)
+        self.map("{0}", [x], inside, after=(padded.buffer,))
+        # One product: the kernels, by what each sees at each place.
+        seen = self.fresh((inner, tall, wide, images, rows, columns), x.dtype, mask)
+        for i in range(tall):
+            for j in range(wide):
+                shifted = _swapped(_narrowed(_narrowed(padded, 2, i, rows), 3, j, columns))
+                self.map("{0}", [shifted], _selected(_selected(seen, 1, i), 1, j))
+        made = self.fresh((channels, images, rows, columns), out.dtype, mask)
+        kernels = _reshaped(dataclasses.replace(weight, buffer=self.whole(weight)), channels)
+        self._product(_reshaped(made, channels), kernels, _reshaped(seen, inner * tall * wide))
+        if bias is None:
+            self.map("{0}", [_swapped(made)], out)
+        else:
+            self.map("{0}+{1}", [_swapped(made), _appended(_appended(bias))], out)
+
     def _product(self, out: View, a: View, b: View) -> None:
         batch = a.shape[0] if len(a.shape) == 3 else 1
         n, k, m = *a.shape[-2:], b.shape[-1]
@@ -739,6 +767,18 @@ def _expanded(view: View, shape: Sequence[int]) -> View:
 def _transposed(view: View) -> View:
     shape, strides = ((*each[:-2], each[-1], each[-2]) for each in (view.shape, view.strides))
     return View(view.buffer, shape, strides, view.offset, view.dtype)
+
+
+def _swapped(view: View) -> View:
+    """Return a view with its first two dimensions exchanged."""
+    shape, strides = ((each[1], each[0], *each[2:]) for each in (view.shape, view.strides))
+    return View(view.buffer, shape, strides, view.offset, view.dtype)
+
+
+def _reshaped(view: View, rows: int) -> View:
+    """Return a view of a whole buffer as a matrix of so many rows."""
+    shape = rows, view.size // rows
+    return View(view.buffer, shape, steps_of(shape), 0, view.dtype)
 
 
 def _appended(view: View) -> View:

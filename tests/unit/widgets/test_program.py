@@ -54,6 +54,10 @@ REFUSALS: dict[str, tuple[Callable[[Tensor], Any], str]] = {
         lambda x: repeat(lambda z: (z < 9, (torch.cat([z, z]),)), (x[None],), 3),
         "must keep the shapes",
     ),
+    "convolution": (
+        lambda x: torch.conv2d((POINTS * x)[None, None], torch.ones(1, 1, 1, 1), stride=2),
+        "a convolution other than of images with stride 1",
+    ),
     "norm": (lambda x: (POINTS * x).norm(1), "norms other than the Euclidean are not known to the page"),
 }
 
