@@ -36,7 +36,7 @@ def rows(browser: Browser, book: Path, presses: int, seconds: float) -> Iterator
         for root in page.locator(".nfteach-explorer").all():
             cell = Cell(root, "explorer", "slider")
             if not cell.handle.count() or root.locator("[data-by=page]").count() == 0:
-                yield f"{name_of(root, path):48} no program"
+                yield f"{name_of(root, path):48} {'no program' if cell.handle.count() else 'no slider'}"
                 continue
             label = f"{name_of(root, path)}: {cell.label}"
             try:
