@@ -172,7 +172,8 @@ def _look(given: tuple[Any, ...], x: Tensor, context: Tensor | None, volume: boo
     repeatable = max(calls.again, calls.after_others) <= rounding
     steady = repeatable and calls.noise <= rounding
     near, along = neighbours(first), lines(f, points)
-    from_others = moved_by_others(f, points, near.points, y) if repeatable else torch.zeros(len(points))
+    # Other samples may draw other random numbers, and leave others to these.
+    from_others = moved_by_others(f, points, near.points, y) if steady else torch.zeros(len(points))
     coupled, strongly = float(from_others.max()) > rounding, is_strong(float(from_others.max()), y)
     loose = slack(float(from_others.max()), y) if coupled else 0.0
     if large and first.no_reverse_mode:

@@ -112,3 +112,9 @@ def test_what_a_map_that_changes_cannot_be_held_to_is_not_said_to_agree(fault):
     layer = {"noise": lambda: Faulty("noise"), "batch statistics": lambda: nn.BatchNorm1d(4, affine=False)}[fault]()
     results = {each.name: each.result for each in inspect_jacobian(layer, X).compared}
     assert results["batch sizes"] == results["own dtype"] == results["inverse"] == UNCHECKED
+
+
+def test_random_numbers_that_depend_on_other_samples_are_no_coupling():
+    layer = Faulty()
+    layer.net[1] = nn.RReLU()  # draws one number for each negative input
+    assert {finding.code for finding in inspect_jacobian(layer, X).findings} == {"non-deterministic"}
