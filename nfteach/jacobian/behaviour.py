@@ -12,7 +12,7 @@ from torch.distributions.transforms import Transform
 
 from .adapt import Map
 from .autograd import jacobian
-from .calls import FirstCall, noticeable
+from .calls import FirstCall, noticeable, size_of
 from .conventions import NoMap
 from .measure import InOwnDtype, read_claim
 from .phrases import in_words
@@ -148,9 +148,9 @@ def call_again(first: FirstCall, others: Tensor) -> Calls:
     if max(moved, noise, after) <= rounding:
         with suppress(Exception), f.without_grad():  # it may take a gradient inside
             values, log_det = call()
-            gaps = [_apart(values, y) / _size(y)]
-            if before is not None and drawn <= _STRONG * _size(before):
-                gaps.append(_apart(log_det, before) / _size(before))
+            gaps = [_apart(values, y) / size_of(y)]
+            if before is not None and drawn <= _STRONG * size_of(before):
+                gaps.append(_apart(log_det, before) / size_of(before))
             mode = max(gaps) if max(gaps) > _STRONG else 0.0
     return Calls(moved, noise, drawn, log_det_moved, after, after_log_det, mode)
 
@@ -202,7 +202,7 @@ def inside(f: Map, points: Tensor) -> Tensor:
 
 def is_strong(coupling: float, y: Tensor) -> bool:
     """Return True for a coupling between samples that no solver with steps of its own choice explains."""
-    return coupling > _STRONG * _size(y)
+    return coupling > _STRONG * size_of(y)
 
 
 def slack(coupling: float, y: Tensor) -> float:
@@ -210,12 +210,7 @@ def slack(coupling: float, y: Tensor) -> float:
 
     Its solver leaves errors in y about as large as the coupling, and larger ones in adjoint gradients.
     """
-    return min(0.5, _SLACK * coupling / _size(y))
-
-
-def _size(y: Tensor) -> float:
-    """Return 1 plus the largest finite number in ``y``."""
-    return 1 + float(y.abs().nan_to_num(nan=0.0, posinf=0.0, neginf=0.0).max())
+    return min(0.5, _SLACK * coupling / size_of(y))
 
 
 def elsewhere(points: Tensor, extra: Tensor) -> Tensor:

@@ -17,7 +17,7 @@ from .manners import MANNERS
 from .phrases import in_words
 from .twin import changes, state
 
-__all__ = ["FirstCall", "first_that_runs", "noticeable"]
+__all__ = ["FirstCall", "first_that_runs", "noticeable", "size_of"]
 
 
 @dataclass(frozen=True)
@@ -91,5 +91,9 @@ def _manners(transform: Any, x: Tensor) -> list[str]:
 
 def noticeable(y: Tensor) -> float:
     """A difference in y that is more than rounding, and more than a solver with steps of its own choice leaves open."""
-    largest = float(y.abs().nan_to_num(nan=0.0, posinf=0.0, neginf=0.0).max())
-    return max(1e-7, 1e4 * torch.finfo(y.dtype).eps) * (1 + largest)
+    return max(1e-7, 1e4 * torch.finfo(y.dtype).eps) * size_of(y)
+
+
+def size_of(values: Tensor) -> float:
+    """Return 1 plus the largest finite number in a tensor."""
+    return 1 + float(values.abs().nan_to_num(nan=0.0, posinf=0.0, neginf=0.0).max())

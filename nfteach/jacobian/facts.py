@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from .behaviour import Behaviour, is_strong
+from .calls import size_of
 from .declared import Contradiction
 from .derivative import Derivative
 from .measure import Claim, Inverse
@@ -132,9 +133,7 @@ class Facts(Derivative):
     @property
     def noticeable_in_log_det(self) -> float:
         """What is more than rounding in the log-det, in nats."""
-        size = 1.0
-        if self.log_det is not None:
-            size += float(self.log_det.abs().nan_to_num(nan=0.0, posinf=0.0, neginf=0.0).max())
+        size = 1.0 if self.log_det is None else size_of(self.log_det)
         return max(1e-6, 1e4 * self.eps) * size
 
     @property

@@ -10,21 +10,6 @@ from .pattern import block_triangular_form, components, matching, topological_or
 
 __all__ = ["FAMILIES", "IMPLIED", "NAMES", "orthogonal"]
 
-NAMES = (
-    "identity",
-    "diagonal",
-    "permutation",
-    "lower triangular",
-    "upper triangular",
-    "triangular up to a permutation",
-    "coupling",
-    "identity plus rank one",
-    "identity plus rank r",
-    "orthogonal",
-    "block diagonal",
-    "dense",
-)
-
 
 def _product(look: Look, rows: tuple[int, ...], columns: tuple[int, ...]) -> Tensor:
     """(P,) log|det J| as the product of the entries at which the rows meet the columns."""
@@ -231,6 +216,7 @@ FAMILIES = (
     ("dense", _dense),
 )
 
+NAMES = tuple(name for name, _ in FAMILIES)
 _TRIANGULAR = ("lower triangular", "upper triangular", "triangular up to a permutation")
 # What goes without saying once the name is known.
 IMPLIED = {

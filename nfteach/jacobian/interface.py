@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
@@ -181,13 +181,12 @@ def _of_nflows(t: Any, x: Tensor, context: Tensor | None) -> Interface:
     def embedded(context: Any) -> Any:
         return context if context is None or embed is None else embed(context)
 
+    def through(call: Callable | None) -> Any:
+        return call and (lambda points, context, batch: call(points, embedded(context), batch))
+
     inner = interface_of(t._transform, x, embedded(context))
-    outer = Interface(**vars(inner))
-    outer.forward = lambda points, context, batch: inner.forward(points, embedded(context), batch)
-    if inner.backward is not None:
-        outer.backward = lambda points, context, batch: inner.backward(points, embedded(context), batch)
-    outer.claims, outer.inverse_claims = {}, {}  # the output has both
-    return outer
+    forward, backward = through(inner.forward), through(inner.backward)
+    return replace(inner, forward=forward, backward=backward, claims={}, inverse_claims={})  # the output has both
 
 
 def _of_callable(t: Any, event_shape: torch.Size) -> Interface:
