@@ -24,7 +24,7 @@ PLUGIN = ("-p", "no:nfteach", "-p", "nfteach.pytest_plugin", "-p", "no:cacheprov
 
 def run(pytester: pytest.Pytester, body: str, *options: str) -> str:
     pytester.makepyfile(HEAD + body)
-    return pytester.runpytest_subprocess(*PLUGIN, *options).stdout.str()
+    return pytester.runpytest_inprocess(*PLUGIN, *options).stdout.str()
 
 
 def test_a_failure_shows_every_error_and_what_was_compared(pytester):
