@@ -133,7 +133,8 @@ def main(arguments: list[str] | None = None) -> int:
     """Run the command line; return its exit status."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("suites", nargs="+", metavar="SUITE", help="a target of the Makefile")
-    parser.add_argument("--at-once", type=int, default=(os.cpu_count() or 1) + 2, help="suites at a time; browsers also wait")
+    at_once = (os.cpu_count() or 1) + 2  # a suite with a browser also waits
+    parser.add_argument("--at-once", type=int, default=at_once, help="suites at a time")
     parser.add_argument(
         "--once-more", nargs="*", default=[], metavar="SUITE", help="suites whose failures are repeated"
     )
