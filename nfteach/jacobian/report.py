@@ -16,10 +16,10 @@ __all__ = ["Accepted", "JacobianReport", "failures"]
 
 
 class Accepted(NamedTuple):
-    """What ``check`` demands and what it accepts.
+    """Comparisons that ``check`` requires, and findings that it accepts.
 
     Attributes:
-        require: what must have been compared, by name.
+        require: names of comparisons that must have been made.
         ignore: codes of findings that are accepted.
         atol, rtol: an error is accepted up to ``atol`` plus ``rtol`` times the size of what is off.
     """
@@ -50,7 +50,7 @@ def failures(findings: Iterable[Finding], report: Diagnosis | None, accepted: Ac
     """Return what is wrong with one map, in words: errors that are not accepted, and comparisons that are missing.
 
     Args:
-        findings: of the map.
+        findings: those of the map.
         report: its report; None if there is none, so that nothing was compared.
         accepted: what is demanded and accepted.
     """
