@@ -64,6 +64,7 @@ def test_the_bank_is_large_enough() -> None:
         assert (len(right) >= 6, len(wrong) >= 10) == (True, True), number
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", BANK)
 def test_right_answers_are_accepted(number: str) -> None:
     exercise = EXERCISES[number]
@@ -73,6 +74,7 @@ def test_right_answers_are_accepted(number: str) -> None:
             assert verdict.state is State.RIGHT, (text, str(verdict))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", BANK)
 def test_wrong_answers_are_rejected_and_most_are_explained(number: str) -> None:
     exercise, unexplained = EXERCISES[number], 0

@@ -100,6 +100,7 @@ def test_without_faults_nothing_is_named():
     assert named() == set()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("one", "other"), [(one, other) for one, others in PAIRS.items() for other in others])
 def test_both_faults_are_named(one, other):
     alone = named(one), named(other)
