@@ -105,12 +105,12 @@ class Facts(Derivative):
 
     @property
     def well_defined(self) -> bool:
-        """Whether the same x gives the same y in any call and beside any other samples, but for slight differences."""
+        """Whether the same x gives the same y in any call; other samples in the batch change it slightly at most."""
         return self.steady and not self.strongly_coupled
 
     @property
     def loose(self) -> float:
-        """How far y moves by what else changes it than x: other samples, random states, calls; 0 if it is rounding."""
+        """How far y moves at the same x, with other samples, random states or calls; 0 if that is rounding."""
         calls = self.behaviour.calls
         moved = max(self.coupling, calls.again, calls.noise, calls.after_others)
         return moved if moved > self.behaviour.noticeable else 0.0
