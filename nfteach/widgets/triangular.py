@@ -151,16 +151,18 @@ class TriangularExplorer(Explorer):
         return [self._inverted(local, d) for d in range(self.dim + 1)]
 
     def drag(self, name: str, s: SimpleNamespace, *values: Tensor) -> dict[str, Any]:
-        local = self._local(s)
         if name == "corner":
-            return self._factor_at(values[1], s, local)
-        column = local.map.columns[max(s.d, 1) - 1]
+            return self._factor_at(values[1], s, self._local(s))
+        column = self._map(s).columns[max(s.d, 1) - 1]
         wanted = self._center[column] + self._unit[column] * values[0]
         return {"j": column + 1, "push": wanted - self.data[s.row, column]}
 
+    def _map(self, s: SimpleNamespace) -> OrderedMap:
+        return self.models[getattr(s, "model", next(iter(self.models)))]
+
     def _local(self, s: SimpleNamespace) -> SimpleNamespace:
         """Return the map at the point: x, z, log|det J| and J, in the map's ordering, too."""
-        f = self.models[getattr(s, "model", next(iter(self.models)))]
+        f = self._map(s)
         pushed = torch.arange(self.dim) == s.j - 1
         x = self.data[s.row] + (s.push * pushed if s.show == "invert" else 0)
         z, ladj, J = f.call_and_jacobian(x)

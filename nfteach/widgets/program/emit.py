@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from nfteach.widgets.program.lower import (
@@ -109,60 +109,67 @@ class _Emitter:
         for mask in sorted(by_mask, key=lambda mask: (mask.bit_count(), mask)):
             yield mask, self._in_groups(by_mask[mask], done)
 
-    def _in_groups(self, pending: list[int], done: set[int]) -> list[list[int]]:
-        """Return steps in groups, in a possible order; they are added to ``done``."""
-        groups = []
-        while pending:
-            group = self._group(pending, done)
+    def _in_groups(self, pending: Sequence[int], done: set[int]) -> list[list[int]]:
+        """Return steps in groups that run in one loop each, in a possible order; they are added to ``done``."""
+        before, within, waiting = {}, {}, defaultdict(list)
+        rooms: dict[Any, list[int]] = defaultdict(list)  # steps over the same places, and each of those that run alone
+        for k in pending:
+            before[k], within[k] = self._needs(k, done)
+            rooms[self._room(k)].append(k)
+            for other in before[k] | within[k]:
+                waiting[other].append(k)
+        groups: list[list[int]] = []
+        found: dict[Any, list[int]] = {}
+        stale = set(rooms)
+        while before:
+            for room in stale:
+                found[room] = _together(rooms[room], before, within)
+            ready = [group for group in found.values() if group]
+            alone = [group for group in ready if not isinstance(self.steps[group[0]], Map)]
+            group = min(alone) if alone else max(ready, key=lambda one: (len(one), -one[0]))
             groups.append(group)
-            done.update(group)
+            room = self._room(group[0])
+            stale = {room}
             for k in group:
-                done.update(inner for part in self.turns.get(k, ()) for inner in part)
-            pending = [k for k in pending if k not in set(group)]
+                del before[k], within[k]
+                for one in (k, *(inner for part in self.turns.get(k, ()) for inner in part)):
+                    done.add(one)
+                    for other in waiting.pop(one, ()):
+                        if other in before:
+                            before[other].discard(one)
+                            within[other].discard(one)
+                            stale.add(self._room(other))
+            rooms[room] = [k for k in rooms[room] if k in before]
         return groups
 
-    def _group(self, pending: Sequence[int], done: set[int]) -> list[int]:
-        """Return steps that can run in one loop, as many as there are."""
-        best: list[int] = []
-        tried = set()
-        for first in pending:
-            step = self.steps[first]
-            domain = step.domain if isinstance(step, Map) else first
-            if domain in tried or not self._can(step, set(), done, first):
-                continue
-            if not isinstance(step, Map):
-                return [first]
-            tried.add(domain)
-            group: list[int] = []
-            made: set[Access] = set()
-            for k in pending:
-                other = self.steps[k]
-                if isinstance(other, Map) and other.domain == domain and self._can(other, made, done, k):
-                    group.append(k)
-                    if other.out.buffer not in self.in_parts:
-                        made.add(other.out)
-            if len(group) > len(best):
-                best = group
-        return best
+    def _room(self, k: int) -> Any:
+        step = self.steps[k]
+        return step.domain if isinstance(step, Map) else k
 
-    def _can(self, step: Step, made: set[Access], done: set[int], k: int) -> bool:
-        """Return whether a step can run; ``made`` is what the group writes, just where it is read, at each place."""
-        if isinstance(step, Loop):
-            ready = all(self._written_before(buffer, self.turns[k][1][0], done) for buffer in step.outs)
-            return ready and all(self._whole(buffer, done) for buffer in step.reads)
-        if isinstance(step, Call):
-            return all(self._whole(buffer, done) for buffer in step.reads)
-        if not all(self._written_before(buffer, k, done) for buffer in step.after):
-            return False
-        if step.out.looked_up and not all(self._whole(access.buffer, done) for access in looked_up_by(step.out)):
-            return False
-        return all(self._whole(each.buffer, done) or each in made for each in accesses_of(step))
-
-    def _whole(self, buffer: int, done: set[int]) -> bool:
-        return buffer in self.given or all(k in done for k in self.writers[buffer])
-
-    def _written_before(self, buffer: int, step: int, done: set[int]) -> bool:
-        return all(k in done for k in self.writers[buffer] if k < step)
+    def _needs(self, k: int, done: set[int]) -> tuple[set[int], set[int]]:
+        """Return the steps that must run before a step, and those that may run in the same loop; none of ``done``."""
+        step = self.steps[k]
+        before: set[int] = set()
+        within: set[int] = set()
+        if isinstance(step, Map):
+            whole = {access.buffer for access in looked_up_by(step.out)}
+            earlier, until = step.after, k
+            for access in accesses_of(step):
+                if access.buffer in self.given:
+                    continue
+                # In one loop, a number is read where it was made: at the same place of the same buffer.
+                makers = [] if access.buffer in self.in_parts or access.buffer in whole else self.writers[access.buffer]
+                made = {m for m in makers if self._room(m) == step.domain and self.steps[m].out == access}
+                if made:
+                    within |= made
+                else:
+                    whole.add(access.buffer)
+        else:
+            whole = set(step.reads)
+            earlier, until = (step.outs, self.turns[k][1][0]) if isinstance(step, Loop) else ((), k)
+        before.update(m for buffer in earlier for m in self.writers[buffer] if m < until)
+        before.update(m for buffer in whole - self.given for m in self.writers[buffer])
+        return before - done, within - done
 
     # ---- the text ------------------------------------------------------------------------------------------------
 
@@ -313,6 +320,15 @@ class _Emitter:
         if buffer.size == 1:
             return f"[{_literal(buffer.data.reshape(()).item())}]" if buffer.data is not None else f"[v{k}]"
         return f"a{k}"
+
+
+def _together(room: Sequence[int], before: Mapping[int, set[int]], within: Mapping[int, set[int]]) -> list[int]:
+    """Return the steps over the same places that can run in one loop now."""
+    group: dict[int, None] = {}
+    for k in room:
+        if not before[k] and within[k] <= group.keys():
+            group[k] = None
+    return list(group)
 
 
 def _fold(step: Call, x: str, out: str) -> str:

@@ -19,7 +19,6 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode, _disable_current_modes
-from torch.utils._pytree import tree_leaves
 
 from nfteach.flows.roots import repeat
 from nfteach.widgets.program.words import Words
@@ -156,6 +155,17 @@ def views_in(tree: Any) -> Iterator[View]:
         yield from tree.operands()
 
 
+def _tensors_in(tree: Any) -> Iterator[Tensor]:
+    """Yield the tensors in nested tuples, lists and dictionaries."""
+    if isinstance(tree, Tensor):
+        yield tree
+    elif isinstance(tree, tuple | list):
+        for one in tree:
+            yield from _tensors_in(one)
+    elif isinstance(tree, dict):
+        yield from _tensors_in(tuple(tree.values()))
+
+
 def record(
     function: Callable[..., Any],
     inputs: Mapping[str, Tensor],
@@ -247,8 +257,7 @@ class _Recorder(TorchDispatchMode):
 
     def loop(self, body: Callable[..., Any], state: Sequence[Tensor], most: int) -> Sequence[Tensor]:
         """Record the body once, and what it makes of the state until it is done."""
-        inputs = [one for one in tree_leaves((state, _closed_over(body))) if isinstance(one, Tensor)]
-        if not any(map(self.moves, inputs)):
+        if not any(map(self.moves, _tensors_in((state, _closed_over(body))))):
             return repeat(body, state, most)
         starts = [self.view(one) for one in state]
         first = len(self.recording.buffers)
@@ -291,7 +300,7 @@ class _Recorder(TorchDispatchMode):
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
-        tensors = [leaf for leaf in tree_leaves((args, kwargs)) if isinstance(leaf, Tensor)]
+        tensors = list(_tensors_in((args, kwargs)))
         if any(tensor._is_zerotensor() for tensor in tensors):
             raise Refused(f"derivatives in forward mode cannot run in the page; use torch.func.jacrev{_line()}")
         moving = [tensor for tensor in tensors if self.moves(tensor)]
@@ -382,8 +391,7 @@ class _Recorder(TorchDispatchMode):
 
     def _unseen(self, function: Callable[..., Any], given: Any, *args: Any, **kwargs: Any) -> Any:
         makes = function in _MAKERS
-        leaves = () if makes and isinstance(given, Tensor) else tree_leaves(given)
-        if any(isinstance(one, Tensor) and self.moves(one) for one in leaves):
+        if not (makes and isinstance(given, Tensor)) and any(map(self.moves, _tensors_in(given))):
             raise Refused(f"{_LOOKED_AT}{'; use torch.stack' if makes else ''}{_line()}")
         return function(given, *args, **kwargs)
 
