@@ -28,7 +28,7 @@ ROOT_FLAG = $(if $(filter 0,$(shell id -u)),--allow-root)
 PYTEST = OMP_NUM_THREADS=1 NFTEACH_PROGRESS="$(CURDIR)/artefacts/progress/$@" $(BIN)/python -m pytest
 WITHOUT_NBVAL := -p no:nbval  # its import takes longer than many a test file
 # The suites of `make test`, the longest first; continuous integration adds more. ONLY="file::test" runs one test of a suite.
-SUITES ?= test-explorers test-lessons test-inspector test-exercises test-unit test-registry test-widgets test-notebooks
+SUITES ?= test-lessons test-explorers test-inspector test-exercises test-unit test-registry test-widgets test-notebooks
 QUICK := test-quick-inspector test-quick-browser test-quick-maths test-quick-exercises
 RUN_SUITES = $(BIN)/python tools/run_tests.py
 BROWSER_SUITES := test-lessons test-explorers test-book

@@ -25,8 +25,11 @@ fi
 export DEBIAN_FRONTEND=noninteractive
 if command -v apt-get >/dev/null 2>&1; then
     echo "Installing Chromium for the browser tests ..."
-    as_root apt-get update -q >/dev/null && as_root apt-get install -qy --no-install-recommends chromium >/dev/null
-    found && exit 0
+    as_root apt-get update -q >/dev/null
+    for package in chromium-headless-shell chromium; do
+        as_root apt-get install -qy --no-install-recommends $package >/dev/null 2>&1
+        found && exit 0
+    done
 fi
 echo "Installing Playwright's Chromium for the browser tests ..."
 "$python" -m playwright install --with-deps chromium </dev/null || "$python" -m playwright install chromium </dev/null

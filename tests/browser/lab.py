@@ -56,10 +56,13 @@ KERNEL_IDLE = """async () => {
 
 
 def find_chromium() -> str | None:
-    """The Chromium to use: $CHROMIUM, one of the system's, Playwright's own; None where there is none that runs."""
+    """The Chromium to use: $CHROMIUM, one of the system's, Playwright's own; None where there is none that runs.
+
+    The headless shell, in which Playwright's own runs too, comes first: it has no window around the page to paint.
+    """
     if named := os.environ.get("CHROMIUM"):
         return named if _runs(named) else None
-    for name in ("chromium", "chromium-browser", "google-chrome"):
+    for name in ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome"):
         if (path := shutil.which(name)) and _runs(path):
             return path
     with sync_playwright() as playwright:

@@ -51,6 +51,7 @@ WORDS = """(one) => {
     for (const formula of copy.querySelectorAll(".nfteach-tex, .nfteach-tag")) formula.remove();
     return copy.textContent.replace(/\\s+/g, "");
 }"""
+MODELS = '<script type="application/json" id="models">'
 SIDEWAYS = "document.documentElement.scrollWidth - innerWidth"
 
 
@@ -88,12 +89,21 @@ def read(book: Page):
 
 
 @cache
+def parted(name: str) -> tuple[str, str]:
+    """Return a page without the state of its widgets, which takes long to parse as HTML, and that state."""
+    text = (BOOK / name).read_text(encoding="utf-8")
+    before, tag, rest = text.partition(MODELS)
+    state, end, after = rest.partition("</script>")
+    return before + tag + end + after, state
+
+
+@cache
 def soup(name: str) -> BeautifulSoup:
-    return BeautifulSoup((BOOK / name).read_text(encoding="utf-8"), "html.parser")
+    return BeautifulSoup(parted(name)[0], "html.parser")
 
 
 def models(name: str) -> dict:
-    return json.loads(soup(name).find(id="models").string)["models"]
+    return json.loads(parted(name)[1])["models"]
 
 
 # ---- every page ----

@@ -7,11 +7,13 @@ from pathlib import Path
 
 import nbformat
 import pytest
-from lessons.source import NOTEBOOKS, discover
+from book.executed import keep, store
+from lessons.source import NOTEBOOKS, discover, read_lesson
 from playwright.sync_api import Page, expect
 
 from tests.browser.explorers import EXCUSE, ROOTS, pinned, sweep, visible_error
 from tests.browser.given_away import given_away
+from tests.browser.kernel import ask
 from tests.notebooks.compare import changed_results
 
 LESSONS = [source.stem for source in discover(NOTEBOOKS)]  # fails when there is no lesson at all
@@ -28,7 +30,7 @@ def lesson(request) -> str:
 
 
 @pytest.mark.timeout(420)
-def test_a_lesson_runs_and_its_explorers_move(lesson, lab, page, artefacts, request):
+def test_a_lesson_runs_and_its_explorers_move(lesson, lab, page, artefacts, request, tmp_path):
     stored = stored_outputs(lesson)
     lab.open(page, f"{lesson}.ipynb")
     shown = stored_outputs(lesson, folded=False)
@@ -40,11 +42,14 @@ def test_a_lesson_runs_and_its_explorers_move(lesson, lab, page, artefacts, requ
         succeeded = lab.run_all(page)
     assert succeeded, failed_output(page)
     assert changed_results(request.session, NOTEBOOKS / f"{lesson}.ipynb", lab.contents(page)) == []
-    assert given_away(page) == []
-    answer_predictions(page)
-    # Views are made after the kernel's last reply: nothing is looked at before every explorer is there.
+    # Views are made after the kernel's last reply: nothing is looked at before all of them are there.
     explorers = page.locator(ROOTS)
     expect(explorers).to_have_count(sum(bool(EXPLORER.match(one["text/plain"])) for one in stored), timeout=WAIT)
+    predictions = sum(cell.source.startswith("predict(") for cell in lab.contents(page).cells)
+    expect(page.locator(".jp-NotebookPanel:visible .nfteach-prediction")).to_have_count(predictions, timeout=WAIT)
+    assert given_away(page) == []
+    keep_for_the_book(lesson, lab.contents(page), page, tmp_path / "state.json")
+    answer_predictions(page)
     if lesson.startswith("00_"):
         selftest = page.locator(".jp-NotebookPanel:visible .nfteach-selftest")
         expect(selftest).to_contain_text("✓ Widgets work", timeout=WAIT)
@@ -69,6 +74,19 @@ def stored_outputs(lesson: str, folded: bool = True) -> list[nbformat.NotebookNo
     cells = [cell for cell in notebook.cells if folded or "reveals" not in cell.metadata.get("tags", ())]
     outputs = [output for cell in cells for output in cell.get("outputs", ())]
     return [output.data for output in outputs if output.output_type in ("display_data", "execute_result")]
+
+
+def keep_for_the_book(lesson: str, ran: nbformat.NotebookNode, page: Page, state: Path) -> None:
+    """Keep what has run for the book, which need not run it again; the first lesson is left to the book's own run."""
+    if lesson == LESSONS[0]:
+        return
+    source = read_lesson(NOTEBOOKS / "source" / f"{lesson}.md")
+    notebook = source.notebooks["learner"]
+    for cell, shown in zip(notebook.cells, ran.cells, strict=True):
+        if cell.cell_type == "code":
+            cell.outputs = shown.outputs
+    assert ask(page, f"exec({store(notebook, state)!r})") == "None"
+    keep(source, notebook, state)
 
 
 def answer_predictions(page: Page) -> None:

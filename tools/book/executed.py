@@ -13,22 +13,26 @@ from lessons.source import Lesson
 from nbclient import NotebookClient
 from nbformat import NotebookNode
 
-__all__ = ["ROOT", "Executed", "executed"]
+__all__ = ["ROOT", "Executed", "executed", "keep", "store"]
 
 WIDGET = "application/vnd.jupyter.widget-view+json"
 ROOT = Path(__file__).parents[2]
 KEPT = ROOT / "build" / "executed"
 
-# Runs in the lesson's kernel: the state of the widgets that a cell shows, as they are when it ends.
+# Runs in the lesson's kernel. A page need not follow what explorers go through while they are recorded.
 STORE = """
 def _store(models, path):
     import json, pathlib
+    from unittest.mock import patch
     from ipywidgets.embed import embed_data
-    from ipywidgets.widgets.widget import _instances
+    from ipywidgets.widgets.widget import Widget, _instances
     shown = [_instances[model] for model in models]
-    for widget in shown:
-        if hasattr(widget, "prepare"):  # an explorer records its programs
-            widget.prepare()
+    explorers = [widget for widget in shown if hasattr(widget, "prepare")]
+    with patch.object(Widget, "_send"):
+        for explorer in explorers:
+            explorer.prepare()  # its programs are recorded
+    for explorer in explorers:
+        explorer.live.send_state(["_frames", "_state"])  # where a page counts the messages, it missed some
     controls = [control for widget in shown for control in getattr(widget, "controls", {{}}).values()]  # also hidden
     state = embed_data(views=[*shown, *controls], drop_defaults=False)["manager_state"]["state"]  # _esm is a default
     pathlib.Path(path).write_text(json.dumps(state))
@@ -51,38 +55,53 @@ class Executed(NamedTuple):
 
 def executed(lesson: Lesson) -> Executed:
     """Return the executed learner's notebook of `lesson`; it runs only if the lesson or the package has changed."""
-    path = KEPT / f"{lesson.name}-{_digest(lesson)}.json"
+    path = _kept(lesson)
     if not path.exists():
-        notebook, models = _run(lesson)
-        for old in KEPT.glob(f"{lesson.name}-*.json"):
-            old.unlink()
-        KEPT.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps({"notebook": notebook, "models": models}), encoding="utf-8")
+        _run(lesson)
     kept = json.loads(path.read_text(encoding="utf-8"))
     return Executed(nbformat.from_dict(kept["notebook"]), kept["models"])
 
 
-def _run(lesson: Lesson) -> Executed:
-    notebook = lesson.notebooks["learner"]
-    models: dict[str, Any] = {}
+def store(notebook: NotebookNode, path: Path) -> str:
+    """Return the code that writes the state of the widgets that `notebook` shows; its own kernel runs it at the end."""
+    shown = [output.data[WIDGET]["model_id"] for output in _live(notebook)]
+    return STORE.format(models=list(dict.fromkeys(shown)), path=str(path))
 
-    async def store(client: NotebookClient, cell: NotebookNode) -> None:
-        live = [output for output in cell.outputs if WIDGET in output.get("data", {})]
-        for output in live:
-            output.metadata["model"] = output.data[WIDGET]["model_id"]
-        shown = [output.metadata["model"] for output in live]
-        if not shown:
-            return
-        with tempfile.TemporaryDirectory() as folder:
-            state = Path(folder) / "state.json"
-            code = STORE.format(models=shown, path=str(state))
-            await client.kc.execute_interactive(code, silent=True, store_history=False, timeout=CELL_TIMEOUT)
-            models.update(json.loads(state.read_text()))
 
-    timing = execute(notebook, ROOT / "notebooks", lesson.name, after=store)
-    print(f"{lesson.name:28} executed in {timing.total:.0f} s", flush=True)
+def keep(lesson: Lesson, notebook: NotebookNode, state: Path) -> None:
+    """Keep the executed learner's notebook of `lesson`, and what :func:`store` has written, for the next build."""
+    for output in _live(notebook):
+        output.metadata["model"] = output.data[WIDGET]["model_id"]
     normalise(notebook, lesson.name)
-    return Executed(notebook, models)
+    for old in KEPT.glob(f"{lesson.name}-*.json"):
+        old.unlink()
+    KEPT.mkdir(parents=True, exist_ok=True)
+    kept = {"notebook": notebook, "models": json.loads(state.read_text(encoding="utf-8"))}
+    _kept(lesson).write_text(json.dumps(kept), encoding="utf-8")
+
+
+def _run(lesson: Lesson) -> None:
+    notebook = lesson.notebooks["learner"]
+    with tempfile.TemporaryDirectory() as folder:
+        state = Path(folder) / "state.json"
+
+        async def at_end(client: NotebookClient) -> None:
+            code = store(notebook, state)
+            await client.kc.execute_interactive(code, silent=True, store_history=False, timeout=CELL_TIMEOUT)
+
+        timing = execute(notebook, ROOT / "notebooks", lesson.name, at_end)
+        keep(lesson, notebook, state)
+    print(f"{lesson.name:28} executed in {timing.total:.0f} s", flush=True)
+
+
+def _live(notebook: NotebookNode) -> list[NotebookNode]:
+    """Return the outputs that show a widget."""
+    outputs = (output for cell in notebook.cells for output in cell.get("outputs", ()))
+    return [output for output in outputs if WIDGET in output.get("data", {})]
+
+
+def _kept(lesson: Lesson) -> Path:
+    return KEPT / f"{lesson.name}-{_digest(lesson)}.json"
 
 
 def _digest(lesson: Lesson) -> str:

@@ -32,7 +32,7 @@ def execute(
     notebook: NotebookNode,
     folder: Path,
     title: str,
-    after: Callable[[NotebookClient, NotebookNode], Awaitable[None]] | None = None,
+    at_end: Callable[[NotebookClient], Awaitable[None]] | None = None,
 ) -> Timing:
     """Execute `notebook` in place, with `folder` as the kernel's working directory.
 
@@ -40,11 +40,12 @@ def execute(
         notebook: the notebook; its outputs are replaced.
         folder: the working directory.
         title: the name of the notebook in error messages.
-        after: awaited after each code cell, with the client and the cell.
+        at_end: awaited with the client after the last code cell, while its kernel runs.
 
     Raises:
         LessonError: if a cell fails, hangs or kills its kernel; the message holds the cell and the traceback.
     """
+    last = max((k for k, cell in enumerate(notebook.cells) if cell.cell_type == "code"), default=-1)
     began: dict[int, float] = {}
     took: dict[int, float] = {}
 
@@ -53,8 +54,8 @@ def execute(
 
     async def stop(cell: NotebookNode, cell_index: int, execute_reply: dict) -> None:
         took[cell_index] = time.perf_counter() - began[cell_index]
-        if after is not None:
-            await after(client, cell)
+        if at_end is not None and cell_index == last:
+            await at_end(client)
 
     client = NotebookClient(
         notebook,

@@ -83,7 +83,7 @@ def mutants(exercise: Exercise) -> Iterator[tuple[str, object]]:
 @pytest.mark.slow
 @pytest.mark.parametrize("exercise", [one for one in ALL if one.judge is None], ids=lambda exercise: exercise.number)
 def test_mutants_of_the_right_answer_are_wrong(exercise: Exercise) -> None:
-    brief = dataclasses.replace(exercise, seconds=2.0, misconceptions=())  # not to be named
+    brief = dataclasses.replace(exercise, seconds=1.0, misconceptions=())  # not to be named
     survivors = {
         (exercise.number, change)
         for change, mutant in mutants(exercise)
