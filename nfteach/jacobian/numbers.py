@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.overrides import handle_torch_function, has_torch_function
 
 __all__ = [
+    "MINUS",
     "ROUNDING",
     "added",
     "bound",

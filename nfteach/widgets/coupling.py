@@ -12,11 +12,11 @@ import torch
 from torch import Tensor, nn
 
 from nfteach.flows import AffineCoupling, alternating_mask, half_mask
-from nfteach.jacobian.numbers import bracketed, coordinate, fixed, summed
+from nfteach.jacobian.numbers import MINUS, bracketed, coordinate, fixed, summed
 from nfteach.jacobian.rng import seeded
 from nfteach.plots.grid import grid_lines
 from nfteach.widgets.controls import choice, integer, slider
-from nfteach.widgets.coupling_columns import MINUS, WRITTEN, columns, value_at
+from nfteach.widgets.coupling_columns import WRITTEN, columns, value_at
 from nfteach.widgets.explorer import Explorer
 from nfteach.widgets.parts import Arrows, Curves, Density, Dots, Handle, Mark, Matrix, Number, Plane
 

@@ -9,17 +9,16 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from nfteach.jacobian.numbers import bracketed, coordinate, fixed
+from nfteach.jacobian.numbers import MINUS, bracketed, coordinate, fixed
 from nfteach.widgets.parts import Area, Chart, Curves, Dots, Handle, Label, Mark
 
-__all__ = ["MINUS", "WRITTEN", "columns", "value_at"]
+__all__ = ["WRITTEN", "columns", "value_at"]
 
 # In pixels from the top left: where zero is for x and for y, and where s and t come from.
 WIDTH, HEIGHT, UNIT = 560, 430, 21
 ZERO = {"x": 70, "y": 358}
 LIMIT = {"x": 3.0, "y": 3.3}  # values that have room in a column
 MIDDLE = 211
-MINUS = "\N{MINUS SIGN}"
 WRITTEN = 8  # dimensions up to which names and numbers have room
 
 

@@ -105,6 +105,22 @@ def test_an_explorer_is_moved_in_the_page_and_the_kernel_hears_where_it_rests(op
 
 
 @pytest.mark.timeout(120)
+def test_a_preset_that_the_kernel_has_to_reach_wins_over_the_move_before_it(opened, page):
+    assert opened("from nfteach.widgets import PlanarExplorer\nit = PlanarExplorer(use_u_hat=True, length_u=2.0)\nit")
+    root = in_cell(page, 0)
+    by(root, "page")
+    settled(root)
+    slider = root.locator(SLIDER).nth(2)
+    slider.focus()
+    page.keyboard.press("ArrowRight")  # the kernel has not heard of it yet, and has no program without û
+    root.locator(".nfteach-preset", has_text="fold it").dispatch_event("click")
+    wait_for(page, "it.state['use_u_hat']", "False")
+    settled(root)
+    assert slider.get_attribute("aria-valuenow") == "2.0"
+    wait_for(page, "it.state['length_u']", "2.0")
+
+
+@pytest.mark.timeout(120)
 def test_an_explorer_that_cannot_be_recorded_says_why_and_is_moved_by_the_kernel(opened, page):
     assert opened(BY_HAND)
     for again in (False, True):

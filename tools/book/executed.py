@@ -26,13 +26,14 @@ def _store(models, path):
     from unittest.mock import patch
     from ipywidgets.embed import embed_data
     from ipywidgets.widgets.widget import Widget, _instances
+    from nfteach.widgets import LiveFigure
     shown = [_instances[model] for model in models]
     explorers = [widget for widget in shown if hasattr(widget, "prepare")]
-    with patch.object(Widget, "_send"):
+    with patch.object(Widget, "send_state"), patch.object(LiveFigure, "_tell"):  # what a page asks for is answered
         for explorer in explorers:
             explorer.prepare()  # its programs are recorded
     for explorer in explorers:
-        explorer.live.send_state(["_frames", "_state"])  # where a page counts the messages, it missed some
+        explorer.live.send_state(["_frames", "_state"])
     controls = [control for widget in shown for control in getattr(widget, "controls", {{}}).values()]  # also hidden
     state = embed_data(views=[*shown, *controls], drop_defaults=False)["manager_state"]["state"]  # _esm is a default
     pathlib.Path(path).write_text(json.dumps(state))

@@ -210,6 +210,7 @@ export class Here {
       this.quiet = true;
       this.put(before);
       this.quiet = false;
+      this.flush(); // the kernel hears of what was moved before it hears of the preset
       return false;
     }
     this.set(wanted, 450);

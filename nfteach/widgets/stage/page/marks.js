@@ -78,19 +78,36 @@ function paintDensity(ctx, mark, frame) {
   if (mark.next) paintDensity(ctx, mark.next, frame);
 }
 
-/** @param {CanvasRenderingContext2D} ctx  @param {Numbers} points  @param {number[]} map */
-function trace(ctx, points, [a, b, c, d]) {
+/** Trace lines; what lies to one side of the frame, out of sight by `far` pixels, is left out.
+ * @param {CanvasRenderingContext2D} ctx  @param {Numbers} points  @param {Frame} frame  @param {number} [far]
+ */
+function trace(ctx, points, { map: [a, b, c, d], W, H }, far = Infinity) {
   const { data, count, each } = linesOf(points);
+  const [right, bottom] = [W + far, H + far];
   ctx.beginPath();
   for (let line = 0, i = 0; line < count; line++) {
-    ctx.moveTo(a * data[i] + b, c * data[i + 1] + d);
+    let x = a * data[i] + b;
+    let y = c * data[i + 1] + d;
     i += 2;
-    for (let k = 1; k < each; k++, i += 2) ctx.lineTo(a * data[i] + b, c * data[i + 1] + d);
+    let here = false; // whether the pen is at x, y
+    for (let k = 1; k < each; k++, i += 2) {
+      const u = a * data[i] + b;
+      const v = c * data[i + 1] + d;
+      const unseen = (x < -far && u < -far) || (y < -far && v < -far) || (x > right && u > right) || (y > bottom && v > bottom);
+      if (!unseen) {
+        if (!here) ctx.moveTo(x, y);
+        ctx.lineTo(u, v);
+      }
+      here = !unseen;
+      x = u;
+      y = v;
+    }
   }
 }
 /** @param {CanvasRenderingContext2D} ctx  @param {Curves} mark  @param {Frame} frame */
-function paintCurves(ctx, mark, { map, palette }) {
-  trace(ctx, mark.points, map);
+function paintCurves(ctx, mark, frame) {
+  const { palette } = frame;
+  trace(ctx, mark.points, frame, mark.dash ? Infinity : 20 + mark.width); // dashes are counted from where a line begins
   ctx.strokeStyle = css(rgb(palette, mark));
   ctx.globalAlpha *= mark.alpha;
   ctx.lineWidth = mark.width;
@@ -100,8 +117,9 @@ function paintCurves(ctx, mark, { map, palette }) {
   if (mark.dash) ctx.setLineDash([]);
 }
 /** @param {CanvasRenderingContext2D} ctx  @param {Area} mark  @param {Frame} frame */
-function paintArea(ctx, mark, { map, palette }) {
-  trace(ctx, mark.points, map);
+function paintArea(ctx, mark, frame) {
+  const { palette } = frame;
+  trace(ctx, mark.points, frame);
   ctx.fillStyle = css(rgb(palette, mark));
   ctx.globalAlpha *= mark.alpha;
   ctx.fill("evenodd");
