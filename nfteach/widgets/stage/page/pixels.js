@@ -133,7 +133,7 @@ export class PixelsView extends PartView {
       if (node.titles[tile]) {
         ctx.font = `12px ${palette.font}`;
         ctx.fillStyle = css(palette.soft);
-        ctx.fillText(node.titles[tile], x0, y0 + tall + 14);
+        ctx.fillText(node.titles[tile], x0, y0 + tall + 14, this.side); // in narrower letters where there is less room
       }
       if (chosen.includes(tile) || (node.gesture === "choose" && this.cursor?.[0] === tile)) {
         ctx.strokeStyle = css(chosen.includes(tile) ? palette.ink : palette.soft);
