@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from nfteach.widgets.program.record import Buffer, Node, Recording, Refused, View, line_of, steps_of, views_in
+from nfteach.widgets.program.record import Buffer, Node, Recording, Refused, View, found_in, line_of, steps_of
 
 __all__ = [
     "FOLDS",
@@ -142,7 +142,7 @@ def lowered(recording: Recording) -> tuple[list[Buffer], list[Step]]:
     lowering = Lowering(recording)
     for node in recording.nodes:
         lowering.add(node)
-    read = {view.buffer for view in views_in([recording.outputs, recording.texts, recording.guards])}
+    read = {view.buffer for view in found_in([recording.outputs, recording.texts, recording.guards], View)}
     read |= {buffer for step in lowering.steps for buffer in read_by(step)}
     written = {buffer for step in lowering.steps for buffer in written_by(step)}
     for node in recording.nodes:

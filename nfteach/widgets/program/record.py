@@ -103,10 +103,6 @@ class Node:
     out: tuple[View, ...]
     place: tuple[str, int] = ("", 0)
 
-    def operands(self) -> Iterator[View]:
-        """Yield the views that are read."""
-        yield from views_in((self.args, tuple(self.kwargs.values())))
-
 
 @dataclass
 class Recording:
@@ -142,28 +138,17 @@ def steps_of(shape: Sequence[int]) -> tuple[int, ...]:
     return tuple(reversed(strides))
 
 
-def views_in(tree: Any) -> Iterator[View]:
-    """Yield the views in nested tuples, lists and dictionaries."""
-    if isinstance(tree, View):
+def found_in(tree: Any, kind: type) -> Iterator[Any]:
+    """Yield what is of a kind in nested tuples, lists, dictionaries and nodes."""
+    if isinstance(tree, kind):
         yield tree
     elif isinstance(tree, tuple | list):
         for one in tree:
-            yield from views_in(one)
+            yield from found_in(one, kind)
     elif isinstance(tree, dict):
-        yield from views_in(tuple(tree.values()))
+        yield from found_in(tuple(tree.values()), kind)
     elif isinstance(tree, Node):
-        yield from tree.operands()
-
-
-def _tensors_in(tree: Any) -> Iterator[Tensor]:
-    """Yield the tensors in nested tuples, lists and dictionaries."""
-    if isinstance(tree, Tensor):
-        yield tree
-    elif isinstance(tree, tuple | list):
-        for one in tree:
-            yield from _tensors_in(one)
-    elif isinstance(tree, dict):
-        yield from _tensors_in(tuple(tree.values()))
+        yield from found_in((tree.args, tree.kwargs), kind)
 
 
 def record(
@@ -257,7 +242,7 @@ class _Recorder(TorchDispatchMode):
 
     def loop(self, body: Callable[..., Any], state: Sequence[Tensor], most: int) -> Sequence[Tensor]:
         """Record the body once, and what it makes of the state until it is done."""
-        if not any(map(self.moves, _tensors_in((state, _closed_over(body))))):
+        if not any(map(self.moves, found_in((state, _closed_over(body)), Tensor))):
             return repeat(body, state, most)
         starts = [self.view(one) for one in state]
         first = len(self.recording.buffers)
@@ -280,7 +265,7 @@ class _Recorder(TorchDispatchMode):
                 raise Refused(f"what is repeated must keep the shapes and dtypes of its state{line_of(place)}")
             ends, more = [self.view(one) for one in ends], self.view(more)
         nodes, self.recording.nodes, self._known = self.recording.nodes, outer, known
-        for view in views_in([node.args for node in nodes] + [node.kwargs for node in nodes] + ends):
+        for view in found_in([node.args for node in nodes] + [node.kwargs for node in nodes] + ends, View):
             mask |= self.recording.mask(view)
         for k in range(first, len(self.recording.buffers)):
             if self.recording.buffers[k].data is None:
@@ -300,7 +285,7 @@ class _Recorder(TorchDispatchMode):
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
-        tensors = list(_tensors_in((args, kwargs)))
+        tensors = list(found_in((args, kwargs), Tensor))
         if any(tensor._is_zerotensor() for tensor in tensors):
             raise Refused(f"derivatives in forward mode cannot run in the page; use torch.func.jacrev{_line()}")
         moving = [tensor for tensor in tensors if self.moves(tensor)]
@@ -339,7 +324,7 @@ class _Recorder(TorchDispatchMode):
         key = op, repr(given), repr(looks)
         if key not in self._known:
             mask = 0
-            for view in views_in(given):
+            for view in found_in(given, View):
                 mask |= self.recording.mask(view)
             out = tuple(
                 View(self.buffer(math.prod(shape), dtype, mask), shape, tuple(strides), 0, _name(dtype))
@@ -391,7 +376,7 @@ class _Recorder(TorchDispatchMode):
 
     def _unseen(self, function: Callable[..., Any], given: Any, *args: Any, **kwargs: Any) -> Any:
         makes = function in _MAKERS
-        if not (makes and isinstance(given, Tensor)) and any(map(self.moves, _tensors_in(given))):
+        if not (makes and isinstance(given, Tensor)) and any(map(self.moves, found_in(given, Tensor))):
             raise Refused(f"{_LOOKED_AT}{'; use torch.stack' if makes else ''}{_line()}")
         return function(given, *args, **kwargs)
 
@@ -433,11 +418,11 @@ def _line() -> str:
 
 def _pruned(recording: Recording) -> Recording:
     """Return the recording without what nothing needs."""
-    needed = {view.buffer for view in views_in([recording.outputs, recording.texts, recording.guards])}
+    needed = {view.buffer for view in found_in([recording.outputs, recording.texts, recording.guards], View)}
     nodes = []
     for node in reversed(recording.nodes):
         if any(view.buffer in needed for view in node.out):
             nodes.append(node)
-            needed |= {view.buffer for view in node.operands()}
+            needed |= {view.buffer for view in found_in(node, View)}
     recording.nodes = nodes[::-1]
     return recording
