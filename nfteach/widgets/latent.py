@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import functools
 import math
 from types import SimpleNamespace
 from typing import Any, NamedTuple
 
 import torch
-from matplotlib.ticker import MaxNLocator
 from torch import Tensor
 from torch.distributions import Distribution
 
 from nfteach.flows import bits_per_dim
 from nfteach.jacobian.any_map import AnyMap
-from nfteach.jacobian.numbers import pick
+from nfteach.jacobian.numbers import fixed, pick
 from nfteach.jacobian.rng import seeded
-from nfteach.widgets.controls import choice, integer, slider
+from nfteach.widgets.controls import choice, integer, row, slider
 from nfteach.widgets.explorer import Explorer
 from nfteach.widgets.parts import Chart, Curves, Gauge, Handle, Label, Number, Pixels
 
@@ -112,7 +110,6 @@ class LatentExplorer(Explorer):
         with torch.no_grad():
             self._z = self.flow.inverse(self.images) - self.mean
             self._off = (self.flow(self._z + self.mean) - self.images).abs().amax(1)
-        self._between = functools.lru_cache(8)(self._ways)
         self._gaps = self._compared()
         super().__init__(**state)
 
@@ -127,25 +124,25 @@ class LatentExplorer(Explorer):
             "t": slider("t, from a to b", 0, 1, 0.5, step=0.02),
             "path": choice("path", {"line": "line", "great circle": "circle"}, "circle"),
             "temperature": choice("temperature", {"1": 1.0, "0.7": 0.7, "0": 0.0}, 1.0),
-            "a": integer("image a", 0, last, 0),
-            "b": integer("image b", 0, last, min(1, last)),
+            "a": integer("image a", 0, last, 0, traced=True),
+            "b": integer("image b", 0, last, min(1, last), traced=True),
         }
 
     # ---- ways ----------------------------------------------------------------------------------------------------
 
-    def _path(self, a: int, b: int, t: Tensor, path: str, temperature: float) -> Way:
+    def _path(self, a: Tensor, b: Tensor, t: Tensor, path: str, temperature: float) -> Way:
         """Return the images (T, D) through the latents, at t (T,)."""
-        z = temperature * PATHS[path](self._z[a], self._z[b], t)
+        z = temperature * PATHS[path](row(self._z, a), row(self._z, b), t)
         x, ladj = self.flow.call_and_ladj(z + self.mean)
         return Way(x, self.flow.log_base(z + self.mean) - ladj, z.norm(dim=1))
 
-    def _mix(self, a: int, b: int, t: Tensor) -> Way:
+    def _mix(self, a: Tensor, b: Tensor, t: Tensor) -> Way:
         """Return the mixes of pixels (T, D), at t (T,)."""
-        x = straight_line(self.images[a], self.images[b], t)
+        x = straight_line(row(self.images, a), row(self.images, b), t)
         z, ladj = self.flow.inverse_and_ladj(x)
         return Way(x, self.flow.log_base(z) + ladj, (z - self.mean).norm(dim=1))
 
-    def _ways(self, a: int, b: int, temperature: float) -> dict[str, Way]:
+    def _ways(self, a: Tensor, b: Tensor, temperature: float) -> dict[str, Way]:
         """Return all ways between two images, at 33 values of t."""
         t = torch.linspace(0, 1, GRID, dtype=torch.float64)
         ways = {path: self._path(a, b, t, path, temperature) for path in PATHS} | {"mix": self._mix(a, b, t)}
@@ -182,12 +179,12 @@ class LatentExplorer(Explorer):
     # ---- the picture ---------------------------------------------------------------------------------------------
 
     def picture(self, s: SimpleNamespace) -> dict[str, Any]:
-        ways, t = self._between(s.a, s.b, s.temperature), s.t[None]
+        ways, t = self._ways(s.a, s.b, s.temperature), s.t[None]
         here, mix = self._path(s.a, s.b, t, s.path, s.temperature), self._mix(s.a, s.b, t)
         stops = slice(None, None, (GRID - 1) // (STOPS - 1))
         rows = torch.cat([ways[s.path].x[stops], ways["mix"].x[stops]])
         offered = self.images[:OFFERED]
-        chosen = torch.tensor([one if one < len(offered) else -1 for one in (s.a, s.b)])
+        chosen = torch.stack([torch.where(one < len(offered), one, -1.0) for one in (s.a, s.b)])
         return {
             "large": Pixels(
                 self._ink(torch.cat([here.x, mix.x])), titles=("through the latents", "mix of pixels"), per_row=2,
@@ -209,7 +206,7 @@ class LatentExplorer(Explorer):
 
     def drag(self, name: str, s: SimpleNamespace, *values: Tensor) -> dict[str, Any]:
         if name == "images":
-            return {"a": s.b, "b": int(values[0])}
+            return {"a": s.b, "b": values[0]}
         if name == "stops":
             return {"t": values[0] % STOPS / (STOPS - 1)}
         return super().drag(name, s, *values)
@@ -223,31 +220,29 @@ class LatentExplorer(Explorer):
     def _chart(self, s: SimpleNamespace, ways: dict[str, Way], here: Way) -> Chart:
         """Return log q along the ways, with a ring at t on the path."""
         t = torch.linspace(0, 1, GRID, dtype=torch.float64)
-        low, high = (float(end) for end in torch.cat([way.log_q for way in ways.values()]).aminmax())
-        room = 0.12 * (high - low) or 1.0
+        levels = torch.cat([way.log_q for way in ways.values()]).float()  # where a pixel is needs no more
+        low, high = levels.amin(), levels.amax()
+        rounding = 1e-5 * (1 + high.abs())  # of a flow in float32, too
+        room = torch.where(high - low > rounding, 0.12 * (high - low), 1.0)
         curves = {
             f"log q, {name}": Curves(torch.stack([t, ways[name].log_q], -1), width=2.0, color=color, fade=False)
             for name, color in (("mix", "x"), (s.path, "z"))
         }
-        above = torch.where(ways[s.path].log_q[25] > ways["mix"].log_q[25], 1.0, -1.0) * 0.2 * (high - low + 2 * room)
+        higher = ways[s.path].log_q[25] > ways["mix"].log_q[25] + rounding
+        above = torch.where(higher, 0.2, -0.2) * (high - low + 2 * room)
         words = {
             "name of the path": Label(torch.stack([t[25], ways[s.path].log_q[25] + above]), NAMES[s.path], color="z"),
             "name of the mix": Label(torch.stack([t[25], ways["mix"].log_q[25] - above]), "mix of pixels", color="x"),
         }
         ring = Handle(torch.cat([s.t[None], here.log_q]), x="t", help="drag: t", step=0.02)
-        ticks = tuple(
-            one for one in MaxNLocator(3).tick_values(low, high).tolist() if low - room <= one <= high + 2 * room
-        )
         return Chart(
-            curves | words | {"t": ring}, x=(-0.02, 1.02), y=(low - 2 * room, high + 2 * room), yticks=ticks, ticks=(),
+            curves | words | {"t": ring}, x=(-0.02, 1.02), y=(low - 2 * room, high + 2 * room), yticks=_ticks(low, high), ticks=(),
             axis=False, width=496, height=104, title="log q along the way, in nats",
         )  # fmt: skip
 
     def _numbers(self, s: SimpleNamespace, ways: dict[str, Way], here: Way, mix: Way) -> dict[str, Number]:
         half, (low, high) = GRID // 2, self._norms
-        middles = [
-            f"half way: {float(ways[name].log_q[half]):.1f}".replace("-", "\N{MINUS SIGN}") for name in (s.path, "mix")
-        ]
+        middles = [f"half way: {fixed(ways[name].log_q[half], 1, high=1e6)}" for name in (s.path, "mix")]
         short = here.norm[0] < low
         length = pick(short, pick(here.norm[0] > high, "as long as", "longer than"), "shorter than")
         usual = f"{middles[1]}; lower in {int((self._gaps[:, 2] > 0).sum())} of {len(self._gaps)} pairs"
@@ -258,7 +253,7 @@ class LatentExplorer(Explorer):
             "norm of z": Number(here.norm[0], bad=short, gauge=gauge,
                                 note=f"{length} those of samples"),
             "norm of the mix's z": Number(mix.norm[0], more=True),
-            "a comes back off by": Number(self._off[s.a], more=True),
+            "a comes back off by": Number(row(self._off, s.a), more=True),
         }  # fmt: skip
         if self.levels is not None:
             numbers["bits/dim"] = Number(bits_per_dim(here.log_q[0], self.dim, self.levels), more=True)
@@ -283,16 +278,25 @@ def great_circle(a: Tensor, b: Tensor, t: Tensor) -> Tensor:
         https://arxiv.org/abs/1605.08803; Animating Rotation with Quaternion Curves (Shoemake, 1985)
     """
     norms = a.norm(), b.norm()
-    if min(norms) == 0:
-        return straight_line(a, b, t)
-    a, b = a / norms[0], b / norms[1]
-    # An angle that is exact near 0 and near pi, too, where the arc cosine is not.
-    angle = 2 * math.atan2((a - b).norm().item(), (a + b).norm().item())
-    if not TURN < angle < math.pi - TURN:
-        return straight_line(a * norms[0], b * norms[1], t)
-    direction = torch.sin((1 - t) * angle)[:, None] * a + torch.sin(t * angle)[:, None] * b
+    ways = a / norms[0], b / norms[1]
+    # An angle that is exact near 0 and near pi, too, where the arc cosine is not; NaN where a norm is 0.
+    angle = 2 * torch.atan2((ways[0] - ways[1]).norm(), (ways[0] + ways[1]).norm())
+    direction = torch.sin((1 - t) * angle)[:, None] * ways[0] + torch.sin(t * angle)[:, None] * ways[1]
     norm = (1 - t) * norms[0] + t * norms[1]
-    return direction / math.sin(angle) * norm[:, None]
+    turns = (angle > TURN) & (angle < math.pi - TURN)
+    return torch.where(turns, direction / torch.sin(angle) * norm[:, None], straight_line(a, b, t))
+
+
+def _ticks(low: Tensor, high: Tensor) -> tuple[Tensor, ...]:
+    """Return five round numbers from low on, of which two to five are not beyond high."""
+    third = ((high - low) / 3).clamp_min(1e-9)
+    power = 10 ** torch.floor(torch.log10(third))
+    steps = [power * step for step in (1.0, 2.0, 5.0, 10.0)]
+    step = steps[-1]
+    for smaller in steps[-2::-1]:
+        step = torch.where(3 * third <= 4 * smaller, smaller, step)
+    first = torch.ceil(low / step)
+    return tuple((first + k) * step for k in range(5))
 
 
 #: Value of the control "path" -> the path, and what it is called.

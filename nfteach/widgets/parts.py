@@ -279,7 +279,7 @@ class Chart(Plane):
     """A :class:`Plane` whose axes have scales of their own.
 
     Args:
-        yticks: positions of tick labels on the vertical axis.
+        yticks: positions of tick labels on the vertical axis; those beyond ``y`` are not shown.
         axis: whether a line is drawn at height zero.
         steps: where each frame stands on the horizontal axis: click there to go to it, drag to move through all.
     """

@@ -43,7 +43,7 @@ USABLE = 3.0  # seconds until the first lesson's first explorer is there, on two
 WAITING_FOR_MORE = ["preset", "buttons", "input j", *chain.from_iterable(IDLE.values())]
 # Controls of which not all values are recorded: they tell where they work.
 ALONE = "This combination is computed by Python: open the lesson in JupyterLab to see it."
-NOT_EVERY_VALUE = ("D, for the cost", "image a", "image b")
+NOT_EVERY_VALUE = ("D, for the cost",)
 FAR = {"02_nade.html": (-70, -70)}  # how far a handle is dragged where it moves by whole rows of pixels
 # The words of a question, without its formulas.
 WORDS = """(one) => {

@@ -228,7 +228,8 @@ def _ticks(ax: Axes, node: Mapping[str, Any]) -> None:
         if node["equal"]:
             ax.text(left + 3 * px, value, _tick(value), ha="left", va="center", **grey)
     for value in node.get("yticks", ()):
-        ax.text(node["x"][0] - 6 * px, value, _tick(value), ha="right", va="center", **grey)
+        if node["y"][0] <= value <= node["y"][1]:
+            ax.text(node["x"][0] - 6 * px, value, _tick(value), ha="right", va="center", **grey)
     if node.get("axis"):
         ax.plot(node["x"], [max(node["y"][0], min(0, node["y"][1]))] * 2, color=ROLES["soft"], lw=0.8, zorder=1)
     if node["xlabel"]:

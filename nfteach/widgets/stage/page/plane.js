@@ -226,7 +226,7 @@ export class PlaneView extends PartView {
       if (node.ylabel) wanted.push([2, 14, node.ylabel, "start", true]);
     } else {
       for (const v of node.ticks) if (v >= x0 && v <= x1) wanted.push([this.X(v), this.H - 4, written(v, v % 1 ? 1 : 0), "middle"]);
-      for (const v of node.yticks || []) wanted.push([this.X(x0) - 6, this.Y(v) + 4, written(v, v % 1 ? (Math.abs(v * 10 - Math.round(v * 10)) > 1e-6 ? 2 : 1) : 0), "end"]);
+      for (const v of node.yticks || []) if (v >= y0 && v <= y1) wanted.push([this.X(x0) - 6, this.Y(v) + 4, written(v, v % 1 ? (Math.abs(v * 10 - Math.round(v * 10)) > 1e-6 ? 2 : 1) : 0), "end"]);
       if (node.xlabel) wanted.push([this.W - 6, this.H - 4, node.xlabel, "end", true]);
       if (node.ylabel) wanted.push([2, 9, node.ylabel, "start", true]);
     }
