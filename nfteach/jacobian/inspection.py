@@ -235,7 +235,7 @@ def _look(given: tuple[Any, ...], x: Tensor, context: Tensor | None, volume: boo
     # In evaluation mode an estimate may be made without its gradient, which costs a second one.
     estimated = facts.log_det_drawn and not getattr(f.subject, "training", True)
     claimed = facts.log_det is not None and facts.log_det_repeats and not estimated
-    parameters = trained(f.subject, f.forward) if repeatable else []
+    parameters = trained(f.subject, f.interface, f.log_det, f.inverse) if repeatable else []
     if repeatable and not first.no_reverse_mode:
         more["signal"] = tuple(training_signal(f, along, parameters, claimed=claimed, whole=large, slack=loose))
     if parameters and not strongly:

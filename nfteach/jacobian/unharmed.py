@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 from torch import Tensor
+from torch.autograd.grad_mode import _unsafe_preserve_version_counter as kept_version
 from torch.nn.modules import module
 
 from .reach import (
@@ -60,8 +61,9 @@ def unharmed(*given: Any) -> Iterator[Snapshot]:
 class Snapshot:
     """The state of everything that can be reached from ``given``.
 
-    Of tensors: bits, dtype, shape, strides, storage, ``requires_grad`` and ``grad``; of containers and objects: which
-    things they hold; of arrays and buffers: bits; of generators of random numbers: states.
+    Of tensors: bits, dtype, shape, strides, storage, ``requires_grad``, ``grad`` and version, for a loss may wait for
+    its backward pass; of containers and objects: which things they hold; of arrays and buffers: bits; of generators of
+    random numbers: states.
 
     Attributes:
         reach: what was found.
@@ -138,6 +140,11 @@ def _restore_place(tensor: Tensor, state: tuple[Any, ...]) -> None:
         dtype, *place = place
         tensor.data = torch.empty(0, dtype=dtype, device=storage.device).set_(storage, *place)
     tensor.requires_grad_(requires_grad)
+
+
+def _version(tensor: Tensor) -> tuple[int, kept_version] | None:
+    """Return how often a tensor was written into, and what sets that back."""
+    return None if tensor.is_inference() else (tensor._version, kept_version(tensor))
 
 
 def _identical(a: tuple | list, b: tuple | list) -> bool:
@@ -291,6 +298,12 @@ _GRADIENT = _Keeper(
     _identical,
     turn=3,
 )
+_VERSION = _Keeper(
+    _version,
+    lambda tensor, state: state[1].__exit__(None, None, None),
+    lambda a, b: a is b or a[0] == b[0],
+    turn=4,
+)
 _READ_ON = _Keeper(_position, _cannot)
 _GLOBALS = _Keeper(_globals, _restore_globals, _same_values)
 _CLASS = _Keeper(_of_a_class, _restore_class, _same_values)
@@ -324,5 +337,6 @@ def _of_a_kind(kind: type) -> tuple[_Keeper, ...]:
     if known is None and kind.__module__ != "builtins":
         known = next((keeper for base, keeper in _KINDS.items() if issubclass(kind, base)), None)
     has_slots = any("__slots__" in vars(base) and not is_library(base.__module__) for base in kind.__mro__)
-    where = known is not None, issubclass(kind, Tensor), _of_one_way(kind), has_slots
-    return tuple(keeper for keeper, there in zip((known, _GRADIENT, _READ_ON, _SLOTS), where, strict=True) if there)
+    of_tensors = (_GRADIENT, _VERSION) if issubclass(kind, Tensor) else ()
+    where = known is not None, _of_one_way(kind), has_slots
+    return (*of_tensors, *(keeper for keeper, there in zip((known, _READ_ON, _SLOTS), where, strict=True) if there))

@@ -236,8 +236,8 @@ class LatentExplorer(Explorer):
         }
         ring = Handle(torch.cat([s.t[None], here.log_q]), x="t", help="drag: t", step=0.02)
         return Chart(
-            curves | words | {"t": ring}, x=(-0.02, 1.02), y=(low - 2 * room, high + 2 * room), yticks=_ticks(low, high), ticks=(),
-            axis=False, width=496, height=104, title="log q along the way, in nats",
+            curves | words | {"t": ring}, x=(-0.02, 1.02), y=(low - 2 * room, high + 2 * room), ticks=(),
+            yticks=_ticks(low, high), axis=False, width=496, height=104, title="log q along the way, in nats",
         )  # fmt: skip
 
     def _numbers(self, s: SimpleNamespace, ways: dict[str, Way], here: Way, mix: Way) -> dict[str, Number]:

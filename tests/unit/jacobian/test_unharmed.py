@@ -35,7 +35,8 @@ def fingerprint(thing, seen=None):
         bits = tuple(thing.detach().clone().flatten().view(torch.uint8).tolist())
         grad = fingerprint(thing.grad, seen) if thing.is_leaf else None
         place = thing.data_ptr(), thing.stride(), tuple(thing.shape), thing.storage_offset()
-        return id(thing), thing.dtype, place, bits, thing.requires_grad, thing.is_leaf, grad
+        version = None if thing.is_inference() else thing._version
+        return id(thing), thing.dtype, place, bits, version, thing.requires_grad, thing.is_leaf, grad
     if isinstance(thing, nn.Module):
         return id(thing), thing.training, fingerprint(vars(thing), seen)
     if isinstance(thing, dict):
@@ -195,3 +196,18 @@ def test_a_history_that_was_there_before_cannot_be_restored():
     derived = 2 * trained()
     with pytest.raises(ValueError, match=r"a call changes list\[0\]"), unharmed([derived]):
         derived.mul_(2)
+
+
+@pytest.mark.parametrize("perturb", [None, 0.5])
+def test_a_loss_that_waits_can_still_be_differentiated(perturb):
+    layer, x = nn.Sequential(nn.Linear(3, 3), nn.Tanh(), nn.Linear(3, 3)), points(5, 3)
+    loss = layer(x).square().sum()
+    inspect_jacobian(layer, x, perturb=perturb)
+    loss.backward()
+    assert all(parameter.grad is not None for parameter in layer.parameters())
+
+
+def test_a_module_that_was_made_in_inference_mode_is_looked_at():
+    with torch.inference_mode():
+        layer = Scale()
+    inspect_jacobian(layer, points(5, 3)).check()
