@@ -98,8 +98,9 @@ class Reach:
     """The things that can be reached from ``roots``, by the shortest path, if possible by one that avoids classes.
 
     Containers, attributes, slots, closures, defaults, the globals and the modules' members that code reads by name,
-    partials, bound methods, weak references and classes are followed; the classes and globals of installed libraries,
-    the standard library and this package are not.
+    partials, bound methods, weak references and classes are followed, and of a module that something holds the members
+    whose names that code has; the classes and globals of installed libraries, the standard library and this package are
+    not.
 
     Attributes:
         things: id -> thing. All are held, so no id is used twice.
@@ -112,19 +113,36 @@ class Reach:
         # Classes come last, so that what an object holds by itself is found there.
         queue: deque[tuple[int, bool]] = deque()
         classes: deque[tuple[int, bool]] = deque()
+        modules: list[types.ModuleType] = []
+        names: set[str] = set()
 
         def found(thing: Any, parent: int | None, label: str) -> None:
             kind, key = type(thing), id(thing)
-            if kind not in EXACT_ATOMS and key not in self.things and not is_atom(kind):
-                self.things[key], self._from[key] = thing, (parent, label)
-                (classes if issubclass(kind, type) else queue).append((key, label == _ATTRIBUTES))
+            is_module = kind is types.ModuleType
+            if (not is_module and (kind in EXACT_ATOMS or is_atom(kind))) or key in self.things:
+                return
+            if is_module and not _is_entered(thing):
+                return
+            self.things[key], self._from[key] = thing, (parent, label)
+            if is_module:
+                modules.append(thing)
+                return
+            if kind is types.FunctionType and not is_of_a_library(thing):
+                names.update(names_in(thing.__code__).all)
+            (classes if issubclass(kind, type) else queue).append((key, label == _ATTRIBUTES))
 
         for root in roots:
             found(root, None, _name(root))
-        while queue or classes:
-            key, dotted = (queue or classes).popleft()
-            for label, thing in edges(self.things[key], dotted):
-                found(thing, key, label)
+        before = None
+        while before != (len(modules), len(names)):
+            while queue or classes:
+                key, dotted = (queue or classes).popleft()
+                for label, thing in edges(self.things[key], dotted):
+                    found(thing, key, label)
+            before = len(modules), len(names)
+            for module in list(modules):
+                for name in names & vars(module).keys():
+                    found(vars(module)[name], id(module), f".{name}")
 
     def __contains__(self, thing: Any) -> bool:
         return self.things.get(id(thing)) is thing
@@ -180,7 +198,7 @@ def edges(thing: Any, dotted: bool = False) -> Iterator[Edge]:
         return
     if issubclass(kind, dict):
         for key, value in _items(thing):
-            if type(value) not in EXACT_ATOMS:
+            if type(value) not in EXACT_ATOMS or type(value) is types.ModuleType:
                 yield (f".{key}" if dotted else f"[{_key(key)}]"), value
             if type(key) is not str:
                 yield "'s key", key
@@ -264,6 +282,11 @@ def is_library(name: str) -> bool:
     module = sys.modules.get(package)
     places = [getattr(module, "__file__", None), *getattr(module, "__path__", ())]
     return any("site-packages" in place or "dist-packages" in place for place in places if place)
+
+
+def _is_entered(module: types.ModuleType) -> bool:
+    """Return True for a module of which members are looked at: no library, and not the one that is run."""
+    return module.__name__ != "__main__" and not is_library(module.__name__)
 
 
 def is_standard_stream(thing: Any) -> bool:

@@ -18,7 +18,6 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 from torch import Tensor
-from torch.autograd.grad_mode import _unsafe_preserve_version_counter as kept_version
 from torch.nn.modules import module
 
 from .reach import (
@@ -142,9 +141,12 @@ def _restore_place(tensor: Tensor, state: tuple[Any, ...]) -> None:
     tensor.requires_grad_(requires_grad)
 
 
-def _version(tensor: Tensor) -> tuple[int, kept_version] | None:
-    """Return how often a tensor was written into, and what sets that back."""
-    return None if tensor.is_inference() else (tensor._version, kept_version(tensor))
+def _version(tensor: Tensor) -> int | None:
+    """Return how often a tensor was written into; None if that is not counted."""
+    try:
+        return tensor._version
+    except (RuntimeError, ValueError):  # an inference tensor, or one without values
+        return None
 
 
 def _identical(a: tuple | list, b: tuple | list) -> bool:
@@ -299,10 +301,7 @@ _GRADIENT = _Keeper(
     turn=3,
 )
 _VERSION = _Keeper(
-    _version,
-    lambda tensor, state: state[1].__exit__(None, None, None),
-    lambda a, b: a is b or a[0] == b[0],
-    turn=4,
+    _version, lambda tensor, state: torch._C._autograd._unsafe_set_version_counter((tensor,), (state,)), turn=4
 )
 _READ_ON = _Keeper(_position, _cannot)
 _GLOBALS = _Keeper(_globals, _restore_globals, _same_values)

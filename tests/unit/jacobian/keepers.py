@@ -409,8 +409,18 @@ class ReadsOn(Scale):
 CONFIG = types.ModuleType("config")
 CONFIG.scale = nn.Parameter(torch.tensor([0.3, -0.2, 0.5]))
 exec("def scaled(): return scale.exp()", vars(CONFIG))
+exec("calls = 0\ndef counted():\n    global calls\n    calls += 1\n    return scale.exp()", vars(CONFIG))
 BASE = nn.ParameterDict({"k": torch.tensor([0.1, 0.2, 0.3])})
 OFFSETS = {}
+
+
+class HoldsModule(Scale):
+    def __init__(self):
+        super().__init__()
+        self.options = types.SimpleNamespace(config=CONFIG)
+
+    def scale(self):
+        return self.options.config.counted()
 
 
 class Coupling(nn.Module):

@@ -18,7 +18,7 @@ from torch.nn.parameter import UninitializedParameter
 from nfteach.jacobian import inspect_jacobian, inspect_layers
 from nfteach.jacobian.unharmed import unharmed
 from tests.unit.jacobian import keepers
-from tests.unit.jacobian.keepers import LAYERS, Counts, Scale, Slotted, of, points
+from tests.unit.jacobian.keepers import LAYERS, Counts, HoldsModule, Scale, Slotted, of, points
 
 pytestmark = pytest.mark.usefixtures("two_copies")
 
@@ -93,6 +93,14 @@ def test_everything_is_left_as_it_was(name, asked):
         ASKED[asked](layer, points(3, 3))
     assert fingerprint(made) == before
     assert (keepers.CALLS, Counts.made) == (calls, of_class)
+
+
+def test_a_module_that_is_held_is_left_as_it_was_and_said_to_be_shared():
+    layer, config = HoldsModule(), keepers.CONFIG
+    before = fingerprint((layer, config.scale, config.calls))
+    report = inspect_jacobian(layer, points(3, 3), perturb=0.5)
+    assert fingerprint((layer, config.scale, config.calls)) == before
+    assert "HoldsModule.options.config.scale" in dict(report.account.unmoved)
 
 
 def test_a_hook_of_all_modules_is_left_as_it_was():
