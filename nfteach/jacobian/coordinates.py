@@ -8,60 +8,106 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from .adapt import adapt
+from .adapt import Map, adapt
 from .given import name_of
 from .interface import takes_context
+from .phrases import in_words
 
-__all__ = ["VOLUME", "in_coordinates"]
+__all__ = ["OFF", "SPACE", "VOLUME", "in_coordinates"]
 
 VOLUME = "volume"
+# The attribute of a map in coordinates that tells how far y is from the space that they describe.
+SPACE = "_away_from_the_space"
+# How far x and y may be from the space, relative to 1 plus their size: a basis may be given in float32.
+OFF = 1e-4
 
 Function = Callable[[Tensor], Tensor]
 
 
 def in_coordinates(
-    transform: Any, x: Tensor, log_det: Callable | None, inverse: Callable | None, coordinates: Any
-) -> tuple[Any, Tensor, Callable | None, Callable | None]:
-    """Return the map, points, log-det and inverse as functions of coordinate vectors.
+    given: tuple[Any, Callable | None, Callable | None], x: Tensor, coordinates: Any, context: Tensor | None
+) -> tuple[tuple[Any, None, Callable | None], Tensor]:
+    """Return the map and its inverse, as functions of coordinate vectors, and the points as vectors.
 
     Args:
-        transform, x, log_det, inverse: as for ``inspect_jacobian``.
+        given: the transform, its log-det and its inverse.
+        x, context: as for ``inspect_jacobian``.
         coordinates: a pair (to_vector, from_vector) of functions, events (N, *event) -> (N, d) and back; or a tangent
-            basis (n, d) with orthonormal columns, n the elements of an event. ``from_vector=None`` leaves x as it is,
-            and applies ``to_vector`` to y alone, which then has no inverse.
+            basis (n, d) with orthonormal columns, n the elements of an event. They are for x and for y; one of the two
+            may consist of vectors already. ``from_vector=None`` leaves x as it is, and applies ``to_vector`` to y
+            alone, which then has no inverse.
 
     Raises:
-        ValueError: if ``coordinates`` is something else, or does not lead from x to vectors and back.
+        ValueError: if ``coordinates`` is something else, raises, or leads from neither x nor y to vectors and back.
     """
+    transform, log_det, inverse = given
     to_vector, from_vector = _pair(coordinates, x)
+    f = adapt(transform, x, log_det, inverse, context=context, dtype=None)
     events = x.unsqueeze(0) if x.dim() == 1 else x
-    vectors = events
-    if from_vector is not None:
-        vectors = to_vector(events)
-        back = from_vector(vectors)
-        far = (back.reshape(events.shape) - events).abs().max() if back.numel() == events.numel() else torch.inf
-        if not far <= 1e-4 * (1 + events.abs().max()):
+    images = _images(f, events)
+    of_x, of_y = from_vector is not None, True
+    if of_x:
+        far = _away(events, to_vector, from_vector)
+        of_x = far is not None and bool(far.max() <= OFF)
+        elsewhere = images is not None and images.shape != events.shape
+        away = _away(images, to_vector, from_vector) if elsewhere else None
+        of_y = not elsewhere or (away is not None and bool(away.max() <= OFF))
+        if not of_x and not (elsewhere and of_y):
             raise ValueError(
-                "coordinates must lead from x to vectors and back, but from_vector(to_vector(x)) differs from x "
-                f"by {float(far):.1e}"
+                "coordinates must lead from x to vectors and back, but from_vector(to_vector(x)) "
+                + (f"differs from x by {float(far.max()):.1e} of its size" if far is not None else "has another shape")
             )
 
     def call(points: Tensor, context: Tensor | None, backward: bool) -> tuple[Tensor, Any]:
-        points = points if from_vector is None else from_vector(points)
+        points = from_vector(points) if (of_y if backward else of_x) else points
         own = context if takes_context(transform) else None
         f = adapt(transform, points, log_det, inverse, context=own, dtype=None, as_a_copy=False)
-        out, claim = (f.backward if backward else f.forward)(points, own)
-        return to_vector(out), claim
+        return (f.backward if backward else f.forward)(points, own)
 
     def forward(points: Tensor, context: Tensor | None = None) -> tuple[Tensor, Any]:
-        return call(points, context, False)
+        y, claim = call(points, context, False)
+        return to_vector(y) if of_y else y, claim
 
     def backward(points: Tensor, context: Tensor | None = None) -> tuple[Tensor, Any]:
-        return call(points, context, True)
+        x, claim = call(points, context, True)
+        return to_vector(x) if of_x else x, claim
+
+    def leaves(points: Tensor, context: Tensor | None = None) -> Tensor | None:
+        with torch.no_grad():
+            return _away(call(points, context, False)[0], to_vector, from_vector)
 
     forward.__name__ = f"{name_of(transform)} in coordinates"
-    has_inverse = from_vector is not None and adapt(transform, x, log_det, inverse, dtype=None).backward is not None
-    return forward, vectors.detach(), None, backward if has_inverse else None
+    if of_x and of_y:
+        setattr(forward, SPACE, leaves)
+    has_inverse = from_vector is not None and f.backward is not None
+    vectors = to_vector(events).detach() if of_x else x
+    return (forward, None, backward if has_inverse else None), vectors
+
+
+def _images(f: Map, events: Tensor) -> Tensor | None:
+    """Return y at events, as the map returns it; None if it raises."""
+    try:
+        with torch.no_grad():
+            y = f.forward(events.clone(), f.context)[0]
+    except Exception:
+        return None
+    return y if isinstance(y, Tensor) else None
+
+
+def _away(events: Tensor, to_vector: Function, from_vector: Function) -> Tensor | None:
+    """Return how far (N,) events are from the space, relative to 1 + their size; None where they are of another kind.
+
+    Raises:
+        ValueError: if one of the functions raises.
+    """
+    try:
+        back = from_vector(to_vector(events))
+    except Exception as error:
+        raise ValueError(f"coordinates must lead to vectors and back, but raise {in_words(error)}") from error
+    if back.shape != events.shape:
+        return None
+    events = events.flatten(1)
+    return (back.flatten(1) - events).abs().amax(1) / (1 + events.abs().amax(1))
 
 
 def _pair(coordinates: Any, x: Tensor) -> tuple[Function, Function | None]:

@@ -1,4 +1,5 @@
-"""What a torch ``Transform`` declares of itself, its domain, codomain and sign, held against its values."""
+"""What a torch ``Transform`` declares of itself, its domain, codomain and sign, and coordinates of the space that a map
+works on, held against its values."""
 
 from __future__ import annotations
 
@@ -11,6 +12,9 @@ from torch.distributions import ComposeTransform, constraints
 from torch.distributions.transforms import Transform
 
 from .adapt import Map
+from .conventions import attribute
+from .coordinates import OFF, SPACE
+from .numbers import gap
 
 __all__ = ["Contradiction", "contradictions"]
 
@@ -19,7 +23,7 @@ class Contradiction(NamedTuple):
     """A declaration that the map's values contradict.
 
     Attributes:
-        attribute: "domain", "codomain" or "sign".
+        attribute: "domain", "codomain", "sign" or "coordinates".
         words: what is declared, and what is so.
         point: where, counted from 0; None if at no point that was given.
     """
@@ -30,21 +34,22 @@ class Contradiction(NamedTuple):
 
 
 def contradictions(f: Map, x: Tensor, y: Tensor, J: Tensor, near: Tensor) -> Iterator[Contradiction]:
-    """Yield what the transform declares and does not hold.
+    """Yield what the transform declares, or is said of it, and does not hold.
 
     Args:
-        f: the map, of any kind; only a torch ``Transform`` declares something.
+        f: the map, of any kind; only a torch ``Transform``, or a map in coordinates, declares something.
         x, y: (B, D) points and images.
         J: (B, D, D) the Jacobian there.
         near: (N, D) other points in the declared domain.
     """
+    yield from _of_a_space(f, x)
     if not isinstance(f.subject, Transform):
         return
     for name, values, shape in (("domain", x, f.event_shape), ("codomain", y, f.image_shape)):
         outside = ~_inside(getattr(f.subject, name), values.reshape(len(values), *shape)) & values.isfinite().all(1)
         if outside.any():
             at, what = int(outside.int().argmax()), "x" if name == "domain" else "y"
-            words = f".{name} is {_name(getattr(f.subject, name))}, which refuses {what}"
+            words = f"The Transform's .{name} is {_name(getattr(f.subject, name))}, which refuses {what}"
             yield Contradiction(name, words, at)
     if len(near) and not isinstance(f.subject, ComposeTransform):  # whose domain is that of its first part
         try:
@@ -53,7 +58,9 @@ def contradictions(f: Map, x: Tensor, y: Tensor, J: Tensor, near: Tensor) -> Ite
             return
         nan = images.isnan().any(1)
         if nan.any():
-            yield Contradiction("domain", f".domain is {_name(f.subject.domain)}, but y is NaN at a point in it", None)
+            yield Contradiction(
+                "domain", f"The Transform's .domain is {_name(f.subject.domain)}, but y is NaN at a point in it", None
+            )
     try:
         sign = f.subject.sign
     except NotImplementedError:
@@ -63,7 +70,18 @@ def contradictions(f: Map, x: Tensor, y: Tensor, J: Tensor, near: Tensor) -> Ite
         wrong = (J.diagonal(dim1=1, dim2=2).sign() * signs < 0).any(1)
         if wrong.any():
             at = int(wrong.int().argmax())
-            yield Contradiction("sign", f".sign is {sign}, but the derivative has the other sign", at)
+            yield Contradiction("sign", f"The Transform's .sign is {sign}, but the derivative has the other sign", at)
+
+
+def _of_a_space(f: Map, x: Tensor) -> Iterator[Contradiction]:
+    leaves = attribute(f.subject, SPACE)
+    far = None if leaves is None else leaves(x, f.context)
+    if far is not None and far.max() > OFF:
+        words = (
+            "y leaves the space that coordinates describe: from_vector(to_vector(y)) differs from y by up to "
+            f"{gap(float(far.max()))} of its size"
+        )
+        yield Contradiction("coordinates", words, int(far.argmax()))
 
 
 def _inside(constraint: constraints.Constraint, events: Tensor) -> Tensor:

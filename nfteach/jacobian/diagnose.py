@@ -80,8 +80,8 @@ def _log_det(facts: Facts) -> Iterator[Finding]:
         )
         evidence = {"moved by": facts.behaviour.calls.log_det_after_others}
         yield Finding("log-det-wrong", message, evidence, about="log-det")
-    elif facts.log_det_drawn:
-        yield from _estimated(facts)
+    elif facts.estimate is not None:
+        yield from _estimated(facts, *facts.estimate)
     elif claim.values is not None and not facts.strongly_coupled:
         yield from _claimed(facts)
 
@@ -92,10 +92,7 @@ def _missing(facts: Facts) -> Iterator[Finding]:
         yield Finding("log-det-missing", message, about="log-det")
 
 
-def _estimated(facts: Facts) -> Iterator[Finding]:
-    if facts.estimate is None:
-        return
-    mean, error = facts.estimate
+def _estimated(facts: Facts, mean: Tensor, error: Tensor) -> Iterator[Finding]:
     gaps = (mean - facts.log_det_jacobian).abs()
     usable = facts.finite & facts.log_det_jacobian.isfinite() & ~facts.singular
     wrong = (gaps > 5 * error + tolerance(facts)) & usable
@@ -253,8 +250,7 @@ def _declared(facts: Facts) -> Iterator[Finding]:
         at = contradiction.point
         where = () if at is None else (("x", facts.x), ("y", facts.y))
         evidence = {name: short_vector(values[at]) for name, values in where}
-        message = f"The Transform's {contradiction.words}."
-        yield Finding("declared-wrong", message, evidence, about="forward")
+        yield Finding("declared-wrong", f"{contradiction.words}.", evidence, about="forward")
 
 
 def _determinant(facts: Facts) -> Iterator[Finding]:

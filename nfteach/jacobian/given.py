@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import numbers
 from typing import Any
 
 import torch
@@ -13,7 +15,7 @@ from .conventions import has
 from .interface import unwrapped
 from .phrases import a_kind
 
-__all__ = ["as_context", "as_points", "check_transform", "misfit", "name_of", "rows_of"]
+__all__ = ["as_context", "as_points", "check_perturb", "check_transform", "misfit", "name_of", "rows_of"]
 
 
 def name_of(thing: Any) -> str:
@@ -52,6 +54,13 @@ def as_points(x: Any) -> Tensor:
         return x.clone() if x.is_inference() else x.detach()
 
 
+def check_perturb(perturb: Any) -> None:
+    """Raise ValueError for what is neither a positive number nor None."""
+    number = isinstance(perturb, numbers.Real) and not isinstance(perturb, bool)
+    if perturb is not None and not (number and 0 < perturb < math.inf):
+        raise ValueError(f"perturb must be a positive number, such as 0.5, or None, but is {perturb!r}")
+
+
 def as_context(context: Any) -> Tensor | None:
     """Return the context as a tensor; None stays None.
 
@@ -63,7 +72,7 @@ def as_context(context: Any) -> Tensor | None:
 
 def _as_tensor(value: Any, name: str, kind: str) -> Tensor:
     try:
-        tensor = torch.as_tensor(value)
+        tensor = value if isinstance(value, Tensor) else torch.as_tensor(value)
     except (TypeError, ValueError, RuntimeError) as error:
         raise ValueError(f"{name} must be {kind}, but is {a_kind(value)} ({error})") from None
     if form := _form(tensor):

@@ -28,7 +28,7 @@ from .coordinates import VOLUME, in_coordinates
 from .declared import contradictions
 from .derivative import in_a_block, log_abs_det, neighbours, square, unknown, whole
 from .facts import Facts
-from .given import as_context, as_points
+from .given import as_context, as_points, check_perturb
 from .large import LARGE
 from .measure import DRAWS, Claim, Inverse, in_own_dtype, read_claim, try_inverse, try_onto
 from .report import JacobianReport
@@ -104,14 +104,12 @@ def inspect_jacobian(
         True
     """
     x = as_points(x)
-    if perturb is not None and not (isinstance(perturb, int | float) and perturb > 0):
-        raise ValueError(f"perturb must be a positive number, such as 0.5, or None, but is {perturb!r}")
+    check_perturb(perturb)
     volume = coordinates is not None and isinstance(coordinates, str) and coordinates == VOLUME
     given = (transform, log_det, inverse)
     with modes_at_rest(), unharmed(*given) as snapshot:
         if coordinates is not None and not volume:
-            transform, x, log_det, inverse = in_coordinates(transform, x, log_det, inverse, coordinates)
-            given = (transform, log_det, inverse)
+            given, x = in_coordinates(given, x, coordinates, as_context(context))
         with on_its_own(snapshot, given, x) as doubts:
             report = inspect_copies(*given, x, perturb, as_context(context), volume)
             doubts += [report.behaviour.raised] if report.behaviour.raised else []

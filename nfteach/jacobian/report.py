@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator
+from numbers import Real
 from typing import Any, NamedTuple
 
 from .compared import NAMES, UNCHECKED
@@ -34,11 +35,11 @@ class Accepted(NamedTuple):
         known = {"require": NAMES, "ignore": sorted(ERRORS | NOTES)}
         for argument, names in known.items():
             given = getattr(self, argument)
-            unknown = [given] if isinstance(given, str) else [name for name in given if name not in names]
-            if unknown:
+            several = isinstance(given, Collection) and not isinstance(given, str)
+            if not several or any(name not in names for name in given):
                 raise ValueError(f"{argument} must hold some of {', '.join(names)}, but is {given!r}")
-        if not (self.atol >= 0 and self.rtol >= 0):
-            raise ValueError(f"atol and rtol must not be negative, but are {self.atol!r} and {self.rtol!r}")
+        if not all(isinstance(one, Real) and one >= 0 for one in (self.atol, self.rtol)):
+            raise ValueError(f"atol and rtol must be numbers from 0 on, but are {self.atol!r} and {self.rtol!r}")
         return self
 
     def small(self, gap: float, size: float) -> bool:

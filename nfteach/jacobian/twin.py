@@ -253,7 +253,10 @@ def changes(before: dict[str, Any], after: dict[str, Any]) -> tuple[str, ...]:
 
     def same(a: Any, b: Any) -> bool:
         if isinstance(a, Tensor) and isinstance(b, Tensor):
-            return a.shape == b.shape and bool(((a == b) | (a != a) & (b != b)).all())
+            if a.shape != b.shape or a.layout != b.layout:
+                return False
+            a, b = (a, b) if a.layout == torch.strided else (a.to_dense(), b.to_dense())
+            return bool(((a == b) | (a != a) & (b != b)).all())
         return type(a) is type(b) and a == b
 
     return tuple(name for name, value in before.items() if name in after and not same(value, after[name]))

@@ -387,6 +387,35 @@ def test_a_simplex_and_correlation_matrices():
             inspect_jacobian(transform, x)
 
 
+SIMPLEX = (lambda y: y[:, :-1], lambda v: torch.cat([v, 1 - v.sum(1, keepdim=True)], 1))
+
+
+class WrongInverse(T.StickBreakingTransform):
+    def _inverse(self, y):
+        return 1.1 * super()._inverse(y)
+
+
+def test_one_of_x_and_y_may_consist_of_vectors_already():
+    x, y = points(5, 3), torch.softmax(points(5, 4), 1)
+    for transform, at in ((T.StickBreakingTransform(), x), (T.StickBreakingTransform().inv, y)):
+        report = inspect_jacobian(transform, at, coordinates=SIMPLEX).check(require=("log-det", "inverse"))
+        assert report.dim == 3
+    assert codes(inspect_jacobian(WrongInverse(), x, coordinates=SIMPLEX)) == {"inverse-wrong"}
+
+
+def test_a_map_that_leaves_the_space_of_its_coordinates():
+    x = torch.softmax(points(5, 3), 1)
+
+    def stretched(x, normed):
+        y = x * torch.tensor([1.0, 2.0, 0.5]).to(x)
+        return y / y.sum(1, keepdim=True) if normed else y
+
+    for normed in (True, False):
+        report = inspect_jacobian(lambda x, normed=normed: stretched(x, normed), x, coordinates=SIMPLEX)
+        assert ("declared-wrong" in codes(report)) != normed
+    assert "y leaves the space that coordinates describe" in report.findings[0].message
+
+
 def test_a_map_to_more_dimensions_by_its_volume():
     W = torch.randn(3, 5, generator=torch.Generator().manual_seed(0))
 
@@ -461,7 +490,9 @@ def test_zeros_appended_and_dropped_again_cancel():
     assert codes(inspect_jacobian(Around(4), points(5, 3))) == {"log-det-wrong"}
 
 
-@pytest.mark.parametrize("bad", ["area", 3, torch.eye(3), (1, 2), (lambda x: 2 * x, lambda v: v)])
+@pytest.mark.parametrize(
+    "bad", ["area", 3, torch.eye(3), (1, 2), (lambda x: 2 * x, lambda v: v), (lambda x: x.nope, abs)]
+)
 def test_coordinates_that_do_not_fit(bad):
     with pytest.raises(ValueError, match="coordinates"):
         inspect_jacobian(torch.sinh, points(), coordinates=bad)

@@ -273,6 +273,20 @@ def test_a_log_det_whose_mean_is_wrong():
     assert report.findings[0].gap == pytest.approx(1, abs=0.6)
 
 
+@pytest.mark.parametrize("sign", [1, -1])
+def test_noise_in_y_does_not_hide_a_wrong_log_det(sign):
+    class Noisy(Shift):
+        def forward(self, x):
+            y, log_det = super().forward(x)
+            drawn = 1 + torch.rand(3).to(x)
+            return y * drawn, sign * (log_det + drawn.log().sum())
+
+    report = inspect_jacobian(Noisy(), points(6, 3))
+    compared = {name: result for name, result, _ in report.compared}
+    assert ("log-det-sign" in codes(report)) == (sign < 0)
+    assert compared["log-det"] == ("agrees" if sign > 0 else "differs")
+
+
 def test_an_inverse_that_runs_in_float32_only():
     report = inspect_jacobian(InverseInFloat32(), points(6, 3))
     assert codes(report) == {"low-precision"}

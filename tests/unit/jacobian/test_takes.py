@@ -1,9 +1,11 @@
 """What the inspector takes: log-dets, inverses and contexts under the names and in the places that libraries use."""
 
 import contextlib
+import math
 from dataclasses import dataclass
 from typing import NamedTuple
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -688,6 +690,30 @@ def nested(x):
 def test_nothing_is_raised_but_a_value_error(ask, make, perturb):
     with contextlib.suppress(ValueError):
         assert str(ask(make(), perturb))
+
+
+@pytest.mark.parametrize("perturb", [True, 0, -1.0, math.inf, math.nan, "a"])
+def test_perturb_is_a_positive_number(perturb):
+    with pytest.raises(ValueError, match="perturb must be a positive number"):
+        inspect_jacobian(torch.sinh, torch.ones(3), perturb=perturb)
+    inspect_jacobian(torch.sinh, torch.ones(3), perturb=np.float32(0.5))
+
+
+def test_points_stay_where_they_are_on_another_default_device():
+    with torch.device("meta"):
+        inspect_jacobian(torch.sinh, torch.ones(3, device="cpu"))
+
+
+def test_a_layer_may_hold_a_sparse_buffer():
+    class Sparse(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.register_buffer("W", torch.diag(torch.tensor([1.0, 2.0, 3.0])).to_sparse())
+
+        def forward(self, x):
+            return (self.W.to(x.dtype) @ x.T).T, torch.full((len(x),), math.log(6)).to(x)
+
+    inspect_jacobian(Sparse(), torch.randn(5, 3)).check(require=["log-det"])
 
 
 @pytest.mark.parametrize("context", [X.to("meta"), nested(X)])
