@@ -82,9 +82,10 @@ def inspect_jacobian(
         context: what a conditional transform takes besides x: one row for each point, (B, ...), or one for all.
         coordinates: where the map works between other spaces than R^D (a subspace, a manifold, a simplex): a pair
             (to_vector, from_vector) of functions, events (N, *event) -> (N, d) and back, or a tangent basis (n, d)
-            with orthonormal columns. The map is then looked at from vectors to vectors. ``from_vector=None`` applies
-            ``to_vector`` to y alone. ``"volume"`` compares the log-det of a map to more dimensions with
-            1/2 log det J^T J, which is that of the symmetric root of J^T J, shown as the Jacobian.
+            with orthonormal columns. The map is then looked at from vectors to vectors. Where x or y consists of
+            vectors already, it is left as it is. ``from_vector=None`` applies ``to_vector`` to y alone. ``"volume"``
+            compares the log-det of a map to more dimensions with 1/2 log det J^T J, which is that of the symmetric
+            root of J^T J, shown as the Jacobian.
 
     Raises:
         ValueError: if x is no finite floating tensor of the right shape, ``perturb`` is not positive, the map does not

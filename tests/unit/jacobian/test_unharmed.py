@@ -4,8 +4,11 @@ import array
 import contextlib
 import contextvars
 import io
+import os
 import random
+import sys
 import types
+import warnings
 from collections import OrderedDict, deque
 
 import numpy as np
@@ -95,7 +98,7 @@ def test_everything_is_left_as_it_was(name, asked):
     assert (keepers.CALLS, Counts.made) == (calls, of_class)
 
 
-def test_a_module_that_is_held_is_left_as_it_was_and_said_to_be_shared():
+def test_a_module_that_is_held_is_left_as_it_was_and_listed_as_shared():
     layer, config = HoldsModule(), keepers.CONFIG
     before = fingerprint((layer, config.scale, config.calls))
     report = inspect_jacobian(layer, points(3, 3), perturb=0.5)
@@ -122,9 +125,24 @@ def test_a_context_variable_that_a_call_sets_is_left_as_it_was():
         inspect_jacobian(lambda x: unset.set([x]) and 2 * x, points(3, 3))
 
 
-def test_the_default_dtype_is_left_as_it_was():
-    inspect_jacobian(lambda x: torch.set_default_dtype(torch.float64) or 2 * x, points(3, 3))
-    assert torch.get_default_dtype() == torch.float32
+SETTINGS = {
+    "default dtype": (torch.get_default_dtype, lambda: torch.set_default_dtype(torch.float64)),
+    "threads": (torch.get_num_threads, lambda: torch.set_num_threads(torch.get_num_threads() + 1)),
+    "determinism": (torch.are_deterministic_algorithms_enabled, lambda: torch.use_deterministic_algorithms(True)),
+    "how numbers are printed": (lambda: str(torch.tensor(1 / 3)), lambda: torch.set_printoptions(precision=7)),
+    "NumPy's errors": (np.geterr, lambda: np.seterr(all="ignore")),
+    "recursion": (sys.getrecursionlimit, lambda: sys.setrecursionlimit(12_345)),
+    "warnings": (lambda: list(warnings.filters), lambda: warnings.simplefilter("ignore")),
+    "environment": (lambda: dict(os.environ), lambda: os.environ.update(NFTEACH="1")),
+}
+
+
+@pytest.mark.parametrize("name", SETTINGS)
+def test_a_setting_that_a_call_changes_is_left_as_it_was(name):
+    read, change = SETTINGS[name]
+    before = read()
+    inspect_jacobian(lambda x: (change() and None) or 2 * x, points(3, 3))
+    assert read() == before
 
 
 def test_the_namespace_of_a_notebook_is_not_entered():
