@@ -236,7 +236,7 @@ def _look(given: tuple[Any, ...], x: Tensor, context: Tensor | None, volume: boo
     estimated = facts.log_det_drawn and not getattr(f.subject, "training", True)
     claimed = facts.log_det is not None and facts.log_det_repeats and not estimated
     parameters = trained(f.subject, f.forward) if repeatable else []
-    if repeatable and not first.no_reverse_mode:
+    if repeatable:
         more["signal"] = tuple(training_signal(f, along, parameters, claimed=claimed, whole=large, slack=loose))
     if parameters and not strongly:
         has_inverse = inverse.error is not None and not inverse.low_precision
