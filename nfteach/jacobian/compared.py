@@ -156,7 +156,10 @@ def _inverse(facts: Facts) -> tuple[str, str]:
     allowed = inverse_tolerance(facts, max(facts.eps, facts.inverse.eps), loose=0.0)
     if not facts.well_defined and (error > allowed).any():
         return _CHANGES, ""
-    return "", f"x -> y -> x {_within(float(error.max()))}, {_points(facts)}"
+    words = f"x -> y -> x {_within(float(error.max()))}, {_points(facts)}"
+    if facts.inverse_cut:
+        words += f"; {' and '.join(facts.inverse_cut)} without a gradient with respect to y"
+    return "", words
 
 
 def _both_directions(facts: Facts) -> tuple[str, str]:

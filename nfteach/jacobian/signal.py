@@ -23,6 +23,7 @@ __all__ = [
     "UNDECIDED",
     "WRONG",
     "Gradient",
+    "cut_from_y",
     "moved",
     "random_moves",
     "training_signal",
@@ -216,6 +217,25 @@ class _Signal:
                     return _stacked(self._terms(*self.f(self.x)))
 
             yield moves, at
+
+
+def cut_from_y(f: Map, y: Tensor, *, varies: bool) -> tuple[str, ...]:
+    """Return what the inverse gives without a gradient with respect to y (B, D): "x", "its log-det".
+
+    Args:
+        f: a map with an inverse that runs at y.
+        y: the images.
+        varies: whether the log-det depends on the point, so that it must have a gradient.
+    """
+    leaf = y.detach().requires_grad_()
+    try:
+        x, raw = f.invert(leaf)
+    except Exception:  # it may refuse points that require a gradient
+        return ()
+    log_det = read_claim(raw, y, f.event_shape).values
+    totals = {"x": x.sum()} | ({"its log-det": log_det.sum()} if varies and log_det is not None else {})
+    gradients = {name: _gradients(total, [leaf]) for name, total in totals.items()}
+    return tuple(name for name, each in gradients.items() if isinstance(each, Exception) or not each[0].any())
 
 
 def _at_finite_points(f: Map, lines: Sequence[Line]) -> tuple[Map, list[Line], int]:

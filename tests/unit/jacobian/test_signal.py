@@ -340,6 +340,47 @@ def test_parameters_that_cannot_be_moved_are_named():
     assert words == "the map raises close by: ValueError: a must stay 0"
 
 
+# Through the inverse.
+
+
+class Exponential(nn.Module):
+    def __init__(self, spoil_x=lambda values: values, spoil_log_det=lambda values: values):
+        super().__init__()
+        self.spoil_x, self.spoil_log_det = spoil_x, spoil_log_det
+
+    def forward(self, x):
+        return x.exp(), x.sum(-1)
+
+    def inverse(self, y):
+        return self.spoil_x(y.log()), self.spoil_log_det(-y.log().sum(-1))
+
+
+@pytest.mark.parametrize(
+    ("layer", "without"),
+    [
+        (Exponential(), ""),
+        (Exponential(spoil_x=torch.Tensor.detach), "; x without a gradient with respect to y"),
+        (Exponential(spoil_log_det=torch.Tensor.detach), "; its log-det without a gradient with respect to y"),
+        (
+            Exponential(torch.no_grad()(torch.clone), torch.Tensor.detach),
+            "; x and its log-det without a gradient with respect to y",
+        ),
+    ],
+)
+def test_an_inverse_without_a_gradient_is_named(layer, without):
+    report = inspect_jacobian(layer, torch.randn(5, 3))
+    assert report.ok
+    words = next(words for name, _, words in report.compared if name == "inverse")
+    assert words == f"x -> y -> x within 1e-9, 5 points{without}"
+
+
+def test_a_constant_log_det_of_the_inverse_needs_no_gradient():
+    report = inspect_jacobian(
+        lambda x: (2 * x, 3 * torch.tensor(2.0).log()), torch.randn(5, 3), inverse=lambda y: y / 2
+    )
+    assert report.inverse_cut == ()
+
+
 # A gradient's error is no number of nats.
 
 
