@@ -14,13 +14,16 @@ from .numbers import ROUNDING, gap
 from .phrases import counted
 from .signal import UNDECIDED
 from .tolerances import inverse_tolerance
+from .witnesses import CENTRAL
 
 __all__ = ["AGREES", "DIFFERS", "NAMES", "UNCHECKED", "Compared", "compared"]
 
 Judge = Callable[[Facts], tuple[str, str]]
+Reason = Callable[[Facts], str]
 
 MOVED = "moved parameters"
 AGREES, DIFFERS, UNCHECKED = "agrees", "differs", "not compared"
+_IMPRECISE = "central differences are not precise enough"
 _CHANGES = "y changes from call to call, or with the other samples"
 
 
@@ -84,9 +87,11 @@ def _points(facts: Facts) -> str:
 
 def _derivative(facts: Facts) -> tuple[str, str]:
     if facts.block is not None:
-        return _signal("y has no gradient", ("y", "x"))(facts)
+        return _signal(lambda facts: "y has no gradient", ("y", "x"))(facts)
     if facts.witnesses is None:
         return _CHANGES, ""
+    if CENTRAL in facts.witnesses.unheard:
+        return f"the map raises close by: {facts.witnesses.unheard[CENTRAL]}", ""
     if facts.witnesses.undecided.all():
         return "central differences are not precise enough: a kink, or rounded values", ""
     return "", f"autograd and central differences, {_points(facts)}"
@@ -110,21 +115,38 @@ def _log_det(facts: Facts) -> tuple[str, str]:
     )
 
 
-def _signal(none: str, *which: tuple[str, str]) -> Judge:
+def _signal(none: Reason, *which: tuple[str, str]) -> Judge:
+    """Return a judge of some gradients.
+
+    Args:
+        none: why there are none, for a map whose calls repeat each other.
+        which: of what, and with respect to what.
+    """
+
     def judge(facts: Facts) -> tuple[str, str]:
         found = [gradient for gradient in facts.signal if (gradient.of, gradient.by) in which]
         if not found:
-            return none if facts.steady else "the map gives other values from call to call", ""
+            return none(facts) if facts.repeatable else "the map gives other values from call to call", ""
         undecided = [gradient for gradient in found if gradient.result == UNDECIDED]
+        why = next((gradient.error for gradient in undecided if gradient.error), _IMPRECISE)
         if len(undecided) == len(found):
-            return "central differences are not precise enough", ""
+            return why, ""
         words = "autograd and central differences, along random directions"
+        left_out = max(gradient.left_out for gradient in found)
+        if left_out:
+            words += f"; without {left_out} of {_points(facts)}, at a kink or not finite"
         if undecided:
             parts = " and ".join(f"that of {gradient.of} by {gradient.by}" for gradient in undecided)
-            words += f"; {parts} was not decided, where central differences are not precise enough"
+            words += f"; {parts} was not decided, where {why}"
         return "", words
 
     return judge
+
+
+def _no_log_det_gradient(facts: Facts) -> str:
+    if facts.log_det is None:
+        return "there is no log-det to compare"
+    return "the log-det is another one from call to call"
 
 
 def _inverse(facts: Facts) -> tuple[str, str]:
@@ -134,7 +156,10 @@ def _inverse(facts: Facts) -> tuple[str, str]:
     allowed = inverse_tolerance(facts, max(facts.eps, facts.inverse.eps), loose=0.0)
     if not facts.well_defined and (error > allowed).any():
         return _CHANGES, ""
-    return "", f"x -> y -> x {_within(float(error.max()))}, {_points(facts)}"
+    words = f"x -> y -> x {_within(float(error.max()))}, {_points(facts)}"
+    if facts.inverse_cut:
+        words += f"; {' and '.join(facts.inverse_cut)} without a gradient with respect to y"
+    return "", words
 
 
 def _both_directions(facts: Facts) -> tuple[str, str]:
@@ -177,8 +202,8 @@ _BY_PARAMETERS = tuple((of, by) for by in ("parameters", "context") for of in ("
 _JUDGES = {
     "derivative": _derivative,
     "log-det": _log_det,
-    "log-det gradient": _signal("there is no log-det to compare", ("log-det", "x")),
-    "parameter gradients": _signal("no parameter is trained", *_BY_PARAMETERS),
+    "log-det gradient": _signal(_no_log_det_gradient, ("log-det", "x")),
+    "parameter gradients": _signal(lambda facts: "no parameter is trained", *_BY_PARAMETERS),
     "inverse": _inverse,
     "both directions": _both_directions,
     "batch sizes": _batch_sizes,

@@ -39,6 +39,7 @@ class Facts(Derivative):
         contradictions: what a torch ``Transform`` declares of itself and does not hold.
         estimate: mean and standard error (B,) of a log-det that is drawn, in nats; None of others.
         signal: gradients of the log-det and of y beside differences; empty where they could not be compared.
+        inverse_cut: what the inverse gives without a gradient with respect to y: "x", "its log-det".
         step: how far the map contradicts itself once its parameters have moved in place.
         kept: values that were computed from parameters once, and do not follow them.
     """
@@ -62,6 +63,7 @@ class Facts(Derivative):
     contradictions: tuple[Contradiction, ...] = ()
     estimate: tuple[Tensor, Tensor] | None = None
     signal: tuple[Gradient, ...] = ()
+    inverse_cut: tuple[str, ...] = ()
     step: Step = field(default_factory=Step)
     kept: tuple[Kept, ...] = ()
 

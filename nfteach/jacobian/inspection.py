@@ -33,7 +33,7 @@ from .large import LARGE
 from .measure import DRAWS, Claim, Inverse, in_own_dtype, read_claim, try_inverse, try_onto
 from .report import JacobianReport
 from .rng import modes_at_rest, seeded
-from .signal import training_signal
+from .signal import cut_from_y, training_signal
 from .step import kept_values, take_step
 from .structure import Structure, recognise
 from .twin import changes, parameters_account, state, trained, with_parameters_moved
@@ -235,8 +235,11 @@ def _look(given: tuple[Any, ...], x: Tensor, context: Tensor | None, volume: boo
     estimated = facts.log_det_drawn and not getattr(f.subject, "training", True)
     claimed = facts.log_det is not None and facts.log_det_repeats and not estimated
     parameters = trained(f.subject, f.interface, f.log_det, f.inverse) if repeatable else []
-    if repeatable and not first.no_reverse_mode:
+    if repeatable:
         more["signal"] = tuple(training_signal(f, along, parameters, claimed=claimed, whole=large, slack=loose))
+    if repeatable and inverse.error is not None:
+        varies = any((each.of, each.by) == ("log-det", "x") and abs(each.true) > 1e-6 for each in more["signal"])
+        more["inverse_cut"] = cut_from_y(f, y.to(points.dtype), varies=varies)
     if parameters and not strongly:
         has_inverse = inverse.error is not None and not inverse.low_precision
         claimed = claimed and not first.no_reverse_mode

@@ -167,13 +167,12 @@ def _training_signal(facts: Facts) -> Iterator[Finding]:
         evidence = {"by autograd": gradient.told, "by central differences": gradient.true}
         about = {"log-det": "log-det gradient", "y": "derivative"}[gradient.of]
         about = about if gradient.by == "x" else "parameter gradients"
-        gap, size = abs(gradient.told - gradient.true), abs(gradient.true)
         if gradient.result == CUT:
             message = (
                 f"{whose} is zero by autograd, but differences of its values are not: something on the way cuts it "
                 "(detach, item, no_grad, .data), so training does not see it."
             )
-            yield Finding("gradient-cut", message, evidence, about=about, gap=gap, size=size)
+            yield Finding("gradient-cut", message, evidence, about=about)
         elif gradient.result == RAISES:
             message = f"{whose} cannot be computed: autograd raises {gradient.error}"
             yield Finding("gradient-cut", message, about=about)
@@ -188,7 +187,7 @@ def _training_signal(facts: Facts) -> Iterator[Finding]:
                 f"{whose} by autograd differs from central differences: part of it is cut (detach) or counted twice, "
                 "or a custom derivative is wrong."
             )
-            yield Finding("gradient-wrong", message, evidence, about=about, gap=gap, size=size)
+            yield Finding("gradient-wrong", message, evidence, about=about)
 
 
 def _after_a_step(facts: Facts) -> Iterator[Finding]:

@@ -85,7 +85,7 @@ class JacobianReport(Shown, Diagnosis):
             require: what must have been compared, by the names in ``report.compared``, such as ``"log-det"``.
             ignore: codes of findings that are accepted.
             atol, rtol: errors of log-dets in nats, and of coordinates after x -> y -> x, that are accepted: up to
-                ``atol`` plus ``rtol`` times their size.
+                ``atol`` plus ``rtol`` times their size. No wrong gradient is accepted by its size.
 
         Raises:
             AssertionError: with every error found, and all that was required and not compared.

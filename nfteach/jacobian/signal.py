@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import cache
 from typing import Any, NamedTuple
 
 import torch
@@ -22,6 +23,7 @@ __all__ = [
     "UNDECIDED",
     "WRONG",
     "Gradient",
+    "cut_from_y",
     "moved",
     "random_moves",
     "training_signal",
@@ -29,6 +31,7 @@ __all__ = [
 
 RIGHT, CUT, WRONG, NOT_FINITE, UNDECIDED = "right", "cut", "wrong", "not finite", "undecided"
 RAISES = "raises"
+_BY = ("x", "parameters", "context")
 
 # Relative distances that are accepted: implicit and adjoint gradients are as precise as their solver.
 _TOLERANCE, _COARSE_TOLERANCE = 1e-3, 5e-2
@@ -47,7 +50,8 @@ class Gradient(NamedTuple):
         result: "right", "cut" (zero, and in truth it is not), "wrong", "not finite", "raises" or "undecided".
         told: what autograd says along one direction.
         true: what central differences say.
-        error: what autograd raises, if it does.
+        error: what autograd raises, or why nothing is decided, if more than imprecise differences.
+        left_out: how many points the sum leaves out, at a kink or where the values are not finite.
     """
 
     of: str
@@ -56,6 +60,23 @@ class Gradient(NamedTuple):
     told: float
     true: float
     error: str = ""
+    left_out: int = 0
+
+
+class _Along(NamedTuple):
+    """A derivative along one direction.
+
+    Attributes:
+        terms: (N,) whose sum autograd says it is.
+        true: what central differences say, a number.
+        error: how far off these may be.
+        left_out: how many points are not in it.
+    """
+
+    terms: Tensor
+    true: Tensor
+    error: Tensor
+    left_out: int = 0
 
 
 def training_signal(
@@ -73,57 +94,176 @@ def training_signal(
         whole: whether to look at the gradient of y by x as well.
         slack: a relative distance that is accepted, where it is more than usual.
     """
-    x, generator = lines[0].x, torch.Generator().manual_seed(0)
-    exact = x.dtype == torch.float64
-    # A map of many dimensions is slow to call; in float32 one direction more tells a mistake from a kink.
-    most = 1 if whole else 2 if exact else 3
-    tolerance = max(slack, _TOLERANCE if exact else _COARSE_TOLERANCE)
-    names = ("y", "log-det") if claimed else ("y",)
+    f, lines, replaced = _at_finite_points(f, lines)
+    signal = _Signal(f, lines, parameters, claimed=claimed, whole=whole, slack=slack)
+    with _in_place_of_context(f, signal.inputs["context"]):
+        for gradient in signal.compare():
+            yield gradient._replace(left_out=gradient.left_out + replaced)
 
-    def totals(y: Tensor, raw: Any) -> dict[str, Tensor]:
-        values = {"y": y, "log-det": read_claim(raw, x, f.event_shape).values if claimed else None}
-        return {name: (weights[name] * values[name].double().cpu()).sum() for name in names}
 
-    def along(by: str) -> Iterator[tuple[list[Tensor], Callable[[float], Tensor]]]:
-        """Yield directions, and step -> the totals there."""
-        for line in lines[:most]:
+class _Signal:
+    """The values that training follows, each point's summed with random weights; see ``training_signal``."""
+
+    def __init__(
+        self,
+        f: Map,
+        lines: Sequence[Line],
+        parameters: Sequence[Tensor],
+        *,
+        claimed: bool,
+        whole: bool,
+        slack: float,
+    ) -> None:
+        self.f, self.x = f, lines[0].x
+        self.exact = self.x.dtype == torch.float64
+        # A map of many dimensions is slow to call; in float32 one direction more tells a mistake from a kink.
+        self.lines = lines[: 1 if whole else 2 if self.exact else 3]
+        self.tolerance = max(slack, _TOLERANCE if self.exact else _COARSE_TOLERANCE)
+        self.names = ("y", "log-det") if claimed else ("y",)
+        self.inputs = {
+            "x": [self.x.detach().requires_grad_()],
+            "parameters": list(parameters),
+            "context": _trained_context(f),
+        }
+        self.judged = {
+            by: [name for name in self.names if whole or (name, by) != ("y", "x")] for by in _BY if self.inputs[by]
+        }
+        self.generator = torch.Generator().manual_seed(0)
+        self.weights: dict[str, Tensor] = {}
+
+    def compare(self) -> Iterator[Gradient]:
+        """Yield one result for each gradient."""
+        try:
+            y, raw = self.f(*self.inputs["x"])
+        except Exception as error:  # it refuses points that require a gradient
+            why = f"autograd does not run through the map: {in_words(error)}"
+            for by, of in self.judged.items():
+                yield from (Gradient(name, by, UNDECIDED, torch.nan, torch.nan, why) for name in of)
+            return
+        for name, like in (("log-det", self.x[:, 0]), ("y", y)):
+            self.weights[name] = noise(like, self.generator).double().cpu()
+        here = self._terms(y, raw)
+        # All before the first move: autograd refuses a graph of which a tensor has changed.
+        gradients = {
+            by: {name: _gradients(here[name].sum(), self.inputs[by]) for name in of} for by, of in self.judged.items()
+        }
+        for by in self.judged:
+            yield from self._compare(by, gradients[by], _stacked(here))
+
+    def _compare(self, by: str, gradients: dict[str, list[Tensor] | Exception], here: Tensor) -> Iterator[Gradient]:
+        """Yield one result for each gradient with respect to one input; ``here`` are the terms (B, names)."""
+        for name, gradient in gradients.items():
+            if isinstance(gradient, Exception):
+                yield Gradient(name, by, RAISES, torch.nan, torch.nan, in_words(gradient))
+        of = [name for name, gradient in gradients.items() if not isinstance(gradient, Exception)]
+        try:
+            yield from self._beside_differences(by, {name: gradients[name] for name in of}, here)
+        except Exception as error:  # a map of binary numbers, for instance, has no values near by
+            why = f"the map raises close by: {in_words(error)}"
+            yield from (Gradient(name, by, UNDECIDED, torch.nan, torch.nan, why) for name in of)
+
+    def _beside_differences(self, by: str, gradients: dict[str, list[Tensor]], here: Tensor) -> list[Gradient]:
+        """Return one result for each gradient that autograd has."""
+        seen: dict[str, list[_Along]] = {name: [] for name in gradients}
+        results: list[Gradient] = []
+        # A mistake shows in every direction: one in which all is right decides.
+        for moves, at in self._along(by) if gradients else ():
+            slope, error = _differences(lambda step, at=at: _summed(at(step)), _summed(here), self.x.dtype)
+            for name, gradient in gradients.items():
+                i = self.names.index(name)
+                along = _Along(_products(gradient, moves), slope[0, i], error[0, i])
+                if along.terms.isfinite().all() and not _decided(along.terms, along.true, along.error):
+                    along = self._where_known(name, by, moves, at, here) or along
+                seen[name].append(along)
+            results = [_judge(name, by, seen[name], self.tolerance, self.exact) for name in seen]
+            if all(result.result == RIGHT for result in results):
+                break
+        return results
+
+    def _where_known(
+        self, name: str, by: str, moves: list[Tensor], at: Callable[[float], Tensor], here: Tensor
+    ) -> _Along | None:
+        """Return the derivative at those points alone where differences are precise; None if there are none."""
+        i = self.names.index(name)
+        slope, error = _differences(lambda step: at(step)[:, i].unsqueeze(0), here[:, i].unsqueeze(0), self.x.dtype)
+        known = (error <= 0.01 * slope.abs() + 1e-6)[0]
+        if known.all() or not known.any():
+            return None
+        gradient = _gradients(self._terms(*self.f(*self.inputs["x"]))[name][known].sum(), self.inputs[by])
+        if isinstance(gradient, Exception):
+            return None
+        true, error = _differences(
+            lambda step: _summed(at(step)[known, i : i + 1]), _summed(here[known, i : i + 1]), self.x.dtype
+        )
+        return _Along(_products(gradient, moves), true[0, 0], error[0, 0], int((~known).sum()))
+
+    def _terms(self, y: Tensor, raw: Any) -> dict[str, Tensor]:
+        """Return y, summed over its coordinates, and the log-det of each point (B,)."""
+        values = {"y": y, "log-det": read_claim(raw, self.x, self.f.event_shape).values}
+        weighted = {name: self.weights[name] * values[name].double().cpu() for name in self.names}
+        return {name: each.reshape(len(y), -1).sum(1) for name, each in weighted.items()}
+
+    def _along(self, by: str) -> Iterator[tuple[list[Tensor], Callable[[float], Tensor]]]:
+        """Yield directions, and step -> the terms there."""
+        for line in self.lines:
             if by == "x":
-                yield [line.v], lambda step, line=line: _row(totals(*line(step)))
+                yield [line.v], lambda step, line=line: _stacked(self._terms(*line(step)))
                 continue
-            moves = random_moves(inputs[by], generator)
+            moves = random_moves(self.inputs[by], self.generator)
 
+            @cache
             def at(step: float, moves: list[Tensor] = moves) -> Tensor:
-                with moved(inputs[by], moves, step):
-                    return _row(totals(*f(x)))
+                with moved(self.inputs[by], moves, step):
+                    return _stacked(self._terms(*self.f(self.x)))
 
             yield moves, at
 
-    leaf = x.detach().requires_grad_()
-    inputs = {"x": [leaf], "parameters": list(parameters), "context": _trained_context(f)}
-    judged = {by: [name for name in names if whole or (name, by) != ("y", "x")] for by in inputs if inputs[by]}
-    with _in_place_of_context(f, inputs["context"]):
-        y, raw = f(leaf)
-        weights = {name: noise(like, generator).double().cpu() for name, like in (("log-det", x[:, 0]), ("y", y))}
-        here = totals(y, raw)
-        # All before the first move: autograd refuses a graph of which a tensor has changed.
-        gradients = {by: [_gradients(here[name], inputs[by]) for name in judged[by]] for by in judged}
-        for by, of in judged.items():
-            if wrong := next((each for each in gradients[by] if isinstance(each, Exception)), None):
-                yield Gradient(of[-1], by, RAISES, torch.nan, torch.nan, in_words(wrong))
-                continue
-            products: list[list[Tensor]] = [[] for _ in of]
-            true, results = [], []
-            # A mistake shows in every direction: one in which all is right decides.
-            for moves, at in along(by) if of else ():
-                true.append(_differences(at, _row(here), x.dtype))
-                results = []
-                for name, terms, gradient in zip(of, products, gradients[by], strict=True):
-                    terms.append(_products(gradient, moves))
-                    slope, error = torch.stack([torch.stack(each) for each in true])[:, :, 0, names.index(name)].T
-                    results.append(_judge(name, by, torch.stack(terms), slope, error, tolerance, exact))
-                if all(gradient.result == RIGHT for gradient in results):
-                    break
-            yield from results
+
+def cut_from_y(f: Map, y: Tensor, *, varies: bool) -> tuple[str, ...]:
+    """Return what the inverse gives without a gradient with respect to y (B, D): "x", "its log-det".
+
+    Args:
+        f: a map with an inverse that runs at y.
+        y: the images.
+        varies: whether the log-det depends on the point, so that it must have a gradient.
+    """
+    leaf = y.detach().requires_grad_()
+    try:
+        x, raw = f.invert(leaf)
+    except Exception:  # it may refuse points that require a gradient
+        return ()
+    log_det = read_claim(raw, y, f.event_shape).values
+    totals = {"x": x.sum()} | ({"its log-det": log_det.sum()} if varies and log_det is not None else {})
+    gradients = {name: _gradients(total, [leaf]) for name, total in totals.items()}
+    return tuple(name for name, each in gradients.items() if isinstance(each, Exception) or not each[0].any())
+
+
+def _at_finite_points(f: Map, lines: Sequence[Line]) -> tuple[Map, list[Line], int]:
+    """Return the map and the lines, with other points for those where a value, or one close by, is not finite.
+
+    A weight of zero would not do: zero times a gradient that is not finite is NaN.
+
+    Returns:
+        The map, the lines, and how many points were exchanged.
+    """
+    step = torch.finfo(lines[0].x.dtype).eps ** (1 / 3)
+    finite = torch.stack([_finite(f, lines[0], at) for at in (0.0, step, -step)]).all(0)
+    if finite.all() or not finite.any():
+        return f, list(lines), 0
+    rows = torch.arange(len(finite)).where(finite, finite.int().argmax())
+    f = f.at(rows)
+    here = rows.to(lines[0].x.device)
+    return f, [Line(f, line.x[here], line.v[here]) for line in lines], int((~finite).sum())
+
+
+def _finite(f: Map, line: Line, step: float) -> Tensor:
+    """Return where (B,) the values of a map are finite; everywhere if it has none at that step."""
+    try:
+        y, raw = line(step)
+    except Exception:
+        return torch.ones(len(line.x), dtype=torch.bool)
+    claim, finite = read_claim(raw, line.x, f.event_shape).values, y.isfinite().all(1).cpu()
+    return finite if claim is None else finite & claim.isfinite()
 
 
 def _trained_context(f: Map) -> list[Tensor]:
@@ -143,8 +283,14 @@ def _in_place_of_context(f: Map, context: list[Tensor]) -> Iterator[None]:
         f.context = before
 
 
-def _row(totals: dict[str, Tensor]) -> Tensor:
-    return torch.stack([total.detach() for total in totals.values()]).unsqueeze(0)
+def _stacked(terms: dict[str, Tensor]) -> Tensor:
+    """Return the terms without their history, (B, names)."""
+    return torch.stack([each.detach() for each in terms.values()], 1)
+
+
+def _summed(terms: Tensor) -> Tensor:
+    """Return the sums over the points, (1, names)."""
+    return terms.sum(0, keepdim=True)
 
 
 def _products(gradients: Sequence[Tensor], along: Sequence[Tensor]) -> Tensor:
@@ -210,27 +356,36 @@ def _gradients(total: Tensor, inputs: Sequence[Tensor]) -> list[Tensor] | Except
     return found
 
 
-def _judge(of: str, by: str, products: Tensor, true: Tensor, error: Tensor, tolerance: float, exact: bool) -> Gradient:
-    """Judge derivatives by autograd, in terms (directions, N), beside differences and how far these may be off."""
-    told = products.sum(1)
-    size = torch.maximum(products.abs().sum(1).nan_to_num(nan=0.0), true.abs()).clamp(min=1e-300)
-    nothing = (true.abs() + told.abs() <= 1e-7) & (error < 1e-6)
-    decided = ((error < 0.02 * size) | nothing) & true.isfinite()
+def _judge(of: str, by: str, along: Sequence[_Along], tolerance: float, exact: bool) -> Gradient:
+    """Judge derivatives by autograd along some directions, beside differences and how far these may be off."""
+    terms, true, error = (torch.stack(each) for each in list(zip(*along, strict=True))[:3])
+    told, size = terms.sum(1), _size_of(terms, true)
+    lost = ~told.isfinite() & true.isfinite()
+    decided = _decided(terms, true, error)
     apart = (told - true).abs()
-    gap = (apart / size).nan_to_num(nan=torch.inf)
     # What is only rounding has a slope that is only rounding.
-    wrong = (gap > tolerance + 20 * error / size) & (true.abs() + told.abs() > 1e-7)
-    if not decided.any():
+    wrong = (apart / size > tolerance + 20 * error / size) & (true.abs() + told.abs() > 1e-7)
+    if lost.any():
+        result, decided = NOT_FINITE, lost
+    elif not decided.any():
         result = UNDECIDED
-    elif not told[decided].isfinite().all():
-        result = NOT_FINITE
     elif not wrong[decided].all():  # along a single direction, a kink may be crossed that the error does not show
         result = RIGHT
-    elif (products == 0).all():
+    elif (terms == 0).all():
         result = CUT
     elif exact or (int(decided.sum()) > 1 and (apart > _GROSS * torch.maximum(told.abs(), true.abs()))[decided].all()):
         result = WRONG
     else:  # in less than float64, rounding inside of the map may explain it
         result = UNDECIDED
     at = int(decided.int().argmax())
-    return Gradient(of, by, result, float(told[at]), float(true[at]))
+    return Gradient(of, by, result, float(told[at]), float(true[at]), left_out=along[at].left_out)
+
+
+def _decided(terms: Tensor, true: Tensor, error: Tensor) -> Tensor:
+    """Return where differences are precise beside the terms (..., N) of a derivative, or both say that it is zero."""
+    nothing = (true.abs() + terms.sum(-1).abs() <= 1e-7) & (error < 1e-6)
+    return ((error < 0.02 * _size_of(terms, true)) | nothing) & true.isfinite()
+
+
+def _size_of(terms: Tensor, true: Tensor) -> Tensor:
+    return torch.maximum(terms.abs().sum(-1).nan_to_num(nan=0.0), true.abs()).clamp(min=1e-300)

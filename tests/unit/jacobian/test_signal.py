@@ -6,7 +6,7 @@ from torch import nn
 from torch.utils.checkpoint import checkpoint
 
 from nfteach import inspect_jacobian
-from nfteach.jacobian.signal import CUT, NOT_FINITE, RIGHT, WRONG
+from nfteach.jacobian.signal import CUT, NOT_FINITE, RAISES, RIGHT, UNDECIDED, WRONG
 
 
 class Half(torch.autograd.Function):
@@ -135,3 +135,264 @@ def test_the_parameters_of_the_layer_keep_their_gradients():
     for parameter, (value, grad) in zip(layer.net[0].parameters(), before, strict=True):
         assert parameter.equal(value)
         assert parameter.grad.equal(grad)
+
+
+# Gradients that are not finite where the values are, whatever differences say.
+
+
+class Stretch(nn.Module):
+    """y = (1 + n) x, with n a function of parameters that are 0."""
+
+    def __init__(self, size):
+        super().__init__()
+        self.a, self.size = nn.Parameter(torch.zeros(3)), size
+
+    def forward(self, x):
+        n = self.size(self.a)
+        return x * (1 + n), 3 * torch.log1p(n).expand(len(x))
+
+
+def inside(finite):
+    """Return a map that is the identity beyond 1, where a square root is not taken; ``finite`` keeps it finite."""
+
+    def log_det(x):
+        root = (1 - finite(x) ** 2).sqrt()
+        return torch.where(x.abs() < 1, torch.log(1 + 0 * root), torch.zeros_like(x)).sum(-1)
+
+    return lambda x: (x, log_det(x))
+
+
+TAILS = 3 * torch.ones(4, 2) * torch.tensor([1.0, -1.0])
+
+
+@pytest.mark.parametrize(
+    ("broken", "sound", "x", "about"),
+    [
+        (
+            Stretch(lambda a: (a**2).sum().sqrt()),
+            Stretch(lambda a: (a**2).sum()),
+            torch.linspace(-2, 2, 15).reshape(5, 3),
+            "parameter gradients",
+        ),
+        (inside(lambda x: x), inside(lambda x: x.clamp(-0.9, 0.9)), TAILS, "log-det gradient"),
+        (
+            inside(lambda x: x),
+            inside(lambda x: x.clamp(-0.9, 0.9)),
+            torch.cat([TAILS, 0.1 * TAILS]),
+            "log-det gradient",
+        ),
+    ],
+)
+def test_a_gradient_that_is_not_finite_is_an_error_even_where_the_true_slope_is_zero_or_at_a_kink(
+    broken, sound, x, about
+):
+    report = inspect_jacobian(broken, x)
+    assert {(finding.code, finding.about) for finding in report.findings if finding.severity == "error"} == {
+        ("gradient-wrong", about)
+    }
+    assert NOT_FINITE in found(report).values()
+    assert inspect_jacobian(sound, x).ok
+
+
+def test_a_gradient_that_is_not_finite_beside_the_domain_is_no_error():
+    # sqrt has no values below 0, and log(1 + 1 / (2 sqrt)) none at 0.
+    root = Stretch(lambda a: a.sum().sqrt())
+    assert inspect_jacobian(root, torch.randn(5, 3)).ok
+    x = torch.tensor([[0.0, 1.0], [0.5, 2.0], [3.0, 4.0]])
+    report = inspect_jacobian(lambda x: (x, (0 * x.sqrt()).sum(-1)), x)
+    assert found(report) == {("log-det", "x"): RIGHT}
+
+
+# One point does not decide for the others.
+
+
+def bend(x):
+    return x * (1 + 0.7 * x.abs()), torch.log1p(1.4 * x.abs()).sum(-1)
+
+
+def logarithm(x):
+    return x.log(), -x.log().sum(-1)
+
+
+def root(x):
+    return x.sqrt(), -(2 * x.sqrt()).log().sum(-1)
+
+
+class Conditioned(nn.Module):
+    """y = exp(|c| b) x, with a kink where the context c is 0."""
+
+    def __init__(self, spoil=lambda values: values):
+        super().__init__()
+        self.b, self.spoil = nn.Parameter(torch.tensor(0.5)), spoil
+
+    def forward(self, x, context):
+        s = (context.abs() * self.b).expand_as(x)
+        return x * s.exp(), self.spoil(s.sum(-1))
+
+
+def positive(value):
+    x = torch.rand(6, 3) + 0.5
+    x[1, 0] = value
+    return x
+
+
+@pytest.mark.parametrize("spoil", [torch.Tensor.detach, lambda values: 2 * values - values.detach()])
+@pytest.mark.parametrize(("f", "value"), [(bend, 0.0), (bend, 0.5), (logarithm, -3.0), (root, -3.0), (root, 0.0)])
+def test_a_point_at_a_kink_or_outside_of_the_domain_leaves_the_others_their_gradient(f, value, spoil):
+    x = positive(value)
+    sound = inspect_jacobian(f, x)
+    assert found(sound) == {("log-det", "x"): RIGHT}
+    words = next(words for name, _, words in sound.compared if name == "log-det gradient")
+    assert ("without 1 of 6 points" in words) == (value != 0.5)
+    broken = inspect_jacobian(lambda x: (f(x)[0], spoil(f(x)[1])), x)
+    assert found(broken)["log-det", "x"] in (CUT, WRONG)
+    assert "log-det gradient" in {finding.about for finding in broken.findings}
+
+
+@pytest.mark.parametrize("by", ["parameters", "context"])
+def test_a_point_whose_context_is_at_a_kink_leaves_the_others_their_gradient(by):
+    x, context = positive(0.5), positive(0.0)[:, :1]
+    assert found(inspect_jacobian(Conditioned(), x, context=context))["log-det", by] == RIGHT
+    broken = Conditioned(lambda values: 2 * values - values.detach())
+    assert found(inspect_jacobian(broken, x, context=context))["log-det", by] == WRONG
+
+
+def test_points_outside_of_the_domain_leave_the_parameters_their_gradient():
+    class Power(nn.Module):
+        def __init__(self, spoil=lambda values: values):
+            super().__init__()
+            self.a, self.spoil = nn.Parameter(torch.tensor(1.5)), spoil
+
+        def forward(self, x):
+            return x**self.a, self.spoil((self.a.log() + (self.a - 1) * x.log()).sum(-1))
+
+    assert found(inspect_jacobian(Power(), positive(-3.0)))["log-det", "parameters"] == RIGHT
+    assert found(inspect_jacobian(Power(torch.Tensor.detach), positive(-3.0)))["log-det", "parameters"] == CUT
+
+
+# Where autograd does not run, or the map has no values close by.
+
+
+class InPlace(nn.Module):
+    """A shear that writes into what the backward pass of ``sin`` needs, unless it takes a copy first."""
+
+    def __init__(self, taken, spoil=lambda values: values):
+        super().__init__()
+        self.k, self.taken, self.spoil = nn.Parameter(torch.tensor([0.1, -0.2, 0.3])), taken, spoil
+
+    def forward(self, x):
+        y = x * self.k.exp()
+        w = self.taken(y[:, :1]).sin()
+        y[:, 1:].add_(w)
+        return y, self.spoil(self.k.sum().expand(len(x)))
+
+
+def test_a_log_det_is_compared_where_autograd_does_not_run_through_y():
+    torch.manual_seed(0)
+    x = torch.randn(5, 3)
+    report = inspect_jacobian(InPlace(lambda values: values), x)
+    assert found(report) == {
+        ("log-det", "x"): RIGHT,
+        ("y", "parameters"): RAISES,
+        ("log-det", "parameters"): RIGHT,
+    }
+    assert {finding.code for finding in report.findings if finding.severity == "error"} == {"gradient-cut"}
+    cut = inspect_jacobian(InPlace(lambda values: values, torch.Tensor.detach), x)
+    assert found(cut)["log-det", "parameters"] == CUT
+    assert inspect_jacobian(InPlace(torch.clone), x).ok
+
+
+def whole_numbers(x):
+    if not x.equal(x.round()):
+        raise ValueError("whole numbers only")
+    return x + x[:, :1].detach() ** 2, torch.zeros(len(x))
+
+
+def by_numpy(x):
+    return torch.from_numpy(2 * x.numpy()), torch.full((len(x),), 3 * torch.tensor(2.0).log())
+
+
+@pytest.mark.parametrize(
+    ("f", "why"),
+    [
+        (by_numpy, "autograd does not run through the map: RuntimeError"),
+        (whole_numbers, "the map raises close by: ValueError: whole numbers only"),
+    ],
+)
+def test_why_the_gradient_of_the_log_det_was_not_compared_is_told(f, why):
+    report = inspect_jacobian(f, torch.randn(4, 3).round())
+    assert found(report) == {("log-det", "x"): UNDECIDED}
+    compared = {name: words for name, _, words in report.compared}
+    assert compared["log-det gradient"].startswith(why)
+    assert compared["parameter gradients"] == "no parameter is trained"
+
+
+def test_parameters_that_cannot_be_moved_are_named():
+    class Square(Stretch):
+        def forward(self, x):
+            if self.a.any():
+                raise ValueError("a must stay 0")
+            return super().forward(x)
+
+    report = inspect_jacobian(Square(torch.sum), torch.randn(4, 3))
+    assert report.ok
+    words = next(words for name, _, words in report.compared if name == "parameter gradients")
+    assert words == "the map raises close by: ValueError: a must stay 0"
+
+
+# Through the inverse.
+
+
+class Exponential(nn.Module):
+    def __init__(self, spoil_x=lambda values: values, spoil_log_det=lambda values: values):
+        super().__init__()
+        self.spoil_x, self.spoil_log_det = spoil_x, spoil_log_det
+
+    def forward(self, x):
+        return x.exp(), x.sum(-1)
+
+    def inverse(self, y):
+        return self.spoil_x(y.log()), self.spoil_log_det(-y.log().sum(-1))
+
+
+@pytest.mark.parametrize(
+    ("layer", "without"),
+    [
+        (Exponential(), ""),
+        (Exponential(spoil_x=torch.Tensor.detach), "; x without a gradient with respect to y"),
+        (Exponential(spoil_log_det=torch.Tensor.detach), "; its log-det without a gradient with respect to y"),
+        (
+            Exponential(torch.no_grad()(torch.clone), torch.Tensor.detach),
+            "; x and its log-det without a gradient with respect to y",
+        ),
+    ],
+)
+def test_an_inverse_without_a_gradient_is_named(layer, without):
+    report = inspect_jacobian(layer, torch.randn(5, 3))
+    assert report.ok
+    words = next(words for name, _, words in report.compared if name == "inverse")
+    assert words == f"x -> y -> x within 1e-9, 5 points{without}"
+
+
+def test_a_constant_log_det_of_the_inverse_needs_no_gradient():
+    report = inspect_jacobian(
+        lambda x: (2 * x, 3 * torch.tensor(2.0).log()), torch.randn(5, 3), inverse=lambda y: y / 2
+    )
+    assert report.inverse_cut == ()
+
+
+# A gradient's error is no number of nats.
+
+
+@pytest.mark.parametrize("accepted", [{"atol": 1.0}, {"rtol": 1.0}, {"atol": 1.0, "rtol": 1.0}])
+@pytest.mark.parametrize("spoil", [torch.Tensor.detach, lambda values: 2 * values - values.detach()])
+def test_no_tolerance_accepts_a_wrong_gradient(spoil, accepted):
+    torch.manual_seed(0)
+    layer = Coupling(log_det=spoil)
+    with torch.no_grad():
+        layer.net[2].weight.mul_(1e-3)
+    report = inspect_jacobian(layer, torch.randn(5, 4))
+    with pytest.raises(AssertionError, match="gradient of the log-det"):
+        report.check(**accepted)
+    layer.log_det = lambda values: values
+    inspect_jacobian(layer, torch.randn(5, 4)).check()
