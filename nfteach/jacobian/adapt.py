@@ -153,6 +153,13 @@ class Map:
             if words != self.log_det_by:
                 with suppress(Exception):  # it may not answer
                     found[words] = self._run("claim", x, self._of(x), call=call)[1]
+        holder = self.interface.holder
+        if not self.set_by_calls and attributes(holder):
+            before = attributes(holder)
+            self(x)
+            if name := set_by_a_call(holder, before):
+                left = attributes(holder)[name]
+                found[_left_as(name)] = left.detach() if isinstance(left, Tensor) else left
         return found
 
     def forward(self, events: Tensor, context: Tensor | None = None) -> Pair:
@@ -178,7 +185,7 @@ class Map:
             self.set_by_calls = self.set_by_calls or set_by_a_call(interface.holder, before)
         if log_det is None and self.set_by_calls:
             log_det = attributes(interface.holder).get(self.set_by_calls)
-            by = f"the attribute .{self.set_by_calls}, as the call left it"
+            by = _left_as(self.set_by_calls)
         self.log_det_by = by or self.log_det_by
         dense = isinstance(log_det, Tensor) and log_det.layout != torch.strided
         return y, log_det.to_dense() if dense else log_det
@@ -277,6 +284,10 @@ class Map:
                 f"square and has no determinant (x came as {(len(x), *self.event_shape)}, y as {tuple(y.shape)}); try "
                 f"{advice}"
             )
+
+
+def _left_as(name: str) -> str:
+    return f"the attribute .{name}, as the call left it"
 
 
 def _equal(a: Tensor, b: Tensor) -> bool:

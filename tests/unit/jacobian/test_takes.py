@@ -207,6 +207,19 @@ def test_a_claim_that_raises_is_kept_in_words_and_the_next_is_taken():
     assert f.unanswered == {"forward_log_det_jacobian(x)": "RuntimeError: later"}
 
 
+@pytest.mark.parametrize("sign", [1, -1])
+def test_an_attribute_that_a_call_sets_is_held_against_the_log_det_that_it_returns(sign):
+    class Both(nn.Module):
+        def forward(self, x):
+            self.logdet = sign * x.sum(-1)
+            return x.exp(), x.sum(-1)
+
+    report = inspect_jacobian(Both(), X)
+    errors = [finding.message for finding in report.findings if finding.severity == "error"]
+    assert len(errors) == (sign < 0)
+    assert all(message.startswith("the attribute .logdet, as the call left it: ") for message in errors)
+
+
 def test_both_of_two_claims_are_kept():
     class Two(Exp):
         def forward(self, x):
