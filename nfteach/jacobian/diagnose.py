@@ -288,8 +288,9 @@ def _determinant(facts: Facts) -> Iterator[Finding]:
 
 def _singular(facts: Facts, zero: Tensor) -> str:
     message = f"det J is zero (to rounding) {at_points(zero)}: the map flattens space, and has no inverse there."
-    ranks = torch.linalg.matrix_rank(facts.jacobian[zero].nan_to_num(nan=0.0, posinf=0.0, neginf=0.0), rtol=1e-9)
-    if zero.all() and ranks.unique().numel() == 1:
+    J, rounding = facts.jacobian[zero].nan_to_num(nan=0.0, posinf=0.0, neginf=0.0), max(1e-9, facts.dim * facts.eps)
+    ranks = torch.linalg.matrix_rank(J, rtol=rounding)
+    if zero.all() and ranks.unique().numel() == 1 and ranks[0] < facts.dim:
         message += (
             f" J has rank {int(ranks[0])} of {facts.dim} everywhere. If the map lives on a subspace or a manifold, "
             "pass coordinates=, to look at it there."
