@@ -130,7 +130,13 @@ class Map:
         Raises:
             NoMap: if what the inverse returns is not an x.
         """
-        x, log_det = self._in_rows("backward", y)
+        try:
+            x, log_det = self._in_rows("backward", y)
+        except Exception:
+            if y.requires_grad or not self.with_gradient:
+                raise
+            with self.without_grad():  # an inverse by NumPy refuses what requires a gradient
+                x, log_det = self._in_rows("backward", y)
         if what := misfit(x, "x"):
             raise NoMap(f"transform: the inverse of {self.name} must return {what}")
         if x.numel() != len(y) * self.dim:

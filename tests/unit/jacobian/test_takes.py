@@ -359,6 +359,13 @@ def test_a_flag_that_is_an_attribute_is_not_an_inverse():
     assert "inverse-missing" in codes(inspect_jacobian(Flag(), X))
 
 
+@pytest.mark.parametrize("scale", [1.0, 1.1])
+def test_an_inverse_by_numpy_is_tried(scale):
+    report = inspect_jacobian(torch.sinh, X, inverse=lambda y: scale * torch.as_tensor(np.arcsinh(y.numpy())))
+    assert report.inverse_error is not None
+    assert any(finding.code == "inverse-wrong" for finding in report.findings) == (scale > 1)
+
+
 def test_an_inverse_that_raises_on_access_is_missing():
     class Raising(Inverted):
         @property
