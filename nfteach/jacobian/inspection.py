@@ -29,12 +29,14 @@ from .declared import contradictions
 from .derivative import in_a_block, log_abs_det, neighbours, square, unknown, whole
 from .facts import Facts
 from .given import as_context, as_points
+from .half import half_precision
 from .large import LARGE
 from .measure import DRAWS, Claim, Inverse, in_own_dtype, read_claim, try_inverse, try_onto
 from .report import JacobianReport
 from .rng import modes_at_rest, seeded
 from .signal import training_signal
-from .step import kept_values, take_step
+from .step import Step, kept_values, take_step
+from .stored import Stored, stored_numbers
 from .structure import Structure, recognise
 from .twin import changes, parameters_account, state, trained, with_parameters_moved
 from .unharmed import unharmed
@@ -53,6 +55,8 @@ _NEAR = 8
 _CLOSE = 1e-4
 # A condition number beyond which y -> x -> y is not tried.
 _HARD = 1e8
+# ... and a miss, relative to 1 + |y|, that rounding may explain.
+_TELLING = 0.1
 
 
 def inspect_jacobian(
@@ -166,7 +170,8 @@ def _look(given: tuple[Any, ...], x: Tensor, context: Tensor | None, volume: boo
         f = adapt(transform, x, log_det, inverse, context=context, dtype=None)
         return _of_a_map_that_raises(f, x, refusals[0])
     f, points, y = first.f, first.points, first.y
-    rounding, large = noticeable(y), f.dim > LARGE
+    f.half = half_precision(f, points)
+    rounding, large = noticeable(y, f.half), f.dim > LARGE
     others = elsewhere(points, companions(f, points, len(points)))
     calls = call_again(first, others)
     repeatable = max(calls.again, calls.after_others) <= rounding
@@ -188,10 +193,13 @@ def _look(given: tuple[Any, ...], x: Tensor, context: Tensor | None, volume: boo
         derivative, looked_at = whole(first, along, near, loose, compare=compare, coupled=coupled, noisy=not steady)
     inverse = try_inverse(f, points, y, others)
     usual = float(derivative.condition_number.nan_to_num(nan=1.0).median())
+    eps = max(torch.finfo(y.dtype).eps, f.half)
+    explained = steady and not coupled and not large and not volume and y.dtype == torch.float64
+    stored = stored_numbers(f, points, y, derivative.condition_number) if explained else Stored()
     # A transform of torch declares its codomain, if not exactly.
     one_way = inverse.error is None or coupled or volume or f.interface.kind == "transform"
-    if steady and not one_way and usual < _HARD:
-        tolerance = max(1e-5, 1e3 * torch.finfo(y.dtype).eps * usual)
+    tolerance = max(1e-5, 1e3 * eps * usual)
+    if steady and not one_way and usual < _HARD and tolerance < _TELLING:
         inverse = replace(inverse, onto=try_onto(f, y.to(points.dtype), tolerance))
     changed = tuple(dict.fromkeys((*first.changed, *changes(first.state, state(f.subject)))))
     own = in_own_dtype(given, first, x, context) if repeatable else None
@@ -209,7 +217,8 @@ def _look(given: tuple[Any, ...], x: Tensor, context: Tensor | None, volume: boo
         inverse=inverse,
         terms=terms,
         terms_per_point=per_point,
-        eps=torch.finfo(y.dtype).eps,
+        eps=eps,
+        stored=stored,
         behaviour=Behaviour(
             manner=f.manner,
             low_precision="" if y.dtype == torch.float64 else (refusals or [f"y comes as {y.dtype}"])[0],
@@ -228,7 +237,7 @@ def _look(given: tuple[Any, ...], x: Tensor, context: Tensor | None, volume: boo
         contradictions=tuple(contradictions(f, points, y, derivative.jacobian, nearby)),
     )
     more: dict[str, Any] = {}
-    if derivative.witnesses is not None and derivative.witnesses.undecided.any():
+    if derivative.witnesses is not None and derivative.witnesses.undecided.any() and not f.half:
         more["kink"] = derivative.witnesses.undecided & _right_close_by(f, points, along[0])
     if facts.log_det_drawn and steady:
         more["estimate"] = _estimate(f, points)
@@ -241,7 +250,7 @@ def _look(given: tuple[Any, ...], x: Tensor, context: Tensor | None, volume: boo
     if parameters and not strongly:
         has_inverse = inverse.error is not None and not inverse.low_precision
         claimed = claimed and not first.no_reverse_mode
-        more["step"] = take_step(f, points, parameters, log_det=claimed, inverse=has_inverse)
+        more["step"] = Step() if f.half else take_step(f, points, parameters, log_det=claimed, inverse=has_inverse)
         more["kept"] = kept_values(given, f, points)
     return replace(facts, **more), looked_at
 

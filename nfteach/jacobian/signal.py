@@ -74,7 +74,8 @@ def training_signal(
         slack: a relative distance that is accepted, where it is more than usual.
     """
     x, generator = lines[0].x, torch.Generator().manual_seed(0)
-    exact = x.dtype == torch.float64
+    eps = max(torch.finfo(x.dtype).eps, f.half)
+    exact = eps < 1e-12
     # A map of many dimensions is slow to call; in float32 one direction more tells a mistake from a kink.
     most = 1 if whole else 2 if exact else 3
     tolerance = max(slack, _TOLERANCE if exact else _COARSE_TOLERANCE)
@@ -115,7 +116,7 @@ def training_signal(
             true, results = [], []
             # A mistake shows in every direction: one in which all is right decides.
             for moves, at in along(by) if of else ():
-                true.append(_differences(at, _row(here), x.dtype))
+                true.append(_differences(at, _row(here), eps))
                 results = []
                 for name, terms, gradient in zip(of, products, gradients[by], strict=True):
                     terms.append(_products(gradient, moves))
@@ -153,10 +154,10 @@ def _products(gradients: Sequence[Tensor], along: Sequence[Tensor]) -> Tensor:
     return torch.cat(terms)
 
 
-def _differences(at: Callable[[float], Tensor], here: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
-    """Return slopes as ``slopes`` does; from larger steps where the values are rounded to less than ``dtype``."""
-    slope, error = slopes(at, here, torch.finfo(dtype).eps, _ENOUGH)
-    if dtype != torch.float64 or error.isfinite().all():
+def _differences(at: Callable[[float], Tensor], here: Tensor, eps: float) -> tuple[Tensor, Tensor]:
+    """Return slopes as ``slopes`` does; from larger steps where float64 values are rounded to less."""
+    slope, error = slopes(at, here, eps, _ENOUGH)
+    if eps > 1e-12 or error.isfinite().all():
         return slope, error
     coarse, its_error = slopes(at, here, torch.finfo(torch.float32).eps)
     fine = error.isfinite()
