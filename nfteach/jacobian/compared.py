@@ -19,8 +19,10 @@ __all__ = ["AGREES", "DIFFERS", "NAMES", "UNCHECKED", "Compared", "compared"]
 
 Judge = Callable[[Facts], tuple[str, str]]
 
-MOVED = "moved parameters"
+MOVED, OWN_DTYPE = "moved parameters", "own dtype"
 AGREES, DIFFERS, UNCHECKED = "agrees", "differs", "not compared"
+# A miss of x -> y -> x, relative to 1 + |x|, with which the inverse is not said to agree.
+_FAR = 0.05
 _CHANGES = "y changes from call to call, or with the other samples"
 
 
@@ -49,7 +51,8 @@ def compared(facts: Facts, findings: Sequence[Finding], copies: Sequence[bool], 
     """
     if facts.behaviour.raised:
         return tuple(Compared(name, UNCHECKED, "the map raised") for name in NAMES)
-    errors = [finding for finding in findings if finding.severity == "error"]
+    # What is lost in the own dtype is a note, and a difference all the same.
+    errors = [finding for finding in findings if finding.severity == "error" or finding.about == OWN_DTYPE]
     found = [
         Compared(name, *_result(facts, [finding for finding in errors if finding.about == name], judge))
         for name, judge in _JUDGES.items()
@@ -100,13 +103,17 @@ def _log_det(facts: Facts) -> tuple[str, str]:
     usable = facts.finite & facts.log_det_jacobian.isfinite() & ~facts.singular
     if not usable.any():
         return "J is singular, or not finite, at every point", ""
+    usable = usable & ~facts.blurred
+    if not usable.any():
+        return "J is rounding noise wherever it is not singular", ""
     if facts.strongly_coupled:
         return "the samples of a batch depend on each other", ""
     if facts.log_det_drawn:
         return "", "the mean of a random estimate, within its error"
     return (
         "",
-        f"{_within(float((facts.log_det - facts.log_det_jacobian)[usable].abs().max()), ' nats')}, {_points(facts)}",
+        f"{_within(float((facts.log_det - facts.log_det_jacobian)[usable].abs().max()), ' nats')}, {_points(facts)}"
+        + (f", at {int(facts.blurred.sum())} of which J is rounding noise" if facts.blurred.any() else ""),
     )
 
 
@@ -134,6 +141,9 @@ def _inverse(facts: Facts) -> tuple[str, str]:
     allowed = inverse_tolerance(facts, max(facts.eps, facts.inverse.eps), loose=0.0)
     if not facts.well_defined and (error > allowed).any():
         return _CHANGES, ""
+    far = (error > _FAR * (1 + facts.x.abs().amax(1))) & facts.finite & ~facts.singular
+    if far.any():
+        return f"x -> y -> x misses by up to {gap(float(error[far].max()))}, which rounding alone may explain", ""
     return "", f"x -> y -> x {_within(float(error.max()))}, {_points(facts)}"
 
 
@@ -161,13 +171,16 @@ def _own_dtype(facts: Facts) -> tuple[str, str]:
     own = facts.behaviour.in_own_dtype
     if not facts.well_defined:
         return _CHANGES, ""
+    if own is not None and not (facts.finite & ~facts.singular).any():
+        return "J is singular, or not finite, at every point", ""
     if own is None:
         return "float64 is its own dtype" if facts.eps < 1e-12 else "it runs in its own dtype only", ""
     words: list[str] = []
-    if own.inverse.error is not None and (own.inverse.error <= 0.1 * (1 + facts.x.abs().amax(1))).all():
-        words.append(f"x -> y -> x {_below(own.inverse.error)}")
+    sound = facts.finite & ~facts.singular & ~own.lost
+    if own.inverse.error is not None and (own.inverse.error <= 0.1 * (1 + facts.x.abs().amax(1)))[sound].all():
+        words.append(f"x -> y -> x {_below(own.inverse.error[sound])}")
     if own.log_det_gap is not None:
-        words.append(f"log-det {_below(own.log_det_gap)} nats")
+        words.append(f"log-det {_below(own.log_det_gap[sound])} nats")
     name = str(own.dtype).removeprefix("torch.")
     return ("", f"{name}: {', '.join(words)}") if words else (f"{name}: no inverse and no log-det", "")
 
@@ -182,6 +195,6 @@ _JUDGES = {
     "inverse": _inverse,
     "both directions": _both_directions,
     "batch sizes": _batch_sizes,
-    "own dtype": _own_dtype,
+    OWN_DTYPE: _own_dtype,
 }
 NAMES = (*_JUDGES, MOVED)

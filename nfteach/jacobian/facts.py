@@ -183,7 +183,7 @@ class Facts(Derivative):
 
     @cached_property
     def blur(self) -> Tensor:
-        """(B,) nats: how far log|det J| moves if each row of J is off by the rounding of its output, as 1 - tanh² is."""
+        """(B,) nats: how far log|det J| moves if each row of J is off by the rounding of its y, as 1 - tanh² is."""
         if self.block is not None:
             return torch.zeros_like(self.log_det_jacobian)
         J = self.jacobian.nan_to_num(nan=0.0, posinf=0.0, neginf=0.0)

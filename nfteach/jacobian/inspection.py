@@ -170,10 +170,11 @@ def _look(given: tuple[Any, ...], x: Tensor, context: Tensor | None, volume: boo
         f = adapt(transform, x, log_det, inverse, context=context, dtype=None)
         return _of_a_map_that_raises(f, x, refusals[0])
     f, points, y = first.f, first.points, first.y
-    f.half = half_precision(f, points)
-    rounding, large = noticeable(y, f.half), f.dim > LARGE
+    large = f.dim > LARGE
     others = elsewhere(points, companions(f, points, len(points)))
     calls = call_again(first, others)
+    f.half = half_precision(f, points)
+    rounding = noticeable(y, f.half)
     repeatable = max(calls.again, calls.after_others) <= rounding
     steady = repeatable and calls.noise <= rounding
     near, along = neighbours(first), lines(f, points)
@@ -195,10 +196,10 @@ def _look(given: tuple[Any, ...], x: Tensor, context: Tensor | None, volume: boo
     usual = float(derivative.condition_number.nan_to_num(nan=1.0).median())
     eps = max(torch.finfo(y.dtype).eps, f.half)
     explained = steady and not coupled and not large and not volume and y.dtype == torch.float64
-    stored = stored_numbers(f, points, y, derivative.condition_number) if explained else Stored()
+    stored = stored_numbers(f, points, derivative.condition_number) if explained else Stored()
     # A transform of torch declares its codomain, if not exactly.
     one_way = inverse.error is None or coupled or volume or f.interface.kind == "transform"
-    tolerance = max(1e-5, 1e3 * eps * usual)
+    tolerance = max(1e-5, 1e3 * eps * usual, 10 * float(torch.as_tensor(stored.inverse).max()))
     if steady and not one_way and usual < _HARD and tolerance < _TELLING:
         inverse = replace(inverse, onto=try_onto(f, y.to(points.dtype), tolerance))
     changed = tuple(dict.fromkeys((*first.changed, *changes(first.state, state(f.subject)))))

@@ -27,7 +27,7 @@ class Stored(NamedTuple):
 
     Attributes:
         log_det: (B,) nats between the claimed log-det and that of J.
-        inverse: (B,) the miss of x -> y -> x.
+        inverse: (B,) the miss of x -> y -> x, relative to 1 + |x| + |y|.
         dtype: what they are stored in; None where they explain nothing.
     """
 
@@ -41,14 +41,14 @@ class _Contradictions(NamedTuple):
     inverse: Tensor
 
 
-def stored_numbers(f: Map, x: Tensor, y: Tensor, condition: Tensor) -> Stored:
+def stored_numbers(f: Map, x: Tensor, condition: Tensor) -> Stored:
     """Return what the rounding of stored numbers explains: a rotation that is kept in float32 is one to seven digits.
 
     They explain a contradiction only if it changes when they are rounded otherwise. A mistake in a formula does not.
 
     Args:
         f: a float64 copy that gives the same values in every call.
-        x, y: (B, D), the points and their images.
+        x: (B, D).
         condition: (B,) condition numbers of J.
     """
     coarse = [(tensor, copy) for tensor, copy in f.tensors if _is_rounded(tensor, copy)]
@@ -63,12 +63,10 @@ def stored_numbers(f: Map, x: Tensor, y: Tensor, condition: Tensor) -> Stored:
     except Exception:  # the map may be at home only with the numbers that it has
         return Stored()
     moved = [((a - b).abs() > _SHARE * eps).double() for a, b in zip(here, there, strict=True)]
-    size = 1 + sum(values.double().abs().amax(1).cpu() for values in (x, y))
-    return Stored(
-        moved[0] * min(_UNITS * eps * D, eps**0.5),
-        moved[1] * (_UNITS * eps * D**0.5 * condition.nan_to_num(nan=1.0)).clamp(max=eps**0.5) * size,
-        dtype,
-    )
+    # No more than half of the digits that they have.
+    most = eps**0.5
+    inverse = (_UNITS * eps * D**0.5 * condition.nan_to_num(nan=1.0)).clamp(max=most)
+    return Stored(moved[0] * min(_UNITS * eps * D, most), moved[1] * inverse, dtype)
 
 
 def _is_rounded(tensor: Tensor, copy: Tensor) -> bool:

@@ -80,7 +80,7 @@ def inverse_tolerance(
     share, times = (1e-6, 1000) if eps < 1e-12 else (2e-3, 200) if strict and eps < 1e-6 else (1e-2, 1000)
     if strict and eps > COARSE:
         times = 2
-    within = facts.stored.inverse if stored else 0.0
+    within = facts.stored.inverse * size if stored else 0.0
     rounding = times * eps * (conditioning(facts) * size + back)
     return share * size + rounding + 100 * loose * conditioning(facts) + within
 
