@@ -10,6 +10,7 @@ from torch import Tensor
 
 from .facts import Facts
 from .finding import Finding
+from .half import COARSE
 from .numbers import ROUNDING, gap
 from .phrases import counted
 from .signal import UNDECIDED
@@ -21,7 +22,7 @@ Judge = Callable[[Facts], tuple[str, str]]
 
 MOVED, OWN_DTYPE = "moved parameters", "own dtype"
 AGREES, DIFFERS, UNCHECKED = "agrees", "differs", "not compared"
-# A miss of x -> y -> x, relative to 1 + |x|, with which the inverse is not said to agree.
+# A relative miss with which nothing is said to agree, although rounding may explain it.
 _FAR = 0.05
 _CHANGES = "y changes from call to call, or with the other samples"
 
@@ -110,11 +111,19 @@ def _log_det(facts: Facts) -> tuple[str, str]:
         return "the samples of a batch depend on each other", ""
     if facts.log_det_drawn:
         return "", "the mean of a random estimate, within its error"
+    off, size = (facts.log_det - facts.log_det_jacobian).abs()[usable], facts.log_det_jacobian.abs()[usable]
+    if facts.eps > COARSE and (off > _share(facts) * (1 + size)).any():
+        return f"it is off by up to {gap(float(off.max()))} nats, which rounding alone may explain", ""
     return (
         "",
-        f"{_within(float((facts.log_det - facts.log_det_jacobian)[usable].abs().max()), ' nats')}, {_points(facts)}"
+        f"{_within(float(off.max()), ' nats')}, {_points(facts)}"
         + (f", at {int(facts.blurred.sum())} of which J is rounding noise" if facts.blurred.any() else ""),
     )
+
+
+def _share(facts: Facts) -> float:
+    """Return the miss, relative to 1 + what it should be, up to which something is said to agree."""
+    return min(_FAR, 2 * facts.eps) if facts.eps > COARSE else _FAR
 
 
 def _signal(none: str, *which: tuple[str, str]) -> Judge:
@@ -141,7 +150,7 @@ def _inverse(facts: Facts) -> tuple[str, str]:
     allowed = inverse_tolerance(facts, max(facts.eps, facts.inverse.eps), loose=0.0)
     if not facts.well_defined and (error > allowed).any():
         return _CHANGES, ""
-    far = (error > _FAR * (1 + facts.x.abs().amax(1))) & facts.finite & ~facts.singular
+    far = (error > _share(facts) * (1 + facts.x.abs().amax(1))) & facts.finite & ~facts.singular
     if far.any():
         return f"x -> y -> x misses by up to {gap(float(error[far].max()))}, which rounding alone may explain", ""
     return "", f"x -> y -> x {_within(float(error.max()))}, {_points(facts)}"
@@ -174,7 +183,7 @@ def _own_dtype(facts: Facts) -> tuple[str, str]:
     if own is not None and not (facts.finite & ~facts.singular).any():
         return "J is singular, or not finite, at every point", ""
     if own is None:
-        return "float64 is its own dtype" if facts.eps < 1e-12 else "it runs in its own dtype only", ""
+        return "it runs in its own dtype only" if facts.behaviour.low_precision else "float64 is its own dtype", ""
     words: list[str] = []
     sound = facts.finite & ~facts.singular & ~own.lost
     if own.inverse.error is not None and (own.inverse.error <= 0.1 * (1 + facts.x.abs().amax(1)))[sound].all():

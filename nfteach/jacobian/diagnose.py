@@ -152,7 +152,7 @@ def _claimed(facts: Facts) -> Iterator[Finding]:
     constant = bool((claim.values == claim.values[0]).all())
     total = true[usable].sum()
     allowed = tolerance(facts)[usable].sum()
-    if constant and len(true) > 1 and (claim.values[0] - total).abs() <= allowed and total.abs() > 1e-6:
+    if constant and len(true) > 1 and (claim.values[0] - total).abs() <= allowed < total.abs():
         message = (
             "The log-det is the sum over the whole batch, not one value per sample, and grows with the batch. "
             "Sum over the dimensions of an event only: .sum(-1), not .sum()."

@@ -187,10 +187,10 @@ class Facts(Derivative):
         if self.block is not None:
             return torch.zeros_like(self.log_det_jacobian)
         J = self.jacobian.nan_to_num(nan=0.0, posinf=0.0, neginf=0.0)
-        by_row = (torch.linalg.inv_ex(J).inverse.mT.abs() * (J != 0)).sum(2)
         y = self.y.double().abs()
         y = y if y.shape[1] == self.dim else y.amax(1, keepdim=True)
-        return (4 * self.eps * (y * by_row).sum(1)).nan_to_num(nan=0.0, posinf=0.0)
+        by_entry = torch.linalg.inv_ex(J).inverse.mT * (J != 0) * y.unsqueeze(2)
+        return (4 * self.eps * by_entry.flatten(1).norm(dim=1)).nan_to_num(nan=0.0, posinf=0.0)
 
     @property
     def blurred(self) -> Tensor:

@@ -36,11 +36,11 @@ from .report import JacobianReport
 from .rng import modes_at_rest, seeded
 from .signal import training_signal
 from .step import Step, kept_values, take_step
-from .stored import Stored, stored_numbers
+from .stored import Stored, gaps, stored_numbers
 from .structure import Structure, recognise
 from .twin import changes, parameters_account, state, trained, with_parameters_moved
 from .unharmed import unharmed
-from .witnesses import CENTRAL, Line, lines
+from .witnesses import CENTRAL, REVERSE, Line, lines
 
 __all__ = ["inspect_copies", "inspect_jacobian"]
 
@@ -195,8 +195,10 @@ def _look(given: tuple[Any, ...], x: Tensor, context: Tensor | None, volume: boo
     inverse = try_inverse(f, points, y, others)
     usual = float(derivative.condition_number.nan_to_num(nan=1.0).median())
     eps = max(torch.finfo(y.dtype).eps, f.half)
-    explained = steady and not coupled and not large and not volume and y.dtype == torch.float64
-    stored = stored_numbers(f, points, derivative.condition_number) if explained else Stored()
+    claim, stored = read_claim(first.raw, points, f.event_shape), Stored()
+    if steady and y.dtype == torch.float64 and derivative.witness == REVERSE and not (coupled or large or volume):
+        here = gaps(claim.values, derivative.log_det_jacobian, inverse.error)
+        stored = stored_numbers(f, points, here, derivative.condition_number)
     # A transform of torch declares its codomain, if not exactly.
     one_way = inverse.error is None or coupled or volume or f.interface.kind == "transform"
     tolerance = max(1e-5, 1e3 * eps * usual, 10 * float(torch.as_tensor(stored.inverse).max()))
@@ -214,7 +216,7 @@ def _look(given: tuple[Any, ...], x: Tensor, context: Tensor | None, volume: boo
         **vars(derivative),
         x=points.cpu(),
         y=y.cpu(),
-        claim=read_claim(first.raw, points, f.event_shape),
+        claim=claim,
         inverse=inverse,
         terms=terms,
         terms_per_point=per_point,

@@ -99,7 +99,7 @@ def _own_dtype(facts: Facts) -> Iterator[Finding]:
     own = facts.behaviour.in_own_dtype
     if own is None:
         return
-    eps, sound = torch.finfo(own.dtype).eps, facts.finite & ~facts.singular
+    eps, sound = max(torch.finfo(own.dtype).eps, facts.eps), facts.finite & ~facts.singular
     in_use = f"In {str(own.dtype).removeprefix('torch.')}, as the layer is used,"
     if own.raised:
         yield Finding("raises", f"{in_use} it raises, though in float64 it runs: {own.raised}", about="own dtype")

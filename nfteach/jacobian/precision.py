@@ -9,6 +9,7 @@ from torch import Tensor
 
 from .facts import Facts
 from .finding import Finding
+from .half import COARSE
 from .numbers import gap
 from .phrases import at_points
 from .tolerances import inverse_tolerance, tolerance, worst
@@ -16,12 +17,21 @@ from .tolerances import inverse_tolerance, tolerance, worst
 __all__ = ["PRECISION"]
 
 
+def _half(facts: Facts) -> Iterator[Finding]:
+    if facts.eps > COARSE and not facts.behaviour.low_precision:
+        message = (
+            "The map computes in half precision on the way to y, whatever the dtype of y: differences decide nothing, "
+            "and log-det and inverse are compared within its rounding."
+        )
+        yield Finding("low-precision", message, {"rounding unit": facts.eps})
+
+
 def _blurred(facts: Facts) -> Iterator[Finding]:
     where = facts.blurred & facts.finite & ~facts.singular
     if where.any() and facts.log_det is not None:
         message = (
-            f"J is rounding noise {at_points(where)}: y is so near to a limit that no digit of its slope is left, so "
-            "the log-det was not compared there."
+            f"J is rounding noise {at_points(where)}: its entries are no larger than the rounding of y, so the log-det "
+            "was not compared there."
         )
         yield Finding("low-precision", message, worst(facts, facts.blur.where(where, torch.zeros_like(facts.blur))))
 
@@ -62,4 +72,4 @@ def _explained(off: Tensor, strict: Tensor, allowed: Tensor, usable: Tensor) -> 
     return float(off[beyond].max()) if beyond.any() and (off <= allowed)[beyond].all() else 0.0
 
 
-PRECISION = (_blurred, _stored)
+PRECISION = (_half, _blurred, _stored)

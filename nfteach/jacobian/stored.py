@@ -14,12 +14,14 @@ from .autograd import jacobian
 from .derivative import log_abs_det, square
 from .measure import read_claim
 
-__all__ = ["Stored", "stored_numbers"]
+__all__ = ["Stored", "gaps", "stored_numbers"]
 
 # How many rounding units of the stored numbers a dimension may be off by: what computes them has errors of its own.
 _UNITS = 20
 # A change, in these units, that shows that a contradiction comes from their rounding.
 _SHARE = 0.01
+# Contradictions below this are rounding in float64.
+_NOTICED = 1e-7
 
 
 class Stored(NamedTuple):
@@ -36,12 +38,14 @@ class Stored(NamedTuple):
     dtype: torch.dtype | None = None
 
 
-class _Contradictions(NamedTuple):
+class Gaps(NamedTuple):
+    """How far (B,) the claimed log-det is from that of J, with its sign, and x -> y -> x from x; 0 where not had."""
+
     log_det: Tensor
     inverse: Tensor
 
 
-def stored_numbers(f: Map, x: Tensor, condition: Tensor) -> Stored:
+def stored_numbers(f: Map, x: Tensor, here: Gaps, condition: Tensor) -> Stored:
     """Return what the rounding of stored numbers explains: a rotation that is kept in float32 is one to seven digits.
 
     They explain a contradiction only if it changes when they are rounded otherwise. A mistake in a formula does not.
@@ -49,17 +53,17 @@ def stored_numbers(f: Map, x: Tensor, condition: Tensor) -> Stored:
     Args:
         f: a float64 copy that gives the same values in every call.
         x: (B, D).
+        here: the gaps at x.
         condition: (B,) condition numbers of J.
     """
     coarse = [(tensor, copy) for tensor, copy in f.tensors if _is_rounded(tensor, copy)]
     dtype = max((tensor.dtype for tensor, _ in coarse), key=lambda kind: torch.finfo(kind).eps, default=None)
-    if dtype is None:
+    if dtype is None or max(float(off.abs().max()) for off in here) < _NOTICED:
         return Stored()
     eps, D = torch.finfo(dtype).eps, x.shape[1]
     try:
-        here = _contradictions(f, x)
         with _rounded_otherwise(coarse):
-            there = _contradictions(f, x)
+            there = _gaps_at(f, x)
     except Exception:  # the map may be at home only with the numbers that it has
         return Stored()
     moved = [((a - b).abs() > _SHARE * eps).double() for a, b in zip(here, there, strict=True)]
@@ -74,13 +78,16 @@ def _is_rounded(tensor: Tensor, copy: Tensor) -> bool:
     return both and torch.finfo(tensor.dtype).eps > torch.finfo(copy.dtype).eps
 
 
-def _contradictions(f: Map, x: Tensor) -> _Contradictions:
-    """Return how far the claimed log-det is from that of J, and x -> y -> x from x, with zeros for what is not had."""
+def _gaps_at(f: Map, x: Tensor) -> Gaps:
     J, y, raw = jacobian(f, x)
-    claim, none = read_claim(raw, x, f.event_shape).values, torch.zeros(len(x), dtype=torch.float64)
-    log_det = none if claim is None else claim - log_abs_det(square(J))
-    miss = none if f.backward is None else (f.invert(y.to(x.dtype))[0] - x).abs().amax(1).double().cpu()
-    return _Contradictions(log_det, miss)
+    miss = None if f.backward is None else (f.invert(y.to(x.dtype))[0] - x).abs().amax(1).double().cpu()
+    return gaps(read_claim(raw, x, f.event_shape).values, log_abs_det(square(J)), miss)
+
+
+def gaps(claim: Tensor | None, true: Tensor, miss: Tensor | None) -> Gaps:
+    """Return the gaps between a claimed and a true log-det, and a miss of x -> y -> x, (B,) each."""
+    nothing = torch.zeros_like(true)
+    return Gaps(nothing if claim is None else claim - true, nothing if miss is None else miss)
 
 
 @contextmanager
