@@ -104,7 +104,8 @@ def _log_det(facts: Facts) -> tuple[str, str]:
     usable = facts.finite & facts.log_det_jacobian.isfinite() & ~facts.singular
     if not usable.any():
         return "J is singular, or not finite, at every point", ""
-    usable = usable & ~facts.blurred
+    noise = usable & facts.blurred
+    usable = usable & ~noise
     if not usable.any():
         return "J is rounding noise wherever it is not singular", ""
     if facts.strongly_coupled:
@@ -117,7 +118,7 @@ def _log_det(facts: Facts) -> tuple[str, str]:
     return (
         "",
         f"{_within(float(off.max()), ' nats')}, {_points(facts)}"
-        + (f", at {int(facts.blurred.sum())} of which J is rounding noise" if facts.blurred.any() else ""),
+        + (f", at {int(noise.sum())} of which J is rounding noise" if noise.any() else ""),
     )
 
 
