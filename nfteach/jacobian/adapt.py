@@ -50,6 +50,7 @@ class Map:
             take a gradient inside, as a leapfrog step does.
         tensors: (tensor, copy) of each tensor in it.
         overwrites: the directions in which a call wrote into what it was given: "forward", "backward".
+        half: the rounding unit of half precision that it computes in, whatever the dtype of y; 0 if in none.
     """
 
     name: str
@@ -69,6 +70,7 @@ class Map:
     with_gradient: bool = True
     tensors: list[tuple[Tensor, Tensor]] = field(default_factory=list)
     overwrites: set[str] = field(default_factory=set)
+    half: float = 0.0
 
     def __post_init__(self) -> None:
         self.log_det_by = self.interface.log_det_by if self.log_det is None else "log_det(x), as given"

@@ -19,6 +19,9 @@ from .twin import changes, state
 
 __all__ = ["FirstCall", "first_that_runs", "noticeable", "size_of"]
 
+# What is noticed in any arithmetic, relative to the size.
+_MOST = 0.1
+
 
 @dataclass(frozen=True)
 class FirstCall:
@@ -89,9 +92,14 @@ def _manners(transform: Any, x: Tensor) -> list[str]:
     return [single, whole, never_alone] if x.dim() == 1 else [whole, single]
 
 
-def noticeable(y: Tensor) -> float:
-    """A difference in y that is more than rounding, and more than a solver with steps of its own choice leaves open."""
-    return max(1e-7, 1e4 * torch.finfo(y.dtype).eps) * size_of(y)
+def noticeable(y: Tensor, half: float = 0.0) -> float:
+    """Return a difference in y that is more than rounding, and more than a solver with steps of its own leaves open.
+
+    Args:
+        y: values.
+        half: the rounding unit of half precision, where they are computed in that.
+    """
+    return min(max(1e-7, 1e4 * max(half, torch.finfo(y.dtype).eps)), _MOST) * size_of(y)
 
 
 def size_of(values: Tensor) -> float:

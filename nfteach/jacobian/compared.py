@@ -10,6 +10,7 @@ from torch import Tensor
 
 from .facts import Facts
 from .finding import Finding
+from .half import COARSE
 from .numbers import ROUNDING, gap
 from .phrases import counted
 from .signal import UNDECIDED
@@ -21,9 +22,11 @@ __all__ = ["AGREES", "DIFFERS", "NAMES", "UNCHECKED", "Compared", "compared"]
 Judge = Callable[[Facts], tuple[str, str]]
 Reason = Callable[[Facts], str]
 
-MOVED = "moved parameters"
+MOVED, OWN_DTYPE = "moved parameters", "own dtype"
 AGREES, DIFFERS, UNCHECKED = "agrees", "differs", "not compared"
 _IMPRECISE = "central differences are not precise enough"
+# A relative miss with which nothing is said to agree, although rounding may explain it.
+_FAR = 0.05
 _CHANGES = "y changes from call to call, or with the other samples"
 
 
@@ -52,7 +55,8 @@ def compared(facts: Facts, findings: Sequence[Finding], copies: Sequence[bool], 
     """
     if facts.behaviour.raised:
         return tuple(Compared(name, UNCHECKED, "the map raised") for name in NAMES)
-    errors = [finding for finding in findings if finding.severity == "error"]
+    # What is lost in the own dtype is a note, and a difference all the same.
+    errors = [finding for finding in findings if finding.severity == "error" or finding.about == OWN_DTYPE]
     found = [
         Compared(name, *_result(facts, [finding for finding in errors if finding.about == name], judge))
         for name, judge in _JUDGES.items()
@@ -105,14 +109,27 @@ def _log_det(facts: Facts) -> tuple[str, str]:
     usable = facts.finite & facts.log_det_jacobian.isfinite() & ~facts.singular
     if not usable.any():
         return "J is singular, or not finite, at every point", ""
+    noise = usable & facts.blurred
+    usable = usable & ~noise
+    if not usable.any():
+        return "J is rounding noise wherever it is not singular", ""
     if facts.strongly_coupled:
         return "the samples of a batch depend on each other", ""
     if facts.estimate is not None:
         return "", "the mean of a random estimate, within its error"
+    off, size = (facts.log_det - facts.log_det_jacobian).abs()[usable], facts.log_det_jacobian.abs()[usable]
+    if facts.eps > COARSE and (off > _share(facts) * (1 + size)).any():
+        return f"it is off by up to {gap(float(off.max()))} nats, which rounding alone may explain", ""
     return (
         "",
-        f"{_within(float((facts.log_det - facts.log_det_jacobian)[usable].abs().max()), ' nats')}, {_points(facts)}",
+        f"{_within(float(off.max()), ' nats')}, {_points(facts)}"
+        + (f", at {int(noise.sum())} of which J is rounding noise" if noise.any() else ""),
     )
+
+
+def _share(facts: Facts) -> float:
+    """Return the miss, relative to 1 + what it should be, up to which something is said to agree."""
+    return min(_FAR, 2 * facts.eps) if facts.eps > COARSE else _FAR
 
 
 def _signal(none: Reason, *which: tuple[str, str]) -> Judge:
@@ -156,6 +173,9 @@ def _inverse(facts: Facts) -> tuple[str, str]:
     allowed = inverse_tolerance(facts, max(facts.eps, facts.inverse.eps), loose=0.0)
     if not facts.well_defined and (error > allowed).any():
         return _CHANGES, ""
+    far = (error > _share(facts) * (1 + facts.x.abs().amax(1))) & facts.finite & ~facts.singular
+    if far.any():
+        return f"x -> y -> x misses by up to {gap(float(error[far].max()))}, which rounding alone may explain", ""
     words = f"x -> y -> x {_within(float(error.max()))}, {_points(facts)}"
     if facts.inverse_cut:
         words += f"; {' and '.join(facts.inverse_cut)} without a gradient with respect to y"
@@ -186,13 +206,16 @@ def _own_dtype(facts: Facts) -> tuple[str, str]:
     own = facts.behaviour.in_own_dtype
     if not facts.well_defined:
         return _CHANGES, ""
+    if own is not None and not (facts.finite & ~facts.singular).any():
+        return "J is singular, or not finite, at every point", ""
     if own is None:
-        return "float64 is its own dtype" if facts.eps < 1e-12 else "it runs in its own dtype only", ""
+        return "it runs in its own dtype only" if facts.behaviour.low_precision else "float64 is its own dtype", ""
     words: list[str] = []
-    if own.inverse.error is not None and (own.inverse.error <= 0.1 * (1 + facts.x.abs().amax(1))).all():
-        words.append(f"x -> y -> x {_below(own.inverse.error)}")
+    sound = facts.finite & ~facts.singular & ~own.lost
+    if own.inverse.error is not None and (own.inverse.error <= 0.1 * (1 + facts.x.abs().amax(1)))[sound].all():
+        words.append(f"x -> y -> x {_below(own.inverse.error[sound])}")
     if own.log_det_gap is not None:
-        words.append(f"log-det {_below(own.log_det_gap)} nats")
+        words.append(f"log-det {_below(own.log_det_gap[sound])} nats")
     name = str(own.dtype).removeprefix("torch.")
     return ("", f"{name}: {', '.join(words)}") if words else (f"{name}: no inverse and no log-det", "")
 
@@ -207,6 +230,6 @@ _JUDGES = {
     "inverse": _inverse,
     "both directions": _both_directions,
     "batch sizes": _batch_sizes,
-    "own dtype": _own_dtype,
+    OWN_DTYPE: _own_dtype,
 }
 NAMES = (*_JUDGES, MOVED)

@@ -15,8 +15,9 @@ from .finding import Finding
 from .inverses import INVERSES
 from .measure import DRAWS
 from .misbehaviour import MISBEHAVIOUR
-from .numbers import gap, short_vector, unlike
+from .numbers import ROUNDING, gap, short_vector, unlike
 from .phrases import at_points, listed
+from .precision import PRECISION
 from .tolerances import apart, disagrees, inverse_tolerance, tolerance, worst
 
 __all__ = ["diagnose"]
@@ -114,8 +115,8 @@ def _estimated(facts: Facts, mean: Tensor, error: Tensor) -> Iterator[Finding]:
 
 
 def _comparable(facts: Facts) -> Tensor:
-    """Return where (B,) log|det J| is known: not where J is singular, and rounding noise, nor at a kink."""
-    usable = facts.finite & facts.log_det_jacobian.isfinite() & ~facts.singular
+    """Return where (B,) log|det J| is known: not where J is singular or rounding noise, nor at a kink."""
+    usable = facts.finite & facts.log_det_jacobian.isfinite() & ~facts.singular & ~facts.blurred
     return usable if facts.kink is None else usable & ~facts.kink
 
 
@@ -147,7 +148,8 @@ def _claimed(facts: Facts) -> Iterator[Finding]:
         return
     constant = bool((claim.values == claim.values[0]).all())
     total = true[usable].sum()
-    if constant and len(true) > 1 and (claim.values[0] - total).abs() <= tolerance(facts).sum() and total.abs() > 1e-6:
+    allowed = tolerance(facts)[usable].sum()
+    if constant and len(true) > 1 and (claim.values[0] - total).abs() <= allowed < total.abs():
         message = (
             "The log-det is the sum over the whole batch, not one value per sample, and grows with the batch. "
             "Sum over the dimensions of an event only: .sum(-1), not .sum()."
@@ -166,7 +168,8 @@ def _of_the_inverse(facts: Facts) -> Iterator[Finding]:
     wrong = ~((inverse.log_det - true).abs() <= allowed)
     # Where it does not lead back to x it is another map, and its log-det may be that of another map or place.
     arrived = inverse.error <= inverse_tolerance(facts, max(facts.eps, inverse.eps))
-    usable = facts.finite & ~facts.singular & true.isfinite() & (arrived | bool(inverse.log_dets_there))
+    known = facts.finite & ~facts.singular & ~facts.blurred & true.isfinite()
+    usable = known & (arrived | bool(inverse.log_dets_there))
     for other in inverse.log_dets_there:
         wrong = wrong & (arrived | ((inverse.log_det - other).abs() > 10 * allowed))
     wrong = wrong & usable
@@ -205,9 +208,10 @@ def _guess(facts: Facts, claimed: Tensor, true: Tensor, usable: Tensor) -> str:
     several, batch = int(usable.sum()) > 1, len(facts.x)
 
     def explains(value: Tensor) -> bool:
-        """Return True if what remains is rounding, and next to nothing beside the gap that is explained."""
+        """Return True if what remains is rounding, and next to nothing beside the value and the gap it explains."""
         left = (claimed - value).abs()
-        return bool(((left <= tolerance(facts)) & (left <= 1e-2 * off.abs()))[usable].all())
+        little = 1e-2 * torch.minimum(off.abs(), value.abs() + ROUNDING)
+        return bool(((left <= tolerance(facts)) & (left <= little))[usable].all())
 
     guesses = [
         (true.exp(), "It equals |det J| itself: the logarithm is missing."),
@@ -305,6 +309,7 @@ _RULES = (
     _determinant,
     _declared,
     *INVERSES,
+    *PRECISION,
     _of_the_inverse,
     *MISBEHAVIOUR,
     _missing,

@@ -15,9 +15,15 @@ from .derivative import Derivative
 from .measure import Claim, Inverse
 from .signal import Gradient
 from .step import Kept, Step
+from .stored import Stored
 from .structure import Structure
 
 __all__ = ["Facts"]
+
+# The smallest stretch of J, relative to the largest, that is none in any arithmetic.
+_FLAT = 1e-3
+# Nats beyond which log|det J| is rounding noise.
+_BLUR = 0.5
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -40,6 +46,7 @@ class Facts(Derivative):
         estimate: mean and standard error (B,) of a log-det that is drawn, in nats; None of others.
         signal: gradients of the log-det and of y beside differences; empty where they could not be compared.
         inverse_cut: what the inverse gives without a gradient with respect to y: "x", "its log-det".
+        stored: what the rounding of the numbers that the map stores explains.
         step: how far the map contradicts itself once its parameters have moved in place.
         kept: values that were computed from parameters once, and do not follow them.
     """
@@ -64,6 +71,7 @@ class Facts(Derivative):
     estimate: tuple[Tensor, Tensor] | None = None
     signal: tuple[Gradient, ...] = ()
     inverse_cut: tuple[str, ...] = ()
+    stored: Stored = field(default_factory=Stored)
     step: Step = field(default_factory=Step)
     kept: tuple[Kept, ...] = ()
 
@@ -136,7 +144,7 @@ class Facts(Derivative):
     def noticeable_in_log_det(self) -> float:
         """What is more than rounding in the log-det, in nats."""
         size = 1.0 if self.log_det is None else size_of(self.log_det)
-        return max(1e-6, 1e4 * self.eps) * size
+        return min(max(1e-6, 1e4 * self.eps), 0.1) * size
 
     @property
     def coupling(self) -> float:
@@ -173,4 +181,20 @@ class Facts(Derivative):
             largest = J.abs().amax(axis, keepdim=True)
             J = J / largest.where(largest > 0, torch.ones_like(largest))
         values = torch.linalg.svdvals(J)
-        return (values[:, -1] <= self.dim * self.eps * values[:, 0]) & self.finite
+        return (values[:, -1] <= min(self.dim * self.eps, _FLAT) * values[:, 0]) & self.finite
+
+    @cached_property
+    def blur(self) -> Tensor:
+        """(B,) nats: how far log|det J| moves if each row of J is off by the rounding of its y, as 1 - tanh² is."""
+        if self.block is not None:
+            return torch.zeros_like(self.log_det_jacobian)
+        J = self.jacobian.nan_to_num(nan=0.0, posinf=0.0, neginf=0.0)
+        y = self.y.double().abs()
+        y = y if y.shape[1] == self.dim else y.amax(1, keepdim=True)
+        by_entry = torch.linalg.inv_ex(J).inverse.mT * (J != 0) * y.unsqueeze(2)
+        return (4 * self.eps * by_entry.flatten(1).norm(dim=1)).nan_to_num(nan=0.0, posinf=0.0)
+
+    @property
+    def blurred(self) -> Tensor:
+        """(B,) bool: where that is so much that log|det J| is not known."""
+        return self.blur > _BLUR

@@ -29,16 +29,18 @@ from .declared import contradictions
 from .derivative import in_a_block, log_abs_det, neighbours, square, unknown, whole
 from .facts import Facts
 from .given import as_context, as_points, check_perturb
+from .half import half_precision
 from .large import LARGE
 from .measure import DRAWS, Claim, Inverse, in_own_dtype, read_claim, try_inverse, try_onto
 from .report import JacobianReport
 from .rng import modes_at_rest, seeded
 from .signal import cut_from_y, training_signal
-from .step import kept_values, take_step
+from .step import Step, kept_values, take_step
+from .stored import Stored, gaps, stored_numbers
 from .structure import Structure, recognise
 from .twin import changes, parameters_account, state, trained, with_parameters_moved
 from .unharmed import unharmed
-from .witnesses import CENTRAL, Line, lines
+from .witnesses import CENTRAL, REVERSE, Line, lines
 
 __all__ = ["inspect_copies", "inspect_jacobian"]
 
@@ -53,6 +55,8 @@ _NEAR = 8
 _CLOSE = 1e-4
 # A condition number beyond which y -> x -> y is not tried.
 _HARD = 1e8
+# ... and a miss, relative to 1 + |y|, that rounding may explain.
+_TELLING = 0.1
 
 
 def inspect_jacobian(
@@ -165,9 +169,11 @@ def _look(given: tuple[Any, ...], x: Tensor, context: Tensor | None, volume: boo
         f = adapt(transform, x, log_det, inverse, context=context, dtype=None)
         return _of_a_map_that_raises(f, x, refusals[0])
     f, points, y = first.f, first.points, first.y
-    rounding, large = noticeable(y), f.dim > LARGE
+    large = f.dim > LARGE
     others = elsewhere(points, companions(f, points, len(points)))
     calls = call_again(first, others)
+    f.half = half_precision(f, points)
+    rounding = noticeable(y, f.half)
     repeatable = max(calls.again, calls.after_others) <= rounding
     steady = repeatable and calls.noise <= rounding
     near, along = neighbours(first), lines(f, points)
@@ -187,10 +193,15 @@ def _look(given: tuple[Any, ...], x: Tensor, context: Tensor | None, volume: boo
         derivative, looked_at = whole(first, along, near, loose, compare=compare, coupled=coupled, noisy=not steady)
     inverse = try_inverse(f, points, y, others)
     usual = float(derivative.condition_number.nan_to_num(nan=1.0).median())
+    eps = max(torch.finfo(y.dtype).eps, f.half)
+    claim, stored = read_claim(first.raw, points, f.event_shape), Stored()
+    if steady and y.dtype == torch.float64 and derivative.witness == REVERSE and not (coupled or large or volume):
+        here = gaps(claim.values, derivative.log_det_jacobian, inverse.error)
+        stored = stored_numbers(f, points, here, derivative.condition_number)
     # A transform of torch declares its codomain, if not exactly.
     one_way = inverse.error is None or coupled or volume or f.interface.kind == "transform"
-    if steady and not one_way and usual < _HARD:
-        tolerance = max(1e-5, 1e3 * torch.finfo(y.dtype).eps * usual)
+    tolerance = max(1e-5, 1e3 * eps * usual, 10 * float(torch.as_tensor(stored.inverse).max()))
+    if steady and not one_way and usual < _HARD and tolerance < _TELLING:
         inverse = replace(inverse, onto=try_onto(f, y.to(points.dtype), tolerance))
     changed = tuple(dict.fromkeys((*first.changed, *changes(first.state, state(f.subject)))))
     own = in_own_dtype(given, first, x, context) if repeatable else None
@@ -204,11 +215,12 @@ def _look(given: tuple[Any, ...], x: Tensor, context: Tensor | None, volume: boo
         **vars(derivative),
         x=points.cpu(),
         y=y.cpu(),
-        claim=read_claim(first.raw, points, f.event_shape),
+        claim=claim,
         inverse=inverse,
         terms=terms,
         terms_per_point=per_point,
-        eps=torch.finfo(y.dtype).eps,
+        eps=eps,
+        stored=stored,
         behaviour=Behaviour(
             manner=f.manner,
             low_precision="" if y.dtype == torch.float64 else (refusals or [f"y comes as {y.dtype}"])[0],
@@ -227,7 +239,7 @@ def _look(given: tuple[Any, ...], x: Tensor, context: Tensor | None, volume: boo
         contradictions=tuple(contradictions(f, points, y, derivative.jacobian, nearby)),
     )
     more: dict[str, Any] = {}
-    if derivative.witnesses is not None and derivative.witnesses.undecided.any():
+    if derivative.witnesses is not None and derivative.witnesses.undecided.any() and not f.half:
         more["kink"] = derivative.witnesses.undecided & _right_close_by(f, points, along[0])
     if facts.log_det_drawn and steady:
         more["estimate"] = _estimate(f, points)
@@ -243,7 +255,7 @@ def _look(given: tuple[Any, ...], x: Tensor, context: Tensor | None, volume: boo
     if parameters and not strongly:
         has_inverse = inverse.error is not None and not inverse.low_precision
         claimed = claimed and not first.no_reverse_mode
-        more["step"] = take_step(f, points, parameters, log_det=claimed, inverse=has_inverse)
+        more["step"] = Step() if f.half else take_step(f, points, parameters, log_det=claimed, inverse=has_inverse)
         more["kept"] = kept_values(given, f, points)
     return replace(facts, **more), looked_at
 

@@ -99,7 +99,7 @@ def _own_dtype(facts: Facts) -> Iterator[Finding]:
     own = facts.behaviour.in_own_dtype
     if own is None:
         return
-    eps, sound = torch.finfo(own.dtype).eps, facts.finite & ~facts.singular
+    eps, sound = max(torch.finfo(own.dtype).eps, facts.eps), facts.finite & ~facts.singular
     in_use = f"In {str(own.dtype).removeprefix('torch.')}, as the layer is used,"
     if own.raised:
         yield Finding("raises", f"{in_use} it raises, though in float64 it runs: {own.raised}", about="own dtype")
@@ -136,7 +136,8 @@ def _own_dtype(facts: Facts) -> Iterator[Finding]:
             f"{in_use} {'; '.join(_loss(*loss) for loss in losses)}. In float64 it is right. J has condition numbers "
             f"up to {largest:.0e} there."
         )
-        yield Finding("low-precision", message, worst(facts, losses[-1][1].where(losses[-1][2], -1.0)))
+        evidence = worst(facts, losses[-1][1].where(losses[-1][2], -1.0))
+        yield Finding("low-precision", message, evidence, about="own dtype")
 
 
 def _loss(what: str, error: Tensor, where: Tensor) -> str:

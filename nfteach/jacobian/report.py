@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Iterator
 from numbers import Real
 from typing import Any, NamedTuple
 
-from .compared import NAMES, UNCHECKED
+from .compared import DIFFERS, NAMES, UNCHECKED
 from .diagnosis import Diagnosis
 from .finding import ERRORS, NOTES, Finding
 from .shown import Shown
@@ -63,10 +63,13 @@ def failures(findings: Iterable[Finding], report: Diagnosis | None, accepted: Ac
         and not (finding.gap is not None and accepted.small(finding.gap, finding.size))
     ]
     compared = [(name, UNCHECKED, "there is no report") for name in NAMES] if report is None else report.compared
+    noted = {finding.about for finding in findings if finding.severity == "note"} - {
+        finding.about for finding in findings if finding.severity == "error"
+    }
     return wrong + [
-        f"[required] {name} was not compared: {words}"
+        f"[required] {name} {'was not compared' if result == UNCHECKED else 'differs'}: {words}"
         for name, result, words in compared
-        if name in accepted.require and result == UNCHECKED
+        if name in accepted.require and (result == UNCHECKED or (result == DIFFERS and name in noted))
     ]
 
 

@@ -115,7 +115,8 @@ class _Signal:
         slack: float,
     ) -> None:
         self.f, self.x = f, lines[0].x
-        self.exact = self.x.dtype == torch.float64
+        self.eps = max(torch.finfo(self.x.dtype).eps, f.half)
+        self.exact = self.eps < 1e-12
         # A map of many dimensions is slow to call; in float32 one direction more tells a mistake from a kink.
         self.lines = lines[: 1 if whole else 2 if self.exact else 3]
         self.tolerance = max(slack, _TOLERANCE if self.exact else _COARSE_TOLERANCE)
@@ -168,7 +169,7 @@ class _Signal:
         results: list[Gradient] = []
         # A mistake shows in every direction: one in which all is right decides.
         for moves, at in self._along(by) if gradients else ():
-            slope, error = _differences(lambda step, at=at: _summed(at(step)), _summed(here), self.x.dtype)
+            slope, error = _differences(lambda step, at=at: _summed(at(step)), _summed(here), self.eps)
             for name, gradient in gradients.items():
                 i = self.names.index(name)
                 along = _Along(_products(gradient, moves), slope[0, i], error[0, i])
@@ -185,7 +186,7 @@ class _Signal:
     ) -> _Along | None:
         """Return the derivative at those points alone where differences are precise; None if there are none."""
         i = self.names.index(name)
-        slope, error = _differences(lambda step: at(step)[:, i].unsqueeze(0), here[:, i].unsqueeze(0), self.x.dtype)
+        slope, error = _differences(lambda step: at(step)[:, i].unsqueeze(0), here[:, i].unsqueeze(0), self.eps)
         known = (error <= 0.01 * slope.abs() + 1e-6)[0]
         if known.all() or not known.any():
             return None
@@ -193,7 +194,7 @@ class _Signal:
         if isinstance(gradient, Exception):
             return None
         true, error = _differences(
-            lambda step: _summed(at(step)[known, i : i + 1]), _summed(here[known, i : i + 1]), self.x.dtype
+            lambda step: _summed(at(step)[known, i : i + 1]), _summed(here[known, i : i + 1]), self.eps
         )
         return _Along(_products(gradient, moves), true[0, 0], error[0, 0], int((~known).sum()))
 
@@ -299,10 +300,10 @@ def _products(gradients: Sequence[Tensor], along: Sequence[Tensor]) -> Tensor:
     return torch.cat(terms)
 
 
-def _differences(at: Callable[[float], Tensor], here: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
-    """Return slopes as ``slopes`` does; from larger steps where the values are rounded to less than ``dtype``."""
-    slope, error = slopes(at, here, torch.finfo(dtype).eps, _ENOUGH)
-    if dtype != torch.float64 or error.isfinite().all():
+def _differences(at: Callable[[float], Tensor], here: Tensor, eps: float) -> tuple[Tensor, Tensor]:
+    """Return slopes as ``slopes`` does; from larger steps where float64 values are rounded to less."""
+    slope, error = slopes(at, here, eps, _ENOUGH)
+    if eps > 1e-12 or error.isfinite().all():
         return slope, error
     coarse, its_error = slopes(at, here, torch.finfo(torch.float32).eps)
     fine = error.isfinite()

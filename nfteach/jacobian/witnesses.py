@@ -20,6 +20,7 @@ from torch.autograd import forward_ad
 
 from .adapt import Map
 from .autograd import graph
+from .half import COARSE
 from .phrases import in_words
 
 __all__ = ["CENTRAL", "FORWARD", "REVERSE", "Line", "Witnesses", "hear", "lines", "slopes", "whole_jacobian"]
@@ -103,7 +104,7 @@ def _hear(f: Map, along: Sequence[Line], y: Tensor, J: Tensor | None, why_not: s
         unheard[CENTRAL] = in_words(raised).splitlines()[0]
         told = [(torch.zeros_like(y, dtype=torch.float64, device="cpu"), torch.full(y.shape, torch.inf).double())]
     truths, errors = (torch.stack(each) for each in zip(*told, strict=True))
-    tolerance = max(slack, _TOLERANCE if y.dtype == torch.float64 else _COARSE_TOLERANCE)
+    tolerance = max(slack, _TOLERANCE if _eps(f, y) < 1e-12 else _COARSE_TOLERANCE)
     size = truths.abs()
     if J is not None:
         v = torch.stack([line.v for line in along]).double().cpu()
@@ -115,7 +116,8 @@ def _hear(f: Map, along: Sequence[Line], y: Tensor, J: Tensor | None, why_not: s
     error = (errors / size).nan_to_num(nan=torch.inf).amax(0)
     # An estimate can be small by luck: take no output for better known than is usual at its point and for its kind.
     error = torch.maximum(error, torch.maximum(error.median(0).values, error.median(1, keepdim=True).values))
-    undecided = ~(error < 10 * tolerance)
+    # In half precision a derivative that is cut must still stand out.
+    undecided = ~(error < (10 * tolerance if _eps(f, y) < COARSE else 0.04))
 
     def wrong_at(values: Tensor) -> Tensor:
         """(B,) where a witness misses an output in every direction, by more than the differences may err themselves."""
@@ -204,9 +206,14 @@ def _forward(f: Map, x: Tensor, v: Tensor) -> Tensor:
     return torch.zeros_like(x, dtype=torch.float64).cpu() if tangent is None else tangent.detach().double().cpu()
 
 
-def _differences(line: Callable[[float], tuple[Tensor, Any]], y: Tensor) -> tuple[Tensor, Tensor]:
+def _differences(line: Line, y: Tensor) -> tuple[Tensor, Tensor]:
     """Return J v (B, D) by central differences, and how far off it may be (B, D); infinity where it says nothing."""
-    return slopes(lambda step: line(step)[0].double(), y.double(), torch.finfo(y.dtype).eps)
+    return slopes(lambda step: line(step)[0].double(), y.double(), _eps(line.f, y))
+
+
+def _eps(f: Callable, y: Tensor) -> float:
+    """Return the rounding unit of the values y of a map, or of what it computes them in."""
+    return max(torch.finfo(y.dtype).eps, getattr(f, "half", 0.0))
 
 
 def slopes(at: Callable[[float], Tensor], here: Tensor, eps: float, enough: float = 1e-7) -> tuple[Tensor, Tensor]:
@@ -222,7 +229,7 @@ def slopes(at: Callable[[float], Tensor], here: Tensor, eps: float, enough: floa
         Two tensors (B, M) on the CPU; the error is infinite where differences say nothing.
     """
     best = error = None
-    for factor in _STEPS:
+    for factor in _STEPS if eps < COARSE else _STEPS[:1]:
         value, this_error = _richardson(at, here, factor * eps ** (1 / 3), eps)
         if best is None:
             best, error = value, this_error

@@ -79,7 +79,7 @@ def _about(report: Diagnosis) -> str:
     evaluated -= sum(copy.structure.points for copy in report.moved if copy.structure)
     nearby = counted(evaluated - given, "point", "points")
     near = f", and at {nearby} nearby to tell structure from accident" if evaluated > given else ""
-    precision = "float64" if report.eps < 1e-12 else "the precision of x"
+    precision = "the precision of x" if report.behaviour.low_precision else "float64"
     manner = {
         "one by one": " The map takes one point at a time.",
         "never alone": " The map refuses a batch of one, so a single point was evaluated beside another one.",
