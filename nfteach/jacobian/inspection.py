@@ -19,6 +19,7 @@ from .behaviour import (
     elsewhere,
     is_strong,
     moved_by_others,
+    moved_by_place,
     same_image,
     slack,
 )
@@ -217,8 +218,9 @@ def _look(given: tuple[Any, ...], x: Tensor, context: Tensor | None, volume: boo
             state_changed=changed,
             overwrites=("forward" in f.overwrites, "backward" in f.overwrites),
             moved_by_others=from_others.double(),
+            moved_by_place=moved_by_place(f, points, y) if coupled else 0.0,
             noticeable=rounding,
-            batches=batch_trials(first) if repeatable else (),
+            batches=batch_trials(first, near.points) if repeatable else (),
             same_image=same_image(f, points, y, near.points) if one_map else None,
             in_own_dtype=own,
         ),

@@ -134,7 +134,39 @@ class RefusesOne(Coupling):
         return super().forward(x)
 
 
-@pytest.mark.parametrize("layer", [Squeezed, DividedByTheBatch, AloneOtherwise])
+class LogDetSqueezed(Coupling):
+    def forward(self, x):
+        y, log_det = super().forward(x)
+        return y, log_det.squeeze()
+
+
+class LogDetOfSixPoints(Coupling):
+    """Adds a buffer that is as long as the batch: one point has six log-dets, and seven points have none."""
+
+    def forward(self, x):
+        y, log_det = super().forward(x)
+        return y, log_det + torch.zeros(6)
+
+
+class NaNAlone(Coupling):
+    """Adds nothing but the spread of its batch, which one point does not have."""
+
+    of_y = True
+
+    def forward(self, x):
+        y, log_det = super().forward(x)
+        nothing = 0 * x.std(0) if len(x) > 1 else x.new_full((4,), torch.nan)
+        return (y + nothing, log_det) if self.of_y else (y, log_det + nothing.sum())
+
+
+class LogDetNaNAlone(NaNAlone):
+    of_y = False
+
+
+@pytest.mark.parametrize(
+    "layer",
+    [Squeezed, DividedByTheBatch, AloneOtherwise, LogDetSqueezed, LogDetOfSixPoints, NaNAlone, LogDetNaNAlone],
+)
 def test_another_number_of_points_gives_something_else(layer):
     report = inspect_jacobian(layer(), points())
     assert codes(report) - {"inverse-missing"} == {"batch-size"}
@@ -147,6 +179,65 @@ def test_a_map_that_only_refuses_one_point_is_sound():
     assert [(f.code, f.severity) for f in report.findings] == [("batch-size", "note")]
     assert report.ok
     assert "expected more than one value" in report.findings[0].message
+
+
+@pytest.mark.parametrize("B", [1, 2])
+def test_a_log_det_without_a_batch_is_found_from_one_point_and_from_two(B):
+    assert codes(inspect_jacobian(LogDetSqueezed(), points(B))) == {"batch-size"}
+    assert inspect_jacobian(Coupling(), points(B)).findings == ()
+
+
+def counted(x):
+    return x + 0.1 * torch.arange(len(x)).to(x).unsqueeze(1), 0.0
+
+
+def repeated(x):
+    scale = torch.tensor([0.5, 2.0]).to(x).repeat(len(x))[: len(x)]
+    return x * scale.unsqueeze(1), x.shape[1] * scale.log()
+
+
+def first_kept(x):
+    return torch.cat([x[:1], 2 * x[1:]]), math.log(2) * x.shape[1] * (torch.arange(len(x)) > 0)
+
+
+@pytest.mark.parametrize("f", [counted, repeated, first_kept])
+@pytest.mark.parametrize("B", [1, 2, 5, 6])
+def test_the_place_of_a_sample_in_its_batch_moves_its_image(f, B):
+    report = inspect_jacobian(f, points(B))
+    (finding,) = [each for each in report.findings if each.severity == "error"]
+    assert finding.code == "samples-coupled"
+    assert "its place in the batch" in finding.message
+    assert "other batches give the same y" not in " ".join(str(report).split())
+
+
+def test_a_row_of_context_belongs_to_its_sample_in_whatever_place():
+    scale = torch.rand(6, 4, generator=torch.Generator().manual_seed(0)) + 0.5
+
+    def conditional(x, context):
+        return x * context, context.log().sum(-1)
+
+    for B in (1, 2, 6):
+        assert inspect_jacobian(conditional, points(B), context=scale[:B]).findings == ()
+        closed = inspect_jacobian(lambda x, scale=scale[:B]: (x * scale.to(x), scale.log().sum(-1)), points(B))
+        assert closed.findings == ()
+
+
+@pytest.mark.parametrize("over", [torch.sum, torch.mean])
+def test_one_number_for_a_batch_that_one_point_does_not_show(over):
+    report = inspect_jacobian(lambda x: (x.sinh(), over(x.cosh().log().sum(-1))), points(1))
+    assert codes(report) == {"log-det-summed-over-batch"}
+    assert result(report, "batch sizes") == DIFFERS
+    for sound in (lambda x: (x.sinh(), x.cosh().log().sum(-1)), lambda x: (2 * x, 4 * math.log(2))):
+        report = inspect_jacobian(sound, points(1))
+        assert report.findings == ()
+        assert "the same y and log-det with 2 and 1 points" in str(report)
+
+
+def test_what_was_not_claimed_or_not_alike_is_not_said_to_be_the_same():
+    fixed = points().sum(1)
+    for f in (lambda x: 2 * x, lambda x: (x.sinh(), x.sum()), lambda x: (2 * x, 4 * math.log(2) + 0 * fixed)):
+        report = inspect_jacobian(f, points())
+        assert "the same y with 1, 2, 5 and 6 points" in " ".join(str(report).split())
 
 
 # From y.
