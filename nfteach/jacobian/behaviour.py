@@ -36,6 +36,8 @@ __all__ = [
 _STRONG = 1e-4
 # The error of adjoint gradients beside such a coupling.
 _SLACK = 1e5
+# Half units of rounding, with some to spare, by which a coordinate that was given may be off.
+_ULPS = 4
 # Candidates for a second point with the same image.
 _CANDIDATES = 64
 
@@ -267,26 +269,45 @@ def _in_other_places(f: Map, x: Tensor) -> Tensor:
     return f.at(places)(x[places.to(x.device)])[0].roll(-1, 0)
 
 
-def same_image(f: Map, points: Tensor, y: Tensor, extra: Tensor) -> tuple[Tensor, Tensor] | None:
-    """Return two points with the same image, among the points, their neighbours and their mirror images -x."""
+def same_image(
+    f: Map, points: Tensor, y: Tensor, extra: Tensor, *, J: Tensor, eps: float
+) -> tuple[Tensor, Tensor] | None:
+    """Return two points with the same image, among the points, their neighbours and their mirror images -x.
+
+    Args:
+        f: the map.
+        points, y: (B, D) points and images.
+        extra: (N, D) neighbours.
+        J: (B, D, D) the Jacobian at the points.
+        eps: the rounding unit in which the points were given: what they were meant to be may be as far away.
+    """
     candidates = inside(f, torch.cat([extra, -points])[:_CANDIDATES])
     try:
         more = f(candidates)[0]
     except Exception:  # the map may be at home only near the points given
         candidates, more = points[:0], y[:0]
     x, y = torch.cat([points, candidates]), torch.cat([y, more])
+    off = torch.cat([_ULPS * eps * _size_of_terms(J, points), J.new_zeros(len(more))]).to(y)
     finite = y.isfinite().all(1)
-    x, y = x[finite], y[finite]
+    x, y, off = x[finite], y[finite], off[finite]
     # Far apart, beside what is usual, and mapped to the same place but for rounding.
-    apart, images = (torch.cdist(each.double(), each.double()) for each in (x, y))
+    distance, images = (torch.cdist(each.double(), each.double()) for each in (x, y))
     rounding = 1e3 * torch.finfo(points.dtype).eps * (1 + y.abs().amax(1, keepdim=True))
-    same = (images <= rounding) & (apart > 1e-3 * (1 + x.abs().amax(1, keepdim=True)))
+    # Of two points that were given, each may have been rounded.
+    rounding = rounding + 2 * torch.minimum(off.unsqueeze(1), off)
+    same = (images <= rounding) & (distance > 1e-3 * (1 + x.abs().amax(1, keepdim=True)))
     if not same.any():
         return None
     pair = list(divmod(int(same.int().argmax()), len(x)))
     # Where the map is flat to rounding, as a tanh is far out, it may be one to one all the same.
     stretch = torch.linalg.svdvals(jacobian(f, x[pair])[0])[:, -1]
-    if not (stretch * apart[pair[0], pair[1]].cpu() > 1e3 * rounding[pair].cpu().flatten()).all():
+    first, second = pair
+    if not (stretch * distance[first, second].cpu() > 1e3 * rounding[first, second].cpu()).all():
         return None
     a, b = x[pair].double().cpu()
     return a, b
+
+
+def _size_of_terms(J: Tensor, points: Tensor) -> Tensor:
+    """Return the size (B,) of the terms that J x (B, D) is the sum of: times eps, what rounding x does to y."""
+    return (J.abs() @ points.abs().to(J).unsqueeze(2)).norm(dim=(1, 2)).nan_to_num(nan=0.0, posinf=0.0)

@@ -139,8 +139,12 @@ def _inverse(facts: Facts) -> tuple[str, str]:
 
 def _both_directions(facts: Facts) -> tuple[str, str]:
     onto = facts.inverse.onto
+    if facts.inverse.error is None:
+        return facts.inverse.failure or "no inverse is known", ""
     if onto is None:
-        return "y -> x -> y was not tried" if facts.inverse.error is not None else "no inverse is known", ""
+        return "the inverse runs in the layer's own dtype only", ""
+    if onto.why_not:
+        return onto.why_not, ""
     missed = onto.lost + onto.missed
     if missed:
         why = "are not met by the inverse" if onto.reached else "have no x"

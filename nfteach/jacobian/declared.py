@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 from torch.distributions import ComposeTransform, constraints
 from torch.distributions.transforms import Transform
+from torch.nn import ModuleList
 
 from .adapt import Map
 
-__all__ = ["Contradiction", "contradictions"]
+__all__ = ["Contradiction", "codomain_of", "contradictions", "in_codomain", "states_its_image"]
 
 
 class Contradiction(NamedTuple):
@@ -64,6 +65,33 @@ def contradictions(f: Map, x: Tensor, y: Tensor, J: Tensor, near: Tensor) -> Ite
         if wrong.any():
             at = int(wrong.int().argmax())
             yield Contradiction("sign", f".sign is {sign}, but the derivative has the other sign", at)
+
+
+def in_codomain(f: Map, y: Tensor) -> Tensor:
+    """Return (N,) whether each y (N, D) is in the codomain that the map declares; True where it declares none."""
+    if not isinstance(f.subject, Transform):
+        return torch.ones(len(y), dtype=torch.bool)
+    return _inside(f.subject.codomain, y.reshape(len(y), *f.image_shape))
+
+
+def codomain_of(f: Map) -> str:
+    """Return the declared codomain in words; "" where none is declared."""
+    return _name(f.subject.codomain) if isinstance(f.subject, Transform) else ""
+
+
+def states_its_image(f: Map) -> bool:
+    """Return False for a transform that is made of others: its codomain is that of the last of them, often too wide."""
+    seen: list[Any] = []
+    todo = [f.subject]
+    while todo:
+        t = todo.pop()
+        if not isinstance(t, Transform) or any(t is each for each in seen):
+            continue
+        if any(isinstance(getattr(t, name, None), list | tuple | ModuleList) for name in ("parts", "transforms")):
+            return False
+        seen.append(t)
+        todo += [getattr(t, name, None) for name in ("base_transform", "_inv")]
+    return True
 
 
 def _inside(constraint: constraints.Constraint, events: Tensor) -> Tensor:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import fields, replace
+from functools import partial
 from typing import Any
 
 import torch
@@ -31,7 +32,7 @@ from .derivative import in_a_block, log_abs_det, neighbours, square, unknown, wh
 from .facts import Facts
 from .given import as_context, as_points
 from .large import LARGE
-from .measure import DRAWS, Claim, Inverse, in_own_dtype, read_claim, try_inverse, try_onto
+from .measure import DRAWS, Claim, Inverse, Onto, fresh_copy, in_own_dtype, read_claim, try_inverse, try_onto
 from .report import JacobianReport
 from .rng import modes_at_rest, seeded
 from .signal import training_signal
@@ -187,13 +188,14 @@ def _look(given: tuple[Any, ...], x: Tensor, context: Tensor | None, volume: boo
     else:
         compare = repeatable and not strongly
         derivative, looked_at = whole(first, along, near, loose, compare=compare, coupled=coupled, noisy=not steady)
-    inverse = try_inverse(f, points, y, others)
+    dtype = torch.float64 if points.dtype == torch.float64 else None
+    fresh = None if first.changed else partial(fresh_copy, given, f, x, context, dtype)
+    inverse = try_inverse(f, points, y, others, fresh)
     usual = float(derivative.condition_number.nan_to_num(nan=1.0).median())
-    # A transform of torch declares its codomain, if not exactly.
-    one_way = inverse.error is None or coupled or volume or f.interface.kind == "transform"
-    if steady and not one_way and usual < _HARD:
-        tolerance = max(1e-5, 1e3 * torch.finfo(y.dtype).eps * usual)
-        inverse = replace(inverse, onto=try_onto(f, y.to(points.dtype), tolerance))
+    if inverse.error is not None:
+        tolerance, why_not = max(1e-5, 1e3 * torch.finfo(y.dtype).eps * usual), _one_way(steady, coupled, volume, usual)
+        onto = Onto(0, why_not=why_not) if why_not else try_onto(f, y.to(points.dtype), tolerance)
+        inverse = replace(inverse, onto=onto)
     changed = tuple(dict.fromkeys((*first.changed, *changes(first.state, state(f.subject)))))
     own = in_own_dtype(given, first, x, context) if repeatable else None
     if inverse.failure and own is not None and own.inverse.error is not None:
@@ -221,7 +223,9 @@ def _look(given: tuple[Any, ...], x: Tensor, context: Tensor | None, volume: boo
             moved_by_place=moved_by_place(f, points, y) if coupled else 0.0,
             noticeable=rounding,
             batches=batch_trials(first, near.points) if repeatable else (),
-            same_image=same_image(f, points, y, near.points) if one_map else None,
+            same_image=same_image(f, points, y, near.points, J=derivative.jacobian, eps=torch.finfo(x.dtype).eps)
+            if one_map
+            else None,
             in_own_dtype=own,
         ),
         other_claims={
@@ -246,6 +250,15 @@ def _look(given: tuple[Any, ...], x: Tensor, context: Tensor | None, volume: boo
         more["step"] = take_step(f, points, parameters, log_det=claimed, inverse=has_inverse)
         more["kept"] = kept_values(given, f, points)
     return replace(facts, **more), looked_at
+
+
+def _one_way(steady: bool, coupled: bool, volume: bool, usual: float) -> str:
+    """Return why y -> x -> y is not tried; "" if it is. ``usual`` is the condition number of J."""
+    if not steady or coupled:
+        return "y changes from call to call, or with the other samples"
+    if volume:
+        return "the images do not fill the space that y is in"
+    return "J is ill-conditioned at most points" if usual >= _HARD else ""
 
 
 def _of_map(f: Map) -> dict[str, Any]:
