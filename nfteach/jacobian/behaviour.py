@@ -14,7 +14,7 @@ from .adapt import Map
 from .autograd import jacobian
 from .calls import FirstCall, apart, noticeable, size_of
 from .conventions import NoMap
-from .measure import InOwnDtype, read_claim
+from .measure import Claim, InOwnDtype, read_claim
 from .phrases import in_words
 
 __all__ = [
@@ -163,17 +163,17 @@ def batch_trials(first: FirstCall, extra: Tensor) -> tuple[BatchTrial, ...]:
     f, B = first.f, len(first.points)
     if f.manner != "all at once":
         return ()
+    claim = read_claim(first.raw, first.points, f.event_shape)
     if f.rows != "any":  # for one point more than its log-det may belong to all that were given
-        alone = _batch_trial(f.with_any_rows(), first, first.points[:1])
+        alone = _batch_trial(f.with_any_rows(), first, claim, first.points[:1])
         return (alone,) if alone.misshapen and not alone.raised else ()
     pool = torch.cat([first.points, extra, first.points]) if B == 1 else first.points
-    return tuple(_batch_trial(f, first, pool[:size]) for size in sorted({1, 2, B - 1} - {0, B}))
+    return tuple(_batch_trial(f, first, claim, pool[:size]) for size in sorted({1, 2, B - 1} - {0, B}))
 
 
-def _batch_trial(f: Map, first: FirstCall, some: Tensor) -> BatchTrial:
+def _batch_trial(f: Map, first: FirstCall, claim: Claim, some: Tensor) -> BatchTrial:
     """Call the map with some points (N, D), and compare what it gives for those of the first call."""
     size, same = len(some), min(len(some), len(first.points))
-    claim = read_claim(first.raw, first.points, f.event_shape)
     try:
         values, raw = f(some)
     except NoMap as error:

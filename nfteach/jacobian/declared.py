@@ -7,13 +7,13 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
-from torch.distributions import ComposeTransform, constraints
+from torch.distributions import constraints
 from torch.distributions.transforms import Transform
 from torch.nn import ModuleList
 
 from .adapt import Map
 
-__all__ = ["Contradiction", "codomain_of", "contradictions", "in_codomain", "states_its_image"]
+__all__ = ["Contradiction", "codomain_of", "contradictions", "in_codomain", "is_made_of_others"]
 
 
 class Contradiction(NamedTuple):
@@ -47,7 +47,7 @@ def contradictions(f: Map, x: Tensor, y: Tensor, J: Tensor, near: Tensor) -> Ite
             at, what = int(outside.int().argmax()), "x" if name == "domain" else "y"
             words = f".{name} is {_name(getattr(f.subject, name))}, which refuses {what}"
             yield Contradiction(name, words, at)
-    if len(near) and not isinstance(f.subject, ComposeTransform):  # whose domain is that of its first part
+    if len(near) and not is_made_of_others(f):
         try:
             images = f(near)[0]
         except Exception:
@@ -79,8 +79,8 @@ def codomain_of(f: Map) -> str:
     return _name(f.subject.codomain) if isinstance(f.subject, Transform) else ""
 
 
-def states_its_image(f: Map) -> bool:
-    """Return False for a transform that is made of others: its codomain is that of the last of them, often too wide."""
+def is_made_of_others(f: Map) -> bool:
+    """Return True for a transform that is made of others: it declares the domain of the first, the codomain of the last."""
     seen: list[Any] = []
     todo = [f.subject]
     while todo:
@@ -88,10 +88,10 @@ def states_its_image(f: Map) -> bool:
         if not isinstance(t, Transform) or any(t is each for each in seen):
             continue
         if any(isinstance(getattr(t, name, None), list | tuple | ModuleList) for name in ("parts", "transforms")):
-            return False
+            return True
         seen.append(t)
         todo += [getattr(t, name, None) for name in ("base_transform", "_inv")]
-    return True
+    return False
 
 
 def _inside(constraint: constraints.Constraint, events: Tensor) -> Tensor:

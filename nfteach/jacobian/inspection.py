@@ -38,7 +38,7 @@ from .rng import modes_at_rest, seeded
 from .signal import training_signal
 from .step import kept_values, take_step
 from .structure import Structure, recognise
-from .twin import changes, parameters_account, state, trained, with_parameters_moved
+from .twin import changes, may_remember, parameters_account, state, trained, with_parameters_moved
 from .unharmed import unharmed
 from .witnesses import CENTRAL, Line, lines
 
@@ -189,8 +189,9 @@ def _look(given: tuple[Any, ...], x: Tensor, context: Tensor | None, volume: boo
         compare = repeatable and not strongly
         derivative, looked_at = whole(first, along, near, loose, compare=compare, coupled=coupled, noisy=not steady)
     dtype = torch.float64 if points.dtype == torch.float64 else None
-    fresh = None if first.changed else partial(fresh_copy, given, f, x, context, dtype)
-    inverse = try_inverse(f, points, y, others, fresh)
+    fresh = partial(fresh_copy, given, f, x, context, dtype)
+    ask_it = not first.changed and may_remember(f.subject, transform)
+    inverse = try_inverse(f, points, y, others, fresh if ask_it else None)
     usual = float(derivative.condition_number.nan_to_num(nan=1.0).median())
     if inverse.error is not None:
         tolerance, why_not = max(1e-5, 1e3 * torch.finfo(y.dtype).eps * usual), _one_way(steady, coupled, volume, usual)

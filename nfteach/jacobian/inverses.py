@@ -58,6 +58,8 @@ def _otherwise(facts: Facts, eps: float) -> Iterator[Finding]:
             yield _inverse_moved(f"{message} It uses state that forward leaves behind.", again)
             return
     alone = inverse.alone if facts.steady else SAME  # there are other random numbers for fewer points
+    if alone.raised and any(trial.size == 1 and trial.raised for trial in facts.behaviour.batches):  # as the map does
+        alone = SAME
     another = _another(facts, alone, eps)
     if another and (alone.raised or alone.misshapen):
         what = "the result of the inverse has another shape" if alone.misshapen else "the inverse raises"
@@ -74,6 +76,8 @@ def _otherwise(facts: Facts, eps: float) -> Iterator[Finding]:
 
 def _another(facts: Facts, again: AskedAgain, eps: float) -> str:
     """Return what the inverse answers otherwise when it is asked again: "x" or "log-det"; "" for neither."""
+    if not again.differs:
+        return ""
     if again.moved > max(_MISS, float(inverse_tolerance(facts, eps, strict=True, loose=0.0).max())):
         return "x"
     drawn = facts.log_det_drawn or not facts.log_det_repeats

@@ -16,7 +16,7 @@ from .adapt import Map, adapt
 from .autograd import jacobian
 from .calls import FirstCall, apart
 from .conventions import NoMap
-from .declared import codomain_of, in_codomain, states_its_image
+from .declared import codomain_of, in_codomain, is_made_of_others
 from .phrases import in_words
 from .twin import own_dtypes
 from .witnesses import CENTRAL, whole_jacobian
@@ -342,8 +342,8 @@ def try_onto(f: Map, y: Tensor, tolerance: float) -> Onto:
     if not bad.any():
         return Onto(len(drawn))
     reached = bad & _reached(f, x, drawn, tolerance)
-    # Of a transform that is made of others, where no x is found there may be none.
-    judged = reached | ~bad if not states_its_image(f) else torch.ones_like(bad)
+    # The codomain of a transform that is made of others is often too wide: where no x is found there may be none.
+    judged = reached | ~bad if is_made_of_others(f) else torch.ones_like(bad)
     if not judged.any():
         return Onto(0, why_not="no x is found for y drawn among the images, and no codomain tells whether there is one")
     bad, lost, missed = bad & judged, lost & judged, missed & judged
