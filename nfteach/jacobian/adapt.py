@@ -107,6 +107,12 @@ class Map:
         same.__dict__["rows"] = self.rows
         return same
 
+    def with_any_rows(self) -> Map:
+        """Return the same map, called with any number of points as they come."""
+        same = replace(self)
+        same.__dict__["rows"] = "any"
+        return same
+
     @contextmanager
     def without_grad(self) -> Iterator[None]:
         """Call the map and its inverse under ``no_grad`` inside the block."""
@@ -126,22 +132,22 @@ class Map:
         self.image_shape = y.shape[1:]
         return y.reshape(len(x), -1), log_det
 
-    def invert(self, y: Tensor) -> Pair:
+    def invert(self, y: Tensor, *, seed: int = 0) -> Pair:
         """Return x (N, D) and the inverse's claimed log-det as it came (or None), at y (N, D).
 
         Raises:
             NoMap: if what the inverse returns is not an x.
         """
         try:
-            x, log_det = self._in_rows("backward", y)
+            x, log_det = self._in_rows("backward", y, seed)
         except Exception:
             if y.requires_grad or not self.with_gradient:
                 raise
             with self.without_grad():  # an inverse by NumPy refuses what requires a gradient
-                x, log_det = self._in_rows("backward", y)
+                x, log_det = self._in_rows("backward", y, seed)
         if what := misfit(x, "x"):
             raise NoMap(f"transform: the inverse of {self.name} must return {what}")
-        if x.numel() != len(y) * self.dim:
+        if x.shape[:1] != y.shape[:1] or x.numel() != len(y) * self.dim:
             raise NoMap(
                 f"transform: the inverse of {self.name} must return x of shape {(len(y), *self.event_shape)}, but "
                 f"returned the shape {tuple(x.shape)}"

@@ -12,9 +12,9 @@ from torch.distributions.transforms import Transform
 
 from .adapt import Map
 from .autograd import jacobian
-from .calls import FirstCall, noticeable, size_of
+from .calls import FirstCall, apart, noticeable, size_of
 from .conventions import NoMap
-from .measure import InOwnDtype, read_claim
+from .measure import Claim, InOwnDtype, read_claim
 from .phrases import in_words
 
 __all__ = [
@@ -27,6 +27,7 @@ __all__ = [
     "elsewhere",
     "is_strong",
     "moved_by_others",
+    "moved_by_place",
     "same_image",
     "slack",
 ]
@@ -35,6 +36,8 @@ __all__ = [
 _STRONG = 1e-4
 # The error of adjoint gradients beside such a coupling.
 _SLACK = 1e5
+# Half units of rounding, with some to spare, by which a coordinate that was given may be off.
+_ULPS = 4
 # Candidates for a second point with the same image.
 _CANDIDATES = 64
 
@@ -64,21 +67,21 @@ class Calls(NamedTuple):
 
 
 class BatchTrial(NamedTuple):
-    """A call with the first points only.
+    """A call with the first points only, or with one more where one was given.
 
     Attributes:
         size: how many.
         raised: "" or what it raised.
         misshapen: whether y has another shape than such a batch has; or its log-det.
         moved: how far y moves, in comparison to the whole batch.
-        log_det_moved: how far the claimed log-det moves, in nats.
+        log_det_moved: how far the claimed log-det moves, in nats; None where there are none to compare.
     """
 
     size: int
     raised: str = ""
     misshapen: bool = False
     moved: float = 0.0
-    log_det_moved: float = 0.0
+    log_det_moved: float | None = None
 
 
 @dataclass(frozen=True)
@@ -86,7 +89,8 @@ class Behaviour:
     """How a map behaves when it is called.
 
     Attributes:
-        moved_by_others: (B,) how far y moves when only other samples change.
+        moved_by_others: (B,) how far y moves when only other samples change, and all change places.
+        moved_by_place: how far y moves when samples change places, where it moves.
         manner: in which it takes its points: "all at once", "one by one" or "never alone".
         low_precision: "" or why it would not run in float64.
         raised: "" or what it raised, in every dtype and manner.
@@ -100,6 +104,7 @@ class Behaviour:
     """
 
     moved_by_others: Tensor
+    moved_by_place: float = 0.0
     manner: str = "all at once"
     low_precision: str = ""
     raised: str = ""
@@ -113,9 +118,7 @@ class Behaviour:
 
 
 def _apart(values: Tensor | None, before: Tensor | None) -> float:
-    if values is None or before is None:
-        return 0.0
-    return (values - before).abs().nan_to_num(nan=0.0).max().item()
+    return 0.0 if values is None or before is None else apart(values, before).max().item()
 
 
 def call_again(first: FirstCall, others: Tensor) -> Calls:
@@ -155,29 +158,34 @@ def call_again(first: FirstCall, others: Tensor) -> Calls:
     return Calls(moved, noise, drawn, log_det_moved, after, after_log_det, mode)
 
 
-def batch_trials(first: FirstCall) -> tuple[BatchTrial, ...]:
-    """Call the map with one, with two, and with all points but one."""
-    f, points, y = first.f, first.points, first.y
-    sizes = sorted({1, 2, len(points) - 1} - {0, len(points)})
-    claim = read_claim(first.raw, points, f.event_shape)
-    trials = []
-    for size in sizes if f.manner == "all at once" and f.rows == "any" else ():
-        some = points[:size]
-        try:
-            values, raw = f(some)
-        except NoMap as error:
-            trials.append(BatchTrial(size, in_words(error), misshapen=True))
-            continue
-        except Exception as error:
-            trials.append(BatchTrial(size, in_words(error)))
-            continue
-        its = read_claim(raw, some, f.event_shape)
-        comparable = claim.layout == its.layout == "per sample"
-        # A log-det as long as the whole batch was made for it alone.
-        misshapen = claim.layout == "per sample" != its.layout and size > 1 and its.shape != claim.shape
-        log_det_moved = _apart(its.values, claim.values[:size]) if comparable else 0.0
-        trials.append(BatchTrial(size, "", misshapen, _apart(values, y[:size]), log_det_moved))
-    return tuple(trials)
+def batch_trials(first: FirstCall, extra: Tensor) -> tuple[BatchTrial, ...]:
+    """Call the map with one, with two, and with all points but one; if one was given, beside the first of ``extra``."""
+    f, B = first.f, len(first.points)
+    if f.manner != "all at once":
+        return ()
+    claim = read_claim(first.raw, first.points, f.event_shape)
+    if f.rows != "any":  # for one point more than its log-det may belong to all that were given
+        alone = _batch_trial(f.with_any_rows(), first, claim, first.points[:1])
+        return (alone,) if alone.misshapen and not alone.raised else ()
+    pool = torch.cat([first.points, extra, first.points]) if B == 1 else first.points
+    return tuple(_batch_trial(f, first, claim, pool[:size]) for size in sorted({1, 2, B - 1} - {0, B}))
+
+
+def _batch_trial(f: Map, first: FirstCall, claim: Claim, some: Tensor) -> BatchTrial:
+    """Call the map with some points (N, D), and compare what it gives for those of the first call."""
+    size, same = len(some), min(len(some), len(first.points))
+    try:
+        values, raw = f(some)
+    except NoMap as error:
+        return BatchTrial(size, in_words(error), misshapen=True)
+    except Exception as error:
+        return BatchTrial(size, in_words(error))
+    its = read_claim(raw, some, f.event_shape)
+    comparable = claim.layout == its.layout and claim.values is not None
+    # A log-det as long as the whole batch was made for it alone, unless the map takes no other batch because of it.
+    misshapen = claim.layout != its.layout and (its.shape != claim.shape or first.f.rows != "any")
+    log_det_moved = _apart(its.values[:same], claim.values[:same]) if comparable else None
+    return BatchTrial(size, "", misshapen, _apart(values[:same], first.y[:same]), log_det_moved)
 
 
 def companions(f: Map, x: Tensor, count: int) -> Tensor:
@@ -222,7 +230,7 @@ def elsewhere(points: Tensor, extra: Tensor) -> Tensor:
 
 
 def moved_by_others(f: Map, points: Tensor, extra: Tensor, y: Tensor) -> Tensor:
-    """Return how far each output (B,) moves when the other points of the batch are exchanged for other points."""
+    """Return how far each output (B,) moves when other points are exchanged for others, and all change places."""
     if len(points) > 1:
         try:
             return _depends_on_others(f, points, elsewhere(points, extra), y)
@@ -231,10 +239,20 @@ def moved_by_others(f: Map, points: Tensor, extra: Tensor, y: Tensor) -> Tensor:
     if not len(extra):
         return torch.zeros(1)
     try:
-        beside = [f(torch.cat([points, other.unsqueeze(0)]))[0][:1] for other in (extra[0], extra[-1])]
+        before, after = f(torch.cat([points, extra[:1]]))[0][:1], f(torch.cat([extra[-1:], points]))[0][1:]
     except Exception:
         return torch.zeros(1)
-    return (beside[0] - beside[1]).abs().nan_to_num(nan=0.0).amax(1).cpu()
+    return apart(before, after).amax(1).cpu()
+
+
+def moved_by_place(f: Map, points: Tensor, y: Tensor) -> float:
+    """Return how far y moves when the points, or a point and itself, change places in the batch."""
+    try:
+        if len(points) > 1:
+            return _apart(_in_other_places(f, points), y)
+        return _apart(*f(torch.cat([points, points]))[0])
+    except Exception:  # it runs in this order, or with one point, only
+        return 0.0
 
 
 def _depends_on_others(f: Map, x: Tensor, others: Tensor, y: Tensor) -> Tensor:
@@ -243,30 +261,55 @@ def _depends_on_others(f: Map, x: Tensor, others: Tensor, y: Tensor) -> Tensor:
     moved = y.new_zeros(len(x))
     for changed in (even, ~even):
         mixed = torch.where(changed.unsqueeze(1), others, x)
-        moved[~changed] = (f(mixed)[0] - y)[~changed].abs().nan_to_num(nan=0.0).amax(1)
+        moved[~changed] = apart(_in_other_places(f, mixed), y)[~changed].amax(1)
     return moved.cpu()
 
 
-def same_image(f: Map, points: Tensor, y: Tensor, extra: Tensor) -> tuple[Tensor, Tensor] | None:
-    """Return two points with the same image, among the points, their neighbours and their mirror images -x."""
+def _in_other_places(f: Map, x: Tensor) -> Tensor:
+    """Return y (B, D) at the points x (B, D), each of them called in the place after its own."""
+    places = torch.arange(len(x)).roll(1)
+    return f.at(places)(x[places.to(x.device)])[0].roll(-1, 0)
+
+
+def same_image(
+    f: Map, points: Tensor, y: Tensor, extra: Tensor, *, J: Tensor, eps: float
+) -> tuple[Tensor, Tensor] | None:
+    """Return two points with the same image, among the points, their neighbours and their mirror images -x.
+
+    Args:
+        f: the map.
+        points, y: (B, D) points and images.
+        extra: (N, D) neighbours.
+        J: (B, D, D) the Jacobian at the points.
+        eps: the rounding unit in which the points were given: what they were meant to be may be as far away.
+    """
     candidates = inside(f, torch.cat([extra, -points])[:_CANDIDATES])
     try:
         more = f(candidates)[0]
     except Exception:  # the map may be at home only near the points given
         candidates, more = points[:0], y[:0]
     x, y = torch.cat([points, candidates]), torch.cat([y, more])
+    off = torch.cat([_ULPS * eps * _size_of_terms(J, points), J.new_zeros(len(more))]).to(y)
     finite = y.isfinite().all(1)
-    x, y = x[finite], y[finite]
+    x, y, off = x[finite], y[finite], off[finite]
     # Far apart, beside what is usual, and mapped to the same place but for rounding.
-    apart, images = (torch.cdist(each.double(), each.double()) for each in (x, y))
+    distance, images = (torch.cdist(each.double(), each.double()) for each in (x, y))
     rounding = 1e3 * torch.finfo(points.dtype).eps * (1 + y.abs().amax(1, keepdim=True))
-    same = (images <= rounding) & (apart > 1e-3 * (1 + x.abs().amax(1, keepdim=True)))
+    # Of two points that were given, each may have been rounded.
+    rounding = rounding + 2 * torch.minimum(off.unsqueeze(1), off)
+    same = (images <= rounding) & (distance > 1e-3 * (1 + x.abs().amax(1, keepdim=True)))
     if not same.any():
         return None
     pair = list(divmod(int(same.int().argmax()), len(x)))
     # Where the map is flat to rounding, as a tanh is far out, it may be one to one all the same.
     stretch = torch.linalg.svdvals(jacobian(f, x[pair])[0])[:, -1]
-    if not (stretch * apart[pair[0], pair[1]].cpu() > 1e3 * rounding[pair].cpu().flatten()).all():
+    first, second = pair
+    if not (stretch * distance[first, second].cpu() > 1e3 * rounding[first, second].cpu()).all():
         return None
     a, b = x[pair].double().cpu()
     return a, b
+
+
+def _size_of_terms(J: Tensor, points: Tensor) -> Tensor:
+    """Return the size (B,) of the terms that J x (B, D) is the sum of: times eps, what rounding x does to y."""
+    return (J.abs() @ points.abs().to(J).unsqueeze(2)).norm(dim=(1, 2)).nan_to_num(nan=0.0, posinf=0.0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -17,7 +18,7 @@ from .manners import MANNERS
 from .phrases import in_words
 from .twin import changes, state
 
-__all__ = ["FirstCall", "first_that_runs", "noticeable", "size_of"]
+__all__ = ["FirstCall", "apart", "first_that_runs", "noticeable", "size_of"]
 
 # What is noticed in any arithmetic, relative to the size.
 _MOST = 0.1
@@ -90,6 +91,14 @@ def _manners(transform: Any, x: Tensor) -> list[str]:
     if isinstance(transform, torch.nn.Module | Transform | Distribution) or has(transform, "call_and_ladj"):
         return [whole, never_alone] if x.dim() == 1 or len(x) == 1 else [whole]
     return [single, whole, never_alone] if x.dim() == 1 else [whole, single]
+
+
+def apart(a: Tensor, b: Tensor) -> Tensor:
+    """Return |a - b|: 0 where both are the same infinity or NaN, infinite where only one is finite."""
+    if a.dtype == b.dtype and torch.equal(a, b):
+        return torch.zeros_like(a)
+    same = (a == b) | (a.isnan() & b.isnan())
+    return (a - b).abs().nan_to_num(nan=math.inf).where(~same, torch.zeros_like(a))
 
 
 def noticeable(y: Tensor, half: float = 0.0) -> float:

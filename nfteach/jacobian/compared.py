@@ -184,8 +184,12 @@ def _inverse(facts: Facts) -> tuple[str, str]:
 
 def _both_directions(facts: Facts) -> tuple[str, str]:
     onto = facts.inverse.onto
+    if facts.inverse.error is None:
+        return facts.inverse.failure or "no inverse is known", ""
     if onto is None:
-        return "y -> x -> y was not tried" if facts.inverse.error is not None else "no inverse is known", ""
+        return "the inverse runs in the layer's own dtype only", ""
+    if onto.why_not:
+        return onto.why_not, ""
     missed = onto.lost + onto.missed
     if missed:
         why = "are not met by the inverse" if onto.reached else "have no x"
@@ -196,10 +200,13 @@ def _both_directions(facts: Facts) -> tuple[str, str]:
 def _batch_sizes(facts: Facts) -> tuple[str, str]:
     if not facts.well_defined:
         return _CHANGES, ""
-    sizes = [trial.size for trial in facts.behaviour.batches if not trial.raised]
-    if not sizes:
+    ran = [trial for trial in facts.behaviour.batches if not trial.raised]
+    if not ran:
         return "only one batch size runs, or was given", ""
-    return "", f"the same y and log-det with {', '.join(map(str, sizes))} and {len(facts.x)} points"
+    allowed = facts.noticeable_in_log_det + 100 * facts.loose
+    both = all(trial.log_det_moved is not None and trial.log_det_moved <= allowed for trial in ran)
+    sizes = ", ".join(str(trial.size) for trial in ran)
+    return "", f"the same y{' and log-det' if both else ''} with {sizes} and {len(facts.x)} points"
 
 
 def _own_dtype(facts: Facts) -> tuple[str, str]:

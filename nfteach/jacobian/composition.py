@@ -8,9 +8,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from .calls import apart
 from .diagnosis import Diagnosis
 from .numbers import number
-from .tolerances import apart, tolerance
+from .tolerances import tolerance
 from .witnesses import CENTRAL
 
 __all__ = ["Check", "blame", "checks", "claimed", "meaning", "numbered"]

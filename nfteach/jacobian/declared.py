@@ -4,19 +4,20 @@ works on, held against its values."""
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
-from torch.distributions import ComposeTransform, constraints
+from torch.distributions import constraints
 from torch.distributions.transforms import Transform
+from torch.nn import ModuleList
 
 from .adapt import Map
 from .conventions import attribute
 from .coordinates import OFF, SPACE
 from .numbers import gap
 
-__all__ = ["Contradiction", "contradictions"]
+__all__ = ["Contradiction", "codomain_of", "contradictions", "in_codomain", "is_made_of_others"]
 
 
 class Contradiction(NamedTuple):
@@ -51,7 +52,7 @@ def contradictions(f: Map, x: Tensor, y: Tensor, J: Tensor, near: Tensor) -> Ite
             at, what = int(outside.int().argmax()), "x" if name == "domain" else "y"
             words = f"The Transform's .{name} is {_name(getattr(f.subject, name))}, which refuses {what}"
             yield Contradiction(name, words, at)
-    if len(near) and not isinstance(f.subject, ComposeTransform):  # whose domain is that of its first part
+    if len(near) and not is_made_of_others(f):
         try:
             images = f(near)[0]
         except Exception:
@@ -82,6 +83,33 @@ def _of_a_space(f: Map, x: Tensor) -> Iterator[Contradiction]:
             f"{gap(float(far.max()))} of its size"
         )
         yield Contradiction("coordinates", words, int(far.argmax()))
+
+
+def in_codomain(f: Map, y: Tensor) -> Tensor:
+    """Return (N,) whether each y (N, D) is in the codomain that the map declares; True where it declares none."""
+    if not isinstance(f.subject, Transform):
+        return torch.ones(len(y), dtype=torch.bool)
+    return _inside(f.subject.codomain, y.reshape(len(y), *f.image_shape))
+
+
+def codomain_of(f: Map) -> str:
+    """Return the declared codomain in words; "" where none is declared."""
+    return _name(f.subject.codomain) if isinstance(f.subject, Transform) else ""
+
+
+def is_made_of_others(f: Map) -> bool:
+    """Return True for a transform made of others, which declares the domain of the first and the codomain of the last."""
+    seen: list[Any] = []
+    todo = [f.subject]
+    while todo:
+        t = todo.pop()
+        if not isinstance(t, Transform) or any(t is each for each in seen):
+            continue
+        if any(isinstance(getattr(t, name, None), list | tuple | ModuleList) for name in ("parts", "transforms")):
+            return True
+        seen.append(t)
+        todo += [getattr(t, name, None) for name in ("base_transform", "_inv")]
+    return False
 
 
 def _inside(constraint: constraints.Constraint, events: Tensor) -> Tensor:

@@ -10,15 +10,16 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from .calls import apart
 from .facts import Facts
 from .finding import Finding
 from .inverses import INVERSES
 from .measure import DRAWS
 from .misbehaviour import MISBEHAVIOUR
 from .numbers import ROUNDING, gap, short_vector, unlike
-from .phrases import at_points, listed
+from .phrases import at_points, listed, moved_by
 from .precision import PRECISION
-from .tolerances import apart, disagrees, inverse_tolerance, tolerance, worst
+from .tolerances import disagrees, inverse_tolerance, tolerance, worst
 
 __all__ = ["diagnose"]
 
@@ -79,7 +80,7 @@ def _log_det(facts: Facts) -> Iterator[Finding]:
             "The log-det depends on earlier calls: after a call at other points, the same x has another one. A value "
             "from an earlier call, or a state that calls change, enters it."
         )
-        evidence = {"moved by": facts.behaviour.calls.log_det_after_others}
+        evidence = moved_by(facts.behaviour.calls.log_det_after_others)
         yield Finding("log-det-wrong", message, evidence, about="log-det")
     elif facts.estimate is not None:
         yield from _estimated(facts, *facts.estimate)
@@ -96,7 +97,7 @@ def _missing(facts: Facts) -> Iterator[Finding]:
 def _estimated(facts: Facts, mean: Tensor, error: Tensor) -> Iterator[Finding]:
     gaps = (mean - facts.log_det_jacobian).abs()
     usable = facts.finite & facts.log_det_jacobian.isfinite() & ~facts.singular
-    wrong = (gaps > 5 * error + tolerance(facts)) & usable
+    wrong = ~(gaps <= 5 * error + tolerance(facts)) & usable
     evidence = {"standard deviation in nats": float(error.max()) * DRAWS**0.5}
     if wrong.any():
         at = int(gaps.where(wrong, torch.zeros_like(gaps)).argmax())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import fields, replace
+from functools import partial
 from typing import Any
 
 import torch
@@ -19,6 +20,7 @@ from .behaviour import (
     elsewhere,
     is_strong,
     moved_by_others,
+    moved_by_place,
     same_image,
     slack,
 )
@@ -31,14 +33,14 @@ from .facts import Facts
 from .given import as_context, as_points, check_perturb
 from .half import half_precision
 from .large import LARGE
-from .measure import DRAWS, Claim, Inverse, in_own_dtype, read_claim, try_inverse, try_onto
+from .measure import DRAWS, Claim, Inverse, Onto, fresh_copy, in_own_dtype, read_claim, try_inverse, try_onto
 from .report import JacobianReport
 from .rng import modes_at_rest, seeded
 from .signal import cut_from_y, training_signal
 from .step import Step, kept_values, take_step
 from .stored import Stored, gaps, stored_numbers
 from .structure import Structure, recognise
-from .twin import changes, parameters_account, state, trained, with_parameters_moved
+from .twin import changes, may_remember, parameters_account, state, trained, with_parameters_moved
 from .unharmed import unharmed
 from .witnesses import CENTRAL, REVERSE, Line, lines
 
@@ -191,18 +193,21 @@ def _look(given: tuple[Any, ...], x: Tensor, context: Tensor | None, volume: boo
     else:
         compare = repeatable and not strongly
         derivative, looked_at = whole(first, along, near, loose, compare=compare, coupled=coupled, noisy=not steady)
-    inverse = try_inverse(f, points, y, others)
+    dtype = torch.float64 if points.dtype == torch.float64 else None
+    fresh = partial(fresh_copy, given, f, x, context, dtype)
+    ask_it = not first.changed and may_remember(f.subject, transform)
+    inverse = try_inverse(f, points, y, others, fresh if ask_it else None)
     usual = float(derivative.condition_number.nan_to_num(nan=1.0).median())
     eps = max(torch.finfo(y.dtype).eps, f.half)
     claim, stored = read_claim(first.raw, points, f.event_shape), Stored()
     if steady and y.dtype == torch.float64 and derivative.witness == REVERSE and not (coupled or large or volume):
         here = gaps(claim.values, derivative.log_det_jacobian, inverse.error)
         stored = stored_numbers(f, points, here, derivative.condition_number)
-    # A transform of torch declares its codomain, if not exactly.
-    one_way = inverse.error is None or coupled or volume or f.interface.kind == "transform"
-    tolerance = max(1e-5, 1e3 * eps * usual, 10 * float(torch.as_tensor(stored.inverse).max()))
-    if steady and not one_way and usual < _HARD and tolerance < _TELLING:
-        inverse = replace(inverse, onto=try_onto(f, y.to(points.dtype), tolerance))
+    if inverse.error is not None:
+        tolerance = max(1e-5, 1e3 * eps * usual, 10 * float(torch.as_tensor(stored.inverse).max()))
+        why_not = _one_way(steady, coupled, volume, usual, tolerance)
+        onto = Onto(0, why_not=why_not) if why_not else try_onto(f, y.to(points.dtype), tolerance)
+        inverse = replace(inverse, onto=onto)
     changed = tuple(dict.fromkeys((*first.changed, *changes(first.state, state(f.subject)))))
     own = in_own_dtype(given, first, x, context) if repeatable else None
     if inverse.failure and own is not None and own.inverse.error is not None:
@@ -228,9 +233,12 @@ def _look(given: tuple[Any, ...], x: Tensor, context: Tensor | None, volume: boo
             state_changed=changed,
             overwrites=("forward" in f.overwrites, "backward" in f.overwrites),
             moved_by_others=from_others.double(),
+            moved_by_place=moved_by_place(f, points, y) if coupled else 0.0,
             noticeable=rounding,
-            batches=batch_trials(first) if repeatable else (),
-            same_image=same_image(f, points, y, near.points) if one_map else None,
+            batches=batch_trials(first, near.points) if repeatable else (),
+            same_image=same_image(f, points, y, near.points, J=derivative.jacobian, eps=torch.finfo(x.dtype).eps)
+            if one_map
+            else None,
             in_own_dtype=own,
         ),
         other_claims={
@@ -258,6 +266,23 @@ def _look(given: tuple[Any, ...], x: Tensor, context: Tensor | None, volume: boo
         more["step"] = Step() if f.half else take_step(f, points, parameters, log_det=claimed, inverse=has_inverse)
         more["kept"] = kept_values(given, f, points)
     return replace(facts, **more), looked_at
+
+
+def _one_way(steady: bool, coupled: bool, volume: bool, usual: float, tolerance: float) -> str:
+    """Return why y -> x -> y is not tried; "" if it is.
+
+    Args:
+        steady, coupled, volume: what is known of the map.
+        usual: the condition number of J.
+        tolerance: the miss that rounding may explain, relative to 1 + |y|.
+    """
+    if not steady or coupled:
+        return "y changes from call to call, or with the other samples"
+    if volume:
+        return "the images do not fill the space that y is in"
+    if usual >= _HARD:
+        return "J is ill-conditioned at most points"
+    return "rounding may explain any miss" if tolerance >= _TELLING else ""
 
 
 def _of_map(f: Map) -> dict[str, Any]:

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import math
-import sys
 from collections.abc import Iterator
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from .facts import Facts
 from .finding import Finding
+from .measure import SAME, AskedAgain
 from .numbers import gap, short_vector
-from .phrases import at_points
-from .tolerances import conditioning, inverse_tolerance, missed, worst
+from .phrases import at_points, moved_by
+from .tolerances import conditioning, inverse_tolerance, missed, tolerance, worst
 
 __all__ = ["INVERSES"]
 
@@ -39,30 +40,63 @@ def _inverse(facts: Facts) -> Iterator[Finding]:
         error = inverse.error.where(bad, torch.zeros_like(inverse.error))
         yield missed(facts, f"The inverse is wrong: x -> y -> x does not return to x {at_points(bad)}.", error)
         return
-    least = max(_MISS, float(inverse_tolerance(facts, eps, strict=True, loose=0.0).max()))
-    for moved, most, message in (
-        (
-            inverse.stale,
-            math.inf,
-            "The inverse depends on the last forward call: once the map was called at other points, the same y leads "
-            "to another x. It uses state that forward leaves behind.",
-        ),
-        (
-            inverse.alone if facts.steady else 0.0,  # there are other random numbers for fewer points
-            sys.float_info.max,
-            "The inverse of a point depends on the other points of its batch.",
-        ),
-        (inverse.without_grad, sys.float_info.max, "Under torch.no_grad() the inverse leads the same y to another x."),
+    if facts.repeatable and not facts.strongly_coupled:
+        yield from _otherwise(facts, eps)
+
+
+def _otherwise(facts: Facts, eps: float) -> Iterator[Finding]:
+    """Report the first of the circumstances in which the inverse answers otherwise."""
+    inverse = facts.inverse
+    for again, when in (
+        (inverse.stale, "once the map was called at other points"),
+        (inverse.resized, "after a call with another number of points"),
+        (inverse.fresh, "before any call"),
     ):
-        if least < moved <= most and facts.repeatable and not facts.strongly_coupled:
-            evidence = {"moved by, relative to 1 + |x|": moved}
-            yield Finding("inverse-wrong", message, evidence, "inverse", moved, 1.0)
+        if another := _another(facts, again, eps):
+            what = f"it raises: {again.raised}" if again.raised else f"the same y leads to another {another}"
+            message = f"The inverse depends on the last forward call: {when}, {what}."
+            yield _inverse_moved(f"{message} It uses state that forward leaves behind.", again)
             return
+    alone = inverse.alone if facts.steady else SAME  # there are other random numbers for fewer points
+    if alone.raised and any(trial.size == 1 and trial.raised for trial in facts.behaviour.batches):  # as the map does
+        alone = SAME
+    another = _another(facts, alone, eps)
+    if another and (alone.raised or alone.misshapen):
+        what = "the result of the inverse has another shape" if alone.misshapen else "the inverse raises"
+        message = f"With a batch of 1 point {what}: {alone.raised or 'that of the log-det'}"
+        severity = "error" if alone.misshapen else "note"
+        yield Finding("batch-size", message, {"batch": 1}, "batch sizes", severity=severity)
+    elif another:
+        of = "" if another == "x" else f"{another} of the "
+        yield _inverse_moved(f"The {of}inverse of a point depends on the other points of its batch.", alone)
+    elif not inverse.without_grad.raised and (another := _another(facts, inverse.without_grad, eps)):
+        message = f"Under torch.no_grad() the inverse leads the same y to another {another}."
+        yield _inverse_moved(message, inverse.without_grad)
+
+
+def _another(facts: Facts, again: AskedAgain, eps: float) -> str:
+    """Return what the inverse answers otherwise when it is asked again: "x" or "log-det"; "" for neither."""
+    if not again.differs:
+        return ""
+    if again.moved > max(_MISS, float(inverse_tolerance(facts, eps, strict=True, loose=0.0).max())):
+        return "x"
+    drawn = facts.log_det_drawn or not facts.log_det_repeats
+    moved = again.log_det_moved > max(_GAP, float(tolerance(facts, eps).max())) and not drawn
+    return "log-det" if moved or again.misshapen else ""
+
+
+def _inverse_moved(message: str, again: AskedAgain) -> Finding:
+    evidence: dict[str, Any] = {}
+    if again.moved > _MISS and not again.raised:
+        far = {"moved by, relative to 1 + |x|": again.moved}
+        evidence = far if math.isfinite(again.moved) else moved_by(again.moved)
+    gap = max(again.moved, again.log_det_moved)
+    return Finding("inverse-wrong", message, evidence, about="inverse", gap=gap, size=1.0)
 
 
 def _onto(facts: Facts) -> Iterator[Finding]:
     onto = facts.inverse.onto
-    if onto is None or not (onto.lost or onto.missed) or facts.inverse.stale > _MISS:
+    if onto is None or not (onto.lost or onto.missed) or facts.inverse.stale.differs:
         return
     if (facts.inverse.error > inverse_tolerance(facts, max(facts.eps, facts.inverse.eps), strict=True)).any():
         return
@@ -73,6 +107,14 @@ def _onto(facts: Facts) -> Iterator[Finding]:
             "or a wrap for example."
         )
         yield Finding("inverse-limited", message, {"y": short_vector(onto.y)}, about="inverse")
+        return
+    if onto.codomain:
+        message = (
+            f"The Transform's .codomain is {onto.codomain}. Of {onto.tried} points y in it, drawn like the images, at "
+            f"{onto.lost + onto.missed} neither the inverse nor Newton's method finds an x that leads to y: the "
+            "codomain is wider than the image, or the inverse is wrong there."
+        )
+        yield Finding("declared-wrong", message, {"y": short_vector(onto.y)}, about="both directions")
         return
     what = [
         f"at {onto.lost} the inverse gives NaN, infinity or an error" if onto.lost else "",

@@ -6,27 +6,41 @@ import math
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
-from torch.distributions.transforms import Transform
 
 from .adapt import Map, adapt
 from .autograd import jacobian
-from .calls import FirstCall
+from .calls import FirstCall, apart
 from .conventions import NoMap
+from .declared import codomain_of, in_codomain, is_made_of_others
 from .phrases import in_words
 from .twin import own_dtypes
 from .witnesses import CENTRAL, whole_jacobian
 
-__all__ = ["DRAWS", "Claim", "InOwnDtype", "Inverse", "Onto", "in_own_dtype", "read_claim", "try_inverse", "try_onto"]
+__all__ = [
+    "DRAWS",
+    "SAME",
+    "AskedAgain",
+    "Claim",
+    "InOwnDtype",
+    "Inverse",
+    "Onto",
+    "fresh_copy",
+    "in_own_dtype",
+    "read_claim",
+    "try_inverse",
+    "try_onto",
+]
 
 # Draws of a log-det that is a random estimate.
 DRAWS = 64
 # Points y that are tried in y -> x -> y.
 _DRAWN = 8
-# A miss of x -> y -> x, relative to 1 + |x|, where the inverse is looked at as a map of its own.
+# A miss of x -> y -> x, relative to 1 + |x|, where the inverse is looked at as a map of its own, or asked again.
 _LOST = 1e-3
 # Steps of Newton's method that look for an x where the inverse gives none.
 _NEWTON = 12
@@ -50,14 +64,16 @@ class Claim:
 
 
 class Onto(NamedTuple):
-    """What came of y -> x -> y, for y that are drawn among the images.
+    """What came of y -> x -> y, for y that are drawn among the images, and in the codomain where one is declared.
 
     Attributes:
-        tried: how many y.
+        tried: how many y; 0 if none, for the reason in ``why_not``.
         lost: at how many of them the inverse raises, or gives NaN or infinity.
         missed: at how many others the map does not lead to y again.
         y: one of those, as a vector; None if there is none.
         reached: at how many of those Newton's method finds an x that leads to y.
+        codomain: the codomain that a torch ``Transform`` declares, in words; "" for other maps.
+        why_not: "" or why it was not tried.
     """
 
     tried: int
@@ -65,6 +81,32 @@ class Onto(NamedTuple):
     missed: int = 0
     y: Tensor | None = None
     reached: int = 0
+    codomain: str = ""
+    why_not: str = ""
+
+
+class AskedAgain(NamedTuple):
+    """How the inverse answers when it is asked for the same y once more, in other circumstances.
+
+    Attributes:
+        moved: how far x moves, relative to 1 + |x|; infinite if it is NaN, or none comes.
+        log_det_moved: how far its log-det moves, relative to 1 + its size.
+        raised: "" or what it raised.
+        misshapen: whether x has another shape than belongs to such y; or the log-det.
+    """
+
+    moved: float = 0.0
+    log_det_moved: float = 0.0
+    raised: str = ""
+    misshapen: bool = False
+
+    @property
+    def differs(self) -> bool:
+        """Whether this is another answer, by more than a solver's error."""
+        return max(self.moved, self.log_det_moved) > _LOST or self.misshapen
+
+
+SAME = AskedAgain()
 
 
 @dataclass(frozen=True)
@@ -80,9 +122,11 @@ class Inverse:
         no_x: whether that is because it returned something else than an x, such as one of another shape.
         eps: the rounding unit of the arithmetic that it ran in.
         low_precision: "" or why it would not run in float64, where the map does.
-        stale: how far inverse(y) moves, relative to 1 + |x|, once the map was called at other points.
-        alone: how far inverse(y) moves for the first point, when it comes by itself.
-        without_grad: how far inverse(y) moves under ``no_grad``.
+        stale: asked again once the map was called at other points.
+        resized: asked for the first point by itself once the map was called with all; it answers after a call with one.
+        alone: asked for the first point by itself, after any call.
+        without_grad: asked again under ``no_grad``.
+        fresh: asked in a copy whose map was never called.
         onto: y -> x -> y; None if it was not tried.
     """
 
@@ -93,9 +137,11 @@ class Inverse:
     no_x: bool = False
     eps: float = 0.0
     low_precision: str = ""
-    stale: float = 0.0
-    alone: float = 0.0
-    without_grad: float = 0.0
+    stale: AskedAgain = SAME
+    resized: AskedAgain = SAME
+    alone: AskedAgain = SAME
+    without_grad: AskedAgain = SAME
+    fresh: AskedAgain = SAME
     onto: Onto | None = None
 
 
@@ -160,8 +206,17 @@ def _kind(value: Any) -> str:
     return f"a {'tensor' if isinstance(value, Tensor) else home + kind.__name__}"
 
 
-def try_inverse(f: Map, x: Tensor, y: Tensor, others: Tensor | None = None) -> Inverse:
-    """Go from y back to x, ask the inverse for its log-det, and ask again after the map was called at ``others``."""
+def try_inverse(
+    f: Map, x: Tensor, y: Tensor, others: Tensor | None = None, fresh: Callable[[], Map] | None = None
+) -> Inverse:
+    """Go from y back to x, ask the inverse for its log-det, and ask again in other circumstances.
+
+    Args:
+        f: the map.
+        x, y: (B, D) points and images.
+        others: points at which the map is called before the inverse is asked again; None not to ask again.
+        fresh: what makes a copy of the map that was never called; None where it may need a first call.
+    """
     if f.backward is None:
         return Inverse()
     eps = torch.finfo(y.dtype).eps
@@ -179,45 +234,81 @@ def try_inverse(f: Map, x: Tensor, y: Tensor, others: Tensor | None = None) -> I
         except Exception as error:
             return Inverse(failure=in_words(error))
     error = (back - x).abs().double().amax(1).nan_to_num(nan=math.inf, posinf=math.inf).cpu()
-    stale = alone = without_grad = 0.0
-    if others is not None:
-
-        def after_others() -> Tensor:
-            f(others)
-            return f.invert(y)[0]
-
-        with f.without_grad():
-            disturbed = _moved(back, after_others)
-        if disturbed:  # by the other points, by the mode, or by neither, where the map is not at home at the others
-            with suppress(Exception):
-                f(others)
-                stale = _moved(back, lambda: f.invert(y)[0])
-            f(x)
-            with f.without_grad():
-                without_grad = _moved(back, lambda: f.invert(y)[0])
-        if len(y) > 1 and f.manner == "all at once" and f.rows == "any":
-            f(x)
-            alone = _moved(back[:1], lambda: f.invert(y[:1])[0])
-    claim = read_claim(raw, x, f.event_shape).values
+    answer = _Answer(back, read_claim(raw, x, f.event_shape))
+    again = {} if others is None else _asked_again(f, x, y, others, answer)
+    if fresh is not None:
+        copy = fresh()
+        copy.image_shape = f.image_shape
+        again["fresh"] = answer.beside(copy, y)
+    claim = answer.claim.values
     there: tuple[Tensor, ...] = ()
     if claim is not None and (error > _LOST * (1 + x.abs().amax(1).cpu())).any():
         with suppress(Exception):  # the map may not be at home there
             own = whole_jacobian(CENTRAL, f.invert, y, back, None)
             there = -torch.linalg.slogdet(jacobian(f, back)[0]).logabsdet, torch.linalg.slogdet(own).logabsdet
     eps = max(eps, torch.finfo(back.dtype).eps)
-    return Inverse(error, claim, there, eps=eps, stale=stale, alone=alone, without_grad=without_grad)
+    return Inverse(error, claim, there, eps=eps, **again)
 
 
-def _moved(before: Tensor, call: Callable[[], Tensor]) -> float:
-    """Return how far a result is from ``before``, relative to its size; infinite if it raises."""
+class _Answer(NamedTuple):
+    """What the inverse answered: x (B, D), and what it claims for its log-det."""
+
+    x: Tensor
+    claim: Claim
+
+    def beside(self, f: Map, y: Tensor, seed: int = 0) -> AskedAgain:
+        """Ask the inverse of ``f`` for the first y (N, D) of those that led to this answer, and compare."""
+        try:
+            x, raw = f.invert(y, seed=seed)
+        except NoMap as error:
+            return AskedAgain(math.inf, raised=str(error).removeprefix("transform: "), misshapen=True)
+        except Exception as error:
+            return AskedAgain(math.inf, raised=in_words(error))
+        its, claim = read_claim(raw, x, f.event_shape), self.claim
+        # Without a gradient there may be no log-det.
+        misshapen = its.layout not in {claim.layout, "none"} and its.shape != claim.shape
+        comparable = its.layout == claim.layout and claim.values is not None
+        log_det_moved = _moved(its.values, claim.values[: len(y)]) if comparable else 0.0
+        return AskedAgain(_moved(x, self.x[: len(y)]), log_det_moved, "", misshapen)
+
+
+def _moved(values: Tensor, before: Tensor) -> float:
+    """Return how far values are from those before, relative to 1 + their size."""
+    size = before.abs().nan_to_num(nan=0.0, posinf=0.0)
+    return (apart(values, before) / (1 + size)).max().item()
+
+
+def _asked_again(f: Map, x: Tensor, y: Tensor, others: Tensor, answer: _Answer) -> dict[str, AskedAgain]:
+    """Ask after a call at other points, under ``no_grad``, and for one y; return the answers that differ, by name."""
+    found = {}
+    with f.without_grad():
+        with suppress(Exception):  # the map may be at home only where it was given points
+            f(others)
+        disturbed = answer.beside(f, y).differs
+    if disturbed:  # by the other points, or by the mode
+        with suppress(Exception):
+            f(others)
+        found["stale"] = answer.beside(f, y)
+        f(x)
+        with f.without_grad():
+            found["without_grad"] = answer.beside(f, y)
+    if len(y) > 1 and f.manner == "all at once" and f.rows == "any":
+        alone = answer.beside(f, y[:1])
+        if alone.differs and not answer.beside(f, y, seed=1).differs:  # there are other random numbers for fewer points
+            found["resized" if _answers_after_one(f, x, y, answer) else "alone"] = alone
+    return found
+
+
+def _answers_after_one(f: Map, x: Tensor, y: Tensor, answer: _Answer) -> bool:
+    """Return True if the inverse answers for one y as for all of them, once the map was called with one point."""
     try:
-        gap = (call() - before).abs() / (1 + before.abs())
-    except Exception:
-        return math.inf
-    return gap.nan_to_num(nan=0.0).max().item()
+        f(x[:1])
+    except Exception:  # it refuses one point
+        return False
+    return not answer.beside(f, y[:1]).differs
 
 
-def try_onto(f: Map, y: Tensor, tolerance: float) -> Onto | None:
+def try_onto(f: Map, y: Tensor, tolerance: float) -> Onto:
     """Try y -> x -> y at points drawn like the images, coordinate by coordinate: half of them picked, half normal.
 
     Args:
@@ -228,32 +319,37 @@ def try_onto(f: Map, y: Tensor, tolerance: float) -> Onto | None:
     generator = torch.Generator().manual_seed(0)
     finite = y[y.isfinite().all(1)]
     if len(finite) < 2:
-        return None
+        return Onto(0, why_not="y are drawn like two or more images, but there are fewer")
     half = (_DRAWN // 2, y.shape[1])
     picked = finite.cpu().gather(0, torch.randint(len(finite), half, generator=generator))
     normal = torch.randn(half, generator=generator, dtype=torch.float64).to(picked)
     drawn = torch.cat([picked, finite.cpu().mean(0) + 2 * finite.cpu().std(0) * normal]).to(y)
-    if isinstance(f.subject, Transform):
-        inside = f.subject.codomain.check(drawn.reshape(len(drawn), *f.image_shape))
-        drawn = drawn[inside.reshape(len(drawn), -1).all(1)]
+    drawn = drawn[in_codomain(f, drawn)]
     if not len(drawn):
-        return None
+        return Onto(0, why_not="of the y drawn among the images none is in the declared codomain")
     try:
         x = f.invert(drawn)[0]
-    except Exception:  # it refuses such y itself
-        return None
+    except Exception as error:  # it refuses such y itself
+        return Onto(0, why_not=f"for y drawn among the images the inverse raises {in_words(error)}")
     lost = ~x.isfinite().all(1)
+    x = x.where(~lost.unsqueeze(1), torch.zeros_like(x))
     try:
-        again = f(x.where(~lost.unsqueeze(1), torch.zeros_like(x)))[0]
-    except Exception:
-        return None
-    missed = ((again - drawn).abs() > tolerance * (1 + drawn.abs())).any(1) & ~lost
+        again = f(x)[0]
+    except Exception as error:
+        return Onto(0, why_not=f"at the x of y drawn among the images the map raises {in_words(error)}")
+    missed = ~((again - drawn).abs() <= tolerance * (1 + drawn.abs())).all(1) & ~lost
     bad = lost | missed
     if not bad.any():
         return Onto(len(drawn))
-    reached = bad & _reached(f, x.where(~lost.unsqueeze(1), torch.zeros_like(x)), drawn, tolerance)
+    reached = bad & _reached(f, x, drawn, tolerance)
+    # The codomain of a transform that is made of others is often too wide: where no x is found there may be none.
+    judged = reached | ~bad if is_made_of_others(f) else torch.ones_like(bad)
+    if not judged.any():
+        return Onto(0, why_not="no x is found for y drawn among the images, and no codomain tells whether there is one")
+    bad, lost, missed = bad & judged, lost & judged, missed & judged
     at = int((reached if reached.any() else bad).int().argmax())
-    return Onto(len(drawn), int(lost.sum()), int(missed.sum()), drawn[at].cpu(), int(reached.sum()))
+    numbers = int(judged.sum()), int(lost.sum()), int(missed.sum())
+    return Onto(*numbers, drawn[at].cpu() if bad.any() else None, int(reached.sum()), codomain_of(f))
 
 
 def _reached(f: Map, x: Tensor, y: Tensor, tolerance: float) -> Tensor:
@@ -269,6 +365,13 @@ def _reached(f: Map, x: Tensor, y: Tensor, tolerance: float) -> Tensor:
     if gap is None:
         return torch.zeros(len(x), dtype=torch.bool)
     return (gap.abs() <= tolerance * (1 + y.double().cpu().abs())).all(1)
+
+
+def fresh_copy(given: tuple[Any, ...], f: Map, x: Tensor, context: Tensor | None, dtype: torch.dtype | None) -> Map:
+    """Return a map like ``f``, made anew from what was given, in another dtype."""
+    transform, log_det, inverse = given
+    manner = {"manner": f.manner, "rectangular": f.rectangular}
+    return adapt(transform, x, log_det, inverse, context=context, dtype=dtype, **manner)
 
 
 def in_own_dtype(given: tuple[Any, ...], first: FirstCall, x: Tensor, context: Tensor | None) -> InOwnDtype | None:
@@ -287,14 +390,10 @@ def in_own_dtype(given: tuple[Any, ...], first: FirstCall, x: Tensor, context: T
     if dtype == torch.float64:
         return None
 
-    def copy(dtype: torch.dtype | None) -> Map:
-        transform, log_det, inverse = given
-        manner = {"manner": f.manner, "rectangular": f.rectangular}
-        return adapt(transform, x, log_det, inverse, context=context, dtype=dtype, **manner)
-
     # What it raises counts only where all that meets has one dtype.
     others = {x.dtype, *dtypes, *(() if context is None else (context.dtype,))} - {dtype}
     points = x.reshape(-1, f.dim).to(dtype)
+    copy = partial(fresh_copy, given, f, x, context)
     own = copy(None)
     try:
         # Where rounding moved the points, both see the rounded ones.

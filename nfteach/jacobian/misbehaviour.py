@@ -11,7 +11,7 @@ import torch
 
 from .facts import Facts
 from .finding import Finding
-from .phrases import at_points, counted
+from .phrases import at_points, counted, moved_by
 from .signal import CUT, NOT_FINITE, RAISES, WRONG
 from .tolerances import disagrees, worst
 from .witnesses import FORWARD, REVERSE
@@ -22,8 +22,15 @@ __all__ = ["MISBEHAVIOUR"]
 def _coupled(facts: Facts) -> Iterator[Finding]:
     if not facts.samples_coupled:
         return
-    evidence = {"moved by": facts.coupling}
-    if facts.strongly_coupled:
+    evidence = moved_by(facts.coupling)
+    if facts.behaviour.moved_by_place > facts.behaviour.noticeable:
+        message = (
+            "A sample's output changes with its place in the batch: what it is joined with comes in another order "
+            "(repeat in place of repeat_interleave does this), or is counted along the batch. No log-det of a single "
+            "sample describes the map."
+        )
+        yield Finding("samples-coupled", message, evidence)
+    elif facts.strongly_coupled:
         message = (
             "A sample's output changes with the other samples of its batch (batch statistics do this): the map acts on "
             "whole batches, and no log-det of a single sample describes it. In a module, try .eval()."
@@ -52,10 +59,18 @@ def _batch_size(facts: Facts) -> Iterator[Finding]:
             yield Finding("batch-size", message, evidence, severity="note")
         elif facts.well_defined and trial.moved > facts.behaviour.noticeable + 100 * facts.loose:
             message = f"With a batch of {points} in place of {whole} the same x gives another y."
-            yield Finding("batch-size", message, evidence | {"moved by": trial.moved}, about="batch sizes")
-        elif known and trial.log_det_moved > facts.noticeable_in_log_det + 100 * facts.loose:
-            message = f"With a batch of {points} in place of {whole} the same x gives another log-det."
-            yield Finding("batch-size", message, evidence | {"moved by": trial.log_det_moved}, about="batch sizes")
+            yield Finding("batch-size", message, evidence | moved_by(trial.moved), about="batch sizes")
+        elif known and (trial.log_det_moved or 0.0) > facts.noticeable_in_log_det + 100 * facts.loose:
+            evidence |= moved_by(trial.log_det_moved)
+            if facts.claim.layout == "one number":
+                message = (
+                    f"The log-det is one number for a whole batch, and another one with {points} than with {whole}. "
+                    "Sum over the dimensions of an event only: .sum(-1), not .sum()."
+                )
+                yield Finding("log-det-summed-over-batch", message, evidence, about="batch sizes")
+            else:
+                message = f"With a batch of {points} in place of {whole} the same x gives another log-det."
+                yield Finding("batch-size", message, evidence, about="batch sizes")
         else:
             continue
         return
@@ -74,25 +89,25 @@ def _non_deterministic(facts: Facts) -> Iterator[Finding]:
             "Called again with the same x, the map gives another y: it keeps a state that its calls change, so it has "
             "no single Jacobian."
         )
-        yield Finding("non-deterministic", message, {"moved by": calls.again} | evidence)
+        yield Finding("non-deterministic", message, moved_by(calls.again) | evidence)
     elif calls.noise > behaviour.noticeable:
         message = (
             "With another random state the same x gives another y: the map draws noise (dropout in training mode does "
             "this), so it has no single Jacobian. In a module, try .eval()."
         )
-        yield Finding("non-deterministic", message, {"moved by": calls.noise})
+        yield Finding("non-deterministic", message, moved_by(calls.noise))
     elif calls.without_grad:
         message = (
             "Under torch.no_grad() the same x gives another y or another log-det: the map depends on the mode of "
             "autograd, so what is sampled or evaluated is not what was trained."
         )
-        yield Finding("non-deterministic", message, {"moved by": calls.without_grad})
+        yield Finding("non-deterministic", message, moved_by(calls.without_grad))
     elif calls.after_others > behaviour.noticeable:
         message = (
             "After a call at other points, the same x gives another y: something that a call leaves behind is used by "
             "the next."
         )
-        yield Finding("non-deterministic", message, {"moved by": calls.after_others} | evidence)
+        yield Finding("non-deterministic", message, moved_by(calls.after_others) | evidence)
 
 
 def _changes_state(facts: Facts) -> Iterator[Finding]:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
 from torch import Tensor
 
-__all__ = ["a_kind", "at_points", "counted", "in_words", "listed"]
+__all__ = ["a_kind", "at_points", "counted", "in_words", "listed", "moved_by"]
 
 
 def a_kind(value: Any) -> str:
@@ -36,3 +37,8 @@ def at_points(where: Tensor) -> str:
     if hits < B:
         return f"at {hits} of {B} points"
     return "at the point" if B == 1 else "at both points" if B == 2 else f"at all {B} points"
+
+
+def moved_by(distance: float) -> dict[str, Any]:
+    """Return how far something moved, as evidence of a finding."""
+    return {"moved by": distance if math.isfinite(distance) else "infinity: NaN or infinity where there was a number"}

@@ -14,16 +14,10 @@ from .half import COARSE
 from .numbers import short_vector
 from .witnesses import CENTRAL
 
-__all__ = ["apart", "conditioning", "disagrees", "inverse_tolerance", "missed", "tolerance", "worst"]
+__all__ = ["conditioning", "disagrees", "inverse_tolerance", "missed", "tolerance", "worst"]
 
 # What an entry by central differences is good to.
 _EPS_OF_DIFFERENCES = 1e-9
-
-
-def apart(a: Tensor, b: Tensor) -> Tensor:
-    """Return |a - b|: 0 where both are the same infinity or NaN, infinite where only one is finite."""
-    same = (a == b) | (a.isnan() & b.isnan())
-    return (a - b).abs().nan_to_num(nan=math.inf).where(~same, torch.zeros_like(a))
 
 
 def conditioning(facts: Facts) -> Tensor:

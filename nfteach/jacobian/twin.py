@@ -25,6 +25,7 @@ __all__ = [
     "changes",
     "copied",
     "in_training",
+    "may_remember",
     "own_device",
     "own_dtype",
     "own_dtypes",
@@ -260,6 +261,25 @@ def changes(before: dict[str, Any], after: dict[str, Any]) -> tuple[str, ...]:
         return type(a) is type(b) and a == b
 
     return tuple(name for name, value in before.items() if name in after and not same(value, after[name]))
+
+
+def may_remember(copy: Any, original: Any) -> bool:
+    """Return False if calls left nothing in a module that the original, which was not called, does not have."""
+    if not (isinstance(copy, nn.Module) and isinstance(original, nn.Module)):
+        return True
+    return [_outline(each) for each in copy.modules()] != [_outline(each) for each in original.modules()]
+
+
+def _outline(module: nn.Module) -> dict[str, Any]:
+    """Return the type of each attribute, and how much is in it where it holds several things.
+
+    The cache of a torch ``Transform`` is left out: it serves only the very tensor that the last call returned.
+    """
+    return {
+        name: (type(value), len(value) if isinstance(value, dict | list | set | tuple) else 0)
+        for name, value in vars(module).items()
+        if name != "_cached_x_y"
+    }
 
 
 def _tensors(things: Any) -> Iterator[Tensor]:

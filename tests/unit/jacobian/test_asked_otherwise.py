@@ -134,7 +134,39 @@ class RefusesOne(Coupling):
         return super().forward(x)
 
 
-@pytest.mark.parametrize("layer", [Squeezed, DividedByTheBatch, AloneOtherwise])
+class LogDetSqueezed(Coupling):
+    def forward(self, x):
+        y, log_det = super().forward(x)
+        return y, log_det.squeeze()
+
+
+class LogDetOfSixPoints(Coupling):
+    """Adds a buffer that is as long as the batch: one point has six log-dets, and seven points have none."""
+
+    def forward(self, x):
+        y, log_det = super().forward(x)
+        return y, log_det + torch.zeros(6)
+
+
+class NaNAlone(Coupling):
+    """Adds nothing but the spread of its batch, which one point does not have."""
+
+    of_y = True
+
+    def forward(self, x):
+        y, log_det = super().forward(x)
+        nothing = 0 * x.std(0) if len(x) > 1 else x.new_full((4,), torch.nan)
+        return (y + nothing, log_det) if self.of_y else (y, log_det + nothing.sum())
+
+
+class LogDetNaNAlone(NaNAlone):
+    of_y = False
+
+
+@pytest.mark.parametrize(
+    "layer",
+    [Squeezed, DividedByTheBatch, AloneOtherwise, LogDetSqueezed, LogDetOfSixPoints, NaNAlone, LogDetNaNAlone],
+)
 def test_another_number_of_points_gives_something_else(layer):
     report = inspect_jacobian(layer(), points())
     assert codes(report) - {"inverse-missing"} == {"batch-size"}
@@ -149,7 +181,261 @@ def test_a_map_that_only_refuses_one_point_is_sound():
     assert "expected more than one value" in report.findings[0].message
 
 
+@pytest.mark.parametrize("B", [1, 2])
+def test_a_log_det_without_a_batch_is_found_from_one_point_and_from_two(B):
+    assert codes(inspect_jacobian(LogDetSqueezed(), points(B))) == {"batch-size"}
+    assert inspect_jacobian(Coupling(), points(B)).findings == ()
+
+
+def counted(x):
+    return x + 0.1 * torch.arange(len(x)).to(x).unsqueeze(1), 0.0
+
+
+def repeated(x):
+    scale = torch.tensor([0.5, 2.0]).to(x).repeat(len(x))[: len(x)]
+    return x * scale.unsqueeze(1), x.shape[1] * scale.log()
+
+
+def first_kept(x):
+    return torch.cat([x[:1], 2 * x[1:]]), math.log(2) * x.shape[1] * (torch.arange(len(x)) > 0)
+
+
+@pytest.mark.parametrize("f", [counted, repeated, first_kept])
+@pytest.mark.parametrize("B", [1, 2, 5, 6])
+def test_the_place_of_a_sample_in_its_batch_moves_its_image(f, B):
+    report = inspect_jacobian(f, points(B))
+    (finding,) = [each for each in report.findings if each.severity == "error"]
+    assert finding.code == "samples-coupled"
+    assert "its place in the batch" in finding.message
+    assert "other batches give the same y" not in " ".join(str(report).split())
+
+
+def test_a_row_of_context_belongs_to_its_sample_in_whatever_place():
+    scale = torch.rand(6, 4, generator=torch.Generator().manual_seed(0)) + 0.5
+
+    def conditional(x, context):
+        return x * context, context.log().sum(-1)
+
+    for B in (1, 2, 6):
+        assert inspect_jacobian(conditional, points(B), context=scale[:B]).findings == ()
+        closed = inspect_jacobian(lambda x, scale=scale[:B]: (x * scale.to(x), scale.log().sum(-1)), points(B))
+        assert closed.findings == ()
+
+
+@pytest.mark.parametrize("over", [torch.sum, torch.mean])
+def test_one_number_for_a_batch_that_one_point_does_not_show(over):
+    report = inspect_jacobian(lambda x: (x.sinh(), over(x.cosh().log().sum(-1))), points(1))
+    assert codes(report) == {"log-det-summed-over-batch"}
+    assert result(report, "batch sizes") == DIFFERS
+    for sound in (lambda x: (x.sinh(), x.cosh().log().sum(-1)), lambda x: (2 * x, 4 * math.log(2))):
+        report = inspect_jacobian(sound, points(1))
+        assert report.findings == ()
+        assert "the same y and log-det with 2 and 1 points" in str(report)
+
+
+def test_what_was_not_claimed_or_not_alike_is_not_said_to_be_the_same():
+    fixed = points().sum(1)
+    for f in (lambda x: 2 * x, lambda x: (x.sinh(), x.sum()), lambda x: (2 * x, 4 * math.log(2) + 0 * fixed)):
+        report = inspect_jacobian(f, points())
+        assert "the same y with 1, 2, 5 and 6 points" in " ".join(str(report).split())
+
+
+# The inverse, in other batches and circumstances.
+
+
+class Inverse(Coupling):
+    """A sound coupling layer whose inverse has its log-det."""
+
+    def inverse(self, y):
+        x = super().inverse(y)
+        return x, -self.net(x[:, :2])[:, :2].sum(-1)
+
+
+class ShapeKept(Inverse):
+    def forward(self, x):
+        self.shape = x.shape
+        return super().forward(x)
+
+    def inverse(self, y):
+        x, log_det = super().inverse(y)
+        return x.reshape(self.shape), log_det
+
+
+class NeedsForward(Inverse):
+    def forward(self, x):
+        self.scale = 1.0
+        return super().forward(x)
+
+    def inverse(self, y):
+        x, log_det = super().inverse(y)
+        return self.scale * x, log_det
+
+
+class RaisesForOne(Inverse):
+    def inverse(self, y):
+        if len(y) == 1:
+            raise ValueError("expected more than one value")
+        return super().inverse(y)
+
+
+class BothRaiseForOne(RaisesForOne, RefusesOne):
+    pass
+
+
+class SqueezedX(Inverse):
+    def inverse(self, y):
+        x, log_det = super().inverse(y)
+        return x.squeeze(), log_det
+
+
+class SqueezedLogDet(Inverse):
+    def inverse(self, y):
+        x, log_det = super().inverse(y)
+        return x, log_det.squeeze()
+
+
+class Altered(Inverse):
+    """Adds something to x or to the log-det of the inverse, for one y or under ``no_grad``."""
+
+    of_x, alone, by = True, True, 0.5
+
+    def inverse(self, y):
+        x, log_det = super().inverse(y)
+        more = self.by if (len(y) == 1 if self.alone else not torch.is_grad_enabled()) else 0.0
+        return (x + more, log_det) if self.of_x else (x, log_det + more)
+
+
+def altered(**how):
+    return lambda: type("Altered", (Altered,), how)()
+
+
+NAN = torch.nan
+
+
+@pytest.mark.parametrize(
+    ("layer", "found", "words"),
+    [
+        (Inverse, None, "both directions"),
+        (ShapeKept, ("inverse-wrong", "error"), "after a call with another number of points, it raises: RuntimeError"),
+        (NeedsForward, ("inverse-wrong", "error"), "before any call, it raises: AttributeError"),
+        (RaisesForOne, ("batch-size", "note"), "With a batch of 1 point the inverse raises: ValueError: expected"),
+        (BothRaiseForOne, ("batch-size", "note"), "With a batch of 1 point the map raises"),
+        (SqueezedX, ("batch-size", "error"), "must return x of shape (1, 4), but returned the shape (4,)"),
+        (SqueezedLogDet, ("batch-size", "error"), "the result of the inverse has another shape: that of the log-det"),
+        (altered(), ("inverse-wrong", "error"), "The inverse of a point depends on the other points"),
+        (altered(by=NAN), ("inverse-wrong", "error"), "The inverse of a point depends on the other points"),
+        (altered(of_x=False), ("inverse-wrong", "error"), "The log-det of the inverse of a point depends on"),
+        (altered(of_x=False, by=NAN), ("inverse-wrong", "error"), "The log-det of the inverse of a point depends on"),
+        (altered(alone=False), ("inverse-wrong", "error"), "no_grad() the inverse leads the same y to another x"),
+        (
+            altered(alone=False, by=NAN),
+            ("inverse-wrong", "error"),
+            "no_grad() the inverse leads the same y to another x",
+        ),
+        (altered(alone=False, of_x=False), ("inverse-wrong", "error"), "leads the same y to another log-det"),
+    ],
+)
+def test_an_inverse_that_answers_otherwise(layer, found, words):
+    report = inspect_jacobian(layer(), points())
+    assert [(each.code, each.severity) for each in report.findings] == ([] if found is None else [found])
+    assert words in " ".join(str(report).split())
+    assert report.ok is (found is None or found[1] == "note")
+
+
+class GradientInside(Inverse):
+    """Has no inverse and no log-det of it without a gradient."""
+
+    def inverse(self, y):
+        y.sum().backward()
+        return super().inverse(y)
+
+
+class NoLogDetWithoutGrad(Inverse):
+    def inverse(self, y):
+        x, log_det = super().inverse(y)
+        return (x, log_det) if torch.is_grad_enabled() else x
+
+
+class SetUpByFirstCall(Inverse):
+    """Takes its shift from the first batch, as activation normalisation does: the inverse waits for that."""
+
+    def __init__(self):
+        super().__init__()
+        self.shift, self.ready = nn.Parameter(torch.zeros(4)), False
+
+    def forward(self, x):
+        if not self.ready:
+            self.shift.data, self.ready = x.detach().mean(0), True
+        y, log_det = super().forward(x)
+        return y + self.shift, log_det
+
+    def inverse(self, y):
+        if not self.ready:
+            raise RuntimeError("call forward first")
+        return super().inverse(y - self.shift)
+
+
+class RemembersInVain(NeedsForward):
+    """Keeps what it does not need."""
+
+    scale = 1.0
+
+
+class SlightlyCoupledBothWays(Inverse):
+    """An adaptive solver's: what the other samples need moves y and x, and the log-dets, by a few millionths."""
+
+    def forward(self, x):
+        y, log_det = super().forward(x)
+        return y + 4e-6 * x.square().mean(), log_det + 4e-6 * x.square().mean()
+
+    def inverse(self, y):
+        x, log_det = super().inverse(y)
+        return x + 4e-6 * y.square().mean(), log_det + 4e-6 * y.square().mean()
+
+
+@pytest.mark.parametrize(
+    "layer", [GradientInside, NoLogDetWithoutGrad, SetUpByFirstCall, RemembersInVain, SlightlyCoupledBothWays]
+)
+def test_a_sound_inverse_may_need_a_gradient_or_a_first_call_or_a_solver(layer):
+    report = inspect_jacobian(layer(), points())
+    assert report.ok
+    assert codes(report) <= {"changes-state", "samples-coupled"}
+    assert result(report, "inverse") == AGREES
+
+
 # From y.
+
+
+def the_reason(report, name="both directions"):
+    return next(each.words for each in report.compared if each.name == name and each.result == UNCHECKED)
+
+
+@pytest.mark.parametrize(
+    ("f", "inverse", "x", "reason"),
+    [
+        (torch.sinh, torch.asinh, points(1), "y are drawn like two or more images, but there are fewer"),
+        (torch.sinh, None, points(), "no inverse is known"),
+        (lambda x: x + torch.rand(1), lambda y: y, points(), "y changes from call to call, or with the other samples"),
+        (lambda x: x.exp(), lambda y: [v.log() for v in y.tolist()], points(), "'list' object has no attribute 'log'"),
+    ],
+)
+def test_why_y_to_x_to_y_was_not_tried(f, inverse, x, reason):
+    assert reason in the_reason(inspect_jacobian(f, x, inverse=inverse))
+
+
+def test_images_that_coincide_but_for_the_rounding_of_x():
+    def cube(x):
+        z = torch.view_as_complex(x.contiguous())
+        return torch.view_as_real(z**3), (9 * z.abs() ** 4).log()
+
+    x = points(3, 2)
+    turned = torch.view_as_real(torch.view_as_complex(x) * complex(-0.5, 0.75**0.5))
+    assert codes(inspect_jacobian(cube, torch.cat([x, turned]))) == {"not-one-to-one"}
+    assert inspect_jacobian(cube, torch.cat([x, turned + 1e-4])).ok
+    angles = points(4, 2).abs()
+    wrap = lambda x: (torch.remainder(x, 2 * math.pi), 0.0)  # noqa: E731
+    assert codes(inspect_jacobian(wrap, torch.cat([angles, angles + 2 * math.pi]))) == {"not-one-to-one"}
+    assert inspect_jacobian(wrap, angles).ok
 
 
 def test_images_that_coincide():
@@ -211,6 +497,75 @@ def test_a_transform_that_declares_what_is_not_so(name, value, x):
     assert codes(report) == {"declared-wrong"}
     assert f".{name} " in report.findings[0].message
     assert report.contradictions[0].attribute == name
+
+
+class Doubled(Declared):
+    domain = codomain = constraints.real
+
+    def _call(self, x):
+        return 2 * x
+
+    def _inverse(self, y):
+        return y / 2
+
+    def log_abs_det_jacobian(self, x, y):
+        return torch.full_like(x, math.log(2))
+
+
+class DoubledWithin(Doubled):
+    def _inverse(self, y):
+        return (y / 2).clamp(-2, 2)
+
+
+class TanhOntoReal(T.TanhTransform):
+    codomain = constraints.real
+
+
+class SigmoidOntoReal(T.SigmoidTransform):
+    codomain = constraints.real
+
+
+@pytest.mark.parametrize(
+    ("transform", "code"),
+    [
+        (Doubled, None),
+        (DoubledWithin, "inverse-limited"),
+        (TanhOntoReal, "declared-wrong"),
+        (SigmoidOntoReal, "declared-wrong"),
+    ],
+)
+def test_a_transform_is_asked_for_y_in_its_codomain(transform, code):
+    report = inspect_jacobian(transform(), points().clamp(-1.9, 1.9))
+    assert codes(report) == ({code} if code else set())
+    assert result(report, "both directions") == {None: AGREES, "declared-wrong": DIFFERS}.get(code, UNCHECKED)
+
+
+NORMAL = torch.distributions.Normal(0.0, 1.0)
+SQUASHED = T.ComposeTransform([T.AffineTransform(0.5, 3.0), T.TanhTransform(), T.AffineTransform(0.0, 2.0)])
+
+
+@pytest.mark.parametrize(
+    "transform",
+    [
+        T.TanhTransform(),
+        T.SigmoidTransform(),
+        T.ExpTransform(),
+        T.SoftplusTransform(),
+        T.CumulativeDistributionTransform(NORMAL),
+        T.AffineTransform(1.0, -2.0),
+        SQUASHED,
+        T.IndependentTransform(SQUASHED, 1),
+        T.CatTransform([SQUASHED, T.ExpTransform()], dim=1, lengths=[2, 2]),
+        T.StackTransform([T.ExpTransform(), T.TanhTransform(), T.SigmoidTransform(), SQUASHED], dim=1),
+    ],
+)
+@pytest.mark.parametrize("inverted", [False, True])
+def test_transforms_of_torch_return_from_their_codomain(transform, inverted):
+    x = 0.3 * points(24)
+    report = inspect_jacobian(transform.inv, transform(x)) if inverted else inspect_jacobian(transform, x)
+    assert report.ok
+    assert codes(report) <= {"low-precision", "ill-conditioned"}
+    assert result(report, "both directions") == AGREES
 
 
 def test_a_domain_that_is_too_wide():

@@ -241,6 +241,38 @@ def test_on_a_cuda_device():
     assert report.jacobian.device.type == report.x.device.type == "cpu"
 
 
+class BecomesNaN(Shift):
+    """Gives NaN for y or for the log-det, in later calls or under ``no_grad``."""
+
+    def __init__(self, of_y, late):
+        super().__init__()
+        self.of_y, self.late, self.called = of_y, late, []
+
+    def forward(self, x):
+        y, log_det = super().forward(x)
+        bad = bool(self.called) if self.late else not torch.is_grad_enabled()
+        self.called.append(True)
+        nothing = torch.nan if bad else 0.0
+        return (y + nothing, log_det) if self.of_y else (y, log_det + nothing)
+
+
+@pytest.mark.parametrize("late", [True, False])
+@pytest.mark.parametrize("of_y", [True, False])
+def test_nan_in_place_of_a_number_is_infinitely_far(of_y, late):
+    report = inspect_jacobian(BecomesNaN(of_y, late), points(5, 3))
+    found = {finding.code for finding in report.findings if finding.severity == "error"}
+    assert found == {"log-det-wrong" if late and not of_y else "non-deterministic"}
+    assert "infinity" in str(report.findings[0])
+    assert report.to_dict()["ok"] is False
+
+
+def test_nan_in_every_call_is_one_value():
+    x = points(5, 3)
+    report = inspect_jacobian(lambda x: (x.log(), -x.log().sum(-1)), x)
+    assert codes(report) == {"non-finite"}
+    assert "other batches give the same y" in " ".join(str(report).split())
+
+
 class EstimatesItsLogDet(Shift):
     """y is certain; its log-det is a random estimate with the right mean."""
 
