@@ -93,14 +93,14 @@ def in_codomain(f: Map, y: Tensor) -> Tensor:
 
 
 def codomain_of(f: Map) -> str:
-    """Return the declared codomain in words; "" where none is declared."""
-    return _name(f.subject.codomain) if isinstance(f.subject, Transform) else ""
+    """Return the codomain that a torch transform declares, in words; "" for flows and other maps."""
+    return _name(f.subject.codomain) if f.interface.kind == "transform" and isinstance(f.subject, Transform) else ""
 
 
 def is_made_of_others(f: Map) -> bool:
-    """Return True for a transform made of others, which declares the domain of the first and the codomain of the last."""
+    """Return True for a transform made of others: it declares the domain of the first and the codomain of the last."""
     seen: list[Any] = []
-    todo = [f.subject]
+    todo = [f.subject] if f.interface.kind == "transform" else []
     while todo:
         t = todo.pop()
         if not isinstance(t, Transform) or any(t is each for each in seen):

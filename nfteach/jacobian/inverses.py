@@ -53,7 +53,8 @@ def _otherwise(facts: Facts, eps: float) -> Iterator[Finding]:
         (inverse.fresh, "before any call"),
     ):
         if another := _another(facts, again, eps):
-            what = f"it raises: {again.raised}" if again.raised else f"the same y leads to another {another}"
+            raised = again.raised if again.misshapen else again.raised and f"it raises: {again.raised}"
+            what = raised or f"the same y leads to another {another}"
             message = f"The inverse depends on the last forward call: {when}, {what}."
             yield _inverse_moved(f"{message} It uses state that forward leaves behind.", again)
             return

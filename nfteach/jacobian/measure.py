@@ -238,7 +238,7 @@ def try_inverse(
     again = {} if others is None else _asked_again(f, x, y, others, answer)
     if fresh is not None:
         copy = fresh()
-        copy.image_shape = f.image_shape
+        copy.image_shape, copy.with_gradient = f.image_shape, f.with_gradient
         again["fresh"] = answer.beside(copy, y)
     claim = answer.claim.values
     there: tuple[Tensor, ...] = ()

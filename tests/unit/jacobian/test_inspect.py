@@ -152,8 +152,10 @@ def test_a_log_det_may_come_in_many_shapes(log_det):
     np.testing.assert_allclose(report.log_det.numpy(), TRUE, atol=1e-6)
 
 
-def test_the_sum_over_a_batch_of_one_is_no_mistake():
-    inspect_jacobian(Affine(A, lambda A, x: torch.slogdet(A).logabsdet * len(x)), points(1, 3)).check()
+def test_the_sum_over_a_batch_of_one_is_found_from_a_second_point():
+    summed = Affine(A, lambda A, x: torch.slogdet(A).logabsdet * len(x))
+    assert codes(inspect_jacobian(summed, points(1, 3))) == {"log-det-summed-over-batch"}
+    inspect_jacobian(Affine(A, lambda A, x: torch.slogdet(A).logabsdet), points(1, 3)).check()
 
 
 def test_a_fold_is_found_though_log_abs_det_agrees():
