@@ -136,9 +136,7 @@ def _scales_of(flow: Any, x: Tensor) -> list[_Scale]:
     with torch.no_grad():
         for k in reversed(range(len(flow.flows))):
             last = [] if scales or flow.transform is None else [flow.transform]
-            scales.append(
-                _Scale([*flow.flows[k], *last], flow.merges[k - 1] if k else None, x.shape[1:], len(scales) + 1)
-            )
+            scales.append(_Scale([*flow.flows[k], *last], flow.merges[k - 1] if k else None, x, len(scales) + 1))
             x = scales[-1].split(x)[0][0]
     return scales
 
@@ -149,14 +147,14 @@ class _Scale:
     Args:
         layers: in the order of sampling; x goes through their inverses, from the last.
         merge: joins the coordinates that stay with those that leave; None at the last scale.
-        shape: of the coordinates that are still there.
+        x: (B, *shape) points, of the coordinates that are still there.
         number: of the scale.
     """
 
-    def __init__(self, layers: list[Any], merge: Any, shape: torch.Size, number: int) -> None:
-        self.layers, self.merge, self.shape = layers, merge, shape
+    def __init__(self, layers: list[Any], merge: Any, x: Tensor, number: int) -> None:
+        self.layers, self.merge, self.shape = layers, merge, x.shape[1:]
         self.__name__ = f"scale {number}"
-        self._parts = [shape]
+        self._parts = [part.shape[1:] for part in self.split(x)[0]]
 
     def split(self, x: Tensor) -> tuple[list[Tensor], Any]:
         """Return the coordinates that stay and those that leave, each (N, *shape), and the log-det."""
@@ -174,7 +172,6 @@ class _Scale:
         x = x.flatten(1)
         here, others = x[:, : self.shape.numel()], x[:, self.shape.numel() :]
         parts, log_det = self.split(here.reshape(-1, *self.shape))
-        self._parts = [part.shape[1:] for part in parts]
         return torch.cat([*(part.flatten(1) for part in parts), others], 1), log_det
 
     def inverse(self, y: Tensor) -> tuple[Tensor, Any]:

@@ -359,7 +359,9 @@ def _reached(f: Map, x: Tensor, y: Tensor, tolerance: float) -> Tensor:
         try:
             J, there, _ = jacobian(f, x)
             gap = (there - y).double().cpu()
-            x = x - torch.linalg.lstsq(J, gap.unsqueeze(2)).solution.squeeze(2).to(x)
+            # LAPACK prints complaints about NaN.
+            J, step = (each.nan_to_num(nan=0.0, posinf=0.0, neginf=0.0) for each in (J, gap))
+            x = x - torch.linalg.lstsq(J, step.unsqueeze(2)).solution.squeeze(2).to(x)
         except Exception:  # it has left the domain
             break
     if gap is None:

@@ -177,6 +177,7 @@ LAYERS = {
         findings={
             "log-det-wrong": "the log-det takes the variance of the batch, and the map the moving one",
             "inverse-wrong": "so does the inverse",
+            "batch-size": "the log-det of one point is NaN",
             "changes-state": "the inverse lets the moving statistics follow",
         },
         shown_by="test_batch_norm_in_training_mode_has_the_log_det_of_another_map",

@@ -91,6 +91,8 @@ LAYERS = {
         "lower triangular",
         "a spline on the circle of x_i given x_<i; the shift before it has slope 1",
         x=inside(-3.1, 3.1, 7, 5),
+        findings={"declared-wrong": "y stays on the circle; the codomain is all of R^D"},
+        shown_by="test_circular_flow_never_leaves_the_circle_which_its_codomain_does_not_name",
     ),
     "naf": Layer(
         lambda: autoregressive(univariate=MNN(signal=8, stack=5, hidden_features=(16,)), shapes=[(8,)]),
