@@ -195,10 +195,7 @@ def _look(given: tuple[Any, ...], x: Tensor, context: Tensor | None, volume: boo
     usual = float(derivative.condition_number.nan_to_num(nan=1.0).median())
     if inverse.error is not None:
         why_not = _one_way(steady, coupled, volume, usual)
-        # An inverse that ends its search early misses x, and y by as much as J makes of it.
-        stretch = derivative.jacobian.abs().amax((1, 2)).nan_to_num(nan=0.0)
-        early = min(1e-2, 10 * float((inverse.error * stretch).nan_to_num(nan=0.0).median()))
-        tolerance = max(1e-5, 1e3 * torch.finfo(y.dtype).eps * usual, early)
+        tolerance = max(1e-5, 1e3 * torch.finfo(y.dtype).eps * usual)
         onto = Onto(0, why_not=why_not) if why_not else try_onto(f, y.to(points.dtype), tolerance)
         inverse = replace(inverse, onto=onto)
     changed = tuple(dict.fromkeys((*first.changed, *changes(first.state, state(f.subject)))))

@@ -178,6 +178,7 @@ LAYERS = {
             "log-det-wrong": "the log-det takes the variance of the batch, and the map the moving one",
             "inverse-wrong": "so does the inverse",
             "changes-state": "the inverse lets the moving statistics follow",
+            "batch-size": "a batch of one has no variance, and turns the moving one into NaN",
         },
         shown_by="test_batch_norm_in_training_mode_has_the_log_det_of_another_map",
     ),
