@@ -190,7 +190,7 @@ def _look(given: tuple[Any, ...], x: Tensor, context: Tensor | None, volume: boo
         derivative, looked_at = whole(first, along, near, loose, compare=compare, coupled=coupled, noisy=not steady)
     dtype = torch.float64 if points.dtype == torch.float64 else None
     fresh = partial(fresh_copy, given, f, x, context, dtype)
-    ask_it = not first.changed and may_remember(f.subject, transform)
+    ask_it = not (first.changed or f.in_pieces) and may_remember(f.subject, transform)
     inverse = try_inverse(f, points, y, others, fresh if ask_it else None)
     usual = float(derivative.condition_number.nan_to_num(nan=1.0).median())
     if inverse.error is not None:
