@@ -205,6 +205,11 @@ class Map:
         return y, log_det.to_dense() if dense else log_det
 
     @property
+    def in_pieces(self) -> bool:
+        """Whether y came as several tensors; then its inverse takes them in the shapes in which they came."""
+        return getattr(self.interface.backward, "pieces", None) is not None
+
+    @property
     def backward(self) -> Callable[..., Pair] | None:
         """y (N, *image), with rows of context -> x and the inverse's claimed log-det; None if there is no inverse."""
         return self._backward if self.inverse is not None or self.interface.backward is not None else None

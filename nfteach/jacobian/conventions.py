@@ -240,7 +240,6 @@ def in_pieces(
         forward, backward: (points, context, batch) -> output.
         takes: the shapes of the tensors that a list of points consists of; None if it is one tensor.
     """
-    returned: list[torch.Size] | None = None
 
     def call(f: Callable, points: Tensor, context: Any, batch: torch.Size, shapes: list[torch.Size] | None) -> Any:
         if takes is not None and context is not None:
@@ -253,16 +252,16 @@ def in_pieces(
         return f(parts, context, batch)
 
     def there(points: Tensor, context: Any, batch: torch.Size) -> Answer:
-        nonlocal returned
         answer = _read(call(forward, points, context, batch, takes), batch)
-        returned = [part.shape[len(batch) :] for part in answer.y] if _in_parts(answer.y, points) else None
+        back.pieces = [part.shape[len(batch) :] for part in answer.y] if _in_parts(answer.y, points) else None
         return answer._replace(y=_joined(answer.y, points, batch))
 
     def back(points: Tensor, context: Any, batch: torch.Size) -> Answer:
-        shapes = returned or (takes and [points.shape[len(batch) :]])
+        shapes = back.pieces or (takes and [points.shape[len(batch) :]])
         answer = _read(call(backward, points, context, batch, shapes), batch)
         return answer._replace(y=_joined(answer.y, points, batch))
 
+    back.pieces = None  # the shapes of what forward returned last, if that was several tensors
     return there, None if backward is None else back
 
 

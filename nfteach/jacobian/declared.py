@@ -93,8 +93,9 @@ def in_codomain(f: Map, y: Tensor) -> Tensor:
 
 
 def codomain_of(f: Map) -> str:
-    """Return the codomain that a torch transform declares, in words; "" for flows and other maps."""
-    return _name(f.subject.codomain) if f.interface.kind == "transform" and isinstance(f.subject, Transform) else ""
+    """Return the codomain that an elementwise torch transform declares, in words; "" for vectors, declared roughly."""
+    elementwise = f.interface.kind == "transform" and isinstance(f.subject, Transform)
+    return _name(f.subject.codomain) if elementwise and f.subject.codomain.event_dim == 0 else ""
 
 
 def is_made_of_others(f: Map) -> bool:

@@ -195,7 +195,7 @@ def _look(given: tuple[Any, ...], x: Tensor, context: Tensor | None, volume: boo
         derivative, looked_at = whole(first, along, near, loose, compare=compare, coupled=coupled, noisy=not steady)
     dtype = torch.float64 if points.dtype == torch.float64 else None
     fresh = partial(fresh_copy, given, f, x, context, dtype)
-    ask_it = not first.changed and may_remember(f.subject, transform)
+    ask_it = not (first.changed or f.in_pieces) and may_remember(f.subject, transform)
     inverse = try_inverse(f, points, y, others, fresh if ask_it else None)
     usual = float(derivative.condition_number.nan_to_num(nan=1.0).median())
     eps = max(torch.finfo(y.dtype).eps, f.half)
@@ -204,10 +204,7 @@ def _look(given: tuple[Any, ...], x: Tensor, context: Tensor | None, volume: boo
         here = gaps(claim.values, derivative.log_det_jacobian, inverse.error)
         stored = stored_numbers(f, points, here, derivative.condition_number)
     if inverse.error is not None:
-        # An inverse that ends its search early misses x, and y by as much as J makes of it.
-        stretch = derivative.jacobian.abs().amax((1, 2)).nan_to_num(nan=0.0)
-        early = min(1e-2, 10 * float((inverse.error * stretch).nan_to_num(nan=0.0).median()))
-        tolerance = max(1e-5, 1e3 * eps * usual, 10 * float(torch.as_tensor(stored.inverse).max()), early)
+        tolerance = max(1e-5, 1e3 * eps * usual, 10 * float(torch.as_tensor(stored.inverse).max()))
         why_not = _one_way(steady, coupled, volume, usual, tolerance)
         onto = Onto(0, why_not=why_not) if why_not else try_onto(f, y.to(points.dtype), tolerance)
         inverse = replace(inverse, onto=onto)

@@ -341,7 +341,11 @@ def try_onto(f: Map, y: Tensor, tolerance: float) -> Onto:
     bad = lost | missed
     if not bad.any():
         return Onto(len(drawn))
-    reached = bad & _reached(f, x, drawn, tolerance)
+    found, there = _by_newton(f, x, drawn, tolerance)
+    # An inverse that ends its search early is close to the x that Newton's method finds.
+    early = missed & found & ((there - x).abs() <= _LOST * (1 + x.abs())).all(1)
+    bad, missed = bad & ~early, missed & ~early
+    reached = bad & found
     # The codomain of a transform that is made of others is often too wide: where no x is found there may be none.
     judged = reached | ~bad if is_made_of_others(f) else torch.ones_like(bad)
     if not judged.any():
@@ -352,21 +356,20 @@ def try_onto(f: Map, y: Tensor, tolerance: float) -> Onto:
     return Onto(*numbers, drawn[at].cpu() if bad.any() else None, int(reached.sum()), codomain_of(f))
 
 
-def _reached(f: Map, x: Tensor, y: Tensor, tolerance: float) -> Tensor:
-    """Return where (N,) Newton's method from x (N, D) finds a point that the map leads to y (N, D)."""
+def _by_newton(f: Map, x: Tensor, y: Tensor, tolerance: float) -> tuple[Tensor, Tensor]:
+    """Return where (N,) Newton's method from x (N, D) finds a point that leads to y (N, D), and where it ends."""
     gap = None
     for _ in range(_NEWTON):
         try:
             J, there, _ = jacobian(f, x)
             gap = (there - y).double().cpu()
-            # LAPACK prints complaints about NaN.
-            J, step = (each.nan_to_num(nan=0.0, posinf=0.0, neginf=0.0) for each in (J, gap))
-            x = x - torch.linalg.lstsq(J, step.unsqueeze(2)).solution.squeeze(2).to(x)
+            finite = [each.nan_to_num(nan=0.0, posinf=0.0, neginf=0.0) for each in (J, gap.unsqueeze(2))]
+            x = x - torch.linalg.lstsq(*finite).solution.squeeze(2).to(x)
         except Exception:  # it has left the domain
             break
     if gap is None:
-        return torch.zeros(len(x), dtype=torch.bool)
-    return (gap.abs() <= tolerance * (1 + y.double().cpu().abs())).all(1)
+        return torch.zeros(len(x), dtype=torch.bool, device=x.device), x
+    return (gap.abs() <= tolerance * (1 + y.double().cpu().abs())).all(1).to(x.device), x
 
 
 def fresh_copy(given: tuple[Any, ...], f: Map, x: Tensor, context: Tensor | None, dtype: torch.dtype | None) -> Map:

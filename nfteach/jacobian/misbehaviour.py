@@ -47,7 +47,7 @@ def _coupled(facts: Facts) -> Iterator[Finding]:
 def _batch_size(facts: Facts) -> Iterator[Finding]:
     whole = len(facts.x)
     wrong = facts.log_det is not None and bool((disagrees(facts, facts.log_det) & facts.finite).any())
-    known = not (facts.log_det_drawn or wrong)
+    known = not (facts.log_det_drawn or wrong or facts.strongly_coupled)
     for trial in facts.behaviour.batches:
         points = counted(trial.size, "point", "points")
         evidence: dict[str, Any] = {"batch": trial.size}

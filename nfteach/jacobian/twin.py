@@ -264,9 +264,9 @@ def changes(before: dict[str, Any], after: dict[str, Any]) -> tuple[str, ...]:
 
 
 def may_remember(copy: Any, original: Any) -> bool:
-    """Return False if calls left nothing in a module that the original, which was not called, does not have."""
+    """Return True if calls left something in a module that the original, which was not called, does not have."""
     if not (isinstance(copy, nn.Module) and isinstance(original, nn.Module)):
-        return True
+        return False
     return [_outline(each) for each in copy.modules()] != [_outline(each) for each in original.modules()]
 
 

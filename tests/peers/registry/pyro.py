@@ -179,6 +179,7 @@ LAYERS = {
             "inverse-wrong": "so does the inverse",
             "batch-size": "the log-det of one point is NaN",
             "changes-state": "the inverse lets the moving statistics follow",
+            "batch-size": "a batch of one has no variance, and turns the moving one into NaN",
         },
         shown_by="test_batch_norm_in_training_mode_has_the_log_det_of_another_map",
     ),

@@ -113,6 +113,7 @@ LAYERS = {
         findings={
             "gradient-cut": "backward is written by hand: the derivative of the integral, not of its 32 points",
             "log-det-wrong": "so is the log-det",
+            "inverse-limited": "bisection looks for x in [-10, 10]",
         },
         shown_by="test_derivative_of_an_integral_is_not_that_of_its_quadrature",
     ),
@@ -138,6 +139,7 @@ LAYERS = {
         lambda: elementwise(Z.GaussianizationTransform, (8,), (8,)),
         "diagonal",
         "each x_i by itself through a mixture of normal distribution functions",
+        findings={"inverse-limited": "bisection looks for x in [-10, 10]"},
     ),
     "gaussianization, rotated": Layer(
         lambda: Z.ComposedTransform(

@@ -540,6 +540,17 @@ def test_a_transform_is_asked_for_y_in_its_codomain(transform, code):
     assert result(report, "both directions") == {None: AGREES, "declared-wrong": DIFFERS}.get(code, UNCHECKED)
 
 
+def test_a_search_that_ends_early_is_no_limited_inverse():
+    """Bisection leaves 1e-6 in x, and 1e-4 in y where the map is steep."""
+
+    def bisected(y):
+        return torch.asinh(y).mul(1e6).round().div(1e6)
+
+    x = 4 * points(8)
+    report = inspect_jacobian(torch.sinh, x, inverse=bisected)
+    assert codes(report) & {"inverse-limited", "not-onto"} == set()
+
+
 NORMAL = torch.distributions.Normal(0.0, 1.0)
 SQUASHED = T.ComposeTransform([T.AffineTransform(0.5, 3.0), T.TanhTransform(), T.AffineTransform(0.0, 2.0)])
 
