@@ -1,10 +1,10 @@
-"""Two layers of zuko 1.6.0 are as exact as their tolerance, one is narrower than it declares: without the inspector."""
+"""Two layers of zuko 1.6.0 are as exact as their tolerance, shown without the inspector."""
 
 import torch
 from zuko.transforms import UnconstrainedMonotonicTransform
 
 from tests.peers.numerics import points
-from tests.peers.registry.zuko import LAYERS, free_form
+from tests.peers.registry.zuko import free_form
 
 
 def test_solver_couples_samples():
@@ -35,12 +35,3 @@ def test_derivative_of_an_integral_is_not_that_of_its_quadrature():
     torch.testing.assert_close(by_differences[smooth], g(x)[smooth], rtol=1e-4, atol=1e-4)
     assert (y - exact)[rough].abs().max() > 0.1
     assert (by_differences - g(x))[rough].abs().max() > 1.0
-
-
-def test_circular_flow_never_leaves_the_circle_which_its_codomain_does_not_name():
-    torch.manual_seed(0)
-    transform = LAYERS["ncsf"].build()
-    with torch.no_grad():
-        y = transform(points(1000, 5) * 100)
-    assert y.abs().max() <= torch.pi + 1e-5
-    assert transform.codomain.check(torch.full((5,), 4.0))

@@ -177,7 +177,6 @@ LAYERS = {
         findings={
             "log-det-wrong": "the log-det takes the variance of the batch, and the map the moving one",
             "inverse-wrong": "so does the inverse",
-            "batch-size": "the log-det of one point is NaN",
             "changes-state": "the inverse lets the moving statistics follow",
             "batch-size": "a batch of one has no variance, and turns the moving one into NaN",
         },
