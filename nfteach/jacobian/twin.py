@@ -11,7 +11,6 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution
 from torch.distributions.transforms import Transform
-from torch.distributions.transforms import _InverseTransform as InverseTransform
 
 from .contents import is_real_or_complex
 from .copier import Copier, NoCopy
@@ -21,7 +20,6 @@ from .reach import Reach, inside, storage_of
 
 __all__ = [
     "Account",
-    "InverseTransform",
     "changes",
     "copied",
     "in_training",
