@@ -11,9 +11,8 @@ from torch import Tensor
 from torch.distributions import Distribution, Transform
 
 from .adapt import Map, adapt
-from .autograd import jacobian
+from .autograd import LARGE, jacobian
 from .conventions import NoMap, has
-from .large import LARGE
 from .manners import MANNERS
 from .phrases import in_words
 from .twin import changes, state

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from .adapt import Map, adapt
-from .autograd import jacobian
+from .autograd import LARGE, jacobian
 from .behaviour import (
     Behaviour,
     batch_trials,
@@ -32,7 +32,6 @@ from .derivative import in_a_block, log_abs_det, neighbours, square, unknown, wh
 from .facts import Facts
 from .given import as_context, as_points, check_perturb
 from .half import half_precision
-from .large import LARGE
 from .measure import DRAWS, Claim, Inverse, Onto, fresh_copy, in_own_dtype, read_claim, try_inverse, try_onto
 from .report import JacobianReport
 from .rng import modes_at_rest, seeded

@@ -11,9 +11,8 @@ import torch
 from torch import Tensor, nn
 
 from .adapt import Map
-from .autograd import graph, jacobian
+from .autograd import LARGE, graph, jacobian
 from .calls import noticeable
-from .large import LARGE
 from .measure import read_claim
 from .reach import Reach, inside
 from .signal import moved, random_moves
