@@ -84,18 +84,14 @@ def is_a_map(stack: Any) -> bool:
     return callable(stack)
 
 
-def chain(layers: Sequence[Any], maps: Sequence[Map], shapes: Sequence[torch.Size]) -> tuple[Callable, Callable | None]:
+def chain(steps: Sequence[tuple[Any, Map, torch.Size]]) -> tuple[Callable, Callable | None]:
     """Return the layers one after the other, and their inverses from the last to the first (None if one has none).
 
     Both are functions of points and a context, and return the image and the sum of the log-dets, one value per sample;
-    None if a layer claims none.
-
-    Args:
-        layers: in the order in which they are applied.
-        maps: adapted from them.
-        shapes: of the event that each of them returns.
+    None if a layer claims none. Each step is a layer, its map, and the shape of the events that it returns.
     """
-    steps = [(layer, f.manner, f.event_shape, shape) for layer, f, shape in zip(layers, maps, shapes, strict=True)]
+    maps = [f for _, f, _ in steps]
+    steps = [(layer, f.manner, f.event_shape, shape) for layer, f, shape in steps]
 
     def forward(x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor | None]:
         total = x.new_zeros(len(x), dtype=torch.float64)
