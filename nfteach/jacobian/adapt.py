@@ -17,7 +17,6 @@ from .conventions import NoMap, attribute, attributes, called, set_by_a_call
 from .given import check_transform, misfit, name_of, rows_of
 from .interface import Interface, interface_of, takes_context
 from .manners import MANNERS
-from .phrases import in_words
 from .rng import seeded
 from .twin import copied
 
@@ -41,7 +40,6 @@ class Map:
         rows_given: (N,) the rows of ``given`` that points belong to, over and over; None for all in order.
         log_det, inverse: x -> log-det and y -> x, or (x, log-det), where they were given.
         log_det_by: where the log-det came from, in words; known once the map was called.
-        unanswered: which claims raised, and their errors.
         set_by_calls: the attribute that calls set to the log-det, where it stands nowhere else; "" if none.
         formula: of the log-det, in TeX; "" if the map does not say.
         terms: x (B, *event) -> the named quantities of the formula; None if the map does not say.
@@ -64,7 +62,6 @@ class Map:
     log_det: Callable | None = None
     inverse: Callable | None = None
     log_det_by: str = ""
-    unanswered: dict[str, str] = field(default_factory=dict)
     set_by_calls: str = ""
     image_shape: torch.Size | None = None
     with_gradient: bool = True
@@ -187,12 +184,9 @@ class Map:
         for words, claim in interface.claims.items() if log_det is None else ():
             try:
                 log_det, by = MANNERS[self.manner](claim)(kept, y, context), words
-            except NotImplementedError:
-                continue
             except Exception as error:
-                if interface.kind in ("flow", "transform"):
+                if interface.kind in ("flow", "transform") and not isinstance(error, NotImplementedError):
                     raise
-                self.unanswered[words] = in_words(error)
             if log_det is not None:
                 break
         if log_det is None:

@@ -11,7 +11,7 @@ from torch import Tensor
 from .facts import Facts
 from .finding import Finding
 from .half import COARSE
-from .numbers import ROUNDING, gap
+from .numbers import bound, gap
 from .phrases import counted
 from .signal import UNDECIDED
 from .tolerances import inverse_tolerance
@@ -73,10 +73,6 @@ def _result(facts: Facts, errors: list[Finding], judge: Judge) -> tuple[str, str
     return (UNCHECKED, why_not) if why_not else (AGREES, words)
 
 
-def _within(largest: float, unit: str = "") -> str:
-    return f"within {'1e-9' if largest < ROUNDING else gap(largest)}{unit}"
-
-
 def _below(errors: Tensor) -> str:
     """Return "within 1e-6": a power of ten, since the digits of rounding differ from processor to processor."""
     largest = float(errors.max())
@@ -120,11 +116,8 @@ def _log_det(facts: Facts) -> tuple[str, str]:
     off, size = (facts.log_det - facts.log_det_jacobian).abs()[usable], facts.log_det_jacobian.abs()[usable]
     if facts.eps > COARSE and (off > _share(facts) * (1 + size)).any():
         return f"it is off by up to {gap(float(off.max()))} nats, which rounding alone may explain", ""
-    return (
-        "",
-        f"{_within(float(off.max()), ' nats')}, {_points(facts)}"
-        + (f", at {int(noise.sum())} of which J is rounding noise" if noise.any() else ""),
-    )
+    words = f"within {bound(float(off.max()))} nats, {_points(facts)}"
+    return "", words + (f", at {int(noise.sum())} of which J is rounding noise" if noise.any() else "")
 
 
 def _share(facts: Facts) -> float:
@@ -176,7 +169,7 @@ def _inverse(facts: Facts) -> tuple[str, str]:
     far = (error > _share(facts) * (1 + facts.x.abs().amax(1))) & facts.finite & ~facts.singular
     if far.any():
         return f"x -> y -> x misses by up to {gap(float(error[far].max()))}, which rounding alone may explain", ""
-    words = f"x -> y -> x {_within(float(error.max()))}, {_points(facts)}"
+    words = f"x -> y -> x within {bound(float(error.max()))}, {_points(facts)}"
     if facts.inverse_cut:
         words += f"; {' and '.join(facts.inverse_cut)} without a gradient with respect to y"
     return "", words

@@ -203,7 +203,8 @@ def kept_values(given: tuple[Any, ...], f: Map, x: Tensor) -> tuple[Kept, ...]:
     """
     modules = [thing for thing in inside(*given) if issubclass(type(thing), nn.Module)]
     held = {id(value) for m in modules for value in (*vars(m).values(), *m._buffers.values())}
-    values = [(tensor, copy, copy.clone()) for tensor, copy in f.tensors if _computed(tensor) and id(tensor) in held]
+    computed = [(tensor, copy) for tensor, copy in f.tensors if tensor.grad_fn is not None and id(tensor) in held]
+    values = [(tensor, copy, copy.clone()) for tensor, copy in computed if tensor.is_floating_point()]
     if not values:
         return ()
     own = [(tensor, copy) for tensor, copy in f.tensors if copy.is_leaf and copy.requires_grad]
@@ -231,7 +232,3 @@ def kept_values(given: tuple[Any, ...], f: Map, x: Tensor) -> tuple[Kept, ...]:
     except Exception:  # the map may be at home only with the parameters that it has
         return ()
     return tuple(found)
-
-
-def _computed(thing: Any) -> bool:
-    return issubclass(type(thing), Tensor) and thing.grad_fn is not None and thing.is_floating_point()
