@@ -30,19 +30,12 @@ class Map:
     """A map of events, in one shape for all that the inspector takes.
 
     Attributes:
-        name: as its author would write it, such as ``Planar``.
         subject: the copy that is called, whose state may be looked at.
-        interface: how it is called.
         given: (B, D) the points given.
         context: (B, ...) a row for each of them; None without.
-        manner: one of ``MANNERS``.
-        rectangular: True if y may have more elements than x.
         rows_given: (N,) the rows of ``given`` that points belong to, over and over; None for all in order.
-        log_det, inverse: x -> log-det and y -> x, or (x, log-det), where they were given.
         log_det_by: where the log-det came from, in words; known once the map was called.
         set_by_calls: the attribute that calls set to the log-det, where it stands nowhere else; "" if none.
-        formula: of the log-det, in TeX; "" if the map does not say.
-        terms: x (B, *event) -> the named quantities of the formula; None if the map does not say.
         image_shape: the shape of one y, once one was seen: a squeeze makes (4 C, H/2, W/2) of (C, H, W).
         with_gradient: True if it runs on points that require a gradient. Then it always gets such points, since it may
             take a gradient inside, as a leapfrog step does.
@@ -321,17 +314,9 @@ def adapt(
 ) -> Map:
     """Return a :class:`Map` around a copy of ``transform`` whose floating tensors are ``dtype`` (None: as they are).
 
-    Args:
-        transform: a flow (``call_and_ladj`` and ``event_shape``), a ``torch.distributions.Transform``, a module or
-            function that returns y or (y, log_det), or a model that has one of them inside (see ``interface.py``).
-        x: the points; they define the event's shape where the transform does not.
-        log_det: x -> log|det J|, where the transform does not return it or another claim is to be checked.
-        inverse: y -> x or (x, log_det), likewise.
-        context: what a conditional transform takes besides x: one row for each point, (B, ...), or one for all.
-        dtype: of the copy.
-        manner: one of ``MANNERS``.
-        rectangular: True if y may have more elements than x.
-        as_a_copy: if False, the map is made of ``transform`` itself.
+    What may be given is described in ``inspect_jacobian``. The points x define the event's shape where the transform
+    does not; ``manner`` is one of ``MANNERS``; ``rectangular`` lets y have more elements than x. ``as_a_copy=False``
+    makes the map of ``transform`` itself.
 
     Raises:
         ValueError: if ``transform`` cannot be called or copied, or takes events of another shape than x has.

@@ -339,11 +339,7 @@ def _parts(transform: Any) -> list[Any]:
 
 
 def _running(given: tuple[Any, ...], events: Tensor, dtype: torch.dtype) -> tuple[Map, torch.dtype, tuple[Any, ...]]:
-    """Return the map in the first form in which it runs, its dtype, and copies of ``given`` in their own.
-
-    Raises:
-        ValueError: if it does not run, or does not keep the number of dimensions.
-    """
+    """Return the map in the first form in which it runs, its dtype, and copies of ``given`` in their own."""
     given = twins_at_rest(*given)
     first, refusals = first_that_runs(given, events)
     if first is None and events.dtype == torch.float64:

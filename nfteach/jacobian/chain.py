@@ -28,11 +28,7 @@ _SEQUENCES = (list, tuple, nn.Sequential, nn.ModuleList)
 
 
 def layers_of(stack: Any, x: Tensor | None = None) -> list[Any]:
-    """Return the layers of a stack, in its own order.
-
-    Args:
-        stack: the stack.
-        x: points (B, *event), for a stack whose layers map a part of the coordinates only.
+    """Return the layers of a stack, in its own order; x (B, *event) decides where they map a part of x only.
 
     Raises:
         ValueError: if there is none, one cannot be called, they are not in a row, or ``stack`` does not say where it
@@ -142,11 +138,8 @@ def _scales_of(flow: Any, x: Tensor) -> list[_Scale]:
 class _Scale:
     """The layers of one scale and the split after them, as a map of all coordinates (N, D): the others pass.
 
-    Args:
-        layers: in the order of sampling; x goes through their inverses, from the last.
-        merge: joins the coordinates that stay with those that leave; None at the last scale.
-        shape: of the coordinates that are still there.
-        number: of the scale.
+    Layers are in the order of sampling: x goes through their inverses, from the last. ``merge`` joins the coordinates
+    that stay, of ``shape``, with those that leave; it is None at the last scale.
     """
 
     def __init__(self, layers: list[Any], merge: Any, shape: torch.Size, number: int) -> None:

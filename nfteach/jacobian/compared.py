@@ -47,11 +47,8 @@ class Compared(NamedTuple):
 def compared(facts: Facts, findings: Sequence[Finding], copies: Sequence[bool], why_none: str) -> tuple[Compared, ...]:
     """Return one record for each of ``NAMES``.
 
-    Args:
-        facts: about the map.
-        findings: that follow from them.
-        copies: of each copy with moved parameters, whether nothing is wrong with it.
-        why_none: why there are no copies.
+    ``copies`` holds whether nothing is wrong with each copy whose parameters were moved, ``why_none`` why there are
+    none.
     """
     if facts.behaviour.raised:
         return tuple(Compared(name, UNCHECKED, "the map raised") for name in NAMES)

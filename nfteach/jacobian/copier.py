@@ -99,11 +99,7 @@ class Copier:
             yield from inside(new)
 
     def finish(self) -> None:
-        """Check what copied itself, and give the tensors in it their dtype.
-
-        Raises:
-            Uncopied: if the copy that an object made of itself leads back to it.
-        """
+        """Give what copied itself its dtype; raise Uncopied if the copy leads back to the thing."""
         made = {id(double) for _, double in self.tensors}
         for thing, new in self._by_themselves:
             theirs = {id(part) for part in inside(thing) if has_values(part)}

@@ -37,11 +37,7 @@ class Contradiction(NamedTuple):
 def contradictions(f: Map, x: Tensor, y: Tensor, J: Tensor, near: Tensor) -> Iterator[Contradiction]:
     """Yield what the transform declares, or is said of it, and does not hold.
 
-    Args:
-        f: the map, of any kind; only a torch ``Transform``, or a map in coordinates, declares something.
-        x, y: (B, D) points and images.
-        J: (B, D, D) the Jacobian there.
-        near: (N, D) other points in the declared domain.
+    It is looked at in x, y (B, D), where the Jacobian is J (B, D, D), and at points ``near`` (N, D) in its domain.
     """
     yield from _of_a_space(f, x)
     if not isinstance(f.subject, Transform):

@@ -114,14 +114,8 @@ def whole(
 ) -> tuple[Derivative, Tensor]:
     """Return what was measured of J, and the Jacobians (P, D, D) that decide the structure: those at x first.
 
-    Args:
-        first: the first call.
-        along: lines through the points.
-        near: neighbours.
-        loose: a relative distance that is accepted between witnesses, where it is more than rounding explains.
-        compare: whether to compare the witnesses.
-        coupled: whether the samples depend on each other.
-        noisy: whether the map draws random numbers, which differ where there are more points.
+    Witnesses are heard if ``compare``, and a relative distance ``loose`` between them is accepted. Samples that are
+    ``coupled`` depend on each other; a ``noisy`` map draws other numbers where there are more points.
     """
     f, points, y, J, extra_J = first.f, first.points, first.y, first.J, near.jacobian
     if coupled and J is not None:

@@ -84,15 +84,9 @@ def training_signal(
 ) -> Iterator[Gradient]:
     """Compare the gradient of the log-det by x, and those of the log-det and of y by the parameters and the context.
 
-    The gradient of y by x is the Jacobian, which ``hear`` judges where it is known as a whole.
-
-    Args:
-        f: a map that gives the same values in every call.
-        lines: through the points x (B, D).
-        parameters: leaves that require a gradient, of the copy that ``f`` calls.
-        claimed: whether to look at the log-det.
-        whole: whether to look at the gradient of y by x as well.
-        slack: a relative distance that is accepted, where it is more than usual.
+    The gradient of y by x is the Jacobian, which ``hear`` judges where it is known; it is looked at here if ``whole``.
+    The log-det is looked at if ``claimed``. ``slack`` is a relative distance that is accepted, where it is more than
+    usual.
     """
     f, lines, replaced = _at_finite_points(f, lines)
     signal = _Signal(f, lines, parameters, claimed=claimed, whole=whole, slack=slack)

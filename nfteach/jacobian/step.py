@@ -86,12 +86,6 @@ def take_step(f: Map, x: Tensor, parameters: Sequence[Tensor], *, log_det: bool,
 
     Modules are in training mode while the parameters move, since ``train`` may make a layer drop a kept value; their
     mode is restored afterwards.
-
-    Args:
-        f: a copy that was called.
-        x: (B, D).
-        parameters: leaves that require a gradient.
-        log_det, inverse: what to look at.
     """
     few, exact = f.at(torch.arange(min(_POINTS, len(x)))), x.dtype == torch.float64
     points = x[:_POINTS]
@@ -194,13 +188,7 @@ def _trained_a_little(subject: Any, parameters: Sequence[Tensor], length: float)
 
 
 def kept_values(given: tuple[Any, ...], f: Map, x: Tensor) -> tuple[Kept, ...]:
-    """Return what the modules in ``given`` computed from their parameters, still use and do not compute anew.
-
-    Args:
-        given: the map, its log-det and its inverse, as they came: their tensors have a history.
-        f: a copy that was called.
-        x: (B, D).
-    """
+    """Return what the modules in ``given`` computed from their parameters, still use and do not compute anew."""
     modules = [thing for thing in inside(*given) if issubclass(type(thing), nn.Module)]
     held = {id(value) for m in modules for value in (*vars(m).values(), *m._buffers.values())}
     computed = [(tensor, copy) for tensor, copy in f.tensors if tensor.grad_fn is not None and id(tensor) in held]
