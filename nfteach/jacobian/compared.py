@@ -8,9 +8,9 @@ from typing import NamedTuple
 
 from torch import Tensor
 
+from .calls import COARSE
 from .facts import Facts
 from .finding import Finding
-from .half import COARSE
 from .numbers import bound, gap
 from .phrases import counted
 from .signal import UNDECIDED

@@ -16,7 +16,7 @@ from .adapt import Map, adapt
 from .autograd import jacobian
 from .calls import FirstCall, apart
 from .conventions import NoMap
-from .declared import codomain_of, in_codomain, is_made_of_others
+from .declared import codomain_of, inside, is_made_of_others
 from .phrases import in_words
 from .twin import own_dtypes
 from .witnesses import CENTRAL, whole_jacobian
@@ -315,7 +315,7 @@ def try_onto(f: Map, y: Tensor, tolerance: float) -> Onto:
     picked = finite.cpu().gather(0, torch.randint(len(finite), half, generator=generator))
     normal = torch.randn(half, generator=generator, dtype=torch.float64).to(picked)
     drawn = torch.cat([picked, finite.cpu().mean(0) + 2 * finite.cpu().std(0) * normal]).to(y)
-    drawn = drawn[in_codomain(f, drawn)]
+    drawn = drawn[inside(f, drawn, "codomain")]
     if not len(drawn):
         return Onto(0, why_not="of the y drawn among the images none is in the declared codomain")
     try:

@@ -20,7 +20,7 @@ from torch.autograd import forward_ad
 
 from .adapt import Map
 from .autograd import graph
-from .half import COARSE
+from .calls import COARSE
 from .phrases import in_words
 
 __all__ = ["CENTRAL", "FORWARD", "REVERSE", "Line", "Witnesses", "hear", "lines", "slopes", "whole_jacobian"]
