@@ -54,7 +54,6 @@ ROOMS = [
     "nfteach/jacobian/twin.py",
     "nfteach/jacobian/borrowed.py",
     "nfteach/jacobian/views",
-    "nfteach/jacobian/shown.py",
     "nfteach/jacobian/stack.py",
     "nfteach/jacobian/report.py",
     "nfteach/jacobian/layers.py",

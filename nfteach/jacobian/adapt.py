@@ -17,7 +17,6 @@ from .conventions import NoMap, attribute, attributes, called, set_by_a_call
 from .given import check_transform, misfit, name_of, rows_of
 from .interface import Interface, interface_of, takes_context
 from .manners import MANNERS
-from .phrases import in_words
 from .rng import seeded
 from .twin import copied
 
@@ -31,20 +30,12 @@ class Map:
     """A map of events, in one shape for all that the inspector takes.
 
     Attributes:
-        name: as its author would write it, such as ``Planar``.
         subject: the copy that is called, whose state may be looked at.
-        interface: how it is called.
         given: (B, D) the points given.
         context: (B, ...) a row for each of them; None without.
-        manner: one of ``MANNERS``.
-        rectangular: True if y may have more elements than x.
         rows_given: (N,) the rows of ``given`` that points belong to, over and over; None for all in order.
-        log_det, inverse: x -> log-det and y -> x, or (x, log-det), where they were given.
         log_det_by: where the log-det came from, in words; known once the map was called.
-        unanswered: which claims raised, and their errors.
         set_by_calls: the attribute that calls set to the log-det, where it stands nowhere else; "" if none.
-        formula: of the log-det, in TeX; "" if the map does not say.
-        terms: x (B, *event) -> the named quantities of the formula; None if the map does not say.
         image_shape: the shape of one y, once one was seen: a squeeze makes (4 C, H/2, W/2) of (C, H, W).
         with_gradient: True if it runs on points that require a gradient. Then it always gets such points, since it may
             take a gradient inside, as a leapfrog step does.
@@ -64,7 +55,6 @@ class Map:
     log_det: Callable | None = None
     inverse: Callable | None = None
     log_det_by: str = ""
-    unanswered: dict[str, str] = field(default_factory=dict)
     set_by_calls: str = ""
     image_shape: torch.Size | None = None
     with_gradient: bool = True
@@ -187,12 +177,9 @@ class Map:
         for words, claim in interface.claims.items() if log_det is None else ():
             try:
                 log_det, by = MANNERS[self.manner](claim)(kept, y, context), words
-            except NotImplementedError:
-                continue
             except Exception as error:
-                if interface.kind in ("flow", "transform"):
+                if interface.kind in ("flow", "transform") and not isinstance(error, NotImplementedError):
                     raise
-                self.unanswered[words] = in_words(error)
             if log_det is not None:
                 break
         if log_det is None:
@@ -332,17 +319,9 @@ def adapt(
 ) -> Map:
     """Return a :class:`Map` around a copy of ``transform`` whose floating tensors are ``dtype`` (None: as they are).
 
-    Args:
-        transform: a flow (``call_and_ladj`` and ``event_shape``), a ``torch.distributions.Transform``, a module or
-            function that returns y or (y, log_det), or a model that has one of them inside (see ``interface.py``).
-        x: the points; they define the event's shape where the transform does not.
-        log_det: x -> log|det J|, where the transform does not return it or another claim is to be checked.
-        inverse: y -> x or (x, log_det), likewise.
-        context: what a conditional transform takes besides x: one row for each point, (B, ...), or one for all.
-        dtype: of the copy.
-        manner: one of ``MANNERS``.
-        rectangular: True if y may have more elements than x.
-        as_a_copy: if False, the map is made of ``transform`` itself.
+    What may be given is described in ``inspect_jacobian``. The points x define the event's shape where the transform
+    does not; ``manner`` is one of ``MANNERS``; ``rectangular`` lets y have more elements than x. ``as_a_copy=False``
+    makes the map of ``transform`` itself.
 
     Raises:
         ValueError: if ``transform`` cannot be called or copied, or takes events of another shape than x has.

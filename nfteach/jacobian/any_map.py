@@ -53,7 +53,7 @@ class AnyMap:
     values, so that a ``TorchDispatchMode`` can record them if the map itself permits that.
 
     Methods accept points (..., D) of any floating dtype and return float64. Where the map is NaN or infinite, so are
-    the results; :meth:`check` raises an error there.
+    the results; :meth:`check` raises an error there. Those that need the inverse raise ValueError if there is none.
 
     Args:
         transform: the map z -> x: a ``Flow`` (``call_and_ladj`` and ``event_shape``); a ``torch.distributions``
@@ -142,22 +142,18 @@ class AnyMap:
 
     def call_and_ladj(self, z: Tensor) -> tuple[Tensor, Tensor]:
         """Return x (..., D) and log|det dx/dz| (...) in nats, at z (..., D): as claimed, or by autograd."""
+        if not self.has_log_det:
+            return self.call_and_jacobian(z)[:2]
         points = self._points(z, "z")
         x, raw = self._forward(points)
-        return x.reshape(z.shape), self._ladj(points, raw).reshape(z.shape[:-1])
+        return x.reshape(z.shape), self._claim(raw, points).reshape(z.shape[:-1])
 
     def inverse(self, x: Tensor) -> Tensor:
         """Return z (..., D) at x (..., D); raise ValueError if there is no inverse."""
         return self._backward(self._points(x, "x"))[0].reshape(x.shape)
 
     def inverse_and_ladj(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Return z (..., D) and log|det dz/dx| (...) in nats, at x (..., D).
-
-        The log-det is the inverse's own claim, or minus that of :meth:`call_and_ladj` at z.
-
-        Raises:
-            ValueError: if there is no inverse.
-        """
+        """Return z (..., D) and log|det dz/dx| (...) in nats, at x (..., D): as claimed, or minus that at z."""
         points = self._points(x, "x")
         z, raw = self._backward(points)
         ladj = self._claim(raw, points)
@@ -166,7 +162,7 @@ class AnyMap:
 
     def jacobian(self, z: Tensor) -> Tensor:
         """Return dx_i/dz_j (..., D, D) at z (..., D), by autograd."""
-        return self._differentiated(self._points(z, "z"))[2].reshape(*z.shape, self.dim)
+        return self.call_and_jacobian(z)[2]
 
     def call_and_jacobian(self, z: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Return x (..., D), log|det dx/dz| (...) in nats and J (..., D, D), at z (..., D), in one pass."""
@@ -176,33 +172,17 @@ class AnyMap:
         ladj = torch.linalg.slogdet(J).logabsdet if claim is None else claim
         return x.reshape(z.shape), ladj.reshape(z.shape[:-1]), J.reshape(*z.shape, self.dim)
 
-    def pull_back(self, z: Tensor, cotangent: Tensor) -> tuple[Tensor, Tensor]:
-        """Return x (..., D) and cotangent @ J (..., D), at z (..., D), from one backward pass."""
-        leaf = self._points(z, "z").requires_grad_()
-        with _failures_in_words("'s derivative"), torch.enable_grad():
-            x, _ = self._run(self._map.forward, leaf, self.event_shape)
-            (row,) = torch.autograd.grad(x, leaf, cotangent.reshape(x.shape).to(x), materialize_grads=True)
-        return tuple(part.detach().double().cpu().reshape(z.shape) for part in (x, row))
-
     def log_base(self, z: Tensor) -> Tensor:
         """Return log p(z) (...) in nats, at z (..., D); -inf outside the support of the base."""
         return log_density(self.base, z.double())
 
     def log_prob(self, x: Tensor) -> Tensor:
-        """Return log q(x) = log p(z) + log|det dz/dx| (...) in nats, at x (..., D), with the map's own log-det.
-
-        Raises:
-            ValueError: if there is no inverse.
-        """
+        """Return log q(x) = log p(z) + log|det dz/dx| (...) in nats, at x (..., D), with the map's own log-det."""
         z, ladj = self.inverse_and_ladj(x)
         return self.log_base(z) + ladj
 
     def density(self, x: Tensor) -> Tensor:
-        """Return q(x) (...), at x (..., D): exp(log_prob), and 0 where the z that the inverse finds does not map to x.
-
-        Raises:
-            ValueError: if there is no inverse.
-        """
+        """Return q(x) (...), at x (..., D): exp(log_prob), and 0 where the z that is found does not map to x."""
         z, ladj = self.inverse_and_ladj(x)
         q = (self.log_base(z) + ladj).exp()
         landed = ((self(z) - x).abs() <= _NEAR * (1 + x.abs())).all(-1) & q.isfinite()
@@ -221,20 +201,17 @@ class AnyMap:
     @cached_property
     def layers(self) -> tuple[AnyMap, ...]:
         """The layers, in the order applied, where the map is a composition of maps; otherwise empty."""
-        with _disable_current_modes():  # they are tried at values, which is not to be recorded
-            return self._layers()
-
-    def _layers(self) -> tuple[AnyMap, ...]:
         layers, x, shape = [], self._tried, self.event_shape
-        try:
-            for part in _parts(self.transform):
-                layer = AnyMap(part, dim=tuple(shape), base=self.base, points=x[x.isfinite().all(1)], dtype=self.dtype)
-                layers.append(layer)
-                x, shape = layer(x), layer.image_shape
-        except ValueError:  # parts that are not maps of such points
-            return ()
-        whole = self(self._tried)
-        return tuple(layers) if torch.allclose(x, whole, rtol=_NEAR, atol=_NEAR, equal_nan=True) else ()
+        with _disable_current_modes():  # they are tried at values, which is not to be recorded
+            try:
+                for part in _parts(self.transform):
+                    finite = x[x.isfinite().all(1)]
+                    layers.append(AnyMap(part, dim=tuple(shape), base=self.base, points=finite, dtype=self.dtype))
+                    x, shape = layers[-1](x), layers[-1].image_shape
+            except ValueError:  # parts that are not maps of such points
+                return ()
+            same = torch.allclose(x, self(self._tried), rtol=_NEAR, atol=_NEAR, equal_nan=True)
+        return tuple(layers) if same else ()
 
     def check(self, z: Tensor) -> None:
         """Raise ValueError if x is NaN or infinite at any of z (..., D), and name the first layer where that is so."""
@@ -287,10 +264,6 @@ class AnyMap:
         with _failures_in_words("'s derivative"):
             J, x, raw = jacobian(lambda z: self._run(self._map.forward, z, self.event_shape), points)
             return x.double().cpu(), raw, J
-
-    def _ladj(self, points: Tensor, raw: Any) -> Tensor:
-        claim = self._claim(raw, points)
-        return torch.linalg.slogdet(self._differentiated(points)[2]).logabsdet if claim is None else claim
 
     def _claim(self, raw: Any, points: Tensor) -> Tensor | None:
         claim = read_claim(raw, points, self.event_shape)
@@ -366,11 +339,7 @@ def _parts(transform: Any) -> list[Any]:
 
 
 def _running(given: tuple[Any, ...], events: Tensor, dtype: torch.dtype) -> tuple[Map, torch.dtype, tuple[Any, ...]]:
-    """Return the map in the first form in which it runs, its dtype, and copies of ``given`` in their own.
-
-    Raises:
-        ValueError: if it does not run, or does not keep the number of dimensions.
-    """
+    """Return the map in the first form in which it runs, its dtype, and copies of ``given`` in their own."""
     given = twins_at_rest(*given)
     first, refusals = first_that_runs(given, events)
     if first is None and events.dtype == torch.float64:

@@ -3,71 +3,46 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from .adapt import Map
+__all__ = ["LARGE", "graph", "jacobian"]
 
-__all__ = ["graph", "jacobian", "rows"]
-
+# D above which J is not computed as a whole, unless it is quick.
+LARGE = 1000
 # Numbers in the cotangents of one backward pass. More would not be faster: they are out of the processor's caches.
 _AT_ONCE = 500_000
 # So few backward passes cost less than vmap does for itself.
 _FEW = 2
 
 
-def jacobian(f: Map, x: Tensor, *, rows_apart: bool = False) -> tuple[Tensor, Tensor, Any]:
-    """J (B, D, D) by reverse mode, y (B, D), and the log-det as f claims it.
+def jacobian(
+    f: Callable[[Tensor], tuple[Tensor, Any]], x: Tensor, *, rows_apart: bool = False, which: Tensor | None = None
+) -> tuple[Tensor, Tensor, Any]:
+    """Return J (B, D, D) at x (B, D) by reverse mode, in float64 on the CPU; y and the log-det as they came, detached.
 
     The B points share the backward pass: row i of J at every point is the gradient of sum_b y_bi. That is right as long
     as they do not talk to each other. If they do, ``rows_apart=True`` takes the block dy_b/dx_b of each b by itself.
-
-    Args:
-        f: the map.
-        x: (B, D), on any device.
-
-    Returns:
-        J in float64 on the CPU; y and the log-det as they came, detached.
+    ``which`` are the outputs, counted from 0, whose rows (B, n, D) are returned in place of all.
     """
     leaf = x.detach().requires_grad_()
     with torch.enable_grad():
         y, claimed = f(leaf)
-    B, D = x.shape
+        some = y if which is None else y[:, which]
     if not y.requires_grad:
-        J = torch.zeros(B, D, D, dtype=torch.float64)
+        J = torch.zeros(*some.shape, x.shape[1], dtype=torch.float64)
     elif rows_apart:
-        J = torch.stack([_gradients(y[b : b + 1], leaf)[b] for b in range(B)])
+        J = torch.stack([_gradients(some[b : b + 1], leaf)[b] for b in range(len(x))])
     else:
-        J = _gradients(y, leaf)
+        J = _gradients(some, leaf)
     return J.double().cpu(), y.detach(), claimed.detach() if isinstance(claimed, Tensor) else claimed
 
 
-def rows(f: Map, x: Tensor, which: Tensor) -> Tensor:
-    """Return the rows of J for some outputs, (B, n, D) in float64 on the CPU.
-
-    Args:
-        f: the map.
-        x: (B, D), points that do not depend on each other.
-        which: (n,) outputs, counted from 0.
-    """
-    leaf = x.detach().requires_grad_()
-    with torch.enable_grad():
-        y, _ = f(leaf)
-    if not y.requires_grad:
-        return torch.zeros(len(x), len(which), x.shape[1], dtype=torch.float64)
-    return _gradients(y[:, which.to(y.device)], leaf).double().cpu()
-
-
 def _gradients(y: Tensor, x: Tensor) -> Tensor:
-    """(B, D, D), entry [b, i, j] the derivative of sum_n y_ni by x_bj.
-
-    Args:
-        y: (N, D), a function of x.
-        x: (B, D).
-    """
+    """Return (B, D, D), entry [b, i, j] the derivative of sum_n y_ni by x_bj, for y (N, D) and x (B, D)."""
 
     def pull_back(cotangent: Tensor) -> Tensor:
         return torch.autograd.grad(y, x, cotangent, retain_graph=True, materialize_grads=True)[0]

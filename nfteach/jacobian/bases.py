@@ -17,11 +17,7 @@ __all__ = ["as_base", "log_density", "map_and_base", "support_of"]
 
 
 def map_and_base(transform: Any, base: Distribution | None) -> tuple[Any, Distribution | None]:
-    """Return a map and the base that it comes with, or ``base``.
-
-    Raises:
-        ValueError: if there are two.
-    """
+    """Return a map and the base that it comes with, or ``base``; raise ValueError if there are two."""
     if not isinstance(transform, TransformedDistribution):
         return unwrapped(transform), base
     if base is not None:
@@ -32,11 +28,8 @@ def map_and_base(transform: Any, base: Distribution | None) -> tuple[Any, Distri
 def as_base(base: Distribution | None, dim: int, *, dtype: torch.dtype = torch.float64) -> Distribution:
     """Return a copy of ``base`` whose events have D numbers, in ``dtype``, which does not validate values.
 
-    Args:
-        base: a distribution of events with D numbers, or a batch of distributions with D numbers in all, which then
-            count as one event, as in ``TransformedDistribution``; None for the standard normal.
-        dim: D.
-        dtype: dtype of the copy.
+    A batch of distributions with D numbers in all counts as one event, as in ``TransformedDistribution``; None is the
+    standard normal.
 
     Raises:
         ValueError: if ``base`` is not a distribution, or draws events of another size.

@@ -8,12 +8,12 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor
-from torch.distributions.transforms import Transform
 
 from .adapt import Map
 from .autograd import jacobian
 from .calls import FirstCall, apart, noticeable, size_of
 from .conventions import NoMap
+from .declared import inside
 from .measure import Claim, InOwnDtype, read_claim
 from .phrases import in_words
 
@@ -197,17 +197,7 @@ def companions(f: Map, x: Tensor, count: int) -> Tensor:
     noise = torch.randn(count, x.shape[1], generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     reach = torch.tensor([0.1, 0.3, 1.0], dtype=torch.float64)[torch.arange(count) % 3].unsqueeze(1)
     points = x[torch.arange(count) % len(x)] + (reach * noise).to(x) * spread
-    return inside(f, points)
-
-
-def inside(f: Map, points: Tensor) -> Tensor:
-    """Return those of the points (N, D) that are in the domain, where the map declares one."""
-    if not isinstance(f.subject, Transform):
-        return points
-    try:
-        return points[f.subject.domain.check(points.reshape(-1, *f.event_shape)).reshape(len(points), -1).all(1)]
-    except Exception:  # it cannot say
-        return points
+    return points[inside(f, points)]
 
 
 def is_strong(coupling: float, y: Tensor) -> bool:
@@ -283,7 +273,8 @@ def same_image(
         J: (B, D, D) the Jacobian at the points.
         eps: the rounding unit in which the points were given: what they were meant to be may be as far away.
     """
-    candidates = inside(f, torch.cat([extra, -points])[:_CANDIDATES])
+    candidates = torch.cat([extra, -points])[:_CANDIDATES]
+    candidates = candidates[inside(f, candidates)]
     try:
         more = f(candidates)[0]
     except Exception:  # the map may be at home only near the points given

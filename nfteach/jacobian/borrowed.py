@@ -21,22 +21,11 @@ __all__ = ["NoCopy", "on_its_own"]
 
 @contextmanager
 def on_its_own(snapshot: Snapshot, given: tuple[Any, ...], x: Tensor) -> Iterator[list[str]]:
-    """Refuse a map if its copies, which are made in the block, do not stand for it.
+    """Refuse a map if its copies, which are made in the block, do not stand for it: raise NoCopy.
 
     Functions and classes are made anew in a copy. Where a map looks something up by the identity of the original, a
     copy gives other values, or raises. So copies with functions made anew, and those that fail, are compared with the
-    map itself.
-
-    Args:
-        snapshot: the state of ``given``.
-        given: the transform, its log-det and its inverse.
-        x: points to try.
-
-    Yields:
-        Reasons to compare; the block may add some.
-
-    Raises:
-        NoCopy: if a copy cannot be made, gives other values than the original, or cannot be looked at.
+    map itself. Yields the reasons to compare; the block may add some.
     """
     with rebuilt() as doubts:
         try:

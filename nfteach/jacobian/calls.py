@@ -1,4 +1,4 @@
-"""Getting a map to run: in which dtype, in what manner; and whether it does the same when it is called again."""
+"""Getting a map to run: in which dtype, in what manner, to what precision; and how far two results lie apart."""
 
 from __future__ import annotations
 
@@ -9,16 +9,20 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.distributions import Distribution, Transform
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 
 from .adapt import Map, adapt
-from .autograd import jacobian
+from .autograd import LARGE, jacobian
 from .conventions import NoMap, has
-from .large import LARGE
 from .manners import MANNERS
 from .phrases import in_words
 from .twin import changes, state
 
-__all__ = ["FirstCall", "apart", "first_that_runs", "noticeable", "size_of"]
+__all__ = ["COARSE", "FirstCall", "apart", "first_that_runs", "half_precision", "noticeable", "size_of"]
+
+# Rounding units above this are those of half precision: float16, bfloat16 and less.
+COARSE = 1e-4
 
 # What is noticed in any arithmetic, relative to the size.
 _MOST = 0.1
@@ -91,6 +95,33 @@ def _manners(transform: Any, x: Tensor) -> list[str]:
     if isinstance(transform, torch.nn.Module | Transform | Distribution) or has(transform, "call_and_ladj"):
         return [whole, never_alone] if x.dim() == 1 or len(x) == 1 else [whole]
     return [single, whole, never_alone] if x.dim() == 1 else [whole, single]
+
+
+class _HalfPrecision(TorchDispatchMode):
+    """Record the coarsest rounding unit among the results of all operations, if it is that of half precision."""
+
+    unit = 0.0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        out = func(*args, **(kwargs or {}))
+        for each in tree_leaves(out):
+            if isinstance(each, Tensor) and each.is_floating_point():
+                unit = torch.finfo(each.dtype).eps
+                self.unit = max(self.unit, unit if unit > COARSE else 0.0)
+        return out
+
+
+def half_precision(f: Map, x: Tensor) -> float:
+    """Return the rounding unit of half precision that ``f`` computes in on the way from x (B, D); 0 if in none.
+
+    It makes a staircase of y, whatever its dtype: differences see the treads, not the slope.
+    """
+    try:
+        with _HalfPrecision() as seen:
+            f(x)
+    except Exception:  # the map may not run under a mode
+        return 0.0
+    return seen.unit
 
 
 def apart(a: Tensor, b: Tensor) -> Tensor:

@@ -28,11 +28,7 @@ _SEQUENCES = (list, tuple, nn.Sequential, nn.ModuleList)
 
 
 def layers_of(stack: Any, x: Tensor | None = None) -> list[Any]:
-    """Return the layers of a stack, in its own order.
-
-    Args:
-        stack: the stack.
-        x: points (B, *event), for a stack whose layers map a part of the coordinates only.
+    """Return the layers of a stack, in its own order; x (B, *event) decides where they map a part of x only.
 
     Raises:
         ValueError: if there is none, one cannot be called, they are not in a row, or ``stack`` does not say where it
@@ -84,18 +80,14 @@ def is_a_map(stack: Any) -> bool:
     return callable(stack)
 
 
-def chain(layers: Sequence[Any], maps: Sequence[Map], shapes: Sequence[torch.Size]) -> tuple[Callable, Callable | None]:
+def chain(steps: Sequence[tuple[Any, Map, torch.Size]]) -> tuple[Callable, Callable | None]:
     """Return the layers one after the other, and their inverses from the last to the first (None if one has none).
 
     Both are functions of points and a context, and return the image and the sum of the log-dets, one value per sample;
-    None if a layer claims none.
-
-    Args:
-        layers: in the order in which they are applied.
-        maps: adapted from them.
-        shapes: of the event that each of them returns.
+    None if a layer claims none. Each step is a layer, its map, and the shape of the events that it returns.
     """
-    steps = [(layer, f.manner, f.event_shape, shape) for layer, f, shape in zip(layers, maps, shapes, strict=True)]
+    maps = [f for _, f, _ in steps]
+    steps = [(layer, f.manner, f.event_shape, shape) for layer, f, shape in steps]
 
     def forward(x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor | None]:
         total = x.new_zeros(len(x), dtype=torch.float64)
@@ -144,11 +136,8 @@ def _scales_of(flow: Any, x: Tensor) -> list[_Scale]:
 class _Scale:
     """The layers of one scale and the split after them, as a map of all coordinates (N, D): the others pass.
 
-    Args:
-        layers: in the order of sampling; x goes through their inverses, from the last.
-        merge: joins the coordinates that stay with those that leave; None at the last scale.
-        x: (B, *shape) points, of the coordinates that are still there.
-        number: of the scale.
+    Layers are in the order of sampling: x (B, *shape), the coordinates that are still there, goes through their
+    inverses, from the last. ``merge`` joins those that stay with those that leave; it is None at the last scale.
     """
 
     def __init__(self, layers: list[Any], merge: Any, x: Tensor, number: int) -> None:

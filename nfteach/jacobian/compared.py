@@ -8,10 +8,10 @@ from typing import NamedTuple
 
 from torch import Tensor
 
+from .calls import COARSE
 from .facts import Facts
 from .finding import Finding
-from .half import COARSE
-from .numbers import ROUNDING, gap
+from .numbers import bound, gap
 from .phrases import counted
 from .signal import UNDECIDED
 from .tolerances import inverse_tolerance
@@ -47,11 +47,8 @@ class Compared(NamedTuple):
 def compared(facts: Facts, findings: Sequence[Finding], copies: Sequence[bool], why_none: str) -> tuple[Compared, ...]:
     """Return one record for each of ``NAMES``.
 
-    Args:
-        facts: about the map.
-        findings: that follow from them.
-        copies: of each copy with moved parameters, whether nothing is wrong with it.
-        why_none: why there are no copies.
+    ``copies`` holds whether nothing is wrong with each copy whose parameters were moved, ``why_none`` why there are
+    none.
     """
     if facts.behaviour.raised:
         return tuple(Compared(name, UNCHECKED, "the map raised") for name in NAMES)
@@ -71,10 +68,6 @@ def _result(facts: Facts, errors: list[Finding], judge: Judge) -> tuple[str, str
         return DIFFERS, ", ".join(dict.fromkeys(finding.code for finding in errors))
     why_not, words = judge(facts)
     return (UNCHECKED, why_not) if why_not else (AGREES, words)
-
-
-def _within(largest: float, unit: str = "") -> str:
-    return f"within {'1e-9' if largest < ROUNDING else gap(largest)}{unit}"
 
 
 def _below(errors: Tensor) -> str:
@@ -120,11 +113,8 @@ def _log_det(facts: Facts) -> tuple[str, str]:
     off, size = (facts.log_det - facts.log_det_jacobian).abs()[usable], facts.log_det_jacobian.abs()[usable]
     if facts.eps > COARSE and (off > _share(facts) * (1 + size)).any():
         return f"it is off by up to {gap(float(off.max()))} nats, which rounding alone may explain", ""
-    return (
-        "",
-        f"{_within(float(off.max()), ' nats')}, {_points(facts)}"
-        + (f", at {int(noise.sum())} of which J is rounding noise" if noise.any() else ""),
-    )
+    words = f"within {bound(float(off.max()))} nats, {_points(facts)}"
+    return "", words + (f", at {int(noise.sum())} of which J is rounding noise" if noise.any() else "")
 
 
 def _share(facts: Facts) -> float:
@@ -176,7 +166,7 @@ def _inverse(facts: Facts) -> tuple[str, str]:
     far = (error > _share(facts) * (1 + facts.x.abs().amax(1))) & facts.finite & ~facts.singular
     if far.any():
         return f"x -> y -> x misses by up to {gap(float(error[far].max()))}, which rounding alone may explain", ""
-    words = f"x -> y -> x {_within(float(error.max()))}, {_points(facts)}"
+    words = f"x -> y -> x within {bound(float(error.max()))}, {_points(facts)}"
     if facts.inverse_cut:
         words += f"; {' and '.join(facts.inverse_cut)} without a gradient with respect to y"
     return "", words

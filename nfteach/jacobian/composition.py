@@ -47,11 +47,7 @@ def checks(
     """Compare the image, the log-det and the Jacobian of the composition with what its layers make of them.
 
     Where the images differ the rest belongs to other points and is not compared; nor are maps that draw noise.
-
-    Args:
-        layers: the reports of the layers, each at the image of the one before.
-        composition: the report of all together; None if there is none.
-        explain: y (B, D) of the composition -> a guess in words why it is not the image under the layers, or "".
+    ``explain`` guesses in words why y (B, D) of the composition is not the image under the layers.
     """
     everyone = [*layers, *([composition] if composition is not None else [])]
     if composition is None or any(report.behaviour.raised or not report.steady for report in everyone):

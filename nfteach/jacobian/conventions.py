@@ -192,12 +192,7 @@ def _named(out: Any) -> dict[Any, Any] | None:
 
 
 def set_by_a_call(holder: Any, before: dict[str, Any]) -> str:
-    """Return the name of an attribute that a call set to a log-det; "" if there is none.
-
-    Args:
-        holder: the object.
-        before: its attributes before the call.
-    """
+    """Return the name of an attribute that a call set to a log-det; "" if there is none."""
     for name, value in attributes(holder).items():
         number = isinstance(value, Tensor) or (isinstance(value, float | int) and not isinstance(value, bool))
         if number and value is not before.get(name):
@@ -234,12 +229,7 @@ def _bare(name: str) -> str:
 def in_pieces(
     forward: Callable, backward: Callable | None, takes: list[torch.Size] | None
 ) -> tuple[Callable, Callable | None]:
-    """Return forward and backward as functions from one tensor to one.
-
-    Args:
-        forward, backward: (points, context, batch) -> output.
-        takes: the shapes of the tensors that a list of points consists of; None if it is one tensor.
-    """
+    """Return forward and backward as functions from one tensor to one; ``takes`` are the shapes in a list of points."""
 
     def call(f: Callable, points: Tensor, context: Any, batch: torch.Size, shapes: list[torch.Size] | None) -> Any:
         if takes is not None and context is not None:

@@ -29,16 +29,12 @@ def in_coordinates(
 ) -> tuple[tuple[Any, None, Callable | None], Tensor]:
     """Return the map and its inverse, as functions of coordinate vectors, and the points as vectors.
 
-    Args:
-        given: the transform, its log-det and its inverse.
-        x, context: as for ``inspect_jacobian``.
-        coordinates: a pair (to_vector, from_vector) of functions, events (N, *event) -> (N, d) and back; or a tangent
-            basis (n, d) with orthonormal columns, n the elements of an event. They are for x and for y; one of the two
-            may consist of vectors already. ``from_vector=None`` leaves x as it is, and applies ``to_vector`` to y
-            alone, which then has no inverse.
+    Where x or y consists of vectors already it is left as it is; ``from_vector=None`` applies ``to_vector`` to y alone,
+    so that there is no inverse.
 
     Raises:
-        ValueError: if ``coordinates`` is something else, raises, or leads from neither x nor y to vectors and back.
+        ValueError: if ``coordinates`` is no such pair or basis, raises, or leads from neither x nor y to vectors and
+            back.
     """
     transform, log_det, inverse = given
     to_vector, from_vector = _pair(coordinates, x)

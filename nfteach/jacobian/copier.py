@@ -99,11 +99,7 @@ class Copier:
             yield from inside(new)
 
     def finish(self) -> None:
-        """Check what copied itself, and give the tensors in it their dtype.
-
-        Raises:
-            Uncopied: if the copy that an object made of itself leads back to it.
-        """
+        """Give what copied itself its dtype; raise Uncopied if the copy leads back to the thing."""
         made = {id(double) for _, double in self.tensors}
         for thing, new in self._by_themselves:
             theirs = {id(part) for part in inside(thing) if has_values(part)}
@@ -172,6 +168,8 @@ class Copier:
         return new
 
     def _generator(self, generator: torch.Generator) -> torch.Generator:
+        if generator is torch.default_generator:
+            return generator
         return torch.Generator(generator.device).set_state(generator.get_state())
 
     def _variable(self, variable: ContextVar) -> ContextVar:
@@ -350,17 +348,13 @@ def _rule(kind: type) -> Callable[[Copier, Any], Any]:
     if kind in _RULES:
         return _RULES[kind]
     if is_atom(kind):
-        return _itself
+        return lambda copier, thing: thing
     for base in (type, Tensor, torch.jit.ScriptModule, np.ndarray, weakref.ref):
         if issubclass(kind, base):
             return _RULES[base]
     if issubclass(kind, tuple | frozenset) and not hasattr(kind, "n_sequence_fields"):
         return Copier._tuple
     return Copier._object
-
-
-def _itself(copier: Copier, thing: Any) -> Any:
-    return thing
 
 
 _RULES: dict[type, Callable[[Copier, Any], Any]] = {
@@ -376,7 +370,7 @@ _RULES: dict[type, Callable[[Copier, Any], Any]] = {
     type: Copier._class,
     Tensor: Copier._tensor,
     torch.jit.ScriptModule: Copier._scripted,
-    torch.Generator: lambda copier, thing: thing if thing is torch.default_generator else copier._generator(thing),
+    torch.Generator: Copier._generator,
     np.ndarray: Copier._array,
     types.CellType: Copier._cell,
     types.FunctionType: Copier._function,

@@ -4,6 +4,7 @@ works on, held against its values."""
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any, NamedTuple
 
 import torch
@@ -17,7 +18,7 @@ from .conventions import attribute
 from .coordinates import OFF, SPACE
 from .numbers import gap
 
-__all__ = ["Contradiction", "codomain_of", "contradictions", "in_codomain", "is_made_of_others"]
+__all__ = ["Contradiction", "codomain_of", "contradictions", "inside", "is_made_of_others"]
 
 
 class Contradiction(NamedTuple):
@@ -37,17 +38,13 @@ class Contradiction(NamedTuple):
 def contradictions(f: Map, x: Tensor, y: Tensor, J: Tensor, near: Tensor) -> Iterator[Contradiction]:
     """Yield what the transform declares, or is said of it, and does not hold.
 
-    Args:
-        f: the map, of any kind; only a torch ``Transform``, or a map in coordinates, declares something.
-        x, y: (B, D) points and images.
-        J: (B, D, D) the Jacobian there.
-        near: (N, D) other points in the declared domain.
+    It is looked at in x, y (B, D), where the Jacobian is J (B, D, D), and at points ``near`` (N, D) in its domain.
     """
     yield from _of_a_space(f, x)
     if not isinstance(f.subject, Transform):
         return
-    for name, values, shape in (("domain", x, f.event_shape), ("codomain", y, f.image_shape)):
-        outside = ~_inside(getattr(f.subject, name), values.reshape(len(values), *shape)) & values.isfinite().all(1)
+    for name, values in (("domain", x), ("codomain", y)):
+        outside = ~inside(f, values, name) & values.isfinite().all(1)
         if outside.any():
             at, what = int(outside.int().argmax()), "x" if name == "domain" else "y"
             words = f"The Transform's .{name} is {_name(getattr(f.subject, name))}, which refuses {what}"
@@ -85,11 +82,13 @@ def _of_a_space(f: Map, x: Tensor) -> Iterator[Contradiction]:
         yield Contradiction("coordinates", words, int(far.argmax()))
 
 
-def in_codomain(f: Map, y: Tensor) -> Tensor:
-    """Return (N,) whether each y (N, D) is in the codomain that the map declares; True where it declares none."""
-    if not isinstance(f.subject, Transform):
-        return torch.ones(len(y), dtype=torch.bool)
-    return _inside(f.subject.codomain, y.reshape(len(y), *f.image_shape))
+def inside(f: Map, points: Tensor, name: str = "domain") -> Tensor:
+    """Return (N,) whether points (N, D) are in the domain, or codomain, of a map; True where it declares none."""
+    if isinstance(f.subject, Transform):
+        events = points.reshape(len(points), *(f.event_shape if name == "domain" else f.image_shape))
+        with suppress(Exception):  # a constraint may be unable to say
+            return getattr(f.subject, name).check(events).reshape(len(points), -1).all(1)
+    return torch.ones(len(points), dtype=torch.bool, device=points.device)
 
 
 def codomain_of(f: Map) -> str:
@@ -111,14 +110,6 @@ def is_made_of_others(f: Map) -> bool:
         seen.append(t)
         todo += [getattr(t, name, None) for name in ("base_transform", "_inv")]
     return False
-
-
-def _inside(constraint: constraints.Constraint, events: Tensor) -> Tensor:
-    """Return (B,) whether each event is inside; True where the constraint cannot say."""
-    try:
-        return constraint.check(events).reshape(len(events), -1).all(1)
-    except NotImplementedError:
-        return torch.ones(len(events), dtype=torch.bool)
 
 
 def _name(constraint: constraints.Constraint) -> str:

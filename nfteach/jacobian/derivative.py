@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -13,7 +14,6 @@ from .adapt import Map
 from .autograd import jacobian
 from .behaviour import companions
 from .calls import FirstCall
-from .large import Block, look_at_block
 from .witnesses import REVERSE, Line, Witnesses, hear, whole_jacobian
 
 __all__ = ["Derivative", "Near", "in_a_block", "log_abs_det", "neighbours", "square", "unknown", "whole"]
@@ -22,6 +22,33 @@ __all__ = ["Derivative", "Near", "in_a_block", "log_abs_det", "neighbours", "squ
 _ENOUGH_POINTS = 8
 # ... up to as many as keep their Jacobians below this, in numbers.
 _LARGE = 2_000_000
+# Coordinates in a block: at least as many as are tried, at most _SIZE, and as many as take so long.
+_TRIED, _SIZE, _BLOCK_SECONDS = 16, 128, 4.0
+# What all rows at some points may take: processor time in seconds, as estimated, and bytes.
+_SECONDS, _BYTES = 20.0, 1_000_000_000
+
+
+@dataclass(frozen=True, eq=False)
+class Block:
+    """A part of J.
+
+    Attributes:
+        coordinates: the n inputs and outputs that were looked at, counted from 0.
+        jacobian: (B, n, n) float64, dy_i/dx_j among them.
+        log_det: (B,) log|det J| of the whole J in nats; NaN where it was not computed.
+        sign: (B,) the sign of det J; NaN likewise.
+        seconds: of processor time that all rows of J take at all points, as estimated.
+    """
+
+    coordinates: tuple[int, ...]
+    jacobian: Tensor
+    log_det: Tensor
+    sign: Tensor
+    seconds: float
+
+    @property
+    def whole(self) -> bool:
+        return bool(self.log_det.isfinite().any() or self.sign.isfinite().any())
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -87,14 +114,8 @@ def whole(
 ) -> tuple[Derivative, Tensor]:
     """Return what was measured of J, and the Jacobians (P, D, D) that decide the structure: those at x first.
 
-    Args:
-        first: the first call.
-        along: lines through the points.
-        near: neighbours.
-        loose: a relative distance that is accepted between witnesses, where it is more than rounding explains.
-        compare: whether to compare the witnesses.
-        coupled: whether the samples depend on each other.
-        noisy: whether the map draws random numbers, which differ where there are more points.
+    Witnesses are heard if ``compare``, and a relative distance ``loose`` between them is accepted. Samples that are
+    ``coupled`` depend on each other; a ``noisy`` map draws other numbers where there are more points.
     """
     f, points, y, J, extra_J = first.f, first.points, first.y, first.J, near.jacobian
     if coupled and J is not None:
@@ -124,10 +145,29 @@ def whole(
     return derivative, torch.cat([J[finite], extra_J])
 
 
-def in_a_block(f: Map, points: Tensor) -> tuple[Derivative, Tensor]:
-    """Return the same of a map of many dimensions: J of a block of coordinates, and log|det J| where it is quick."""
-    block = look_at_block(f, points)
-    return _in_part(block.jacobian, block.log_det, block.sign, block)
+def in_a_block(f: Map, x: Tensor) -> tuple[Derivative, Tensor]:
+    """Return the same of a map of many dimensions: rows of J for evenly spaced outputs, by reverse mode.
+
+    All others are computed, for log|det J|, at the points where that is quick.
+    """
+    B, D = x.shape
+    jacobian(f, x, which=torch.arange(2))  # the first call takes longer
+    # Processor time, which other programs do not lengthen, for each row.
+    started = time.process_time()
+    jacobian(f, x, which=torch.linspace(0, D - 1, _TRIED).round().long())
+    seconds = (time.process_time() - started) / _TRIED
+    count = max(_TRIED, min(_SIZE, int(_BLOCK_SECONDS / seconds)))
+    which = torch.linspace(0, D - 1, count).round().long().unique()
+    J = jacobian(f, x, which=which)[0][:, :, which]
+    log_det = torch.full((B,), torch.nan, dtype=torch.float64)
+    sign = log_det.clone()
+    at_once = min(B, int(_SECONDS / (seconds * D / B)), _BYTES // (8 * D * D))
+    if at_once:
+        parts = torch.arange(D).split(4 * _SIZE)
+        whole = torch.cat([jacobian(f, x[:at_once], which=part)[0] for part in parts], 1)
+        for b in whole.flatten(1).isfinite().all(1).nonzero().flatten().tolist():
+            sign[b], log_det[b] = torch.linalg.slogdet(whole[b])
+    return _in_part(J, log_det, sign, Block(tuple(which.tolist()), J, log_det, sign, seconds * D))
 
 
 def unknown(B: int, D: int) -> tuple[Derivative, Tensor]:

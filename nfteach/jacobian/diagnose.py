@@ -30,13 +30,7 @@ _SMALL = 1e-3
 
 
 def diagnose(facts: Facts, copies: Iterable[Finding] = (), perturb: float | None = None) -> tuple[Finding, ...]:
-    """Return the findings that follow from the facts; errors first.
-
-    Args:
-        facts: about the map.
-        copies: the findings about copies with moved parameters, which count where the map itself has none such.
-        perturb: by how much these were moved, relative to their size.
-    """
+    """Return the findings that follow from the facts, errors first, and those that only moved copies have."""
     if facts.behaviour.raised:
         message = f"The map raises at every point, in every dtype and manner tried: {facts.behaviour.raised}"
         return (Finding("raises", message, about="forward"),)

@@ -26,11 +26,7 @@ def name_of(thing: Any) -> str:
 
 
 def as_points(x: Any) -> Tensor:
-    """Return x, the points to look at, as a real floating-point tensor that is finite.
-
-    Raises:
-        ValueError: if x is something else.
-    """
+    """Return x, the points to look at, as a real floating-point tensor that is finite; raise ValueError for others."""
     if x is None or callable(x) or isinstance(x, str | dict):
         swapped = "; try the transform first and x second" if callable(x) else ""
         raise ValueError(f"x must be a tensor of shape (D,) or (B, D), but is {a_kind(x)}{swapped}")
@@ -62,11 +58,7 @@ def check_perturb(perturb: Any) -> None:
 
 
 def as_context(context: Any) -> Tensor | None:
-    """Return the context as a tensor; None stays None.
-
-    Raises:
-        ValueError: if it is something else.
-    """
+    """Return the context as a tensor; None stays None; raise ValueError for anything else."""
     return None if context is None else _as_tensor(context, "context", "a tensor").detach()
 
 
@@ -122,12 +114,7 @@ def rows_of(context: Tensor | None, count: int, single: bool) -> Tensor | None:
 
 
 def misfit(value: Any, name: str) -> str:
-    """Return what a map must return, and what it did return; "" for a dense tensor of real numbers.
-
-    Args:
-        value: what it returned.
-        name: "y", or "x" of an inverse.
-    """
+    """Return what a map must return, as y or x, and what it did; "" for a dense tensor of real numbers."""
     if not isinstance(value, Tensor):
         return f"a tensor {name}, but returned {a_kind(value)}"
     if value.is_complex():

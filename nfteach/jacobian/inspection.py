@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import fields, replace
 from functools import partial
 from typing import Any
@@ -11,7 +12,7 @@ import torch
 from torch import Tensor
 
 from .adapt import Map, adapt
-from .autograd import jacobian
+from .autograd import LARGE, jacobian
 from .behaviour import (
     Behaviour,
     batch_trials,
@@ -25,14 +26,12 @@ from .behaviour import (
     slack,
 )
 from .borrowed import on_its_own
-from .calls import first_that_runs, noticeable
+from .calls import first_that_runs, half_precision, noticeable
 from .coordinates import VOLUME, in_coordinates
 from .declared import contradictions
 from .derivative import in_a_block, log_abs_det, neighbours, square, unknown, whole
 from .facts import Facts
 from .given import as_context, as_points, check_perturb
-from .half import half_precision
-from .large import LARGE
 from .measure import DRAWS, Claim, Inverse, Onto, fresh_copy, in_own_dtype, read_claim, try_inverse, try_onto
 from .report import JacobianReport
 from .rng import modes_at_rest, seeded
@@ -298,15 +297,12 @@ def _of_map(f: Map) -> dict[str, Any]:
 
 def _right_close_by(f: Map, points: Tensor, along: Line) -> Tensor:
     """Return where (B,) the claimed log-det is that of J at a point close by."""
-    try:
+    with suppress(Exception):
         J, _, raw = jacobian(f, points + _CLOSE * along.v)
-    except Exception:
-        return torch.zeros(len(points), dtype=torch.bool)
-    claim = read_claim(raw, points, f.event_shape).values
-    if claim is None:
-        return torch.zeros(len(points), dtype=torch.bool)
-    true = log_abs_det(square(J))
-    return (claim - true).abs() <= 1e-6 * (1 + true.abs())
+        claim, true = read_claim(raw, points, f.event_shape).values, log_abs_det(square(J))
+        if claim is not None:
+            return (claim - true).abs() <= 1e-6 * (1 + true.abs())
+    return torch.zeros(len(points), dtype=torch.bool)
 
 
 def _estimate(f: Map, points: Tensor) -> tuple[Tensor, Tensor]:

@@ -39,8 +39,6 @@ class Interface:
     """How to call a map.
 
     Attributes:
-        kind: "flow", "transform", "module" or "function".
-        event_shape: the shape of one event.
         forward, backward: (points, context, batch) -> ``Answer``, where ``batch`` is (B,), or () for one point;
             ``backward`` is None if there is no inverse to call.
         claims: where the log-det stands besides the output, in words -> (x, y, context, batch) -> log-det.
@@ -62,13 +60,7 @@ class Interface:
 
 
 def interface_of(t: Any, x: Tensor, context: Tensor | None) -> Interface:
-    """Return the interface of a map at points x (B, *event) or (D,).
-
-    Args:
-        t: the map.
-        x: points, which define the shape of an event where the map does not.
-        context: rows of context, one for each point; None for a map that takes none.
-    """
+    """Return the interface of a map at points x (B, *event) or (D,), with one row of context for each, or None."""
     t = unwrapped(t)
     if isinstance(t, Transform) or has(t, "call_and_ladj"):
         return _of_transforms(lambda _: t, t, x)
@@ -92,11 +84,7 @@ def interface_of(t: Any, x: Tensor, context: Tensor | None) -> Interface:
 
 
 def unwrapped(t: Any) -> Any:
-    """Return the transform of a distribution that is made of a base and transforms; anything else as it is.
-
-    Raises:
-        NoMap: if ``t`` is another distribution.
-    """
+    """Return the transform of a distribution made of a base and transforms; raise NoMap for others; else t as it is."""
     if not isinstance(t, Distribution):
         return t
     parts = attribute(t, "transforms")
@@ -121,13 +109,7 @@ def takes_context(t: Any) -> bool:
 
 
 def _of_transforms(make: Callable[[Any], Any], t: Any, x: Tensor) -> Interface:
-    """Return the interface of transforms that are made from a context.
-
-    Args:
-        make: context -> the transform.
-        t: one of them; None if it cannot be made.
-        x: points.
-    """
+    """Return the interface of transforms that are made from a context; t is one of them, None if it cannot be made."""
     is_flow = isinstance(attribute(t, "event_shape"), tuple)
     if is_flow:
         event_shape, event_dim = torch.Size(t.event_shape), len(t.event_shape)

@@ -2,26 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from .chain import is_a_map, layers_of
+from .adapt import Map, adapt
+from .borrowed import NoCopy
+from .chain import chain, is_a_map, layers_of
 from .composition import checks
 from .conventions import NoMap, attribute
 from .given import as_context, as_points, name_of
-from .inspection import inspect_jacobian
+from .inspection import inspect_copies, inspect_jacobian
 from .interface import takes_context
-from .report import Accepted, failures
-from .shown import Shown
+from .report import Accepted, JacobianReport, Shown, failures
+from .rng import seeded
 from .stack import StackDiagnosis
 from .twin import twins
 from .unharmed import unharmed
 from .views.document import Document
 from .views.layers import layers_document
-from .walk import walk_through
 
 __all__ = ["LayersReport", "inspect_layers"]
 
@@ -32,33 +34,15 @@ class LayersReport(Shown, StackDiagnosis):
     ``print`` shows it as a table; a notebook shows it with a picture of each J. ``bool(report)`` is ``report.ok``.
     """
 
-    def check(
-        self, *, require: Collection[str] = (), ignore: Collection[str] = (), atol: float = 0.0, rtol: float = 0.0
-    ) -> LayersReport:
-        """Return the report if it is ``ok``, for use in tests.
-
-        Args:
-            require: what must have been compared in every layer and in the composition, as for ``JacobianReport``.
-            ignore: codes of findings that are accepted.
-            atol, rtol: errors that are accepted, as for ``JacobianReport``, also between the layers and the
-                composition.
-
-        Raises:
-            AssertionError: with every error found and where, and all that was required and not compared.
-            ValueError: if ``require`` or ``ignore`` has an unknown name, or a tolerance is negative.
-        """
-        accepted, wrong = Accepted(require, ignore, atol, rtol).checked(), []
-        places = [*map(self.where, range(len(self))), "composition"]
+    def _wrong(self, accepted: Accepted) -> tuple[str, list[str]]:
+        wrong, places = [], [*map(self.where, range(len(self))), "composition"]
         for where, report in zip(places, self.each, strict=True):
             findings = [finding for place, finding in self.findings if place == where]
             wrong += [f"{where}: {words}" for words in failures(findings, report, accepted)]
         for check in self.checks:
-            bad = ~(check.gap <= accepted.atol + accepted.rtol * check.size)
-            if not check.ok and bad.any():
+            if not check.ok and not accepted.small(check.gap, check.size):
                 wrong.append(check.message)
-        if wrong:
-            raise AssertionError(f"{self.name}, {len(self)} layers: " + "\n".join(wrong))
-        return self
+        return f"{self.name}, {len(self)} layers", wrong
 
     def document(self) -> Document:
         """Return what is shown."""
@@ -116,20 +100,44 @@ def _inspect(stack: Any, x: Tensor, perturb: float | None, context: Tensor | Non
             name = composition.name
         except NoMap as error:
             own_map, remark = False, str(error)
-    walk = walk_through(layers, x, perturb, _embedded(stack, context))
-    if not own_map and walk.stopped_at is None:
-        composition = walk.composition(perturb)
+    context = _embedded(stack, context)
+    reports, steps, stopped_by = _walk(layers, x, perturb, context)
+    # The points as events of the first layer.
+    start = x.reshape(-1, *steps[0][1].event_shape) if steps else x.unsqueeze(0) if x.dim() == 1 else x
+    if not own_map and not stopped_by:
+        forward, backward = chain(steps)
+        composition = inspect_copies(forward, None, backward, start, perturb, context)
+        composition = replace(composition, log_det_by="the layers' log-dets, summed")
+
+    def explain(y: Tensor) -> str:
+        """Return why y (B, D) may not be the image of x under the layers, in words; "" if no guess fits."""
+        for guess, words in (
+            (chain(steps[::-1])[0], "It is where they take it in the reverse order."),
+            (
+                chain(steps)[1],
+                "It is where their inverses take it, from the last layer to the first: the stack runs backwards.",
+            ),
+        ):
+            try:
+                with torch.no_grad():
+                    image = adapt(guess, start, context=context)(start.double().flatten(1))[0].cpu()
+            except Exception:  # a guess that does not even run explains nothing
+                continue
+            if image.shape == y.shape and (image - y).abs().max() <= 1e-6 * (1 + y.abs().max()):
+                return words
+        return ""
+
     return LayersReport(
         name=name,
         names=tuple(name_of(layer) for layer in layers),
-        x=walk.start.flatten(1).double().cpu(),
-        layers=walk.reports + (None,) * (len(layers) - len(walk.reports)),
+        x=start.flatten(1).double().cpu(),
+        layers=(*reports, *[None] * (len(layers) - len(reports))),
         composition=composition,
         own_map=own_map,
         remark=remark,
-        stopped_at=walk.stopped_at,
-        stopped_by=walk.stopped_by,
-        checks=checks(walk.reports, composition, walk.explain) if walk.stopped_at is None else (),
+        stopped_at=len(reports) - 1 if stopped_by else None,
+        stopped_by=stopped_by,
+        checks=checks(reports, composition, explain) if not stopped_by else (),
     )
 
 
@@ -141,3 +149,45 @@ def _embedded(stack: Any, context: Tensor | None) -> Tensor | None:
     (embed,) = twins(embed, dtype=torch.float64)
     with torch.no_grad():
         return embed(context.double() if context.is_floating_point() else context)
+
+
+def _walk(
+    layers: list[Any], x: Tensor, perturb: float | None, context: Tensor | None
+) -> tuple[list[JacobianReport | None], list[tuple[Any, Map, torch.Size]], str]:
+    """Inspect each layer at the images of x under the layers before it.
+
+    Returns:
+        The reports, up to the layer that stops the walk, None for one without a Jacobian that has a determinant; layers
+        with their maps and the shapes of the events that they return; and what the layer that stops it did, or "".
+
+    Raises:
+        ValueError: if the first layer cannot take x, or copies of a layer do not stand for it.
+    """
+    reports, steps, at = [], [], x
+    for k, layer in enumerate(layers):
+        try:
+            own = context if takes_context(layer) else None
+            report = inspect_jacobian(layer, at, perturb=perturb, context=own)
+            if report.behaviour.raised and at.dtype != x.dtype:  # a layer that runs in the dtype of x alone
+                rounded = inspect_jacobian(layer, at.to(x.dtype), perturb=perturb, context=own)
+                report = report if rounded.behaviour.raised else rounded
+        except ValueError as error:
+            if isinstance(error, NoCopy) or (k == 0 and not isinstance(error, NoMap)):
+                raise
+            return [*reports, None], steps, str(error).removeprefix("transform: ")
+        reports.append(report)
+        if report.behaviour.raised:
+            return reports, steps, f"it raised {report.behaviour.raised}"
+        dtype = None if report.behaviour.low_precision else torch.float64
+        f = adapt(layer, at, context=own, dtype=dtype, manner=report.behaviour.manner)
+        points = report.x.to(at.device).reshape(-1, *f.event_shape)
+        with torch.no_grad(), seeded(0):
+            shape = f.forward(points.clone(), f.context)[0].shape[1:]
+        steps.append((layer, f, shape))
+        if not report.y.isfinite().all() and k + 1 < len(layers):
+            lost = int((~report.y.isfinite().all(1)).sum())
+            return reports, steps, f"NaN or infinity came out of it at {lost} of {len(report.y)} points"
+        at = report.y.to(at.device, torch.float64).reshape(-1, *shape)
+        # One point given as such goes on as such: a layer may be a function of a single point.
+        at = at[0] if x.dim() == 1 and at.dim() == 2 else at
+    return reports, steps, ""

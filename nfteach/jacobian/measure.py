@@ -16,7 +16,7 @@ from .adapt import Map, adapt
 from .autograd import jacobian
 from .calls import FirstCall, apart
 from .conventions import NoMap
-from .declared import codomain_of, in_codomain, is_made_of_others
+from .declared import codomain_of, inside, is_made_of_others
 from .phrases import in_words
 from .twin import own_dtypes
 from .witnesses import CENTRAL, whole_jacobian
@@ -165,13 +165,7 @@ class InOwnDtype:
 
 
 def read_claim(raw: Any, x: Tensor, event_shape: torch.Size) -> Claim:
-    """Make (B,), (B, 1), (B, D), (D,), a 0-dim tensor or a plain number into one value per sample, with its history.
-
-    Args:
-        raw: the log-det as it came.
-        x: (B, D), the points that it belongs to.
-        event_shape: of one event, D elements.
-    """
+    """Make (B,), (B, 1), (B, D), (D,), a 0-dim tensor or a plain number into one value per sample, with its history."""
     if raw is None:
         return Claim(None, "none")
     came_as = _kind(raw)
@@ -311,10 +305,7 @@ def _answers_after_one(f: Map, x: Tensor, y: Tensor, answer: _Answer) -> bool:
 def try_onto(f: Map, y: Tensor, tolerance: float) -> Onto:
     """Try y -> x -> y at points drawn like the images, coordinate by coordinate: half of them picked, half normal.
 
-    Args:
-        f: a map with an inverse.
-        y: (B, D) images.
-        tolerance: relative to 1 + |y|.
+    ``tolerance`` is relative to 1 + |y|.
     """
     generator = torch.Generator().manual_seed(0)
     finite = y[y.isfinite().all(1)]
@@ -324,7 +315,7 @@ def try_onto(f: Map, y: Tensor, tolerance: float) -> Onto:
     picked = finite.cpu().gather(0, torch.randint(len(finite), half, generator=generator))
     normal = torch.randn(half, generator=generator, dtype=torch.float64).to(picked)
     drawn = torch.cat([picked, finite.cpu().mean(0) + 2 * finite.cpu().std(0) * normal]).to(y)
-    drawn = drawn[in_codomain(f, drawn)]
+    drawn = drawn[inside(f, drawn, "codomain")]
     if not len(drawn):
         return Onto(0, why_not="of the y drawn among the images none is in the declared codomain")
     try:
@@ -382,13 +373,8 @@ def fresh_copy(given: tuple[Any, ...], f: Map, x: Tensor, context: Tensor | None
 def in_own_dtype(given: tuple[Any, ...], first: FirstCall, x: Tensor, context: Tensor | None) -> InOwnDtype | None:
     """Compare a copy in the layer's own dtype with the one in float64, at the same points.
 
-    Args:
-        given: the transform, its log-det and its inverse.
-        first: the first call, in float64; if it was not, all that counts is what the copy raises.
-        x, context: as they were given.
-
-    Returns:
-        None where the own dtype is float64, or there is nothing to say.
+    Returns None where the own dtype is float64, or there is nothing to say. If ``first`` is not in float64, all that
+    counts is what the copy raises.
     """
     f, dtypes = first.f, own_dtypes(*given)
     dtype = next(iter(dtypes), x.dtype)

@@ -82,13 +82,7 @@ def condition(value: float) -> str:
 
 
 def cell(value: float, decimals: int = 2, smallest: float = 0.0) -> str:
-    """Format for a matrix cell, with at most six characters and a true minus sign.
-
-    Args:
-        value: the entry.
-        decimals: their number below 10; larger numbers have fewer.
-        smallest: a number that is closer to zero, but not zero, is written in powers of ten.
-    """
+    """Format for a matrix cell, in six characters at most; in powers of ten if closer to zero than ``smallest``."""
     size = abs(value)
     if size >= 999.5 or 0 < size < smallest:
         text = f"{value:.0e}".replace("e+0", "e").replace("e+", "e").replace("e-0", "e-")

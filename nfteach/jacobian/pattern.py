@@ -20,11 +20,7 @@ def _closure(pattern: Tensor) -> Tensor:
 
 
 def block_triangular_form(pattern: Tensor) -> list[tuple[int, ...]]:
-    """Groups of dimensions that depend on each other in circles, each group after those that it depends on.
-
-    Args:
-        pattern: (n, n) bool, True where output i depends on input i's neighbour j.
-    """
+    """Groups of dimensions that depend on each other in circles, each group after those that it depends on."""
     reach = _closure(pattern)
     # A dimension depends on strictly more dimensions than any that it depends on, unless both are in one circle.
     ancestors = reach.sum(1)

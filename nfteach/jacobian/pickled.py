@@ -17,14 +17,7 @@ class Uncopied(Exception):
 
 
 def as_pickled(thing: Any, copy: Callable[[Any], Any], copies: dict[int, Any], alive: list[Any]) -> Any:
-    """Return a copy by the protocol of pickle, as ``copy.deepcopy`` does.
-
-    Args:
-        thing: what is copied.
-        copy: copies its parts.
-        copies: id of a thing -> its copy; the new one is added.
-        alive: things whose ids must stay their own; parts that are made here are added.
-    """
+    """Return a copy by the protocol of pickle, as ``copy.deepcopy`` does, its parts copied by ``copy``."""
     if is_standard_stream(thing):
         return thing
     try:

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
+from .calls import COARSE
 from .facts import Facts
 from .finding import Finding
-from .half import COARSE
 from .numbers import gap
 from .phrases import at_points
 from .tolerances import inverse_tolerance, tolerance, worst

@@ -183,12 +183,7 @@ _ATTRIBUTES = "\0"
 
 
 def edges(thing: Any, dotted: bool = False) -> Iterator[Edge]:
-    """Yield the things that ``thing`` leads to, and the words that lead there.
-
-    Args:
-        thing: anything.
-        dotted: True if it is the dict with an object's attributes.
-    """
+    """Yield the things that ``thing``, or the dict with an object's attributes if ``dotted``, leads to, in words."""
     # By its type: a proxy answers isinstance for another object.
     kind = type(thing)
     if issubclass(kind, type):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import cache
 from typing import Any, NamedTuple
 
@@ -84,21 +85,15 @@ def training_signal(
 ) -> Iterator[Gradient]:
     """Compare the gradient of the log-det by x, and those of the log-det and of y by the parameters and the context.
 
-    The gradient of y by x is the Jacobian, which ``hear`` judges where it is known as a whole.
-
-    Args:
-        f: a map that gives the same values in every call.
-        lines: through the points x (B, D).
-        parameters: leaves that require a gradient, of the copy that ``f`` calls.
-        claimed: whether to look at the log-det.
-        whole: whether to look at the gradient of y by x as well.
-        slack: a relative distance that is accepted, where it is more than usual.
+    The gradient of y by x is the Jacobian, which ``hear`` judges where it is known; it is looked at here if ``whole``.
+    The log-det is looked at if ``claimed``. ``slack`` is a relative distance that is accepted, where it is more than
+    usual.
     """
-    f, lines, replaced = _at_finite_points(f, lines)
-    signal = _Signal(f, lines, parameters, claimed=claimed, whole=whole, slack=slack)
-    with _in_place_of_context(f, signal.inputs["context"]):
-        for gradient in signal.compare():
-            yield gradient._replace(left_out=gradient.left_out + replaced)
+    f, lines, exchanged = _at_finite_points(f, lines)
+    if f.context is not None and f.context.is_floating_point():
+        f = replace(f, context=f.context.detach().clone().requires_grad_())
+    for gradient in _Signal(f, lines, parameters, claimed=claimed, whole=whole, slack=slack).compare():
+        yield gradient._replace(left_out=gradient.left_out + exchanged)
 
 
 class _Signal:
@@ -124,7 +119,7 @@ class _Signal:
         self.inputs = {
             "x": [self.x.detach().requires_grad_()],
             "parameters": list(parameters),
-            "context": _trained_context(f),
+            "context": [] if f.context is None or not f.context.requires_grad else [f.context],
         }
         self.judged = {
             by: [name for name in self.names if whole or (name, by) != ("y", "x")] for by in _BY if self.inputs[by]
@@ -265,23 +260,6 @@ def _finite(f: Map, line: Line, step: float) -> Tensor:
         return torch.ones(len(line.x), dtype=torch.bool)
     claim, finite = read_claim(raw, line.x, f.event_shape).values, y.isfinite().all(1).cpu()
     return finite if claim is None else finite & claim.isfinite()
-
-
-def _trained_context(f: Map) -> list[Tensor]:
-    """Return the context of a map as a leaf, in a list; none where there is none, or where it has no gradient."""
-    if f.context is None or not f.context.is_floating_point():
-        return []
-    return [f.context.detach().clone().requires_grad_()]
-
-
-@contextmanager
-def _in_place_of_context(f: Map, context: list[Tensor]) -> Iterator[None]:
-    before = f.context
-    f.context = context[0] if context else before
-    try:
-        yield
-    finally:
-        f.context = before
 
 
 def _stacked(terms: dict[str, Tensor]) -> Tensor:

@@ -11,9 +11,8 @@ import torch
 from torch import Tensor, nn
 
 from .adapt import Map
-from .autograd import graph, jacobian
+from .autograd import LARGE, graph, jacobian
 from .calls import noticeable
-from .large import LARGE
 from .measure import read_claim
 from .reach import Reach, inside
 from .signal import moved, random_moves
@@ -87,12 +86,6 @@ def take_step(f: Map, x: Tensor, parameters: Sequence[Tensor], *, log_det: bool,
 
     Modules are in training mode while the parameters move, since ``train`` may make a layer drop a kept value; their
     mode is restored afterwards.
-
-    Args:
-        f: a copy that was called.
-        x: (B, D).
-        parameters: leaves that require a gradient.
-        log_det, inverse: what to look at.
     """
     few, exact = f.at(torch.arange(min(_POINTS, len(x)))), x.dtype == torch.float64
     points = x[:_POINTS]
@@ -195,16 +188,11 @@ def _trained_a_little(subject: Any, parameters: Sequence[Tensor], length: float)
 
 
 def kept_values(given: tuple[Any, ...], f: Map, x: Tensor) -> tuple[Kept, ...]:
-    """Return what the modules in ``given`` computed from their parameters, still use and do not compute anew.
-
-    Args:
-        given: the map, its log-det and its inverse, as they came: their tensors have a history.
-        f: a copy that was called.
-        x: (B, D).
-    """
+    """Return what the modules in ``given`` computed from their parameters, still use and do not compute anew."""
     modules = [thing for thing in inside(*given) if issubclass(type(thing), nn.Module)]
     held = {id(value) for m in modules for value in (*vars(m).values(), *m._buffers.values())}
-    values = [(tensor, copy, copy.clone()) for tensor, copy in f.tensors if _computed(tensor) and id(tensor) in held]
+    computed = [(tensor, copy) for tensor, copy in f.tensors if tensor.grad_fn is not None and id(tensor) in held]
+    values = [(tensor, copy, copy.clone()) for tensor, copy in computed if tensor.is_floating_point()]
     if not values:
         return ()
     own = [(tensor, copy) for tensor, copy in f.tensors if copy.is_leaf and copy.requires_grad]
@@ -232,7 +220,3 @@ def kept_values(given: tuple[Any, ...], f: Map, x: Tensor) -> tuple[Kept, ...]:
     except Exception:  # the map may be at home only with the parameters that it has
         return ()
     return tuple(found)
-
-
-def _computed(thing: Any) -> bool:
-    return issubclass(type(thing), Tensor) and thing.grad_fn is not None and thing.is_floating_point()

@@ -38,23 +38,11 @@ class Stored(NamedTuple):
     dtype: torch.dtype | None = None
 
 
-class Gaps(NamedTuple):
-    """How far (B,) the claimed log-det is from that of J, with its sign, and x -> y -> x from x; 0 where not had."""
-
-    log_det: Tensor
-    inverse: Tensor
-
-
-def stored_numbers(f: Map, x: Tensor, here: Gaps, condition: Tensor) -> Stored:
+def stored_numbers(f: Map, x: Tensor, here: tuple[Tensor, Tensor], condition: Tensor) -> Stored:
     """Return what the rounding of stored numbers explains: a rotation that is kept in float32 is one to seven digits.
 
     They explain a contradiction only if it changes when they are rounded otherwise. A mistake in a formula does not.
-
-    Args:
-        f: a float64 copy that gives the same values in every call.
-        x: (B, D).
-        here: the gaps at x.
-        condition: (B,) condition numbers of J.
+    ``f`` is a float64 copy that repeats its values, ``here`` its ``gaps`` at x (B, D), ``condition`` (B,) that of J.
     """
     coarse = [(tensor, copy) for tensor, copy in f.tensors if _is_rounded(tensor, copy)]
     dtype = max((tensor.dtype for tensor, _ in coarse), key=lambda kind: torch.finfo(kind).eps, default=None)
@@ -78,16 +66,16 @@ def _is_rounded(tensor: Tensor, copy: Tensor) -> bool:
     return both and torch.finfo(tensor.dtype).eps > torch.finfo(copy.dtype).eps
 
 
-def _gaps_at(f: Map, x: Tensor) -> Gaps:
+def _gaps_at(f: Map, x: Tensor) -> tuple[Tensor, Tensor]:
     J, y, raw = jacobian(f, x)
     miss = None if f.backward is None else (f.invert(y.to(x.dtype))[0] - x).abs().amax(1).double().cpu()
     return gaps(read_claim(raw, x, f.event_shape).values, log_abs_det(square(J)), miss)
 
 
-def gaps(claim: Tensor | None, true: Tensor, miss: Tensor | None) -> Gaps:
-    """Return the gaps between a claimed and a true log-det, and a miss of x -> y -> x, (B,) each."""
+def gaps(claim: Tensor | None, true: Tensor, miss: Tensor | None) -> tuple[Tensor, Tensor]:
+    """Return the gap between a claimed and the true log-det, and the miss of x -> y -> x, (B,) each; 0 if not known."""
     nothing = torch.zeros_like(true)
-    return Gaps(nothing if claim is None else claim - true, nothing if miss is None else miss)
+    return nothing if claim is None else claim - true, nothing if miss is None else miss
 
 
 @contextmanager

@@ -8,9 +8,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from .calls import COARSE
 from .facts import Facts
 from .finding import Finding
-from .half import COARSE
 from .numbers import short_vector
 from .witnesses import CENTRAL
 

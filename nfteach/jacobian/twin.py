@@ -11,7 +11,6 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution
 from torch.distributions.transforms import Transform
-from torch.distributions.transforms import _InverseTransform as InverseTransform
 
 from .contents import is_real_or_complex
 from .copier import Copier, NoCopy
@@ -21,7 +20,6 @@ from .reach import Reach, inside, storage_of
 
 __all__ = [
     "Account",
-    "InverseTransform",
     "changes",
     "copied",
     "in_training",
@@ -57,10 +55,7 @@ def twins(*originals: Any, dtype: torch.dtype | None = None) -> tuple[Any, ...]:
     """Return deep copies of the originals, with all real tensors in them turned to ``dtype`` (None: left as they are).
 
     What the originals share, the copies share. Functions are copied with the modules, transforms and tensors that they
-    hold or read by name.
-
-    Raises:
-        NoCopy: if something cannot be copied.
+    hold or read by name. Raises NoCopy if something cannot be copied.
     """
     return copied(*originals, dtype=dtype)[0]
 
@@ -163,10 +158,6 @@ def with_parameters_moved(*originals: Any, by: float, seed: int) -> tuple[Any, .
     Parameters are all leaves that require a gradient. Those with ``requires_grad=False`` are left alone:
     ``parameters_account`` lists them. The noise has ``by`` times the standard deviation
     max(rms of the parameter, 1 / sqrt(fan-in)); the fan-in of a matrix is the length of its rows, of a vector 1.
-
-    Args:
-        by: relative size, > 0.
-        seed: seed of the noise.
     """
     copies, copier = copied(*originals)
     generator = torch.Generator().manual_seed(seed)

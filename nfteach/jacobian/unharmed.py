@@ -63,9 +63,6 @@ class Snapshot:
     Of tensors: bits, dtype, shape, strides, storage, ``requires_grad``, ``grad`` and version, for a loss may wait for
     its backward pass; of containers and objects: which things they hold; of arrays and buffers: bits; of generators of
     random numbers: states.
-
-    Attributes:
-        reach: what was found.
     """
 
     def __init__(self, *given: Any) -> None:

@@ -20,7 +20,7 @@ from torch.autograd import forward_ad
 
 from .adapt import Map
 from .autograd import graph
-from .half import COARSE
+from .calls import COARSE
 from .phrases import in_words
 
 __all__ = ["CENTRAL", "FORWARD", "REVERSE", "Line", "Witnesses", "hear", "lines", "slopes", "whole_jacobian"]
@@ -60,13 +60,7 @@ class Witnesses:
 
 
 class Line:
-    """The values of a map at x + step v, each computed once.
-
-    Args:
-        f: the map.
-        x: (B, D).
-        v: (B, D).
-    """
+    """The values of a map at x + step v, for x and v (B, D), each computed once."""
 
     def __init__(self, f: Map, x: Tensor, v: Tensor) -> None:
         self.f, self.x, self.v = f, x, v
@@ -84,13 +78,8 @@ def hear(
 ) -> Witnesses:
     """Ask all three, and judge: along one line, and along a second where a witness seems wrong, or none is sure.
 
-    Args:
-        f: the map; its rows must not depend on each other, nor its calls.
-        along: lines through the points x (B, D).
-        y: (B, D), f(x).
-        J: (B, D, D) by reverse mode; None if that raised.
-        why_not: what it raised.
-        slack: a relative distance that is accepted, where it is more than rounding explains.
+    J (B, D, D) is that of reverse mode; None if that raised ``why_not``. A relative distance ``slack`` is accepted,
+    where it is more than rounding explains.
     """
     heard = _hear(f, along[:1], y, J, why_not, slack)
     return _hear(f, along[:2], y, J, why_not, slack) if heard.wrong or heard.undecided.any() else heard
@@ -217,16 +206,10 @@ def _eps(f: Callable, y: Tensor) -> float:
 
 
 def slopes(at: Callable[[float], Tensor], here: Tensor, eps: float, enough: float = 1e-7) -> tuple[Tensor, Tensor]:
-    """Return the derivative of ``at`` at 0 by central differences, and how far off it may be.
+    """Return the derivative at step 0 of ``at``, step -> (B, M), by central differences, and how far off it may be.
 
-    Args:
-        at: step -> values (B, M) in float64; steps of order 1 are large.
-        here: (B, M), ``at(0)``.
-        eps: the rounding unit of the arithmetic in ``at``.
-        enough: no larger steps are tried if the error is smaller than this, relative to the largest slope in a row.
-
-    Returns:
-        Two tensors (B, M) on the CPU; the error is infinite where differences say nothing.
+    Steps of order 1 are large. The error is infinite where differences say nothing. No larger steps are tried if the
+    error is smaller than ``enough``, relative to the largest slope in a row.
     """
     best = error = None
     for factor in _STEPS if eps < COARSE else _STEPS[:1]:

@@ -5,17 +5,16 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from .exhibit import Exhibit, agree, log_abs_det, normal
+from .exhibit import Exhibit, Layer, agree, log_abs_det, normal
 
 __all__ = ["BATCHES", "BatchNorm", "Coupling", "SinhArcsinh"]
 
 
-class Coupling(nn.Module):
+class Coupling(Layer):
     """y = (x_a, x_b exp(s(x_a)) + t(x_a)): an affine coupling layer (Dinh et al. 2017)."""
 
     def __init__(self, *, repaired: bool = False) -> None:
-        super().__init__()
-        self.repaired = repaired
+        super().__init__(repaired=repaired)
         self.to_s = nn.Parameter(normal(2, 3, seed=21))
         self.to_t = nn.Parameter(normal(2, 3, seed=22))
 
@@ -42,12 +41,11 @@ def one_sample(repaired: bool = False) -> bool:
     return log_prob.shape == (6,) and agree(layer(x[:1])[1], log_abs_det(layer, x[:1]))
 
 
-class SinhArcsinh(nn.Module):
+class SinhArcsinh(Layer):
     """y = sinh(a asinh(x) + b) in each dimension: a for the tails, b for the skew (Jones & Pewsey 2009)."""
 
     def __init__(self, *, repaired: bool = False) -> None:
-        super().__init__()
-        self.repaired = repaired
+        super().__init__(repaired=repaired)
         self.log_a = nn.Parameter(torch.tensor([0.3, -0.4, 0.1]))
         self.b = nn.Parameter(torch.tensor([0.5, 0.0, -0.7]))
 
@@ -68,12 +66,11 @@ def total_of_the_batch(repaired: bool = False) -> bool:
     return agree(layer(x)[1].sum(), log_abs_det(layer, x).sum())
 
 
-class BatchNorm(nn.Module):
+class BatchNorm(Layer):
     """y = (x - mean) / sqrt(var + eps) in each dimension, with log-det -1/2 sum log(var + eps)."""
 
     def __init__(self, *, repaired: bool = False) -> None:
-        super().__init__()
-        self.repaired = repaired
+        super().__init__(repaired=repaired)
         self.register_buffer("mean", torch.tensor([0.5, -1.0, 0.0]))
         self.register_buffer("var", torch.tensor([0.6, 1.8, 1.2]))
 

@@ -12,7 +12,15 @@ from torch.distributions.transforms import Transform
 
 from .. import JacobianReport, inspect_jacobian
 
-__all__ = ["Exhibit", "agree", "log_abs_det", "normal", "returns"]
+__all__ = ["Exhibit", "Layer", "agree", "log_abs_det", "normal", "returns"]
+
+
+class Layer(nn.Module):
+    """A layer with one mistake, at the one ``if self.repaired`` in its source."""
+
+    def __init__(self, *, repaired: bool = False) -> None:
+        super().__init__()
+        self.repaired = repaired
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,12 +53,12 @@ class Exhibit:
     name: str
     title: str
     story: str
-    reported: str
     missed: str
     code: str
     layer: Callable[..., nn.Module | Transform]
     x: Tensor
     innocent: Callable[..., bool]
+    reported: str = ""
     perturb: float | None = None
     consequences: frozenset[str] = frozenset()
 

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import softplus
 
-from .exhibit import Exhibit, agree, log_abs_det, normal, returns
+from .exhibit import Exhibit, Layer, agree, log_abs_det, normal, returns
 
 __all__ = ["FOLDS", "ClampedSinh", "Planar", "SignedLog"]
 
@@ -14,12 +14,11 @@ __all__ = ["FOLDS", "ClampedSinh", "Planar", "SignedLog"]
 ON_BOTH_SIDES = normal(8, 3, seed=1) * torch.tensor([0.3, 0.3, 0.3, 0.3, 4.0, 4.0, 4.0, 4.0])[:, None]
 
 
-class Planar(nn.Module):
+class Planar(Layer):
     """f(z) = z + u_hat tanh(w.z + b), with u_hat made so that w.u_hat > -1 (Rezende & Mohamed 2015, appendix A.1)."""
 
     def __init__(self, *, repaired: bool = False) -> None:
-        super().__init__()
-        self.repaired = repaired
+        super().__init__(repaired=repaired)
         self.u = nn.Parameter(torch.tensor([-2.5, 3.0, -1.0]))
         self.w = nn.Parameter(torch.tensor([0.3, -0.4, 0.2]))
         self.b = nn.Parameter(torch.tensor(0.1))
@@ -52,12 +51,8 @@ def only_log_abs_det(repaired: bool = False) -> bool:
     return agree(layer(ON_BOTH_SIDES)[1], log_abs_det(layer, ON_BOTH_SIDES))
 
 
-class ClampedSinh(nn.Module):
+class ClampedSinh(Layer):
     """y = sinh x where |x| < 2, and a straight line beyond, so that nothing overflows."""
-
-    def __init__(self, *, repaired: bool = False) -> None:
-        super().__init__()
-        self.repaired = repaired
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         near = x.clamp(-2, 2)
@@ -75,12 +70,8 @@ def only_small_inputs(repaired: bool = False) -> bool:
     return agree(layer(x)[1], log_abs_det(layer, x)) and returns(layer, x)
 
 
-class SignedLog(nn.Module):
+class SignedLog(Layer):
     """y = sign(x) log(1 + |x|): tames heavy tails on both sides."""
-
-    def __init__(self, *, repaired: bool = False) -> None:
-        super().__init__()
-        self.repaired = repaired
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         size = x.abs() if self.repaired else x
@@ -119,7 +110,6 @@ FOLDS = (
             "The input is clamped so that sinh cannot overflow, and the straight line that should go on beyond the "
             "clamp is missing. All points out there land in one place: no inverse, and no density."
         ),
-        reported="",
         missed="The log-det and the way back were tried on small inputs, where the clamp does nothing.",
         code="singular",
         layer=ClampedSinh,
@@ -133,7 +123,6 @@ FOLDS = (
             "log(1 + x) was meant to be log(1 + |x|) with the sign put back. Below -1 it has no value, and one NaN is "
             "enough to turn the mean loss of the whole batch into NaN."
         ),
-        reported="",
         missed="All test data was positive.",
         code="non-finite",
         layer=SignedLog,

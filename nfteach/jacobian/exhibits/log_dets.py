@@ -6,17 +6,16 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import softplus
 
-from .exhibit import Exhibit, agree, log_abs_det, normal
+from .exhibit import Exhibit, Layer, agree, log_abs_det, normal
 
 __all__ = ["LOG_DETS", "Autoregressive", "ImageNorm", "LeakyPlanar", "Sylvester"]
 
 
-class Autoregressive(nn.Module):
+class Autoregressive(Layer):
     """y_i = (x_i - mu_i) exp(-alpha_i), where mu_i and alpha_i depend on x_1 ... x_(i-1). Starts as the identity."""
 
     def __init__(self, dim: int = 4, *, repaired: bool = False) -> None:
-        super().__init__()
-        self.repaired = repaired
+        super().__init__(repaired=repaired)
         self.to_mu = nn.Parameter(torch.zeros(dim, dim))
         self.to_alpha = nn.Parameter(torch.zeros(dim, dim))
 
@@ -44,15 +43,14 @@ def at_log_det_zero(repaired: bool = False) -> bool:
     return agree(log_det + layer.inverse(y)[1], 0.0)
 
 
-class Sylvester(nn.Module):
+class Sylvester(Layer):
     """y = x + h(x B + b) A for rows x, with h = tanh and A = C B^T, C diagonal and positive. Starts as the identity.
 
     It is the gradient of the convex function |x|^2 / 2 + sum C log cosh(x B + b), and so invertible for any weights.
     """
 
     def __init__(self, dim: int = 5, *, repaired: bool = False) -> None:
-        super().__init__()
-        self.repaired = repaired
+        super().__init__(repaired=repaired)
         self.B = nn.Parameter(torch.zeros(dim, dim))
         self.b = nn.Parameter(0.1 * normal(dim, seed=12))
         self.c = nn.Parameter(torch.full((dim,), 5.0))
@@ -84,14 +82,13 @@ def at_initialisation(repaired: bool = False) -> bool:
     return agree(layer(x)[1], log_abs_det(layer, x), tolerance=1e-2)
 
 
-class LeakyPlanar(nn.Module):
+class LeakyPlanar(Layer):
     """f(z) = z + u h(w.z + b), h a leaky ReLU: two linear maps that meet in a plane, so the inverse is two as well."""
 
     negative_slope = 0.2
 
     def __init__(self, *, repaired: bool = False) -> None:
-        super().__init__()
-        self.repaired = repaired
+        super().__init__(repaired=repaired)
         self.u = nn.Parameter(torch.tensor([1.5, -1.0, 0.5]))
         self.w = nn.Parameter(torch.tensor([0.8, -0.6, 0.4]))
         self.b = nn.Parameter(torch.tensor(-0.2))
@@ -124,12 +121,11 @@ def on_one_side(repaired: bool = False) -> bool:
     return agree(log_det, log_abs_det(layer, x)) and agree(log_det + layer.inverse(y)[1], 0.0)
 
 
-class ImageNorm(nn.Module):
+class ImageNorm(Layer):
     """Batch normalisation of pictures (B, C, H, W) with stored statistics, one mean, variance and gain per channel."""
 
     def __init__(self, *, repaired: bool = False) -> None:
-        super().__init__()
-        self.repaired = repaired
+        super().__init__(repaired=repaired)
         self.register_buffer("mean", torch.tensor([0.4, -1.2]))
         self.register_buffer("var", torch.tensor([0.3, 2.5]))
         self.log_gain = nn.Parameter(torch.tensor([0.2, 0.5]))

@@ -45,11 +45,9 @@ class Matrix:
 
 @dataclass(frozen=True)
 class Table:
-    """Rows of cells, all of one length.
+    """Rows of cells, all of one length, the first of them the heading if ``head``.
 
     Attributes:
-        rows: the first is the heading if ``head``.
-        head: whether there is a heading.
         left: the number of columns that are aligned to the left; the others are aligned to the right.
         wrap: the columns whose cells may be broken into lines.
         spare: the columns that are left out where there is no room, the last first.
@@ -91,16 +89,9 @@ class Card:
 
 @dataclass(frozen=True)
 class Document:
-    """A report in parts.
+    """A report in parts: ``tag`` is the name of the structure, ``about`` how the map was looked at.
 
-    Attributes:
-        title: the first line.
-        tag: the name of the structure.
-        about: how the map was looked at.
-        verdict: in a few words.
-        state: "good", "bad", or "part" if nothing is wrong and not all was compared.
-        cards: what is wrong and what is worth knowing.
-        sections: in the order of the text.
+    ``state`` is "good", "bad", or "part" if nothing is wrong and not all was compared.
     """
 
     title: str

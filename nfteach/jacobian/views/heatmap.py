@@ -30,13 +30,8 @@ def heat_map(J: Tensor, structure: Structure, rows: tuple[int, ...], columns: tu
     """Return an SVG picture of J (D, D) with its rows and columns in the given order.
 
     Structural zeros are a dot and ones a bold 1 (a bar where cells are small), both without a fill; free entries are
-    purple below zero and green above, and carry their number where D is small.
-
-    Args:
-        J: the Jacobian at one point.
-        structure: what is zero and one at every point.
-        rows, columns: the order in which to show outputs and inputs.
-        blocks: outline the structure's blocks; right only in the structure's own order.
+    purple below zero and green above, and carry their number where D is small. ``blocks`` outlines the structure's
+    blocks, which is right only in the structure's own order.
     """
     at = torch.tensor(rows)[:, None], torch.tensor(columns)
     J, zero, one, side = _gather(J[at], structure.zero[at], structure.one[at])

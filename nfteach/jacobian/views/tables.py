@@ -12,13 +12,9 @@ __all__ = ["text_table"]
 def text_table(
     rows: Sequence[Sequence[str]], *, left: int = 1, most: Sequence[int | None] = (), gap: int = 2
 ) -> list[str]:
-    """Format rows as lines of text with the columns under each other.
+    """Format rows of cells as lines of text with the columns under each other, the first ``left`` aligned to the left.
 
-    Args:
-        rows: lists of cells, all of one length; the first may be the heading.
-        left: the number of columns that are aligned to the left; the others are aligned to the right.
-        most: the widest that each column may be (None: as wide as it is); a longer cell goes on in the next line.
-        gap: blanks between columns.
+    ``most`` is the widest that each column may be (None: as wide as it is); a longer cell goes on in the next line.
 
     Example:
         >>> rows = [["layer", "log|det J|"], ["a long name", "0.5"], ["CamelCase", "1.5"]]

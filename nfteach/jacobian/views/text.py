@@ -29,17 +29,7 @@ SIGNS = {
 
 
 def render_text(document: Document, width: int | None = None, ascii: bool = False) -> str:
-    """Format a document as text.
-
-    Args:
-        document: the report.
-        width: the number of characters in a line; by default that of the terminal, at least 60 and at most 96.
-        ascii: whether to write plain ASCII: "x1" for "x₁". It is done in any case if ``sys.stdout`` cannot encode the
-            signs.
-
-    Raises:
-        ValueError: if ``width`` is not a whole number from 60 up.
-    """
+    """Format a document as text; ``Shown.text`` describes width and alphabet."""
     if width is None:
         width = _width_of_output()
     elif not (isinstance(width, int) and width >= NARROWEST):

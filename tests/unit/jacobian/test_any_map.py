@@ -214,15 +214,6 @@ def test_the_jacobian_is_that_of_central_differences(f):
     assert (J.dtype, J.requires_grad) == (torch.float64, False)
 
 
-def test_pulling_back_multiplies_the_jacobian_from_the_left(f):
-    z = points(f, 4)
-    cotangent = torch.randn(4, f.dim, dtype=torch.float64)
-    x, row = f.pull_back(z, cotangent)
-    torch.testing.assert_close(x, f(z), **EXACT)
-    torch.testing.assert_close(row, (cotangent[:, None] @ f.jacobian(z))[:, 0], rtol=1e-7, atol=1e-9)
-    assert not row.requires_grad
-
-
 def test_the_log_det_is_that_of_the_jacobian(kind, f):
     z = points(f, 4)
     x, ladj = f.call_and_ladj(z)
@@ -457,7 +448,7 @@ class OneWay(torch.autograd.Function):
 def test_a_derivative_that_fails_is_reported_as_such():
     f, z = AnyMap(OneWay.apply, dim=2), torch.ones(3, 2, dtype=torch.float64)
     torch.testing.assert_close(f(z), z)
-    for ask in (f.jacobian, f.call_and_jacobian, f.call_and_ladj, lambda z: f.pull_back(z, z)):
+    for ask in (f.jacobian, f.call_and_jacobian, f.call_and_ladj):
         with pytest.raises(ValueError, match=r"the map's derivative failed here: NotImplementedError: no way back$"):
             ask(z)
 

@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import nn
 
-from nfteach.jacobian import ERRORS, NOTES, exhibits, inspect_jacobian
+from nfteach.jacobian import ERRORS, NOTES, inspect_jacobian
 from nfteach.jacobian.exhibits import EXHIBITS, Exhibit
 from nfteach.jacobian.exhibits.batches import BatchNorm
 from nfteach.jacobian.exhibits.exhibit import agree, log_abs_det, returns
@@ -87,7 +87,7 @@ def test_nothing_is_left_to_chance_and_nothing_left_behind(name):
 def test_a_reader_finds_the_slip_at_one_place(name):
     source = EXHIBITS[name].source
     assert len(re.findall(r"\bif (?:self\.)?repaired\b", source)) == 1
-    assert 12 <= len(source.splitlines()) <= 42
+    assert 8 <= len(source.splitlines()) <= 42
 
 
 @every
@@ -144,7 +144,6 @@ def test_every_report_and_every_kind_of_mistake_has_its_exhibit():
         *("log-det-sign", "log-det-summed-over-batch", "log-det-wrong", "non-deterministic", "non-finite"),
         *("samples-coupled", "singular"),
     }
-    assert exhibits.names() == tuple(EXHIBITS)
     assert all(isinstance(exhibit, Exhibit) for exhibit in EXHIBITS.values())
 
 

@@ -9,8 +9,8 @@ from torch.distributions import transforms as T
 
 from nfteach import inspect_jacobian
 from nfteach.jacobian.adapt import adapt
+from nfteach.jacobian.calls import half_precision
 from nfteach.jacobian.compared import AGREES, DIFFERS, UNCHECKED
-from nfteach.jacobian.half import half_precision
 
 HALVES = [torch.bfloat16, torch.float16]
 

@@ -19,7 +19,7 @@ from nfteach.flows import Planar, RealNVP
 from nfteach.jacobian import JacobianReport, inspect_jacobian, inspect_layers
 from nfteach.jacobian.compared import AGREES, DIFFERS, UNCHECKED, Compared
 from nfteach.jacobian.finding import Finding
-from nfteach.jacobian.shown import Shown
+from nfteach.jacobian.report import Shown
 from nfteach.jacobian.views.tex import plain_tex
 from nfteach.jacobian.views.words import compared_table, verdict
 
