@@ -32,7 +32,7 @@ from .declared import contradictions
 from .derivative import in_a_block, log_abs_det, neighbours, square, unknown, whole
 from .facts import Facts
 from .given import as_context, as_points, check_perturb
-from .measure import DRAWS, Claim, Inverse, Onto, fresh_copy, in_own_dtype, read_claim, try_inverse, try_onto
+from .measure import DRAWS, Onto, fresh_copy, in_own_dtype, read_claim, try_inverse, try_onto
 from .report import JacobianReport
 from .rng import modes_at_rest, seeded
 from .signal import cut_from_y, training_signal
@@ -322,10 +322,6 @@ def _of_a_map_that_raises(f: Map, x: Tensor, what: str) -> tuple[Facts, Tensor]:
         **vars(derivative),
         x=x,
         y=torch.full_like(x, torch.nan),
-        claim=Claim(None, "none"),
-        inverse=Inverse(),
-        terms={},
-        terms_per_point=frozenset(),
         eps=torch.finfo(x.dtype).eps,
         behaviour=Behaviour(torch.zeros(len(x), dtype=torch.float64), raised=what),
     )
