@@ -260,12 +260,8 @@ def same_image(
 ) -> tuple[Tensor, Tensor] | None:
     """Return two points with the same image, among the points, their neighbours and their mirror images -x.
 
-    Args:
-        f: the map.
-        points, y: (B, D) points and images.
-        extra: (N, D) neighbours.
-        J: (B, D, D) the Jacobian at the points.
-        eps: the rounding unit in which the points were given: what they were meant to be may be as far away.
+    ``J`` (B, D, D) is the Jacobian at the points, and ``eps`` the rounding unit in which these were given: what they
+    were meant to be may be as far away.
     """
     candidates = torch.cat([extra, -points])[:_CANDIDATES]
     candidates = candidates[inside(f, candidates)]

@@ -123,12 +123,7 @@ def _share(facts: Facts) -> float:
 
 
 def _signal(none: Reason, *which: tuple[str, str]) -> Judge:
-    """Return a judge of some gradients.
-
-    Args:
-        none: why there are none, for a map whose calls repeat each other.
-        which: of what, and with respect to what.
-    """
+    """Return a judge of the gradients ``which``, of what and by what; ``none`` tells why a steady map has none."""
 
     def judge(facts: Facts) -> tuple[str, str]:
         found = [gradient for gradient in facts.signal if (gradient.of, gradient.by) in which]

@@ -273,10 +273,7 @@ def _look(given: tuple[Any, ...], x: Tensor, context: Tensor | None, volume: boo
 def _one_way(steady: bool, coupled: bool, volume: bool, usual: float, tolerance: float) -> str:
     """Return why y -> x -> y is not tried; "" if it is.
 
-    Args:
-        steady, coupled, volume: what is known of the map.
-        usual: the condition number of J.
-        tolerance: the miss that rounding may explain, relative to 1 + |y|.
+    ``usual`` is the condition number of J, ``tolerance`` the miss that rounding may explain, relative to 1 + |y|.
     """
     if not steady or coupled:
         return "y changes from call to call, or with the other samples"
