@@ -22,7 +22,7 @@ import torch
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from nfteach.jacobian.views.tables import text_table
+from nfteach.jacobian.views.text import text_table
 from nfteach.training import History
 
 __all__ = ["OUT", "Benchmark", "DataMissing", "Run", "Table", "add_options", "completed", "machine", "versions"]

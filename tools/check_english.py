@@ -57,7 +57,6 @@ ROOMS = [
     "nfteach/jacobian/stack.py",
     "nfteach/jacobian/report.py",
     "nfteach/jacobian/layers.py",
-    "nfteach/jacobian/composition.py",
     "nfteach/jacobian/numbers.py",
     "nfteach/lazy.py",
     "nfteach/testing.py",

@@ -124,36 +124,30 @@ def _apart(values: Tensor | None, before: Tensor | None) -> float:
 def call_again(first: FirstCall, others: Tensor) -> Calls:
     """Call the map again at the same points, with another random state, and after a call at ``others``."""
     f, points, y = first.f, first.points, first.y
+    before, rounding = read_claim(first.raw, points, f.event_shape).values, noticeable(y)
 
-    def claim(raw: object) -> Tensor | None:
-        return read_claim(raw, points, f.event_shape).values
+    def moves(seed: int = 0) -> tuple[float, float]:
+        """Return how far y and the log-det of one more call are from those of the first."""
+        values, raw = f(points, seed=seed)
+        return _apart(values, y), _apart(read_claim(raw, points, f.event_shape).values, before)
 
-    before, rounding = claim(first.raw), noticeable(y)
+    moved = log_det_moved = after = after_log_det = mode = 0.0
     try:
-        noisy, noisy_raw = f(points, seed=1)
-        noise, drawn, moved, log_det_moved = _apart(noisy, y), _apart(claim(noisy_raw), before), 0.0, 0.0
+        noise, drawn = moves(seed=1)
         if noise or drawn:  # by the random state, or by the call
-            again, again_raw = f(points)
-            moved, log_det_moved = _apart(again, y), _apart(claim(again_raw), before)
+            moved, log_det_moved = moves()
             noise, drawn = noise if moved <= rounding else 0.0, max(drawn, log_det_moved)
     except Exception as error:  # it ran once and not twice
         return Calls(again=torch.inf, failure=in_words(error))
-
-    def call() -> tuple[Tensor, Tensor | None]:
-        values, raw = f(points)
-        return values, claim(raw)
-
-    after = after_log_det = mode = 0.0
     with suppress(Exception):  # the map may be at home only where it was given points
         f(others)
-        values, log_det = call()
-        after, after_log_det = _apart(values, y), _apart(log_det, before)
+        after, after_log_det = moves()
     if max(moved, noise, after) <= rounding:
         with suppress(Exception), f.without_grad():  # it may take a gradient inside
-            values, log_det = call()
-            gaps = [_apart(values, y) / size_of(y)]
+            by_mode, log_det_by_mode = moves()
+            gaps = [by_mode / size_of(y)]
             if before is not None and drawn <= _STRONG * size_of(before):
-                gaps.append(_apart(log_det, before) / size_of(before))
+                gaps.append(log_det_by_mode / size_of(before))
             mode = max(gaps) if max(gaps) > _STRONG else 0.0
     return Calls(moved, noise, drawn, log_det_moved, after, after_log_det, mode)
 
@@ -266,12 +260,8 @@ def same_image(
 ) -> tuple[Tensor, Tensor] | None:
     """Return two points with the same image, among the points, their neighbours and their mirror images -x.
 
-    Args:
-        f: the map.
-        points, y: (B, D) points and images.
-        extra: (N, D) neighbours.
-        J: (B, D, D) the Jacobian at the points.
-        eps: the rounding unit in which the points were given: what they were meant to be may be as far away.
+    ``J`` (B, D, D) is the Jacobian at the points, and ``eps`` the rounding unit in which these were given: what they
+    were meant to be may be as far away.
     """
     candidates = torch.cat([extra, -points])[:_CANDIDATES]
     candidates = candidates[inside(f, candidates)]

@@ -135,9 +135,7 @@ def apart(a: Tensor, b: Tensor) -> Tensor:
 def noticeable(y: Tensor, half: float = 0.0) -> float:
     """Return a difference in y that is more than rounding, and more than a solver with steps of its own leaves open.
 
-    Args:
-        y: values.
-        half: the rounding unit of half precision, where they are computed in that.
+    ``half`` is the rounding unit of half precision, where the values are computed in that.
     """
     return min(max(1e-7, 1e4 * max(half, torch.finfo(y.dtype).eps)), _MOST) * size_of(y)
 

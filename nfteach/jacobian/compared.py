@@ -99,7 +99,7 @@ def _log_det(facts: Facts) -> tuple[str, str]:
         return "the map claims no log-det (pass log_det=)", ""
     if facts.block is not None and not facts.block.whole:
         return f"all of J takes about {facts.block.seconds:.0f} s of processor time at D = {facts.dim:,}", ""
-    usable = facts.finite & facts.log_det_jacobian.isfinite() & ~facts.singular
+    usable = facts.regular & facts.log_det_jacobian.isfinite()
     if not usable.any():
         return "J is singular, or not finite, at every point", ""
     noise = usable & facts.blurred
@@ -123,12 +123,7 @@ def _share(facts: Facts) -> float:
 
 
 def _signal(none: Reason, *which: tuple[str, str]) -> Judge:
-    """Return a judge of some gradients.
-
-    Args:
-        none: why there are none, for a map whose calls repeat each other.
-        which: of what, and with respect to what.
-    """
+    """Return a judge of the gradients ``which``, of what and by what; ``none`` tells why a steady map has none."""
 
     def judge(facts: Facts) -> tuple[str, str]:
         found = [gradient for gradient in facts.signal if (gradient.of, gradient.by) in which]
@@ -163,7 +158,7 @@ def _inverse(facts: Facts) -> tuple[str, str]:
     allowed = inverse_tolerance(facts, max(facts.eps, facts.inverse.eps), loose=0.0)
     if not facts.well_defined and (error > allowed).any():
         return _CHANGES, ""
-    far = (error > _share(facts) * (1 + facts.x.abs().amax(1))) & facts.finite & ~facts.singular
+    far = (error > _share(facts) * (1 + facts.x.abs().amax(1))) & facts.regular
     if far.any():
         return f"x -> y -> x misses by up to {gap(float(error[far].max()))}, which rounding alone may explain", ""
     words = f"x -> y -> x within {bound(float(error.max()))}, {_points(facts)}"
@@ -203,12 +198,12 @@ def _own_dtype(facts: Facts) -> tuple[str, str]:
     own = facts.behaviour.in_own_dtype
     if not facts.well_defined:
         return _CHANGES, ""
-    if own is not None and not (facts.finite & ~facts.singular).any():
+    if own is not None and not facts.regular.any():
         return "J is singular, or not finite, at every point", ""
     if own is None:
         return "it runs in its own dtype only" if facts.behaviour.low_precision else "float64 is its own dtype", ""
     words: list[str] = []
-    sound = facts.finite & ~facts.singular & ~own.lost
+    sound = facts.regular & ~own.lost
     if own.inverse.error is not None and (own.inverse.error <= 0.1 * (1 + facts.x.abs().amax(1)))[sound].all():
         words.append(f"x -> y -> x {_below(own.inverse.error[sound])}")
     if own.log_det_gap is not None:

@@ -19,24 +19,10 @@ from torch import Tensor, nn
 from torch.distributions.transforms import Transform
 from torch.nn.parameter import UninitializedTensorMixin
 
+from . import reach
 from .contents import LRU_CACHE, WRAPPERS, Contents, has_values, is_real_or_complex
 from .phrases import in_words
 from .pickled import Uncopied, as_pickled
-from .reach import (
-    EXACT_ATOMS,
-    attributes_of,
-    behind,
-    contents_of,
-    inside,
-    is_atom,
-    is_library,
-    is_of_a_library,
-    names_in,
-    read_by_name,
-    remembered,
-    slots,
-    value_of,
-)
 
 __all__ = ["Copier", "NoCopy"]
 
@@ -83,7 +69,7 @@ class Copier:
 
     def __call__(self, thing: Any) -> Any:
         kind = type(thing)
-        if kind in EXACT_ATOMS:
+        if kind in reach.EXACT_ATOMS:
             return thing
         key = id(thing)
         if key in self.copies:
@@ -96,14 +82,14 @@ class Copier:
         """Yield all that was copied, as its copies."""
         yield from (new for key, new in self.copies.items() if key != id(new))
         for _, new in self._by_themselves:
-            yield from inside(new)
+            yield from reach.inside(new)
 
     def finish(self) -> None:
         """Give what copied itself its dtype; raise Uncopied if the copy leads back to the thing."""
         made = {id(double) for _, double in self.tensors}
         for thing, new in self._by_themselves:
-            theirs = {id(part) for part in inside(thing) if has_values(part)}
-            for part in inside(new):
+            theirs = {id(part) for part in reach.inside(thing) if has_values(part)}
+            for part in reach.inside(new):
                 if id(part) in theirs:
                     raise Uncopied(thing, "shares its parts with its copies", "try to remove its __deepcopy__")
                 if isinstance(part, Tensor) and id(part) not in made:
@@ -143,7 +129,7 @@ class Copier:
             return thing
         new = self.copies[id(thing)] = type(thing)()
         for key, value in type(thing).items(thing):
-            new[self(key)] = value if type(value) in EXACT_ATOMS else self(value)
+            new[self(key)] = value if type(value) in reach.EXACT_ATOMS else self(value)
         return new
 
     def _list(self, thing: list) -> list:
@@ -173,7 +159,7 @@ class Copier:
         return torch.Generator(generator.device).set_state(generator.get_state())
 
     def _variable(self, variable: ContextVar) -> ContextVar:
-        if not self._contents.has_state(value := value_of(variable)):
+        if not self._contents.has_state(value := reach.value_of(variable)):
             return variable
         (copy,) = self(value)
         return ContextVar(variable.name, default=copy)
@@ -185,7 +171,7 @@ class Copier:
 
     def _cell(self, cell: types.CellType) -> types.CellType:
         new = self.copies[id(cell)] = types.CellType()
-        if (contents := contents_of(cell)) is not None:
+        if (contents := reach.contents_of(cell)) is not None:
             new.cell_contents = self(contents[0])
         return new
 
@@ -197,14 +183,14 @@ class Copier:
         self.rebuilt = True
         cells = [(cell, cell if id(cell) in self.copies else types.CellType()) for cell in function.__closure__ or ()]
         self.copies |= {id(cell): new for cell, new in cells if new is not cell}
-        names, space = names_in(function.__code__), function.__globals__
-        anew = any(self._contents.has_state(value) for _, value in read_by_name(function))
+        names, space = reach.names_in(function.__code__), function.__globals__
+        anew = any(self._contents.has_state(value) for _, value in reach.read_by_name(function))
         space = self._space(space) if anew else space
         closure = tuple(self.copies[id(cell)] for cell, _ in cells)
         new = types.FunctionType(function.__code__, space, function.__name__, None, closure)
         self.copies[id(function)] = new
         for cell, empty in cells:
-            if empty is not cell and (contents := contents_of(cell)) is not None:
+            if empty is not cell and (contents := reach.contents_of(cell)) is not None:
                 empty.cell_contents = self(contents[0])
         new.__defaults__, new.__kwdefaults__ = self(function.__defaults__), self(function.__kwdefaults__)
         new.__qualname__, new.__module__, new.__doc__ = function.__qualname__, function.__module__, function.__doc__
@@ -228,7 +214,7 @@ class Copier:
             if not issubclass(type(value), types.ModuleType):
                 if self._contents.has_state(value):
                     self._space(space)[name] = self._if_possible(value)
-            elif not is_library(value.__name__) and self._space(space)[name] is value:
+            elif not reach.is_library(value.__name__) and self._space(space)[name] is value:
                 self._space(vars(value))
                 self._space(space)[name] = self._spaces[id(vars(value))]
                 self._fill(vars(value), members, members)
@@ -244,7 +230,7 @@ class Copier:
             return thing
 
     def _class(self, kind: type) -> type:
-        if is_of_a_library(kind) or not self._contents.has_a_copy(kind):
+        if reach.is_of_a_library(kind) or not self._contents.has_a_copy(kind):
             return kind
         kept = {name: value for name, value in vars(kind).items() if name not in _OF_EVERY_CLASS}
         kept = {name: value for name, value in kept.items() if type(value) is not types.MemberDescriptorType}
@@ -286,7 +272,7 @@ class Copier:
         return new
 
     def _proxy(self, proxy: Any) -> Any:
-        target = behind(proxy)
+        target = reach.behind(proxy)
         return proxy if target is None else self(target)
 
     def _scripted(self, module: torch.jit.ScriptModule) -> torch.jit.ScriptModule:
@@ -317,7 +303,7 @@ class Copier:
             return self(thing._orig_mod)  # compiled, for one dtype and one device
         if kind is _Context:  # its generator has not started yet
             return kind(*map(self, (thing.func, thing.args, thing.kwds)))
-        attributes, held = attributes_of(thing) or {}, dict(slots(thing, of_libraries=True))
+        attributes, held = reach.attributes_of(thing) or {}, dict(reach.slots(thing, of_libraries=True))
         try:
             new = object.__new__(kind)
         except TypeError:  # a state in C
@@ -334,7 +320,7 @@ class Copier:
             self.copies[id(attributes)] = vars(new)
             self._alive.append(attributes)
             for name, value in attributes.items():
-                vars(new)[name] = value if type(value) in EXACT_ATOMS else self(value)
+                vars(new)[name] = value if type(value) in reach.EXACT_ATOMS else self(value)
         for slot, value in held.items():
             slot = slot if double is kind else getattr(double, slot.__name__)
             slot.__set__(new, self(value))
@@ -343,11 +329,11 @@ class Copier:
         return new
 
 
-@remembered
+@reach.remembered
 def _rule(kind: type) -> Callable[[Copier, Any], Any]:
     if kind in _RULES:
         return _RULES[kind]
-    if is_atom(kind):
+    if reach.is_atom(kind):
         return lambda copier, thing: thing
     for base in (type, Tensor, torch.jit.ScriptModule, np.ndarray, weakref.ref):
         if issubclass(kind, base):

@@ -1,16 +1,17 @@
-"""Findings about the map, its log-det and its determinant, from the facts."""
+"""Findings about the map, its log-det and its determinant, and the diagnosis: the facts with all findings."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from .calls import apart
+from .compared import Compared, compared
 from .facts import Facts
 from .finding import Finding
 from .inverses import INVERSES
@@ -20,8 +21,9 @@ from .numbers import ROUNDING, gap, short_vector, unlike
 from .phrases import at_points, listed, moved_by
 from .precision import PRECISION
 from .tolerances import disagrees, inverse_tolerance, tolerance, worst
+from .twin import Account
 
-__all__ = ["diagnose"]
+__all__ = ["Diagnosis", "diagnose"]
 
 # Beyond this condition number a float32 inverse keeps no correct digit (1 / eps of float32).
 ILL_CONDITIONED = 1 / torch.finfo(torch.float32).eps
@@ -90,7 +92,7 @@ def _missing(facts: Facts) -> Iterator[Finding]:
 
 def _estimated(facts: Facts, mean: Tensor, error: Tensor) -> Iterator[Finding]:
     gaps = (mean - facts.log_det_jacobian).abs()
-    usable = facts.finite & facts.log_det_jacobian.isfinite() & ~facts.singular
+    usable = facts.regular & facts.log_det_jacobian.isfinite()
     wrong = ~(gaps <= 5 * error + tolerance(facts)) & usable
     evidence = {"standard deviation in nats": float(error.max()) * DRAWS**0.5}
     if wrong.any():
@@ -111,7 +113,7 @@ def _estimated(facts: Facts, mean: Tensor, error: Tensor) -> Iterator[Finding]:
 
 def _comparable(facts: Facts) -> Tensor:
     """Return where (B,) log|det J| is known: not where J is singular or rounding noise, nor at a kink."""
-    usable = facts.finite & facts.log_det_jacobian.isfinite() & ~facts.singular & ~facts.blurred
+    usable = facts.regular & facts.log_det_jacobian.isfinite() & ~facts.blurred
     return usable if facts.kink is None else usable & ~facts.kink
 
 
@@ -163,7 +165,7 @@ def _of_the_inverse(facts: Facts) -> Iterator[Finding]:
     wrong = ~((inverse.log_det - true).abs() <= allowed)
     # Where it does not lead back to x it is another map, and its log-det may be that of another map or place.
     arrived = inverse.error <= inverse_tolerance(facts, max(facts.eps, inverse.eps))
-    known = facts.finite & ~facts.singular & ~facts.blurred & true.isfinite()
+    known = facts.regular & ~facts.blurred & true.isfinite()
     usable = known & (arrived | bool(inverse.log_dets_there))
     for other in inverse.log_dets_there:
         wrong = wrong & (arrived | ((inverse.log_det - other).abs() > 10 * allowed))
@@ -309,3 +311,52 @@ _RULES = (
     *MISBEHAVIOUR,
     _missing,
 )
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Diagnosis(Facts):
+    """Facts with findings.
+
+    Attributes:
+        perturb: by how much the parameters of the copies were moved, relative to their size; None without copies.
+        account: which parameters are moved, frozen, or cannot be moved; None without ``perturb``.
+        moved: the diagnosis of each copy whose parameters were moved.
+        findings: what is wrong, and what is worth knowing; errors first.
+        compared: what was checked, and what was not, with the reason.
+    """
+
+    perturb: float | None = None
+    account: Account | None = None
+    moved: tuple[Diagnosis, ...] = ()
+    findings: tuple[Finding, ...] = field(init=False)
+    compared: tuple[Compared, ...] = field(init=False)
+
+    def __post_init__(self) -> None:
+        copies = tuple(finding for copy in self.moved for finding in copy.findings)
+        object.__setattr__(self, "findings", diagnose(self, copies, self.perturb))
+        why_none = "pass perturb=, such as 0.5" if self.perturb is None else _why_none(self.account)
+        sound = [copy.ok for copy in self.moved]
+        if self.moved and all(map(self._same_values, self.moved)):
+            sound, why_none = [], "moved parameters change neither y nor the log-det"
+        object.__setattr__(self, "compared", compared(self, self.findings, sound, why_none))
+
+    def _same_values(self, copy: Diagnosis) -> bool:
+        both = [(self.y, copy.y)] + [(self.log_det, copy.log_det)] * (self.log_det is not None is not copy.log_det)
+        return all(torch.equal(a, b) for a, b in both)
+
+    @property
+    def ok(self) -> bool:
+        """True if there is no error; notes do not count. ``bool(report)`` is the same."""
+        return not any(finding.severity == "error" for finding in self.findings)
+
+    def __bool__(self) -> bool:
+        return self.ok
+
+
+def _why_none(account: Account | None) -> str:
+    if account is None or not (account.frozen or account.unmoved):
+        return "the map has no parameters to move"
+    if account.unmoved:
+        path, why = account.unmoved[0]
+        return f"{path} cannot be moved: {why}"
+    return f"all {len(account.frozen)} parameters are frozen (requires_grad=False)"

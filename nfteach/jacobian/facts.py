@@ -55,15 +55,15 @@ class Facts(Derivative):
     kind: str
     x: Tensor
     y: Tensor
-    claim: Claim
-    inverse: Inverse
     log_det_by: str
     per_dimension_by_design: bool
     formula: str
-    terms: dict[str, Tensor]
-    terms_per_point: frozenset[str]
     eps: float
     behaviour: Behaviour
+    claim: Claim = field(default_factory=lambda: Claim(None, "none"))
+    inverse: Inverse = field(default_factory=Inverse)
+    terms: dict[str, Tensor] = field(default_factory=dict)
+    terms_per_point: frozenset[str] = frozenset()
     structure: Structure | None = None
     kink: Tensor | None = None
     other_claims: dict[str, Claim] = field(default_factory=dict)
@@ -182,6 +182,11 @@ class Facts(Derivative):
             J = J / largest.where(largest > 0, torch.ones_like(largest))
         values = torch.linalg.svdvals(J)
         return (values[:, -1] <= min(self.dim * self.eps, _FLAT) * values[:, 0]) & self.finite
+
+    @property
+    def regular(self) -> Tensor:
+        """(B,) bool: where all is finite, and J is not singular."""
+        return self.finite & ~self.singular
 
     @cached_property
     def blur(self) -> Tensor:

@@ -32,7 +32,7 @@ from .declared import contradictions
 from .derivative import in_a_block, log_abs_det, neighbours, square, unknown, whole
 from .facts import Facts
 from .given import as_context, as_points, check_perturb
-from .measure import DRAWS, Claim, Inverse, Onto, fresh_copy, in_own_dtype, read_claim, try_inverse, try_onto
+from .measure import DRAWS, Onto, fresh_copy, in_own_dtype, read_claim, try_inverse, try_onto
 from .report import JacobianReport
 from .rng import modes_at_rest, seeded
 from .signal import cut_from_y, training_signal
@@ -270,10 +270,7 @@ def _look(given: tuple[Any, ...], x: Tensor, context: Tensor | None, volume: boo
 def _one_way(steady: bool, coupled: bool, volume: bool, usual: float, tolerance: float) -> str:
     """Return why y -> x -> y is not tried; "" if it is.
 
-    Args:
-        steady, coupled, volume: what is known of the map.
-        usual: the condition number of J.
-        tolerance: the miss that rounding may explain, relative to 1 + |y|.
+    ``usual`` is the condition number of J, ``tolerance`` the miss that rounding may explain, relative to 1 + |y|.
     """
     if not steady or coupled:
         return "y changes from call to call, or with the other samples"
@@ -319,10 +316,6 @@ def _of_a_map_that_raises(f: Map, x: Tensor, what: str) -> tuple[Facts, Tensor]:
         **vars(derivative),
         x=x,
         y=torch.full_like(x, torch.nan),
-        claim=Claim(None, "none"),
-        inverse=Inverse(),
-        terms={},
-        terms_per_point=frozenset(),
         eps=torch.finfo(x.dtype).eps,
         behaviour=Behaviour(torch.zeros(len(x), dtype=torch.float64), raised=what),
     )

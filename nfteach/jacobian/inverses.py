@@ -1,4 +1,4 @@
-"""Findings about the inverse, and about what is lost in the layer's own dtype."""
+"""Findings about the inverse."""
 
 from __future__ import annotations
 
@@ -7,18 +7,17 @@ from collections.abc import Iterator
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from .facts import Facts
 from .finding import Finding
 from .measure import SAME, AskedAgain
-from .numbers import gap, short_vector
+from .numbers import short_vector
 from .phrases import at_points, moved_by
-from .tolerances import conditioning, inverse_tolerance, missed, tolerance, worst
+from .tolerances import inverse_tolerance, missed, tolerance
 
 __all__ = ["INVERSES"]
 
-# What is noted in the layer's own dtype: a miss relative to 1 + |x|, a gap in nats relative to 1 + |log-det|.
+# What is another answer: x moves relative to 1 + |x|, its log-det relative to 1 + its size.
 _MISS, _GAP = 1e-2, 1e-2
 
 
@@ -35,7 +34,7 @@ def _inverse(facts: Facts) -> Iterator[Finding]:
     if inverse.error is None:
         return
     eps = max(facts.eps, inverse.eps)
-    bad = (inverse.error > inverse_tolerance(facts, eps, strict=True)) & facts.finite & ~facts.singular
+    bad = (inverse.error > inverse_tolerance(facts, eps, strict=True)) & facts.regular
     if bad.any():
         error = inverse.error.where(bad, torch.zeros_like(inverse.error))
         yield missed(facts, f"The inverse is wrong: x -> y -> x does not return to x {at_points(bad)}.", error)
@@ -129,64 +128,4 @@ def _onto(facts: Facts) -> Iterator[Finding]:
     yield Finding("not-onto", message, {"y": short_vector(onto.y)}, about="inverse")
 
 
-def _precision(facts: Facts) -> Iterator[Finding]:
-    if facts.behaviour.low_precision:
-        message = "The map does not run in float64, so everything was measured in the precision of x."
-        yield Finding("low-precision", message, {"in float64": facts.behaviour.low_precision})
-    elif facts.inverse.low_precision:
-        message = "The inverse does not run in float64, so x -> y -> x was tried in the layer's own dtype."
-        yield Finding("low-precision", message, {"in float64": facts.inverse.low_precision})
-
-
-def _own_dtype(facts: Facts) -> Iterator[Finding]:
-    own = facts.behaviour.in_own_dtype
-    if own is None:
-        return
-    eps, sound = max(torch.finfo(own.dtype).eps, facts.eps), facts.finite & ~facts.singular
-    in_use = f"In {str(own.dtype).removeprefix('torch.')}, as the layer is used,"
-    if own.raised:
-        yield Finding("raises", f"{in_use} it raises, though in float64 it runs: {own.raised}", about="own dtype")
-        return
-    if own.inverse.failure and facts.inverse_error is not None:
-        message = f"{in_use} the inverse raises, though in float64 it runs: {own.inverse.failure}"
-        yield Finding("raises", message, about="own dtype")
-    if not facts.well_defined:  # random numbers differ from dtype to dtype, for example
-        return
-    lost = own.lost & sound
-    losses: list[tuple[str, Tensor, Tensor]] = [("y or the log-det", torch.full(lost.shape, math.inf), lost)]
-    error = own.inverse.error
-    if error is not None and facts.inverse_error is not None and not facts.inverse.low_precision:
-        # Where float64 misses, it is known; where conditioning alone may cost every digit, the formula is not at fault.
-        new = sound & ~own.lost & (facts.inverse_error <= inverse_tolerance(facts, facts.eps))
-        allowed = inverse_tolerance(facts, eps)
-        bad = (error > allowed) & (allowed <= 0.1) & new
-        if bad.any():
-            message = (
-                f"{in_use} x -> y -> x does not return to x {at_points(bad)}, though in float64 it does and J is "
-                "well enough conditioned: the formula cancels digits."
-            )
-            yield missed(facts, message, error.where(bad, torch.zeros_like(error)))
-        else:
-            losses.append(("x -> y -> x", error, (error > _MISS * (1 + facts.x.abs().amax(1))) & new))
-    if own.log_det_gap is not None and not facts.log_det_drawn:
-        size = 1 + facts.log_det_jacobian.abs().nan_to_num(nan=0.0, posinf=0.0)
-        losses.append(("the log-det", own.log_det_gap, (own.log_det_gap > _GAP * size) & sound & ~own.lost))
-    losses = [loss for loss in losses if loss[2].any()]
-    if losses:
-        where = torch.stack([loss[2] for loss in losses]).any(0)
-        largest = float(conditioning(facts)[where].max())
-        message = (
-            f"{in_use} {'; '.join(_loss(*loss) for loss in losses)}. In float64 it is right. J has condition numbers "
-            f"up to {largest:.0e} there."
-        )
-        evidence = worst(facts, losses[-1][1].where(losses[-1][2], -1.0))
-        yield Finding("low-precision", message, evidence, about="own dtype")
-
-
-def _loss(what: str, error: Tensor, where: Tensor) -> str:
-    largest, unit = float(error[where].max()), " nats" if what == "the log-det" else ""
-    by = f"is off by up to {gap(largest)}{unit}" if math.isfinite(largest) else "is infinite or NaN"
-    return f"{what} {by} {at_points(where)}"
-
-
-INVERSES = (_inverse, _onto, _precision, _own_dtype)
+INVERSES = (_inverse, _onto)

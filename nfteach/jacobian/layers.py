@@ -12,14 +12,13 @@ from torch import Tensor
 from .adapt import Map, adapt
 from .borrowed import NoCopy
 from .chain import chain, is_a_map, layers_of
-from .composition import checks
 from .conventions import NoMap, attribute
 from .given import as_context, as_points, name_of
 from .inspection import inspect_copies, inspect_jacobian
 from .interface import takes_context
 from .report import Accepted, JacobianReport, Shown, failures
 from .rng import seeded
-from .stack import StackDiagnosis
+from .stack import StackDiagnosis, checks
 from .twin import twins
 from .unharmed import unharmed
 from .views.document import Document

@@ -203,13 +203,10 @@ def _kind(value: Any) -> str:
 def try_inverse(
     f: Map, x: Tensor, y: Tensor, others: Tensor | None = None, fresh: Callable[[], Map] | None = None
 ) -> Inverse:
-    """Go from y back to x, ask the inverse for its log-det, and ask again in other circumstances.
+    """Go from y (B, D) back to x, ask the inverse for its log-det, and ask again in other circumstances.
 
-    Args:
-        f: the map.
-        x, y: (B, D) points and images.
-        others: points at which the map is called before the inverse is asked again; None not to ask again.
-        fresh: what makes a copy of the map that was never called; None where it may need a first call.
+    These are a call at ``others`` (None: it is not asked again), and a copy that was never called, which ``fresh``
+    makes (None: the inverse may need a first call).
     """
     if f.backward is None:
         return Inverse()

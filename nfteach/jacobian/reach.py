@@ -118,18 +118,15 @@ class Reach:
 
         def found(thing: Any, parent: int | None, label: str) -> None:
             kind, key = type(thing), id(thing)
-            is_module = kind is types.ModuleType
-            if (not is_module and (kind in EXACT_ATOMS or is_atom(kind))) or key in self.things:
-                return
-            if is_module and not _is_entered(thing):
-                return
-            self.things[key], self._from[key] = thing, (parent, label)
-            if is_module:
-                modules.append(thing)
-                return
-            if kind is types.FunctionType and not is_of_a_library(thing):
-                names.update(names_in(thing.__code__).all)
-            (classes if issubclass(kind, type) else queue).append((key, label == _ATTRIBUTES))
+            if kind is types.ModuleType:
+                if key not in self.things and _is_entered(thing):
+                    self.things[key], self._from[key] = thing, (parent, label)
+                    modules.append(thing)
+            elif kind not in EXACT_ATOMS and key not in self.things and not is_atom(kind):
+                self.things[key], self._from[key] = thing, (parent, label)
+                if kind is types.FunctionType and not is_of_a_library(thing):
+                    names.update(names_in(thing.__code__).all)
+                (classes if issubclass(kind, type) else queue).append((key, label == _ATTRIBUTES))
 
         for root in roots:
             found(root, None, _name(root))

@@ -14,12 +14,11 @@ import torch
 from torch import Tensor
 
 from .compared import DIFFERS, NAMES, UNCHECKED, Compared
-from .diagnosis import Diagnosis
+from .diagnose import Diagnosis
 from .finding import ERRORS, NOTES, Finding
 from .views.document import Document
 from .views.html import render_html
-from .views.tables import text_table
-from .views.text import render_text
+from .views.text import render_text, text_table
 from .views.words import jacobian_document
 
 __all__ = ["Accepted", "JacobianReport", "Shown", "failures"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -58,8 +59,8 @@ class Gradient(NamedTuple):
     of: str
     by: str
     result: str
-    told: float
-    true: float
+    told: float = math.nan
+    true: float = math.nan
     error: str = ""
     left_out: int = 0
 
@@ -100,14 +101,7 @@ class _Signal:
     """The values that training follows, each point's summed with random weights; see ``training_signal``."""
 
     def __init__(
-        self,
-        f: Map,
-        lines: Sequence[Line],
-        parameters: Sequence[Tensor],
-        *,
-        claimed: bool,
-        whole: bool,
-        slack: float,
+        self, f: Map, lines: Sequence[Line], parameters: Sequence[Tensor], *, claimed: bool, whole: bool, slack: float
     ) -> None:
         self.f, self.x = f, lines[0].x
         self.eps = max(torch.finfo(self.x.dtype).eps, f.half)
@@ -134,7 +128,7 @@ class _Signal:
         except Exception as error:  # it refuses points that require a gradient
             why = f"autograd does not run through the map: {in_words(error)}"
             for by, of in self.judged.items():
-                yield from (Gradient(name, by, UNDECIDED, torch.nan, torch.nan, why) for name in of)
+                yield from (Gradient(name, by, UNDECIDED, error=why) for name in of)
             return
         for name, like in (("log-det", self.x[:, 0]), ("y", y)):
             self.weights[name] = noise(like, self.generator).double().cpu()
@@ -150,13 +144,13 @@ class _Signal:
         """Yield one result for each gradient with respect to one input; ``here`` are the terms (B, names)."""
         for name, gradient in gradients.items():
             if isinstance(gradient, Exception):
-                yield Gradient(name, by, RAISES, torch.nan, torch.nan, in_words(gradient))
+                yield Gradient(name, by, RAISES, error=in_words(gradient))
         of = [name for name, gradient in gradients.items() if not isinstance(gradient, Exception)]
         try:
             yield from self._beside_differences(by, {name: gradients[name] for name in of}, here)
         except Exception as error:  # a map of binary numbers, for instance, has no values near by
             why = f"the map raises close by: {in_words(error)}"
-            yield from (Gradient(name, by, UNDECIDED, torch.nan, torch.nan, why) for name in of)
+            yield from (Gradient(name, by, UNDECIDED, error=why) for name in of)
 
     def _beside_differences(self, by: str, gradients: dict[str, list[Tensor]], here: Tensor) -> list[Gradient]:
         """Return one result for each gradient that autograd has."""
@@ -216,13 +210,7 @@ class _Signal:
 
 
 def cut_from_y(f: Map, y: Tensor, *, varies: bool) -> tuple[str, ...]:
-    """Return what the inverse gives without a gradient with respect to y (B, D): "x", "its log-det".
-
-    Args:
-        f: a map with an inverse that runs at y.
-        y: the images.
-        varies: whether the log-det depends on the point, so that it must have a gradient.
-    """
+    """Return what the inverse gives without a gradient with respect to y (B, D): "x", "its log-det" if that varies."""
     leaf = y.detach().requires_grad_()
     try:
         x, raw = f.invert(leaf)
@@ -235,12 +223,9 @@ def cut_from_y(f: Map, y: Tensor, *, varies: bool) -> tuple[str, ...]:
 
 
 def _at_finite_points(f: Map, lines: Sequence[Line]) -> tuple[Map, list[Line], int]:
-    """Return the map and the lines, with other points for those where a value, or one close by, is not finite.
+    """Exchange the points where a value, or one close by, is not finite; return map, lines, and how many these are.
 
     A weight of zero would not do: zero times a gradient that is not finite is NaN.
-
-    Returns:
-        The map, the lines, and how many points were exchanged.
     """
     step = torch.finfo(lines[0].x.dtype).eps ** (1 / 3)
     finite = torch.stack([_finite(f, lines[0], at) for at in (0.0, step, -step)]).all(0)

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from .families import FAMILIES, IMPLIED, NAMES, orthogonal
-from .look import by_elimination, looks
+from .families import FAMILIES, IMPLIED, NAMES, by_elimination, looks, orthogonal
 
 __all__ = ["NAMES", "Structure", "recognise"]
 

@@ -20,18 +20,7 @@ import torch
 from torch import Tensor
 from torch.nn.modules import module
 
-from .reach import (
-    Reach,
-    contents_of,
-    is_library,
-    is_of_a_library,
-    is_standard_stream,
-    names_in,
-    remembered,
-    slots,
-    storage_of,
-    value_of,
-)
+from . import reach
 
 __all__ = ["Snapshot", "goes_one_way", "unharmed"]
 
@@ -66,7 +55,7 @@ class Snapshot:
     """
 
     def __init__(self, *given: Any) -> None:
-        self.reach = Reach(*given, *filter(None, _HOOKS_OF_ALL_MODULES))
+        self.reach = reach.Reach(*given, *filter(None, _HOOKS_OF_ALL_MODULES))
         pairs = [(thing, keeper) for thing in self.reach.things.values() for keeper in _keepers(thing)]
         pairs.sort(key=lambda pair: pair[1].turn)
         self._kept = [(thing, keeper, _own(keeper.state(thing))) for thing, keeper in pairs]
@@ -116,7 +105,7 @@ def _restore_bits(storage: torch.UntypedStorage, saved: Tensor) -> None:
 
 def _place(tensor: Tensor) -> tuple[Any, ...]:
     """Return a tensor's storage, its history, and its place in the storage."""
-    storage, place = storage_of(tensor), ()
+    storage, place = reach.storage_of(tensor), ()
     if storage is not None and not tensor.is_nested:  # a nested one has no shape
         place = tensor.dtype, tensor.storage_offset(), tensor.shape, tensor.stride()
     return storage, tensor.grad_fn, tensor.requires_grad, place
@@ -217,17 +206,17 @@ def _restore_defaults(function: types.FunctionType, state: tuple[Any, ...]) -> N
 
 def _globals(function: types.FunctionType) -> dict[str, Any]:
     space = function.__globals__
-    return {name: space[name] for name in names_in(function.__code__).bound if name in space}
+    return {name: space[name] for name in reach.names_in(function.__code__).bound if name in space}
 
 
 def _restore_globals(function: types.FunctionType, state: dict[str, Any]) -> None:
-    for name in names_in(function.__code__).bound - state.keys():
+    for name in reach.names_in(function.__code__).bound - state.keys():
         function.__globals__.pop(name, None)
     function.__globals__.update(state)
 
 
 def _restore_slots(thing: Any, state: dict[types.MemberDescriptorType, Any]) -> None:
-    for slot in dict(slots(thing)).keys() - state.keys():
+    for slot in dict(reach.slots(thing)).keys() - state.keys():
         slot.__delete__(thing)
     for slot, value in state.items():
         slot.__set__(thing, value)
@@ -249,7 +238,7 @@ def _position(iterator: Any) -> tuple[Any, ...]:
     if isinstance(iterator, types.GeneratorType):
         frame = iterator.gi_frame
         return () if frame is None else (frame.f_lasti, *map(id, frame.f_locals.values()))
-    if is_standard_stream(iterator):
+    if reach.is_standard_stream(iterator):
         return ()
     if isinstance(iterator, io.IOBase):
         try:
@@ -274,7 +263,7 @@ _KINDS: dict[type, _Keeper] = {
     list: _Keeper(lambda kept: kept[:], _replace, _identical),
     deque: _Keeper(list, _refill, _identical),
     set: _Keeper(list, _refill, lambda a, b: set(map(id, a)) == set(map(id, b))),
-    types.CellType: _Keeper(lambda cell: contents_of(cell) or (), _restore_cell, _identical),
+    types.CellType: _Keeper(lambda cell: reach.contents_of(cell) or (), _restore_cell, _identical),
     bytearray: _Keeper(lambda kept: kept[:], _replace),
     array.array: _Keeper(lambda kept: kept[:], _replace),
     io.StringIO: _Keeper(_text, _restore_text),
@@ -288,7 +277,7 @@ _KINDS: dict[type, _Keeper] = {
         lambda bits: bits.state, lambda bits, state: setattr(bits, "state", state), _same_arrays
     ),
     np.random.RandomState: _Keeper(np.random.RandomState.get_state, np.random.RandomState.set_state, _same_arrays),
-    contextvars.ContextVar: _Keeper(value_of, _set, _identical),
+    contextvars.ContextVar: _Keeper(reach.value_of, _set, _identical),
     types.FunctionType: _Keeper(_defaults, _restore_defaults, _identical),
 }
 _GRADIENT = _Keeper(
@@ -303,15 +292,15 @@ _VERSION = _Keeper(
 _READ_ON = _Keeper(_position, _cannot)
 _GLOBALS = _Keeper(_globals, _restore_globals, _same_values)
 _CLASS = _Keeper(_of_a_class, _restore_class, _same_values)
-_SLOTS = _Keeper(lambda thing: dict(slots(thing)), _restore_slots, _same_values)
+_SLOTS = _Keeper(lambda thing: dict(reach.slots(thing)), _restore_slots, _same_values)
 
 
 def goes_one_way(thing: Any) -> bool:
     """Return True for iterators and files, which cannot be rewound once they were used."""
-    return _of_one_way(type(thing)) and not is_standard_stream(thing)
+    return _of_one_way(type(thing)) and not reach.is_standard_stream(thing)
 
 
-@remembered
+@reach.remembered
 def _of_one_way(kind: type) -> bool:
     if issubclass(kind, io.IOBase):
         return not issubclass(kind, io.StringIO | io.BytesIO)
@@ -320,19 +309,19 @@ def _of_one_way(kind: type) -> bool:
 
 def _keepers(thing: Any) -> tuple[_Keeper, ...]:
     kind = type(thing)
-    if kind is types.FunctionType and names_in(thing.__code__).bound:
+    if kind is types.FunctionType and reach.names_in(thing.__code__).bound:
         return (*_of_a_kind(kind), _GLOBALS)
-    if issubclass(kind, type) and not is_of_a_library(thing):
+    if issubclass(kind, type) and not reach.is_of_a_library(thing):
         return (*_of_a_kind(kind), _CLASS)
     return _of_a_kind(kind)
 
 
-@remembered
+@reach.remembered
 def _of_a_kind(kind: type) -> tuple[_Keeper, ...]:
     known = _KINDS.get(kind)
     if known is None and kind.__module__ != "builtins":
         known = next((keeper for base, keeper in _KINDS.items() if issubclass(kind, base)), None)
-    has_slots = any("__slots__" in vars(base) and not is_library(base.__module__) for base in kind.__mro__)
+    has_slots = any("__slots__" in vars(base) and not reach.is_library(base.__module__) for base in kind.__mro__)
     of_tensors = (_GRADIENT, _VERSION) if issubclass(kind, Tensor) else ()
     where = known is not None, _of_one_way(kind), has_slots
     return (*of_tensors, *(keeper for keeper, there in zip((known, _READ_ON, _SLOTS), where, strict=True) if there))

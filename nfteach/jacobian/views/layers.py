@@ -7,11 +7,10 @@ from itertools import chain, repeat
 
 from torch import Tensor
 
-from ..composition import blame, meaning
-from ..diagnosis import Diagnosis
+from ..diagnose import Diagnosis
 from ..numbers import gap, number
 from ..phrases import counted
-from ..stack import StackDiagnosis
+from ..stack import StackDiagnosis, blame, meaning
 from .document import Card, Document, Matrix, Section, Table
 from .words import compared_table, verdict
 

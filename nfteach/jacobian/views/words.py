@@ -9,7 +9,7 @@ from torch import Tensor
 
 from ..autograd import LARGE
 from ..compared import AGREES, DIFFERS, UNCHECKED, Compared
-from ..diagnosis import Diagnosis
+from ..diagnose import Diagnosis
 from ..numbers import bound, condition, coordinate, gap, number, value_at
 from ..phrases import at_points, counted, listed
 from ..witnesses import CENTRAL, FORWARD, REVERSE
