@@ -326,6 +326,7 @@ def try_onto(f: Map, y: Tensor, tolerance: float) -> Onto:
     except Exception as error:
         return Onto(0, why_not=f"at the x of y drawn among the images the map raises {in_words(error)}")
     missed = ~((again - drawn).abs() <= tolerance * (1 + drawn.abs())).all(1) & ~lost
+    missed = missed & ~_by_rounding(f, x, (again - drawn).abs()) if missed.any() else missed
     bad = lost | missed
     if not bad.any():
         return Onto(len(drawn))
@@ -342,6 +343,16 @@ def try_onto(f: Map, y: Tensor, tolerance: float) -> Onto:
     at = int((reached if reached.any() else bad).int().argmax())
     numbers = int(judged.sum()), int(lost.sum()), int(missed.sum())
     return Onto(*numbers, drawn[at].cpu() if bad.any() else None, int(reached.sum()), codomain_of(f))
+
+
+def _by_rounding(f: Map, x: Tensor, miss: Tensor) -> Tensor:
+    """Return where (N,) the rounding of x (N, D) moves y as far as it misses (N, D), as where tanh rounds to 1."""
+    try:
+        J = jacobian(f, x)[0].abs().to(x)
+    except Exception:  # it has no gradient
+        return torch.zeros(len(x), dtype=torch.bool, device=x.device)
+    moved = 10 * torch.finfo(x.dtype).eps * (J @ (1 + x.abs()).unsqueeze(2)).squeeze(2)
+    return ~(miss > moved.nan_to_num(nan=torch.inf, posinf=torch.inf)).any(1)
 
 
 def _by_newton(f: Map, x: Tensor, y: Tensor, tolerance: float) -> tuple[Tensor, Tensor]:
