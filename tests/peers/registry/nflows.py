@@ -103,7 +103,6 @@ LAYERS = {
         "dy_b/dx_b is diagonal, but every y_b sees every x",
         findings={
             "samples-coupled": "mean and variance are the batch's",
-            "batch-size": "one point has no variance: NaN",
             "changes-state": "the running statistics follow",
             "inverse-missing": "nflows gives one in evaluation mode only, and says so",
         },

@@ -204,11 +204,7 @@ LAYERS = {
         F.BatchNorm,
         "diagonal",
         "dy_b/dx_b is diagonal, but every y_b sees every x: there are no running statistics",
-        findings={
-            "samples-coupled": "mean and variance are always the batch's",
-            "batch-size": "one point has no variance: NaN",
-        }
-        | NO_INVERSE,
+        findings={"samples-coupled": "mean and variance are always the batch's"} | NO_INVERSE,
     ),
     "MaskedAffineAutoregressive": Layer(
         autoregressive, "lower triangular", "y_i = a_i x_i + b_i with a_i, b_i functions of x_<i"
