@@ -85,7 +85,7 @@ const ready = () => (searched ??= Promise.all([load("assets/minisearch.js"), loa
 
 // The words around the first match, with the matches marked.
 function excerpt(text, terms) {
-  const word = new RegExp(`(${terms.map((term) => term.replace(/[^\p{L}\p{N}]/gu, "\\$&")).join("|")})`, "giu");
+  const word = new RegExp(`(${terms.map((term) => term.replace(/[\\^$.*+?()[\]{}|/]/g, "\\$&")).join("|")})`, "giu");
   const at = Math.max(0, text.search(word) - 50);
   const start = at && text.indexOf(" ", at) + 1;
   const piece = `${start ? "… " : ""}${text.slice(start, start + 140)}${text.length > start + 140 ? " …" : ""}`;
