@@ -1,5 +1,4 @@
-"""What a torch ``Transform`` declares of itself, its domain, codomain and sign, and coordinates of the space that a map
-works on, held against its values."""
+"""What is declared of a map (domain, codomain, sign, a space of coordinates), held against its values."""
 
 from __future__ import annotations
 

@@ -220,9 +220,9 @@ class LatentExplorer(Explorer):
     def _chart(self, s: SimpleNamespace, ways: dict[str, Way], here: Way) -> Chart:
         """Return log q along the ways, with a ring at t on the path."""
         t = torch.linspace(0, 1, GRID, dtype=torch.float64)
-        levels = torch.cat([way.log_q for way in ways.values()]).float()  # where a pixel is needs no more
+        levels = torch.cat([way.log_q for way in ways.values()]).float()  # precise to less than a pixel
         low, high = levels.amin(), levels.amax()
-        rounding = 1e-5 * (1 + high.abs())  # of a flow in float32, too
+        rounding = 1e-5 * (1 + high.abs())  # a flow may compute in float32
         room = torch.where(high - low > rounding, 0.12 * (high - low), 1.0)
         curves = {
             f"log q, {name}": Curves(torch.stack([t, ways[name].log_q], -1), width=2.0, color=color, fade=False)
@@ -288,7 +288,7 @@ def great_circle(a: Tensor, b: Tensor, t: Tensor) -> Tensor:
 
 
 def _ticks(low: Tensor, high: Tensor) -> tuple[Tensor, ...]:
-    """Return five round numbers from low on, of which two to five are not beyond high."""
+    """Return five round numbers from low on; those beyond high are left out by the chart's range."""
     third = ((high - low) / 3).clamp_min(1e-9)
     power = 10 ** torch.floor(torch.log10(third))
     steps = [power * step for step in (1.0, 2.0, 5.0, 10.0)]
